@@ -1,0 +1,1 @@
+fn main(){ println!("{:?}", tch::Tensor::from_slice(&[1f32,2.])); }
