@@ -1,0 +1,5 @@
+//! Tombola runs sweeps of pruning, lottery-ticket and early-bird experiments.
+
+pub mod data;
+pub mod error;
+pub mod net;

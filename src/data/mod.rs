@@ -1,0 +1,1 @@
+//! Images and labels: read from public file formats, split, and cut into batches.

@@ -1,0 +1,5 @@
+//! Networks: a graph of operations, where its weights lie in one flat vector, and what it costs.
+
+pub mod graph;
+
+pub use graph::{Builder, Graph, Node, NodeId, Op, Shape};
