@@ -1,5 +1,7 @@
 //! Networks: a graph of operations, where its weights lie in one flat vector, and what it costs.
 
 pub mod graph;
+pub mod layout;
 
 pub use graph::{Builder, Graph, Node, NodeId, Op, Shape};
+pub use layout::{Buffer, Layout, Parameter, Role};

@@ -1,0 +1,5 @@
+//! Masks without torch: packed bits.
+
+pub mod bits;
+
+pub use bits::Bits;
