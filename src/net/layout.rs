@@ -90,7 +90,7 @@ fn permuted<T: Copy>(values: &[T], out: usize, rows: usize, columns: usize) -> V
 }
 
 /// One named piece of the buffer vector: running mean or running variance of a batch norm.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Buffer {
     /// PyTorch's name: "bn1.running_mean".
     pub name: String,
@@ -112,7 +112,7 @@ impl Buffer {
 }
 
 /// The plan of both vectors.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Layout {
     /// Pieces of the weight vector, in order, without gaps.
     pub parameters: Vec<Parameter>,
