@@ -1,0 +1,147 @@
+use super::*;
+use crate::net::cost::Cost;
+use crate::net::layout::Layout;
+
+const CIFAR: Shape = Shape::Image(3, 32, 32);
+const MNIST: Shape = Shape::Image(1, 28, 28);
+
+fn cost(choice: &Choice, input: Shape) -> Cost {
+    Cost::of(&build(choice, input, 10).unwrap())
+}
+
+fn parameter_names(choice: &Choice) -> Vec<String> {
+    Layout::of(&build(choice, CIFAR, 10).unwrap()).parameters.into_iter().map(|p| p.name).collect()
+}
+
+#[test]
+fn resnet_20_has_the_published_number_of_parameters() {
+    let a = cost(&Choice::named("resnet"), CIFAR);
+    assert_eq!(a.parameters, 269_722);
+    let b = cost(&Choice { shortcut: Shortcut::B, ..Choice::named("resnet") }, CIFAR);
+    assert_eq!(b.convolution_weights - a.convolution_weights, 2_560);
+    // Scale and shift of the two shortcuts' batch norms come on top.
+    assert_eq!(b.parameters, 269_722 + 2_560 + 2 * (32 + 64));
+    assert_eq!((a.macs, b.macs), (40_551_040, 40_813_184));
+}
+
+#[test]
+fn resnetb_20_is_the_network_of_the_slimming_programs() {
+    let cost = cost(&Choice::named("resnetb"), CIFAR);
+    assert_eq!((cost.parameters, cost.convolution_weights, cost.norm_channels), (219_482, 214_192, 1_360));
+}
+
+#[test]
+fn published_sizes_of_the_other_networks() {
+    let parameters = |name: &str, input| cost(&Choice::named(name), input).parameters;
+    assert_eq!(parameters("lenet-300-100", MNIST), 266_610);
+    assert_eq!(parameters("lenet-5", MNIST), 61_706);
+    assert_eq!(parameters("conv-2", CIFAR), 4_301_642);
+    assert_eq!(parameters("conv-4", CIFAR), 2_425_930);
+    // The paper's table says 1.7 million, which its own description does not give: three poolings leave 4x4x256.
+    assert_eq!(parameters("conv-6", CIFAR), 2_262_602);
+    assert_eq!(parameters("vgg-16", CIFAR), 14_724_042);
+    assert_eq!(parameters("vgg-19", CIFAR), 20_035_018);
+}
+
+#[test]
+fn vgg_19_costs_the_published_multiply_adds() {
+    assert_eq!(cost(&Choice::named("vgg-19"), CIFAR).macs, 398_136_320);
+}
+
+#[test]
+fn every_network_builds_for_usual_images_and_names_each_parameter_once() {
+    for name in names() {
+        for input in [MNIST, CIFAR, Shape::Image(1, 32, 32), Shape::Image(3, 64, 64), Shape::Image(2, 40, 24)] {
+            for classes in [2, 10, 100] {
+                let graph = build(&Choice::named(name), input, classes).unwrap();
+                assert_eq!((graph.input(), graph.classes()), (input, classes), "{name}");
+                let layout = Layout::of(&graph);
+                let mut names: Vec<&str> = layout.parameters.iter().map(|p| p.name.as_str()).collect();
+                names.sort_unstable();
+                names.dedup();
+                assert_eq!(names.len(), layout.parameters.len(), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn parameters_carry_the_names_of_pytorch_programs() {
+    let names = parameter_names(&Choice { shortcut: Shortcut::B, ..Choice::named("resnet") });
+    assert_eq!(names[..3], ["conv1.weight", "bn1.weight", "bn1.bias"]);
+    assert_eq!(names[3..6], ["layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias"]);
+    for wanted in ["layer2.0.downsample.0.weight", "layer3.0.downsample.1.bias", "layer3.2.bn2.bias", "fc.bias"] {
+        assert!(names.iter().any(|name| name == wanted), "{wanted}");
+    }
+    assert!(!names.iter().any(|name| name.starts_with("layer1.0.downsample")));
+    let names = parameter_names(&Choice::named("resnetb"));
+    assert_eq!(names[..3], ["conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias"]);
+    assert!(names.iter().any(|name| name == "layer1.0.downsample.0.weight"));
+    let names = parameter_names(&Choice::named("vgg-11"));
+    assert_eq!(names[..2], ["features.0.weight", "features.1.weight"]);
+    assert_eq!(names[3], "features.4.weight");
+    assert_eq!(names[names.len() - 1], "classifier.bias");
+}
+
+#[test]
+fn depth_and_width_scale_the_residual_networks() {
+    let deep = Choice { depth: 56, ..Choice::named("resnet") };
+    assert_eq!(cost(&deep, CIFAR).parameters, 853_018);
+    let wide = build(&Choice { width: 5, ..Choice::named("resnet") }, CIFAR, 10).unwrap();
+    assert_eq!(wide.nodes[1].shape, Shape::Image(5, 32, 32));
+    assert!(build(&Choice { depth: 11, ..Choice::named("resnetb") }, MNIST, 10).is_ok());
+}
+
+#[test]
+fn an_impossible_depth_is_refused_with_the_rule_and_its_neighbours() {
+    let refused = |name: &str, depth| build(&Choice { depth, ..Choice::named(name) }, CIFAR, 10).unwrap_err();
+    let error = refused("resnet", 21).to_string();
+    assert!(error.contains("6n+2 (8, 14, 20, …") && error.contains("20 and 26"), "{error}");
+    let error = refused("resnetb", 0).to_string();
+    assert!(error.contains("9n+2 (11, 20, 29, …") && error.contains("nearest depth is 11"), "{error}");
+    let error = refused("resnet", usize::MAX).to_string();
+    assert!(error.contains("at most 5000") && error.contains("nearest depth is 5000"), "{error}");
+}
+
+#[test]
+fn an_absurd_size_is_refused_before_anything_is_allocated() {
+    for width in [0, WIDEST + 1, usize::MAX] {
+        let error = build(&Choice { width, ..Choice::named("resnet") }, CIFAR, 10).unwrap_err();
+        assert!(error.message.contains("width"), "{error}");
+    }
+    let huge = Choice { width: WIDEST, depth: 4994, ..Choice::named("resnet") };
+    let error = build(&huge, CIFAR, 10).unwrap_err();
+    assert!(error.message.contains("parameters"), "{error}");
+    assert!(build(&Choice::named("lenet-5"), CIFAR, usize::MAX).is_err());
+}
+
+#[test]
+fn images_too_small_for_a_network_are_refused_with_the_layer() {
+    let error = build(&Choice::named("vgg-16"), Shape::Image(1, 8, 8), 10).unwrap_err();
+    assert!(error.message.contains("`vgg-16` for images of 1x8x8: layer `features."), "{error}");
+    assert!(build(&Choice::named("vgg-16"), Shape::Image(1, 16, 16), 10).is_ok());
+}
+
+#[test]
+fn names_are_found_however_they_are_written() {
+    for (written, name) in [("vgg16", "vgg-16"), ("VGG_19", "vgg-19"), ("ResNet", "resnet"), ("lenet5", "lenet-5")] {
+        assert_eq!(canonical_name(written).unwrap(), name);
+    }
+    assert_eq!(canonical_name("res-net").unwrap(), "resnet");
+    assert_eq!(canonical_name("preresnet").unwrap(), "resnetb");
+    for (wrong, hint) in [("resnt", "`resnet`"), ("resnet-56", "`depth = 56`"), ("transformer", "lenet-300-100")] {
+        let error = canonical_name(wrong).unwrap_err();
+        assert!(error.message.contains(wrong) && error.hint.as_deref().unwrap().contains(hint), "{error}");
+    }
+}
+
+#[test]
+fn settings_that_do_not_matter_are_known() {
+    let used = |name| [uses_depth(name), uses_width(name), uses_shortcut(name)];
+    assert_eq!(used("resnet"), [true, true, true]);
+    assert_eq!(used("resnetb"), [true, true, false]);
+    assert_eq!(used("vgg16"), [false, false, false]);
+    let plain = build(&Choice::named("vgg-16"), CIFAR, 10).unwrap();
+    let odd = Choice { depth: 3, width: 0, shortcut: Shortcut::B, ..Choice::named("vgg-16") };
+    assert_eq!(build(&odd, CIFAR, 10).unwrap(), plain);
+}
