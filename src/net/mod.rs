@@ -1,6 +1,7 @@
 //! Networks: a graph of operations, where its weights lie in one flat vector, and what it costs.
 
 pub mod cost;
+pub mod custom;
 pub mod graph;
 pub mod layout;
 pub mod zoo;
