@@ -1,5 +1,6 @@
 //! Networks: a graph of operations, where its weights lie in one flat vector, and what it costs.
 
+pub mod connectivity;
 pub mod cost;
 pub mod custom;
 pub mod graph;
