@@ -1,1 +1,14 @@
 //! Images and labels: read from public file formats, split, and cut into batches.
+
+pub mod cifar;
+pub mod idx;
+pub mod images;
+pub mod split;
+pub mod synthetic;
+
+pub use images::{DataSet, Images};
+pub use split::{Normalisation, Split, split};
+pub use synthetic::synthetic;
+
+#[cfg(test)]
+mod samples;
