@@ -1,5 +1,6 @@
 //! Tombola runs sweeps of pruning, lottery-ticket and early-bird experiments.
 
+pub mod cli;
 pub mod data;
 pub mod error;
 pub mod mask;
