@@ -3,5 +3,12 @@
 pub mod cli;
 pub mod data;
 pub mod error;
+pub mod journal;
 pub mod mask;
 pub mod net;
+pub mod plan;
+pub mod prune;
+pub mod store;
+pub mod stream;
+pub mod sweep;
+pub mod train;

@@ -1,5 +1,7 @@
 //! Images and labels: read from public file formats, split, and cut into batches.
 
+#[cfg(feature = "torch")]
+pub mod batches;
 pub mod catalogue;
 pub mod check;
 mod checksum;

@@ -1,11 +1,19 @@
 //! Networks: a graph of operations, where its weights lie in one flat vector, and what it costs.
 
+#[cfg(feature = "torch")]
+pub mod arena;
 pub mod connectivity;
 pub mod cost;
 pub mod custom;
+#[cfg(feature = "torch")]
+pub mod forward;
 pub mod graph;
+pub mod initial;
 pub mod layout;
+pub mod snapshot;
 pub mod zoo;
 
 pub use graph::{Builder, Graph, Node, NodeId, Op, Shape};
+pub use initial::initial;
 pub use layout::{Buffer, Layout, Parameter, Role};
+pub use snapshot::{OptimizerState, Snapshot};

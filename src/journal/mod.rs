@@ -1,0 +1,9 @@
+//! The journal: an append-only file of records, the truth from which every table is derived.
+
+pub mod read;
+pub mod record;
+pub mod write;
+
+pub use read::{History, StageHistory};
+pub use record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
+pub use write::Journal;

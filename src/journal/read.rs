@@ -1,0 +1,213 @@
+//! Reads a journal into what is known of each stage.
+//!
+//! A torn or damaged tail is dropped: everything before it stays valid, and the writer goes on from there.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use super::record::{Drawn, EpochRecord, Outcome, Record};
+use super::write::HEADER;
+use crate::error::{Error, Result};
+use crate::plan::StageId;
+use crate::sweep::value::Moment;
+
+/// What the journal tells of one stage.
+#[derive(Debug, Clone, Default)]
+pub struct StageHistory {
+    /// Its mask and first weights, once drawn.
+    pub drawn: Option<Drawn>,
+    /// Its epochs so far, by number. An epoch trained again after a kill replaces the first.
+    pub epochs: BTreeMap<usize, EpochRecord>,
+    /// How it ended, once it did.
+    pub outcome: Option<Outcome>,
+    /// Why it failed, if that is the last that is known of it.
+    pub failure: Option<String>,
+    /// Snapshots on disk.
+    pub kept: BTreeSet<Moment>,
+    /// The epoch from which it can continue, and the best until then.
+    pub progress: Option<(usize, Option<usize>)>,
+    /// Images trained a second, once finished.
+    pub images_per_second: f64,
+    /// Where it was trained.
+    pub place: String,
+    /// How often it was started.
+    pub attempts: usize,
+}
+
+/// A whole journal.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    /// What is known of each stage.
+    pub stages: HashMap<StageId, StageHistory>,
+    /// Checksum of each data set that results are of.
+    pub data: BTreeMap<String, String>,
+    /// How often a process worked on the sweep.
+    pub runs: usize,
+    /// Length of the file up to its last whole frame.
+    pub end: u64,
+    /// Bytes behind that, torn by a kill.
+    pub torn: u64,
+}
+
+impl History {
+    /// Reads a journal; an absent file is an empty history.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no journal, or is of a version that this program does not know.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::file("read", path, &error)),
+        };
+        // A kill right after the file was made leaves less than a header.
+        if bytes.len() < HEADER.len() && HEADER.starts_with(&bytes) {
+            return Ok(Self { torn: bytes.len() as u64, ..Self::default() });
+        }
+        if !bytes.starts_with(HEADER) {
+            let found = String::from_utf8_lossy(&bytes[..bytes.len().min(HEADER.len())]).escape_default().to_string();
+            return Err(Error::input(format!(
+                "`{}` is no journal that this version reads: it starts with `{found}`, expected `{}`",
+                path.display(),
+                String::from_utf8_lossy(HEADER)
+            ))
+            .hint("choose another results folder with `--out`, or use the version of Tombola that wrote it"));
+        }
+        let mut history = Self::default();
+        let mut position = HEADER.len();
+        while let Some(record) = frame(&bytes[position..]) {
+            let (record, length) = record;
+            history.add(record);
+            position += length;
+        }
+        history.end = position as u64;
+        history.torn = (bytes.len() - position) as u64;
+        Ok(history)
+    }
+
+    /// Takes in one record.
+    pub fn add(&mut self, record: Record) {
+        match record {
+            Record::Started { .. } => self.runs += 1,
+            Record::Data { dataset, fingerprint } => {
+                self.data.insert(dataset, fingerprint);
+            }
+            Record::Drawn { stage, drawn } => self.stage(stage).drawn = Some(drawn),
+            Record::Epoch { stage, epoch } => {
+                self.stage(stage).epochs.insert(epoch.epoch, epoch);
+            }
+            Record::Kept { stage, moment } => {
+                self.stage(stage).kept.insert(moment);
+            }
+            Record::Freed { stage, moment } => {
+                self.stage(stage).kept.remove(&moment);
+            }
+            Record::Progress { stage, epoch, best } => self.stage(stage).progress = Some((epoch, best)),
+            Record::Finished { stage, outcome, images_per_second, place, attempts } => {
+                let stage = self.stage(stage);
+                (stage.outcome, stage.progress, stage.failure) = (Some(outcome), None, None);
+                (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
+            }
+            Record::Failed { stage, reason } => {
+                let stage = self.stage(stage);
+                stage.failure = Some(reason);
+                stage.attempts += 1;
+            }
+        }
+    }
+
+    /// What is known of a stage; nothing at first.
+    pub fn stage(&mut self, id: StageId) -> &mut StageHistory {
+        self.stages.entry(id).or_default()
+    }
+}
+
+/// The first frame of `bytes` and its length, if it is whole and sound.
+fn frame(bytes: &[u8]) -> Option<(Record, usize)> {
+    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let (length, checksum) = (word(0)? as usize, word(4)?);
+    let payload = bytes.get(8..8usize.checked_add(length)?)?;
+    if crc32fast::hash(payload) != checksum {
+        return None;
+    }
+    Some((rmp_serde::from_slice(payload).ok()?, 8 + length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Evaluation, Journal};
+    use crate::sweep::Settings;
+
+    fn records() -> Vec<Record> {
+        let stage = StageId::dense(&Settings::default(), None, None);
+        let epoch = |epoch| EpochRecord {
+            epoch,
+            learning_rate: 0.1,
+            train: Evaluation { loss: 1.0 / 3.0, correct: 5, images: 9 },
+            validation: Evaluation::default(),
+            test: None,
+            seconds: 1.5,
+        };
+        vec![
+            Record::Started { version: "0".into(), time: 1, machine: "m".into() },
+            Record::Epoch { stage, epoch: epoch(1) },
+            Record::Kept { stage, moment: Moment::Epoch(1) },
+            Record::Epoch { stage, epoch: epoch(2) },
+            Record::Progress { stage, epoch: 2, best: Some(1) },
+        ]
+    }
+
+    fn written() -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::open(&path, 0).unwrap();
+        records().iter().for_each(|record| journal.append(record).unwrap());
+        (folder, path)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (_folder, path) = written();
+        let history = History::read(&path).unwrap();
+        let stage = history.stages.values().next().unwrap();
+        assert_eq!((history.runs, stage.epochs.len(), stage.progress), (1, 2, Some((2, Some(1)))));
+        assert_eq!(stage.epochs[&1].train.loss, 1.0 / 3.0);
+        assert_eq!(history.torn, 0);
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_gives_the_whole_frames_before_the_cut_and_can_be_continued() {
+        let (_folder, path) = written();
+        let whole = std::fs::read(&path).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            let history = History::read(&path).unwrap_or_else(|e| panic!("{length}: {e}"));
+            assert_eq!(history.end + history.torn, length as u64);
+            let mut journal = Journal::open(&path, history.end).unwrap();
+            records().iter().for_each(|record| journal.append(record).unwrap());
+            let again = History::read(&path).unwrap();
+            assert_eq!((again.torn, again.stages.values().next().unwrap().epochs.len()), (0, 2), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_ends_the_journal_there() {
+        let (_folder, path) = written();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let last = bytes.len() - 1;
+        bytes[last] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let history = History::read(&path).unwrap();
+        assert_eq!(history.stages.values().next().unwrap().progress, None);
+        assert!(history.torn > 0);
+    }
+
+    #[test]
+    fn a_file_that_is_no_journal_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        std::fs::write(&path, "tombola journal9 of the future").unwrap();
+        assert!(History::read(&path).unwrap_err().message.contains("journal9"));
+    }
+}

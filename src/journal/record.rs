@@ -1,0 +1,181 @@
+//! What the journal holds.
+//!
+//! Records are MessagePack maps with named fields: a newer program reads older journals, and fields may be added with
+//! `#[serde(default)]`. It may not know of files.
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::StageId;
+use crate::sweep::value::Moment;
+
+/// How well a network does on one part of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Evaluation {
+    /// Mean cross-entropy over the images, in nats.
+    pub loss: f64,
+    /// Images classified correctly.
+    pub correct: u64,
+    /// Images seen.
+    pub images: u64,
+}
+
+impl Evaluation {
+    /// Share of the images classified correctly.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.images.max(1) as f64
+    }
+}
+
+/// Both held-out parts, always evaluated together so that they describe the same weights.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
+pub struct Scores {
+    /// On the validation images.
+    pub validation: Evaluation,
+    /// On the test images.
+    pub test: Evaluation,
+}
+
+/// One epoch of one training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochRecord {
+    /// Its number, from 1.
+    pub epoch: usize,
+    /// Learning rate of its last step.
+    pub learning_rate: f64,
+    /// On the training images as they were trained on: every image of the epoch, weights as they were at its batch.
+    pub train: Evaluation,
+    /// After the epoch.
+    pub validation: Evaluation,
+    /// After the epoch; only where epochs are chosen on the test set.
+    #[serde(default)]
+    pub test: Option<Evaluation>,
+    /// Wall time of training and validation; differs from run to run.
+    pub seconds: f64,
+}
+
+/// A mask and what it does before it is trained with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Drawn {
+    /// Weights of the layers that may be pruned.
+    pub prunable: usize,
+    /// Those of them that are alive.
+    pub alive: usize,
+    /// Those alive on a path of alive weights from the input to the output.
+    pub effective: usize,
+    /// All weights, biases and batch-norm parameters.
+    pub parameters: usize,
+    /// Layers without a single weight alive.
+    #[serde(default)]
+    pub dead_layers: Vec<String>,
+    /// The parent's weights under the mask; for a dense network its initial weights.
+    pub pruned: Scores,
+    /// What training starts from: after rewinding.
+    pub start: Scores,
+}
+
+impl Drawn {
+    /// Share of the prunable weights that is alive.
+    pub fn density(&self) -> f64 {
+        self.alive as f64 / self.prunable.max(1) as f64
+    }
+
+    /// Share of all parameters that is alive.
+    pub fn total_density(&self) -> f64 {
+        (self.parameters - (self.prunable - self.alive)) as f64 / self.parameters.max(1) as f64
+    }
+
+    /// Share of the prunable weights that can make a difference.
+    pub fn effective_density(&self) -> f64 {
+        self.effective as f64 / self.prunable.max(1) as f64
+    }
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The epoch with the highest accuracy on the selecting part; the first of equals.
+    pub best_epoch: usize,
+    /// At that epoch.
+    pub best: Scores,
+    /// At the last epoch.
+    pub last: Scores,
+}
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Record {
+    /// A process began to work on this sweep.
+    Started {
+        /// Version of the program.
+        version: String,
+        /// Seconds since 1970.
+        time: u64,
+        /// Device, threads and libraries, in words.
+        machine: String,
+    },
+    /// The data that the results are of.
+    Data {
+        /// Name of the data set.
+        dataset: String,
+        /// Checksum over all its images and labels.
+        fingerprint: String,
+    },
+    /// A stage's mask was drawn and its first weights evaluated.
+    Drawn {
+        /// The stage.
+        stage: StageId,
+        /// What came out.
+        drawn: Drawn,
+    },
+    /// A stage trained an epoch.
+    Epoch {
+        /// The stage.
+        stage: StageId,
+        /// What came out.
+        epoch: EpochRecord,
+    },
+    /// A snapshot is on disk.
+    Kept {
+        /// The stage.
+        stage: StageId,
+        /// Which.
+        moment: Moment,
+    },
+    /// A snapshot was removed: nothing needed it.
+    Freed {
+        /// The stage.
+        stage: StageId,
+        /// Which.
+        moment: Moment,
+    },
+    /// The state from which the stage continues after a kill is on disk.
+    Progress {
+        /// The stage.
+        stage: StageId,
+        /// Epochs trained in it.
+        epoch: usize,
+        /// The best epoch so far, whose weights are on disk too.
+        #[serde(default)]
+        best: Option<usize>,
+    },
+    /// A stage is done.
+    Finished {
+        /// The stage.
+        stage: StageId,
+        /// How it ended.
+        outcome: Outcome,
+        /// Images trained a second; differs from run to run.
+        images_per_second: f64,
+        /// Where it was trained, in words.
+        place: String,
+        /// How often it was started.
+        attempts: usize,
+    },
+    /// A stage could not be trained; it is tried again by the next run.
+    Failed {
+        /// The stage.
+        stage: StageId,
+        /// Why.
+        reason: String,
+    },
+}

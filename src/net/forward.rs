@@ -1,0 +1,132 @@
+//! Runs a network: walks its graph with real tensors.
+
+use std::sync::Arc;
+
+use tch::{Kind, Tensor};
+
+use super::arena::Arena;
+use super::graph::{Graph, NodeId, Op, Shape};
+use super::layout::Layout;
+
+const NORM_MOMENTUM: f64 = 0.1;
+const NORM_EPSILON: f64 = 1e-5;
+
+/// What the walk needs to know beforehand of each node.
+#[derive(Debug)]
+pub struct Forward {
+    graph: Arc<Graph>,
+    /// Position of each node's first parameter and first buffer in the layout.
+    first: Vec<(usize, usize)>,
+    /// The last node that reads each node's output: after it the output is dropped.
+    last_reader: Vec<NodeId>,
+    /// How many nodes read each node's output: where it is one, that one may overwrite it.
+    readers: Vec<usize>,
+}
+
+impl Forward {
+    /// Prepares to run a network whose weights are laid out by `layout`.
+    pub fn new(graph: Arc<Graph>, layout: &Layout) -> Self {
+        let nodes = &graph.nodes;
+        let first = (0..nodes.len())
+            .map(|id| {
+                let parameter = layout.parameters.iter().position(|parameter| parameter.node == id);
+                let buffer = layout.buffers.iter().position(|buffer| buffer.node == id);
+                (parameter.unwrap_or(0), buffer.unwrap_or(0))
+            })
+            .collect();
+        let mut last_reader: Vec<NodeId> = (0..nodes.len()).collect();
+        let mut readers = vec![0; nodes.len()];
+        for (id, node) in nodes.iter().enumerate() {
+            for &input in &node.inputs {
+                last_reader[input] = id;
+                readers[input] += 1;
+            }
+        }
+        Self { graph, first, last_reader, readers }
+    }
+
+    /// Scores of each class, `[images, classes]`, for normalised images `[images, channels, height, width]`.
+    ///
+    /// In training, batch norms use and move the statistics of the batch; otherwise they use the running ones.
+    pub fn run(&self, arena: &mut Arena, images: &Tensor, training: bool) -> Tensor {
+        if training {
+            arena.batches += 1;
+        }
+        let (weights, statistics) = (arena.views(), arena.buffer_views());
+        let mut outputs: Vec<Option<Tensor>> = vec![Some(images.shallow_clone())];
+        outputs.resize_with(self.graph.nodes.len(), || None);
+        for id in 1..self.graph.nodes.len() {
+            let output = self.node(id, &outputs, &weights, &statistics, training);
+            outputs[id] = Some(output);
+            for &input in &self.graph.nodes[id].inputs {
+                if self.last_reader[input] == id {
+                    outputs[input] = None;
+                }
+            }
+        }
+        outputs.pop().flatten().unwrap_or_else(|| images.shallow_clone())
+    }
+
+    fn node(
+        &self,
+        id: NodeId,
+        outputs: &[Option<Tensor>],
+        weights: &[Tensor],
+        statistics: &[Tensor],
+        training: bool,
+    ) -> Tensor {
+        let node = &self.graph.nodes[id];
+        let input = |number: usize| {
+            let input = outputs[node.inputs[number]].as_ref();
+            // Outputs are dropped only after their last reader, so every input is there.
+            input.map(Tensor::shallow_clone).unwrap_or_default()
+        };
+        let x = input(0);
+        let (parameter, buffer) = self.first[id];
+        match node.op {
+            Op::Input => x,
+            Op::Conv { stride, padding, bias, .. } => {
+                let (stride, padding) = (stride as i64, padding as i64);
+                let bias = bias.then(|| &weights[parameter + 1]);
+                x.conv2d(&weights[parameter], bias, [stride, stride], [padding, padding], [1, 1], 1)
+            }
+            Op::Linear { bias, .. } => x.linear(&weights[parameter], bias.then(|| &weights[parameter + 1])),
+            Op::BatchNorm => x.batch_norm(
+                Some(&weights[parameter]),
+                Some(&weights[parameter + 1]),
+                Some(&statistics[buffer]),
+                Some(&statistics[buffer + 1]),
+                training,
+                NORM_MOMENTUM,
+                NORM_EPSILON,
+                true,
+            ),
+            // In place where nobody else reads the input; backward needs only the result.
+            Op::Relu if self.readers[node.inputs[0]] == 1 && node.inputs[0] != 0 => {
+                let mut x = x;
+                x.relu_()
+            }
+            Op::Relu => x.relu(),
+            Op::Add => x + input(1),
+            Op::MaxPool { kernel, stride } => {
+                let (kernel, stride) = (kernel as i64, stride as i64);
+                x.max_pool2d([kernel, kernel], [stride, stride], [0, 0], [1, 1], false)
+            }
+            Op::AvgPool { kernel, stride } => {
+                let (kernel, stride) = (kernel as i64, stride as i64);
+                x.avg_pool2d([kernel, kernel], [stride, stride], [0, 0], false, true, None)
+            }
+            Op::GlobalAveragePool => x.mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
+            Op::Flatten => x.flatten(1, -1),
+            Op::PadShortcut { stride, out } => {
+                let Shape::Image(channels, ..) = self.graph.input_of(id) else { return x };
+                let stride = stride as i64;
+                let added = out - channels;
+                let before = (added / 2) as i64;
+                let after = added as i64 - before;
+                let kept = x.slice(2, 0, None, stride).slice(3, 0, None, stride);
+                kept.constant_pad_nd([0, 0, 0, 0, before, after])
+            }
+        }
+    }
+}

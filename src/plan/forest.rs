@@ -1,0 +1,273 @@
+//! Grows the forest of stages that the trials of a sweep share.
+//!
+//! A trial is a chain: a dense training, then one training after each pruning. Trials that agree up to some level
+//! share the stages up to it. It may not know of files, workers or torch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::stage::{Pruning, Stage, StageId};
+use crate::error::{Error, Result};
+use crate::sweep::Trial;
+use crate::sweep::settings::Settings;
+use crate::sweep::value::{Control, Keep, Load, Moment, Rewind};
+
+/// A trial and its stages.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    /// The trial.
+    pub trial: Trial,
+    /// Index of its stage at each level.
+    pub stages: Vec<usize>,
+}
+
+/// Everything that is to be trained, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Each training once; parents stand before their children.
+    pub stages: Vec<Stage>,
+    /// The trials that differ, in order.
+    pub chains: Vec<Chain>,
+    /// Trials left out because they mean the same as one that stands before them.
+    pub repeated: usize,
+    by_id: HashMap<StageId, usize>,
+}
+
+/// What identities are made of besides settings.
+#[derive(Debug, Clone, Default)]
+pub struct Outside {
+    /// Canonical text of each network of the user's own.
+    pub networks: HashMap<String, String>,
+    /// Checksum of each file that a dense network is loaded from.
+    pub loaded: HashMap<String, String>,
+}
+
+impl Plan {
+    /// Lays trials over each other.
+    ///
+    /// # Errors
+    /// When a trial draws from or goes back to a moment that its trainings do not have.
+    pub fn grow(trials: Vec<Trial>, run: &Settings, outside: &Outside) -> Result<Self> {
+        let mut plan = Self::default();
+        let mut leaves = std::collections::HashSet::new();
+        for trial in trials {
+            let place = |error: Error| error.at(format!("trial {}", trial.number));
+            let stages = plan.chain(&trial, outside).map_err(place)?;
+            if !leaves.insert(stages[stages.len() - 1]) {
+                plan.repeated += 1;
+                continue;
+            }
+            plan.want(&stages, &trial.settings, run);
+            plan.chains.push(Chain { trial, stages });
+        }
+        Ok(plan)
+    }
+
+    /// The index of a stage.
+    pub fn find(&self, id: StageId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The stages that start from stage `index`, or go back to a snapshot of it.
+    pub fn children(&self) -> Vec<Vec<usize>> {
+        let mut children = vec![Vec::new(); self.stages.len()];
+        for (index, stage) in self.stages.iter().enumerate() {
+            for (source, _) in self.sources(index) {
+                if !children[source].contains(&index) {
+                    children[source].push(index);
+                }
+            }
+            debug_assert!(stage.parent.is_none_or(|parent| parent < index));
+        }
+        children
+    }
+
+    /// The snapshots that a stage needs before it can start: its parent's at the draw, and the dense one that it goes
+    /// back to.
+    pub fn sources(&self, index: usize) -> Vec<(usize, Moment)> {
+        let stage = &self.stages[index];
+        let (Some(parent), Some(pruning)) = (stage.parent, &stage.pruning) else { return Vec::new() };
+        let mut sources = vec![(parent, pruning.draw)];
+        if let Some(epoch) = stage.rewinds_to_epoch() {
+            sources.push((stage.root, Moment::Epoch(epoch)));
+        }
+        sources
+    }
+
+    /// Epochs to train when each stage is trained once.
+    pub fn shared_epochs(&self) -> usize {
+        self.stages.iter().map(|stage| stage.epochs().len()).sum()
+    }
+
+    /// Epochs and trainings if every trial trained its own.
+    pub fn unshared(&self) -> (usize, usize) {
+        let stages = || self.chains.iter().flat_map(|chain| &chain.stages);
+        (stages().map(|&index| self.stages[index].epochs().len()).sum(), stages().count())
+    }
+
+    /// The stages of one trial, made where they are new.
+    fn chain(&mut self, trial: &Trial, outside: &Outside) -> Result<Vec<usize>> {
+        let settings = &trial.settings;
+        let loaded = match &settings.load {
+            Load::Path(path) => outside.loaded.get(&path.display().to_string()),
+            Load::None | Load::Auto => None,
+        };
+        let network = outside.networks.get(&settings.network);
+        let id = StageId::dense(settings, network.map(String::as_str), loaded.map(String::as_str));
+        let mut chain = vec![self.stage(id, settings, None, None)];
+        let rate = settings.rate();
+        for level in 1..=settings.prune_iterations {
+            let last = level == settings.prune_iterations;
+            // Only the last level has a twin: the levels before it are those of the ticket itself.
+            let control = if last { settings.control } else { Control::None };
+            let own = Settings { control, ..settings.clone() };
+            let parent = chain[level - 1];
+            self.check(parent, &own, level)?;
+            let id = StageId::pruned(self.stages[parent].id, rate, &own);
+            let pruning = Pruning {
+                rate,
+                criterion: own.criterion,
+                scope: own.scope,
+                layers: own.prune_layers,
+                output_rate: own.output_rate,
+                draw: own.draw,
+                rewind: own.rewind,
+                control,
+                fine_tune_epochs: own.fine_tune_epochs.unwrap_or(own.epochs),
+                fine_tune_lr: own.fine_tune_lr,
+            };
+            chain.push(self.stage(id, settings, Some(parent), Some(pruning)));
+        }
+        Ok(chain)
+    }
+
+    fn stage(&mut self, id: StageId, settings: &Settings, parent: Option<usize>, pruning: Option<Pruning>) -> usize {
+        if let Some(&index) = self.by_id.get(&id) {
+            return index;
+        }
+        let index = self.stages.len();
+        let level = parent.map_or(0, |parent| self.stages[parent].level + 1);
+        let root = parent.map_or(index, |parent| self.stages[parent].root);
+        // Levels of one dense training share its settings: one copy for a forest of any size.
+        let settings = match parent {
+            Some(_) => Arc::clone(&self.stages[root].settings),
+            None => Arc::new(settings.clone()),
+        };
+        self.stages.push(Stage { id, level, parent, root, settings, pruning, wanted: Default::default() });
+        self.by_id.insert(id, index);
+        index
+    }
+
+    /// Refuses draws and rewinds that the trainings before cannot serve.
+    fn check(&self, parent: usize, settings: &Settings, level: usize) -> Result<()> {
+        let (parent, root) = (&self.stages[parent], &self.stages[self.stages[parent].root]);
+        let loaded = matches!(root.settings.load, Load::Path(_));
+        if loaded && matches!(settings.rewind, Rewind::Init | Rewind::Epoch(_)) {
+            return Err(Error::input(format!(
+                "`reinit`: the weights before the end are not known of a network that is loaded from `{}`",
+                crate::sweep::Value::show(&root.settings.load)
+            ))
+            .hint("use `--reinit lr`, `none` or `random`, or `--load auto` with a training of Tombola's own"));
+        }
+        if !parent.passes(settings.draw) {
+            let epochs = parent.epochs();
+            return Err(Error::input(format!(
+                "`draw`: the training at level {} has no snapshot `{}`; it trains epochs {} to {}",
+                level - 1,
+                settings.draw,
+                epochs.start + 1,
+                epochs.end
+            ))
+            .hint("draw at an epoch that every level trains, or at `last`"));
+        }
+        Ok(())
+    }
+
+    /// Notes which snapshots a trial needs of its stages, and which the user asked to keep.
+    fn want(&mut self, chain: &[usize], settings: &Settings, run: &Settings) {
+        for (level, &index) in chain.iter().enumerate() {
+            let mut wanted = Vec::new();
+            if level + 1 < chain.len() || run.keep != Keep::Nothing {
+                wanted.push(settings.draw);
+            }
+            if run.save {
+                wanted.extend([Moment::Best, Moment::Last]);
+            }
+            for &epoch in &run.epochs_save {
+                wanted.extend([Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
+            }
+            let stage = &mut self.stages[index];
+            wanted.retain(|moment| stage.passes(*moment));
+            stage.wanted.extend(wanted);
+            if let Some(epoch) = stage.rewinds_to_epoch() {
+                let root = stage.root;
+                self.stages[root].wanted.insert(Moment::Epoch(epoch));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sweep::Spec;
+
+    fn plan(text: &str) -> Result<Plan> {
+        let spec = Spec::read(Some(text), &[])?;
+        Plan::grow(spec.trials()?, &spec.run, &Outside::default())
+    }
+
+    #[test]
+    fn the_dense_training_is_shared_by_every_ratio_rewind_and_draw() {
+        let plan = plan("pr = [0.5, 0.7, 0.9]\nreinit = [\"init\", \"lr\"]\ndraw = [\"last\", \"epoch:10\"]").unwrap();
+        assert_eq!(plan.chains.len(), 12);
+        assert_eq!(plan.stages.iter().filter(|stage| stage.level == 0).count(), 1);
+        assert_eq!(plan.stages.len(), 13);
+        assert_eq!((plan.shared_epochs(), plan.unshared()), (13 * 160, (24 * 160, 24)));
+        assert!(plan.stages[0].wanted.contains(&Moment::Epoch(10)));
+    }
+
+    #[test]
+    fn chains_of_the_same_rate_share_their_first_levels() {
+        let plan = plan("pr = [0.5, 0.75, 0.875]\npriter = [1, 2, 3]\nzip = [\"pr\", \"priter\"]").unwrap();
+        assert_eq!(plan.stages.len(), 4);
+        assert_eq!(plan.chains[2].stages, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_twin_of_a_ticket_shares_all_levels_but_the_last() {
+        let plan = plan("pr = 0.875\npriter = 3\nreinit = \"init\"\ncontrol = [\"none\", \"reinit\", \"random-mask\"]")
+            .unwrap();
+        assert_eq!(plan.stages.len(), 6);
+        assert!(plan.chains.iter().all(|chain| chain.stages[..3] == [0, 1, 2]));
+    }
+
+    #[test]
+    fn the_seeds_of_a_dense_training_separate_it() {
+        assert_eq!(plan("seed = [1, 2]\npriter = 0").unwrap().stages.len(), 2);
+        // The pruning ratio means nothing without a pruning.
+        let plan = plan("pr = [0.1, 0.2]\npriter = 0").unwrap();
+        assert_eq!((plan.stages.len(), plan.chains.len(), plan.repeated), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_rewound_training_needs_the_dense_snapshot_and_counts_on_from_there() {
+        let plan = plan("pr = 0.5\nreinit = \"epoch:12\"").unwrap();
+        assert_eq!(plan.sources(1), [(0, Moment::Last), (0, Moment::Epoch(12))]);
+        assert_eq!(plan.stages[1].epochs(), 12..160);
+    }
+
+    #[test]
+    fn draws_that_a_level_does_not_reach_are_refused() {
+        let error = plan("pr = 0.5\npriter = 2\nreinit = \"epoch:12\"\ndraw = \"epoch:10\"").unwrap_err();
+        assert!(error.message.contains("level 1") && error.message.contains("epochs 13 to 160"), "{error}");
+    }
+
+    #[test]
+    fn snapshots_asked_for_are_taken_where_the_training_passes_them() {
+        let plan = plan("epochs-save = [10, 30]\nreinit = \"epoch:12\"\nkeep = \"nothing\"").unwrap();
+        assert!(plan.stages[0].wanted.contains(&Moment::BestUntil(10)));
+        assert!(!plan.stages[1].wanted.contains(&Moment::Epoch(10)));
+        assert!(plan.stages[1].wanted.contains(&Moment::Epoch(30)));
+    }
+}

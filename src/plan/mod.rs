@@ -1,0 +1,7 @@
+//! From trials to the forest of trainings that they share.
+
+pub mod forest;
+pub mod stage;
+
+pub use forest::{Chain, Plan};
+pub use stage::{Pruning, Stage, StageId};

@@ -1,0 +1,181 @@
+//! A stage: one training, named by the hash of everything that decides its outcome.
+//!
+//! It may not know of files, workers or torch.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::sweep::settings::{Decides, Settings};
+use crate::sweep::value::{Control, Criterion, Moment, PruneLayers, Rewind, Scope};
+
+/// Part of every identity; raised when the meaning of a setting changes, so that old results are not taken for new.
+const MEANING: &str = "tombola stage 1";
+
+/// The name of a stage: 80 bits of the hash of everything that decides its outcome.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StageId([u8; 10]);
+
+impl StageId {
+    /// The identity of a dense training.
+    ///
+    /// `network` is the canonical text of a user's own network, `loaded` the checksum of the file it starts from.
+    pub fn dense(settings: &Settings, network: Option<&str>, loaded: Option<&str>) -> Self {
+        let mut text = format!("{MEANING}\n{}", settings.identity(Decides::Training));
+        for (key, value) in [("layers", network), ("loaded", loaded)] {
+            if let Some(value) = value {
+                text.push_str(&format!("{key}={value}\n"));
+            }
+        }
+        Self::of(&text)
+    }
+
+    /// The identity of the training that follows `parent` when it is pruned at `rate` by these settings.
+    pub fn pruned(parent: Self, rate: f64, settings: &Settings) -> Self {
+        Self::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{}", settings.identity(Decides::Pruning)))
+    }
+
+    fn of(text: &str) -> Self {
+        let hash = blake3::hash(text.as_bytes());
+        let mut id = [0; 10];
+        id.copy_from_slice(&hash.as_bytes()[..10]);
+        Self(id)
+    }
+
+    /// Reads what `Display` wrote.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut id = [0; 10];
+        if text.len() != 20 || !text.is_ascii() {
+            return None;
+        }
+        for (byte, pair) in id.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(id))
+    }
+}
+
+impl fmt::Display for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How a level comes from the one before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pruning {
+    /// Share of the weights still alive that is pruned.
+    pub rate: f64,
+    /// How weights are scored.
+    pub criterion: Criterion,
+    /// Which weights compete.
+    pub scope: Scope,
+    /// Which layers may be pruned.
+    pub layers: PruneLayers,
+    /// Share of the rate for the output layer.
+    pub output_rate: f64,
+    /// The parent's snapshot that the mask is drawn from.
+    pub draw: Moment,
+    /// Where the kept weights go back to.
+    pub rewind: Rewind,
+    /// Whether this is a twin for comparison.
+    pub control: Control,
+    /// Epochs of a fine-tuning.
+    pub fine_tune_epochs: usize,
+    /// Learning rate of a fine-tuning, if not the last of the schedule.
+    pub fine_tune_lr: Option<f64>,
+}
+
+/// One training.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its name.
+    pub id: StageId,
+    /// How many prunings came before it: 0 is dense.
+    pub level: usize,
+    /// Index of the stage it starts from.
+    pub parent: Option<usize>,
+    /// Index of the dense stage it descends from; itself at level 0.
+    pub root: usize,
+    /// The settings of the first trial that wants it. Those that decide the training are the same in all.
+    pub settings: Arc<Settings>,
+    /// How it comes from its parent; none at level 0.
+    pub pruning: Option<Pruning>,
+    /// Snapshots that others start from or that were asked for.
+    pub wanted: BTreeSet<Moment>,
+}
+
+impl Stage {
+    /// The epochs that it trains: the first is `range.start + 1` when counted from 1. A rewound training counts on from
+    /// the epoch that it goes back to; a fine-tuning counts its own.
+    pub fn epochs(&self) -> std::ops::Range<usize> {
+        if let (0, crate::sweep::value::Load::Path(_)) = (self.level, &self.settings.load) {
+            return 0..0;
+        }
+        match self.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning.fine_tune_epochs)) {
+            Some((Rewind::None, epochs)) => 0..epochs,
+            Some((Rewind::Epoch(epoch), _)) => epoch..self.settings.epochs,
+            _ => 0..self.settings.epochs,
+        }
+    }
+
+    /// Whether a snapshot at this moment can be taken of this training.
+    pub fn passes(&self, moment: Moment) -> bool {
+        let epochs = self.epochs();
+        match moment {
+            // A dense training can be kept before its first epoch; later levels start from what others kept.
+            Moment::Epoch(epoch) => {
+                epochs.contains(&epoch) && self.level == 0 || epoch > epochs.start && epoch <= epochs.end
+            }
+            Moment::BestUntil(epoch) => epoch > epochs.start && epoch <= epochs.end,
+            Moment::Best | Moment::Last => true,
+        }
+    }
+
+    /// The epoch of the dense training that it goes back to, if any.
+    pub fn rewinds_to_epoch(&self) -> Option<usize> {
+        match self.pruning.as_ref()?.effective_rewind() {
+            Rewind::Epoch(epoch) => Some(epoch),
+            _ => None,
+        }
+    }
+}
+
+impl Pruning {
+    /// The rewind, or new weights for the re-initialised twin.
+    pub fn effective_rewind(&self) -> Rewind {
+        if self.control == Control::Reinit { Rewind::Random } else { self.rewind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_and_nonsense_is_not() {
+        let id = StageId::dense(&Settings::default(), None, None);
+        assert_eq!(StageId::parse(&id.to_string()), Some(id));
+        assert_eq!(StageId::parse("xyz"), None);
+        assert_eq!(StageId::parse(&"g".repeat(20)), None);
+        assert_eq!(StageId::parse("éééééééééé"), None);
+    }
+
+    #[test]
+    fn a_users_network_and_a_loaded_file_are_part_of_the_identity() {
+        let settings = Settings::default();
+        let ids = [(None, None), (Some("a"), None), (Some("b"), None), (None, Some("a"))]
+            .map(|(n, l)| StageId::dense(&settings, n, l));
+        for (i, id) in ids.iter().enumerate() {
+            assert!(!ids[..i].contains(id));
+        }
+    }
+}

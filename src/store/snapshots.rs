@@ -1,0 +1,416 @@
+//! Snapshots on disk: safetensors files with PyTorch's parameter names and shapes.
+//!
+//! `stages/ID/NAME.safetensors` is a plain state dict, `stages/ID/mask.safetensors` holds one truth value for each
+//! connection, `stages/ID/NAME.optimizer.safetensors` the optimiser's vectors where training may go on from there. A
+//! snapshot is there when its main file is: it is written last. It may not know of torch.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+
+use super::atomic::write_atomically;
+use crate::error::{Error, Result};
+use crate::mask::Bits;
+use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
+use crate::plan::StageId;
+
+/// Version of the files' metadata.
+const VERSION: &str = "1";
+
+/// The snapshots of a results folder.
+#[derive(Debug, Clone)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The store of a results folder.
+    pub fn new(results: &Path) -> Self {
+        Self { folder: results.join("stages") }
+    }
+
+    /// The folder of one stage.
+    pub fn folder(&self, stage: StageId) -> PathBuf {
+        self.folder.join(stage.to_string())
+    }
+
+    /// The main file of a snapshot.
+    pub fn path(&self, stage: StageId, name: &str) -> PathBuf {
+        self.folder(stage).join(format!("{}.safetensors", file_name(name)))
+    }
+
+    fn optimizer_path(&self, stage: StageId, name: &str) -> PathBuf {
+        self.folder(stage).join(format!("{}.optimizer.safetensors", file_name(name)))
+    }
+
+    /// Writes a snapshot; when it returns, the snapshot is on the disk.
+    ///
+    /// # Errors
+    /// When the folder or a file cannot be written. An older snapshot of that name stays as it was.
+    pub fn save(&self, stage: StageId, name: &str, snapshot: &Snapshot, layout: &Layout) -> Result<()> {
+        let folder = self.folder(stage);
+        std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
+        let mask = folder.join("mask.safetensors");
+        if let Some(bits) = &snapshot.mask
+            && !mask.exists()
+        {
+            write(&mask, mask_tensors(bits, layout), &[])?;
+        }
+        if let Some(state) = &snapshot.optimizer {
+            let mut tensors = Vec::new();
+            for (vector, values) in &state.vectors {
+                for parameter in &layout.parameters {
+                    tensors.push(float(format!("{vector}.{}", parameter.name), parameter, values));
+                }
+            }
+            let facts = [("steps", state.steps.to_string()), ("epoch", snapshot.epoch.to_string())];
+            write(&self.optimizer_path(stage, name), tensors, &facts)?;
+        }
+        let facts = [("epoch", snapshot.epoch.to_string()), ("stage", stage.to_string())];
+        write(&self.path(stage, name), state_dict(snapshot, layout), &facts)
+    }
+
+    /// Reads a snapshot back.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, or of another network.
+    pub fn load(&self, stage: StageId, name: &str, layout: &Layout) -> Result<Snapshot> {
+        let mut snapshot = load_weights(&self.path(stage, name), layout)?;
+        let optimizer = self.optimizer_path(stage, name);
+        if optimizer.exists() {
+            snapshot.optimizer = Some(load_optimizer(&optimizer, layout)?);
+        }
+        let mask = self.folder(stage).join("mask.safetensors");
+        if mask.exists() {
+            snapshot.mask = Some(Arc::new(load_mask(&mask, layout)?));
+        }
+        Ok(snapshot)
+    }
+
+    /// Removes a snapshot, and the stage's folder with the last one.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be removed.
+    pub fn remove(&self, stage: StageId, name: &str) -> Result<()> {
+        for path in [self.path(stage, name), self.optimizer_path(stage, name)] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &path, &error));
+                }
+                _ => {}
+            }
+        }
+        // The mask says nothing without the weights; a folder that still holds some stays.
+        let folder = self.folder(stage);
+        let only_mask = std::fs::read_dir(&folder)
+            .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == "mask.safetensors"));
+        if only_mask {
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        Ok(())
+    }
+
+    /// Copies a snapshot of the same stage from another results folder.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn copy_from(&self, other: &Store, stage: StageId, name: &str) -> Result<()> {
+        let folder = self.folder(stage);
+        std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
+        let mask = |store: &Store| store.folder(stage).join("mask.safetensors");
+        let pairs = [
+            (mask(other), mask(self)),
+            (other.optimizer_path(stage, name), self.optimizer_path(stage, name)),
+            (other.path(stage, name), self.path(stage, name)),
+        ];
+        for (from, to) in pairs.iter().filter(|(from, _)| from.exists()) {
+            let bytes = read(from)?;
+            write_atomically(to, |file| file.write_all(&bytes))?;
+        }
+        Ok(())
+    }
+}
+
+/// `epoch:10` as a file name.
+fn file_name(name: &str) -> String {
+    name.replace(':', "-")
+}
+
+/// A named tensor that owns its bytes.
+type Named = (String, Dtype, Vec<usize>, Vec<u8>);
+
+fn float(name: String, parameter: &Parameter, vector: &[f32]) -> Named {
+    (name, Dtype::F32, parameter.shape.clone(), bytes_of(&parameter.to_pytorch(&vector[parameter.range()])))
+}
+
+fn bytes_of(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// The tensors of `torch.nn.Module.state_dict()`, under the same names.
+fn state_dict(snapshot: &Snapshot, layout: &Layout) -> Vec<Named> {
+    let parameters = layout.parameters.iter().map(|p| float(p.name.clone(), p, &snapshot.parameters));
+    let buffers = layout
+        .buffers
+        .iter()
+        .map(|buffer| (buffer.name.clone(), Dtype::F32, vec![buffer.len], bytes_of(&snapshot.buffers[buffer.range()])));
+    let counts = layout.norms.iter().map(|norm| {
+        let count = (snapshot.batches as i64).to_le_bytes().to_vec();
+        (format!("{norm}.num_batches_tracked"), Dtype::I64, Vec::new(), count)
+    });
+    parameters.chain(buffers).chain(counts).collect()
+}
+
+fn mask_tensors(mask: &Bits, layout: &Layout) -> Vec<Named> {
+    let connections = layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
+    connections
+        .map(|parameter| {
+            let stored: Vec<u8> = parameter.range().map(|position| u8::from(mask.get(position))).collect();
+            (parameter.name.clone(), Dtype::BOOL, parameter.shape.clone(), parameter.to_pytorch(&stored))
+        })
+        .collect()
+}
+
+fn write(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<()> {
+    let fail = |error: safetensors::SafeTensorError| {
+        Error::environment(format!("cannot encode `{}`: {error}", path.display()))
+    };
+    let views: Vec<(&str, TensorView)> = tensors
+        .iter()
+        .map(|(name, kind, shape, bytes)| Ok((name.as_str(), TensorView::new(*kind, shape.clone(), bytes)?)))
+        .collect::<Result<_, _>>()
+        .map_err(fail)?;
+    let mut about: HashMap<String, String> =
+        facts.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
+    about.insert("format".to_string(), "pt".to_string());
+    about.insert("tombola".to_string(), VERSION.to_string());
+    let bytes = safetensors::serialize(views, Some(about)).map_err(fail)?;
+    write_atomically(path, |file| file.write_all(&bytes))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::file("read", path, &error))
+}
+
+/// A file whose version this program knows; files of other programs carry none.
+fn parsed<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, HashMap<String, String>)> {
+    let damaged = |error| {
+        let error = Error::input(format!("`{}` is no safetensors file, or a damaged one: {error}", path.display()));
+        error.hint(
+            "PyTorch files (.pth) must be converted first: `safetensors.torch.save_file(model.state_dict(), ...)`",
+        )
+    };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
+    let about = metadata.metadata().clone().unwrap_or_default();
+    match about.get("tombola").map(String::as_str) {
+        None | Some(VERSION) => Ok((SafeTensors::deserialize(bytes).map_err(damaged)?, about)),
+        Some(other) => Err(Error::input(format!("`{}` is of version {other}, expected {VERSION}", path.display()))
+            .hint("read it with the version of Tombola that wrote it")),
+    }
+}
+
+/// One tensor of the expected shape.
+fn tensor<'a>(file: &SafeTensors<'a>, path: &Path, name: &str, kind: Dtype, shape: &[usize]) -> Result<TensorView<'a>> {
+    let wrong = |found: String| {
+        Error::input(format!("`{}` is of another network: {found}", path.display()))
+            .hint("load it with the same `--network`, `--depth`, `--width` and data set that it was trained with")
+    };
+    let view = file.tensor(name).map_err(|_| {
+        let mut names = file.names();
+        names.sort_unstable();
+        wrong(format!("`{name}` is missing; the file holds {}", names.join(", ")))
+    })?;
+    if (view.dtype(), view.shape()) != (kind, shape) {
+        let (found, found_shape) = (view.dtype(), view.shape());
+        return Err(wrong(format!("`{name}` is {found:?} {found_shape:?}, expected {kind:?} {shape:?}")));
+    }
+    Ok(view)
+}
+
+fn floats(view: &TensorView) -> Vec<f32> {
+    view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
+}
+
+/// Reads the weights and statistics of a state dict: one of Tombola's or of any program that names them as PyTorch does.
+///
+/// # Errors
+/// When the file is missing, no safetensors file, or of another network.
+pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
+    let bytes = read(path)?;
+    let (file, about) = parsed(path, &bytes)?;
+    let mut parameters = vec![0f32; layout.len];
+    for parameter in &layout.parameters {
+        let view = tensor(&file, path, &parameter.name, Dtype::F32, &parameter.shape)?;
+        parameters[parameter.range()].copy_from_slice(&parameter.from_pytorch(&floats(&view)));
+    }
+    let mut buffers = vec![0f32; layout.buffer_len];
+    for buffer in &layout.buffers {
+        let view = tensor(&file, path, &buffer.name, Dtype::F32, &[buffer.len])?;
+        buffers[buffer.range()].copy_from_slice(&floats(&view));
+    }
+    let known = layout.parameters.len() + layout.buffers.len() + layout.norms.len();
+    if file.len() > known {
+        return Err(Error::input(format!(
+            "`{}` is of another network: it holds {} tensors, the network {known}",
+            path.display(),
+            file.len()
+        ))
+        .hint("load it with the same `--network`, `--depth` and `--width` that it was trained with"));
+    }
+    let count = layout.norms.first().and_then(|norm| file.tensor(&format!("{norm}.num_batches_tracked")).ok());
+    let batches = count.and_then(|view| Some(i64::from_le_bytes(view.data().try_into().ok()?))).unwrap_or(0);
+    let epoch = about.get("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
+    Ok(Snapshot { epoch, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask: None })
+}
+
+fn load_optimizer(path: &Path, layout: &Layout) -> Result<OptimizerState> {
+    let bytes = read(path)?;
+    let (file, about) = parsed(path, &bytes)?;
+    // Names are VECTOR.PARAMETER; the first parameter tells the vectors.
+    let first = layout.parameters.first().map(|parameter| format!(".{}", parameter.name)).unwrap_or_default();
+    let mut names: Vec<String> =
+        file.names().iter().filter_map(|name| name.strip_suffix(first.as_str())).map(str::to_string).collect();
+    // Optimisers list their vectors alphabetically, but for SGD, which has one.
+    names.sort_by_key(|name| ORDER.iter().position(|known| known == name));
+    let mut vectors = Vec::new();
+    for name in names {
+        let mut values = vec![0f32; layout.len];
+        for parameter in &layout.parameters {
+            let view = tensor(&file, path, &format!("{name}.{}", parameter.name), Dtype::F32, &parameter.shape)?;
+            values[parameter.range()].copy_from_slice(&parameter.from_pytorch(&floats(&view)));
+        }
+        vectors.push((name, values));
+    }
+    let steps = about.get("steps").and_then(|steps| steps.parse().ok()).unwrap_or(0);
+    Ok(OptimizerState { steps, vectors })
+}
+
+/// The order in which optimisers keep their vectors (train/optimizer.rs); files keep no order.
+const ORDER: [&str; 4] = ["momentum", "mean", "square", "change"];
+
+fn load_mask(path: &Path, layout: &Layout) -> Result<Bits> {
+    let bytes = read(path)?;
+    let (file, _) = parsed(path, &bytes)?;
+    let mut mask = Bits::ones(layout.len);
+    for parameter in layout.parameters.iter().filter(|parameter| parameter.role.is_connection()) {
+        let view = tensor(&file, path, &parameter.name, Dtype::BOOL, &parameter.shape)?;
+        for (position, alive) in parameter.range().zip(parameter.from_pytorch(view.data())) {
+            mask.set(position, alive != 0);
+        }
+    }
+    Ok(mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{Builder, Graph, Op, Shape};
+    use crate::sweep::Settings;
+
+    fn network(width: usize) -> Graph {
+        let mut build = Builder::new(Shape::Image(2, 4, 4));
+        let conv = build.conv("conv", 0, width, 3, 1).unwrap();
+        let norm = build.batch_norm("bn", conv).unwrap();
+        let pool = build.add("pool", Op::GlobalAveragePool, &[norm]).unwrap();
+        build.linear("fc", pool, 5).unwrap();
+        build.finish(5).unwrap()
+    }
+
+    fn snapshot(layout: &Layout) -> Snapshot {
+        let mut mask = Bits::ones(layout.len);
+        (0..20).for_each(|position| mask.set(position * 2, false));
+        let vector = |offset: f32| (0..layout.len).map(|i| i as f32 * 0.1 + offset).collect();
+        Snapshot {
+            epoch: 7,
+            batches: 70,
+            parameters: vector(0.5),
+            buffers: (0..layout.buffer_len).map(|i| i as f32).collect(),
+            optimizer: Some(OptimizerState {
+                steps: 70,
+                vectors: vec![("mean".into(), vector(1.0)), ("square".into(), vector(2.0))],
+            }),
+            mask: Some(Arc::new(mask)),
+        }
+    }
+
+    fn id() -> StageId {
+        StageId::dense(&Settings::default(), None, None)
+    }
+
+    #[test]
+    fn a_snapshot_is_read_back_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+        let saved = snapshot(&layout);
+        store.save(id(), "epoch:7", &saved, &layout).unwrap();
+        assert_eq!(store.load(id(), "epoch:7", &layout).unwrap(), saved);
+    }
+
+    #[test]
+    fn files_hold_pytorchs_names_shapes_and_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+        store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
+        let bytes = std::fs::read(store.path(id(), "last")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let mut names = file.names();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "bn.bias",
+                "bn.num_batches_tracked",
+                "bn.running_mean",
+                "bn.running_var",
+                "bn.weight",
+                "conv.weight",
+                "fc.bias",
+                "fc.weight"
+            ]
+        );
+        let conv = file.tensor("conv.weight").unwrap();
+        assert_eq!(conv.shape(), [3, 2, 3, 3]);
+        // [0, 1, 0, 0] in PyTorch's order is the second value stored: [0, 0, 0, 1].
+        assert_eq!(floats(&conv)[9], 0.6);
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_network_is_refused_by_name_and_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+        store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
+        let error = store.load(id(), "last", &Layout::of(&network(4))).unwrap_err();
+        assert!(error.message.contains("another network") && error.message.contains("conv.weight"), "{error}");
+        assert!(error.message.contains("[3, 2, 3, 3]") && error.message.contains("[4, 2, 3, 3]"), "{error}");
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_refused_with_the_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.pth");
+        for bytes in [&b"PK\x03\x04 a zip of pickles"[..], b"", &[255; 64]] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = load_weights(&path, &Layout::of(&network(3))).unwrap_err();
+            assert!(error.message.contains("model.pth") && error.hint.unwrap().contains("save_file"));
+        }
+        let missing = load_weights(&folder.path().join("none"), &Layout::of(&network(3))).unwrap_err();
+        assert_eq!(missing.kind, crate::error::Kind::Input);
+    }
+
+    #[test]
+    fn the_last_snapshot_takes_the_folder_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+        for name in ["best", "last"] {
+            store.save(id(), name, &snapshot(&layout), &layout).unwrap();
+        }
+        store.remove(id(), "best").unwrap();
+        assert!(store.load(id(), "last", &layout).is_ok());
+        store.remove(id(), "last").unwrap();
+        assert!(!store.folder(id()).exists());
+        store.remove(id(), "last").unwrap();
+    }
+}

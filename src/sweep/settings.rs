@@ -1,0 +1,516 @@
+//! Every setting, once: its flag, its key in a sweep file, its column, its help text, its default, its bounds and
+//! whether it decides the outcome of a training.
+//!
+//! A new setting is one entry below and nothing else. It may not know of files, flags or torch.
+
+use std::path::PathBuf;
+
+use super::value::{
+    Augment, Control, Criterion, Keep, Load, Moment, NormStart, Optimizer, PruneLayers, PruningType, Rewind, Schedule,
+    Scope, Select, ShortcutOption, Value,
+};
+use crate::error::{Error, Result};
+
+/// What a setting decides, and so which identities it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decides {
+    /// Every training of a trial: part of the identity of its dense training, from which the others descend.
+    Training,
+    /// What happens between one training and the next: part of the identity of each pruned level.
+    Pruning,
+    /// How many levels there are and how much each prunes: enters identities as the rate of each level.
+    Levels,
+    /// How the sweep is run, never what comes out: no axis, no identity.
+    Run,
+}
+
+/// One setting, as the parts of the program that treat all alike see it.
+pub struct Field {
+    /// Its key in a sweep file and, behind `--`, its flag.
+    pub key: &'static str,
+    /// Further spellings of both.
+    pub aliases: &'static [&'static str],
+    /// The heading it stands under.
+    pub group: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// What it decides.
+    pub decides: Decides,
+    /// Whether one value is a list.
+    pub list: bool,
+    /// Whether the bare flag means yes.
+    pub flag: bool,
+    /// The words that can be given, where there are only a few.
+    pub words: fn() -> &'static [&'static str],
+    /// Sets it from text. The error says what was expected.
+    pub set: fn(&mut Settings, &str) -> Result<(), String>,
+    /// Writes it so that `set` gives it back.
+    pub show: fn(&Settings) -> String,
+    /// Whether it makes a difference, the others being as they are.
+    pub matters: fn(&Settings) -> bool,
+}
+
+macro_rules! settings {
+    ($(group $group:literal $decides:ident {
+        $($(#[doc = $doc:literal])+ $key:literal $([$($alias:literal),*])? => $field:ident: $type:ty = $default:expr
+            $(, in $range:expr, $bounds:literal)? $(, if $matters:expr)?;)*
+    })*) => {
+        /// One value for every setting: a point of the sweep, or what all points share.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Settings {
+            $($($(#[doc = $doc])+ pub $field: $type,)*)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($($field: $default,)*)* }
+            }
+        }
+
+        /// All settings, in the order in which help, tables and files list them.
+        pub static FIELDS: &[Field] = &[$($(Field {
+            key: $key,
+            aliases: &[$($($alias),*)?],
+            group: $group,
+            help: concat!($($doc, "\n"),+),
+            decides: Decides::$decides,
+            list: <$type as Value>::LIST,
+            flag: <$type as Value>::FLAG,
+            words: <$type as Value>::words,
+            set: |settings, text| {
+                let value = <$type as Value>::parse(text)?;
+                $(if !$range.contains(&value) {
+                    return Err($bounds.to_string());
+                })?
+                settings.$field = value;
+                Ok(())
+            },
+            show: |settings| Value::show(&settings.$field),
+            matters: |settings| {
+                #[allow(unused_mut, unused_assignments)]
+                let mut matters: fn(&Settings) -> bool = |_| true;
+                $(matters = $matters;)?
+                matters(settings)
+            },
+        },)*)*];
+    };
+}
+
+settings! {
+    group "Network" Training {
+        /// Network to train: a built-in one (lenet-300-100, lenet-5, conv-2, conv-4, conv-6, resnet, resnetb, vgg-11,
+        /// vgg-13, vgg-16, vgg-19) or one that the sweep file defines under `[networks.NAME]`
+        "network" ["model"] => network: String = "resnetb".to_string();
+        /// Layers of a residual network: 6n+2 for `resnet`, 9n+2 for `resnetb`
+        "depth" => depth: usize = 20, in 1..=10_000, "a whole number from 1 to 10000", if |s| zoo_has(s, "depth");
+        /// Channels of the first stage of a residual network
+        "width" => width: usize = 16, in 1..=4096, "a whole number from 1 to 4096", if |s| zoo_has(s, "width");
+        /// Shortcut of `resnet` where the shape changes: `a` adds zero channels, `b` is a 1x1 convolution
+        "shortcut" => shortcut: ShortcutOption = ShortcutOption::A, if |s| zoo_has(s, "shortcut");
+        /// Scale of batch norms at the start: 1.0, 0.5 (network slimming) or `uniform` in [0, 1] (open_lth)
+        "bn-init" => norm_start: NormStart = NormStart::One;
+    }
+
+    group "Data" Training {
+        /// Data set: fashion-mnist, mnist, cifar-10, cifar-100 or synthetic
+        "dataset" => dataset: String = "cifar-10".to_string();
+        /// Use only the first N training images (validation included)
+        "train-limit" => train_limit: Option<usize> = None;
+        /// Images held out from the end of the training images for choosing epochs; auto = 5000, or a tenth of fewer
+        /// than 50000 images
+        "validation-size" => validation_size: Option<usize> = None;
+        /// How training images are varied; auto = crop-flip for CIFAR, none otherwise
+        "augment" => augment: Option<Augment> = None;
+        /// Shape of synthetic images: channels, height, width
+        "synthetic-shape" => synthetic_shape: Vec<usize> = vec![1, 8, 8], if |s| s.dataset == "synthetic";
+        /// Classes of synthetic images
+        "synthetic-classes" => synthetic_classes: usize = 10, in 2..=256, "a whole number from 2 to 256",
+            if |s| s.dataset == "synthetic";
+        /// Training images of the synthetic set; the test set has half as many
+        "synthetic-size" => synthetic_size: usize = 1000, in 4..=100_000_000, "a whole number from 4 to 100000000",
+            if |s| s.dataset == "synthetic";
+    }
+
+    group "Training" Training {
+        /// Epochs of each training
+        "epochs" => epochs: usize = 160, in 1..=1_000_000, "a whole number from 1 to 1000000";
+        /// Images a step
+        "batch-size" ["bs"] => batch_size: usize = 64, in 1..=1_000_000, "a whole number from 1 to 1000000";
+        /// Optimiser, each as in PyTorch
+        "optimizer" ["o", "optimiser"] => optimizer: Optimizer = Optimizer::Sgd;
+        /// Learning rate at the start of the schedule
+        "learning-rate" ["lr"] => learning_rate: f64 = 0.1, in 1e-12..=1e6, "a number above 0 and at most 1e6";
+        /// Momentum of sgd
+        "momentum" => momentum: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1",
+            if |s| s.optimizer == Optimizer::Sgd;
+        /// Nesterov's form of the momentum
+        "nesterov" => nesterov: bool = true, if |s| s.optimizer == Optimizer::Sgd && s.momentum > 0.0;
+        /// Weight decay (L2), on all weights as in PyTorch
+        "weight-decay" ["w-decay", "wd"] => weight_decay: f64 = 1e-4, in 0.0..=1e6, "a number from 0 to 1e6";
+        /// Decay of the mean of gradients in adam and adamw
+        "beta1" => beta1: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
+        /// Decay of the mean of squared gradients in adam and adamw
+        "beta2" => beta2: f64 = 0.999, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
+    }
+
+    group "Learning-rate schedule" Training {
+        /// How the learning rate changes over the epochs
+        "schedule" ["sched"] => schedule: Schedule = Schedule::Manual;
+        /// Factor of manual, step and plateau
+        "gamma" => gamma: f64 = 0.1, in 1e-12..=1.0, "a number above 0 and at most 1",
+            if |s| matches!(s.schedule, Schedule::Manual | Schedule::Step | Schedule::Plateau);
+        /// Epochs after which the manual schedule multiplies by gamma, such as `80,120` or `[80, 120]`
+        "lr-milestones" ["lr-update-epochs", "lr_update_epochs"] => milestones: Vec<usize> = vec![80, 120],
+            if |s| s.schedule == Schedule::Manual;
+        /// Epochs between two drops of the step schedule
+        "step-epochs" => step_epochs: usize = 30, in 1..=1_000_000, "a whole number from 1 to 1000000",
+            if |s| s.schedule == Schedule::Step;
+        /// Epochs without a better validation loss before plateau drops
+        "patience" => patience: usize = 10, in 0..=1_000_000, "a whole number up to 1000000",
+            if |s| s.schedule == Schedule::Plateau;
+        /// Lowest learning rate of plateau, cosine, cosine-restarts and cyclic
+        "min-lr" => min_lr: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6",
+            if |s| matches!(s.schedule, Schedule::Plateau | Schedule::Cosine | Schedule::CosineRestarts | Schedule::Cyclic);
+        /// Epochs to the first restart of cosine-restarts, or of one whole cycle of cyclic
+        "cycle-epochs" => cycle_epochs: usize = 10, in 1..=1_000_000, "a whole number from 1 to 1000000",
+            if |s| matches!(s.schedule, Schedule::CosineRestarts | Schedule::Cyclic);
+        /// How many times longer each next cycle of cosine-restarts is
+        "cycle-factor" => cycle_factor: usize = 1, in 1..=1000, "a whole number from 1 to 1000",
+            if |s| s.schedule == Schedule::CosineRestarts;
+        /// Epochs over which the learning rate rises from 0, step by step, at the start
+        "warmup-epochs" ["warm-up"] => warmup_epochs: usize = 0, in 0..=1_000_000, "a whole number up to 1000000";
+    }
+
+    group "Levels" Levels {
+        /// Share of the prunable weights that is gone in the end
+        "pruning-ratio" ["pr"] => pruning_ratio: f64 = 0.5, in 0.0..1.0, "a ratio of at least 0 and below 1",
+            if |s| s.prune_iterations > 0;
+        /// Number of prunings, each followed by a training: 0 trains the dense network only, 1 is one-shot
+        "prune-iterations" ["priter"] => prune_iterations: usize = 1, in 0..=1000, "a whole number up to 1000";
+    }
+
+    group "Pruning" Pruning {
+        /// What is removed: single weights (unstructured, u) or channels (structured, s)
+        "pruning-type" ["prunety"] => pruning_type: PruningType = PruningType::Unstructured;
+        /// How weights are scored; the lowest scores are pruned
+        "criterion" => criterion: Criterion = Criterion::Magnitude;
+        /// Whether all weights compete (global) or those of each layer among themselves (layer)
+        "scope" => scope: Scope = Scope::Global;
+        /// Which layers may be pruned; the seed prunes `conv` only
+        "prune-layers" => prune_layers: PruneLayers = PruneLayers::All;
+        /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
+        /// 0 never, 1 like the others
+        "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1";
+        /// Which snapshot a mask is drawn from: best (on validation), last or epoch:K
+        "draw" => draw: Moment = Moment::Last;
+        /// Where the kept weights go back to: none (fine-tune at the last learning rate), lr (the schedule starts again,
+        /// the weights stay), init, random or epoch:K
+        "reinit" ["rewind"] => rewind: Rewind = Rewind::LearningRate;
+        /// Epochs of a fine-tuning (reinit none); auto = as many as `epochs`
+        "fine-tune-epochs" => fine_tune_epochs: Option<usize> = None, in FINE_TUNE, "a whole number from 1 to 1000000 or `auto`",
+            if |s| s.rewind == Rewind::None;
+        /// Learning rate of a fine-tuning (reinit none); auto = the last one of the schedule
+        "fine-tune-lr" => fine_tune_lr: Option<f64> = None, if |s| s.rewind == Rewind::None;
+        /// Twin of the last level that shows what the ticket is worth: its mask on new weights (reinit) or as many
+        /// random weights in each layer (random-mask)
+        "control" => control: Control = Control::None;
+    }
+
+    group "Seeds and selection" Training {
+        /// One number that gives three independent streams: initialisation, data order, augmentation
+        "seed" => seed: u64 = 1;
+        /// Seed of the initialisation alone; auto = seed
+        "init-seed" => init_seed: Option<u64> = None;
+        /// Seed of the data order alone; auto = seed
+        "order-seed" => order_seed: Option<u64> = None;
+        /// Seed of the augmentation alone; auto = seed
+        "augment-seed" => augment_seed: Option<u64> = None, if |s| s.augment != Some(Augment::None);
+        /// Part of the data on which the best epoch is chosen; `test` repeats protocols that did
+        "select" => select: Select = Select::Validation;
+        /// Take the dense network from a file instead of training it: a safetensors file, or auto for a finished training
+        /// with the same settings in a neighbouring results folder
+        "load" => load: Load = Load::None, if |s| matches!(s.load, Load::Path(_));
+    }
+
+    group "Running" Run {
+        /// Results folder; default results/NAME after the sweep file
+        "out" => out: Option<PathBuf> = None;
+        /// Folder that holds the data sets
+        "data-dir" => data_dir: Option<PathBuf> = None;
+        /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
+        "device" => device: Option<String> = None;
+        /// Trainings at the same time; auto = one a core on CPU, one on a GPU
+        "workers" => workers: Option<usize> = None, in WORKERS, "a whole number from 1 to 1024 or `auto`";
+        /// CPU threads of each training
+        "threads" => threads: usize = 1, in 1..=1024, "a whole number from 1 to 1024";
+        /// Keep the best and last weights of every training
+        "save" => save: bool = false;
+        /// Keep the weights after these epochs of every training, and the best up to each
+        "epochs-save" => epochs_save: Vec<usize> = Vec::new();
+        /// Accepted for the seed's commands; training is always logged, in epochs.csv
+        "log-train" => log_train: bool = true;
+        /// Which snapshots stay on disk when nothing needs them any more
+        "keep" => keep: Keep = Keep::Tickets;
+        /// Seconds between two snapshots of a running training, from which a killed run continues
+        "snapshot-seconds" => snapshot_seconds: f64 = 20.0, in 0.0..=1e6, "a number from 0 to 1e6";
+    }
+}
+
+/// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
+const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `workers`.
+const WORKERS: AutoOr = AutoOr(1, 1024);
+
+/// `auto`, or a number within both bounds.
+struct AutoOr(usize, usize);
+
+impl AutoOr {
+    fn contains(&self, value: &Option<usize>) -> bool {
+        value.is_none_or(|number| (self.0..=self.1).contains(&number))
+    }
+}
+
+fn zoo_has(settings: &Settings, what: &str) -> bool {
+    match what {
+        "depth" => crate::net::zoo::uses_depth(&settings.network),
+        "width" => crate::net::zoo::uses_width(&settings.network),
+        _ => crate::net::zoo::uses_shortcut(&settings.network),
+    }
+}
+
+fn is_adam(settings: &Settings) -> bool {
+    matches!(settings.optimizer, Optimizer::Adam | Optimizer::AdamW)
+}
+
+impl Field {
+    /// Finds a setting by its key or one of its aliases; `_` and `-` are the same.
+    pub fn find(word: &str) -> Option<&'static Field> {
+        let word = word.replace('_', "-");
+        FIELDS
+            .iter()
+            .find(|field| field.key == word || field.aliases.iter().any(|alias| alias.replace('_', "-") == word))
+    }
+
+    /// Sets it in `settings`, naming itself and what was found when that fails.
+    ///
+    /// # Errors
+    /// When `text` is not a value of this setting.
+    pub fn assign(&self, settings: &mut Settings, text: &str) -> Result<()> {
+        (self.set)(settings, text).map_err(|expected| {
+            let error = Error::input(format!("`{}`: found `{text}`, expected {expected}", self.key));
+            match crate::error::nearest(text, (self.words)().iter().copied()) {
+                Some(word) => error.hint(format!("did you mean `{word}`?")),
+                None => error,
+            }
+        })
+    }
+}
+
+impl Settings {
+    /// Replaces every `auto` that the other settings decide, and gives data sets and networks their one name, so that
+    /// two spellings of the same training have the same identity.
+    ///
+    /// # Errors
+    /// When settings contradict each other.
+    pub fn resolve(mut self) -> Result<Self> {
+        if let Ok(name) = crate::net::zoo::canonical_name(&self.network) {
+            self.network = name.to_string();
+        }
+        self.dataset = crate::data::catalogue::find(&self.dataset)?.name.to_string();
+        self.augment = self.augment.or(Some(match self.dataset.starts_with("cifar") {
+            true => Augment::CropFlip,
+            false => Augment::None,
+        }));
+        for part in [&mut self.init_seed, &mut self.order_seed, &mut self.augment_seed] {
+            *part = part.or(Some(self.seed));
+        }
+        self.fine_tune_epochs = self.fine_tune_epochs.or(Some(self.epochs));
+        self.milestones.sort_unstable();
+        self.milestones.dedup();
+        self.check()?;
+        Ok(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        let beyond = |what: &str, epoch: usize| {
+            Error::input(format!("`{what}` names epoch {epoch}, but a training has {} epochs", self.epochs))
+                .hint(format!("give `epochs` of at least {epoch}, or an earlier epoch"))
+        };
+        if let Rewind::Epoch(epoch) = self.rewind
+            && epoch >= self.epochs
+            && self.prune_iterations > 0
+        {
+            return Err(beyond("reinit", epoch).hint("rewind to an epoch before the last"));
+        }
+        if let Some(epoch) = self.draw.epoch()
+            && epoch > self.epochs
+            && self.prune_iterations > 0
+        {
+            return Err(beyond("draw", epoch));
+        }
+        if let Some(&epoch) = self.epochs_save.iter().find(|epoch| **epoch > self.epochs) {
+            return Err(beyond("epochs-save", epoch));
+        }
+        if self.fine_tune_lr.is_some_and(|rate| rate <= 0.0) {
+            return Err(Error::input("`fine-tune-lr` must be above 0"));
+        }
+        if self.min_lr > self.learning_rate {
+            return Err(Error::input(format!(
+                "`min-lr` is {}, above the learning rate of {}",
+                self.min_lr, self.learning_rate
+            )));
+        }
+        if self.dataset == "synthetic" && (self.synthetic_shape.len() != 3 || self.synthetic_shape.contains(&0)) {
+            return Err(Error::input(format!(
+                "`synthetic-shape`: found {}, expected channels, height and width, each at least 1",
+                self.synthetic_shape.show()
+            ))
+            .hint("for example `1,8,8`"));
+        }
+        if self.pruning_type == PruningType::Structured && self.prune_iterations > 0 {
+            return Err(Error::input("structured pruning (`--prunety s`) is not built yet")
+                .hint("use `--prunety u`; channels are the next step of the project"));
+        }
+        Ok(())
+    }
+
+    /// The settings of some kind that make a difference, one `key=value` a line: what an identity is made of.
+    pub fn identity(&self, decides: Decides) -> String {
+        let mut text = String::new();
+        for field in FIELDS.iter().filter(|field| field.decides == decides && (field.matters)(self)) {
+            // One number is short for three streams; the streams decide.
+            if field.key != "seed" && field.key != "load" {
+                text.push_str(field.key);
+                text.push('=');
+                text.push_str(&(field.show)(self));
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// Rate at which each level prunes the weights still alive, so that `n` levels leave `1 - ratio` of them:
+    /// `1 - (1 - ratio)^(1/n)`. Rounded to 1e-9, so that chains which mean the same rate share their stages.
+    pub fn rate(&self) -> f64 {
+        let kept = (1.0 - self.pruning_ratio).powf(1.0 / self.prune_iterations.max(1) as f64);
+        ((1.0 - kept) * 1e9).round() / 1e9
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &str, text: &str) -> Result<Settings> {
+        let mut settings = Settings::default();
+        Field::find(key).unwrap().assign(&mut settings, text)?;
+        settings.resolve()
+    }
+
+    #[test]
+    fn no_key_or_alias_is_used_twice() {
+        let mut words: Vec<&str> = FIELDS.iter().flat_map(|f| f.aliases.iter().copied().chain([f.key])).collect();
+        words.sort_unstable();
+        let count = words.len();
+        words.dedup();
+        assert_eq!(words.len(), count);
+    }
+
+    #[test]
+    fn every_default_is_read_back_from_what_is_shown() {
+        let mut read = Settings::default();
+        for field in FIELDS.iter().filter(|field| field.key != "out" && field.key != "data-dir") {
+            let shown = (field.show)(&Settings::default());
+            (field.set)(&mut read, &shown).unwrap_or_else(|e| panic!("{}: {shown}: {e}", field.key));
+        }
+        assert_eq!(read, Settings::default());
+    }
+
+    #[test]
+    fn the_seeds_spellings_are_known() {
+        for word in
+            ["pr", "priter", "prunety", "o", "w-decay", "sched", "lr-update-epochs", "lr_update_epochs", "model", "lr"]
+        {
+            assert!(Field::find(word).is_some(), "{word}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_bounds_name_the_setting_and_the_bounds() {
+        for (key, text) in [
+            ("pr", "1"),
+            ("pr", "1.5"),
+            ("pr", "-0.1"),
+            ("batch-size", "0"),
+            ("epochs", "0"),
+            ("momentum", "1"),
+            ("workers", "0"),
+        ] {
+            let error = set(key, text).unwrap_err();
+            assert!(error.message.contains(text) && error.message.contains("expected"), "{error}");
+        }
+        assert!(set("draw", "epoch:200").unwrap_err().message.contains("160 epochs"));
+        assert!(set("o", "sdg").unwrap_err().hint.unwrap().contains("`sgd`"));
+    }
+
+    #[test]
+    fn settings_that_make_no_difference_are_no_part_of_the_identity() {
+        let mut adam = Settings { optimizer: Optimizer::Adam, ..Settings::default() };
+        let before = adam.identity(Decides::Training);
+        adam.momentum = 0.5;
+        assert_eq!(adam.identity(Decides::Training), before);
+        adam.beta1 = 0.8;
+        assert_ne!(adam.identity(Decides::Training), before);
+    }
+
+    #[test]
+    fn every_setting_that_decides_a_training_changes_its_identity() {
+        // Pitfall 29: two configurations must never share a folder.
+        let base = Settings::default().resolve().unwrap();
+        let others = [
+            ("network", "lenet-5"),
+            ("depth", "29"),
+            ("width", "8"),
+            ("bn-init", "uniform"),
+            ("dataset", "mnist"),
+            ("train-limit", "9"),
+            ("validation-size", "7"),
+            ("augment", "none"),
+            ("epochs", "161"),
+            ("batch-size", "65"),
+            ("optimizer", "adam"),
+            ("learning-rate", "0.2"),
+            ("momentum", "0.8"),
+            ("nesterov", "false"),
+            ("weight-decay", "0"),
+            ("schedule", "cosine"),
+            ("gamma", "0.2"),
+            ("lr-milestones", "[70]"),
+            ("warmup-epochs", "1"),
+            ("init-seed", "9"),
+            ("order-seed", "9"),
+            ("augment-seed", "9"),
+            ("seed", "2"),
+            ("select", "test"),
+        ];
+        let mut seen = vec![base.identity(Decides::Training)];
+        for (key, text) in others {
+            let mut settings = Settings::default();
+            Field::find(key).unwrap().assign(&mut settings, text).unwrap();
+            let identity = settings.resolve().unwrap().identity(Decides::Training);
+            assert!(!seen.contains(&identity), "{key} makes no difference");
+            seen.push(identity);
+        }
+    }
+
+    #[test]
+    fn the_rate_of_a_level_reaches_the_ratio_after_all_levels() {
+        // SCIENCE: four levels of .50, .70, .90 prune .1591, .2599, .4377 of the weights alive.
+        for (ratio, rate) in [(0.5, 0.1591), (0.7, 0.2599), (0.9, 0.4377)] {
+            let settings = Settings { pruning_ratio: ratio, prune_iterations: 4, ..Settings::default() };
+            assert!((settings.rate() - rate).abs() < 5e-5);
+        }
+        let half = |ratio, n| Settings { pruning_ratio: ratio, prune_iterations: n, ..Settings::default() }.rate();
+        assert_eq!(half(0.5, 1), half(0.875, 3));
+    }
+}

@@ -1,0 +1,429 @@
+//! Reads a sweep file and flags into grids, and writes the complete sweep file back.
+//!
+//! A setting with one value is fixed, one with several is an axis. Flags win over the file. It may not know what the
+//! settings mean.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Trial;
+use super::grid::{Axis, Grid, unknown};
+use super::settings::{Decides, FIELDS, Field, Settings};
+use crate::error::{Error, Result};
+use crate::net::custom::{self, Layers};
+
+/// A setting given as a flag, with one value or several.
+pub type Flag = Axis;
+
+/// A whole sweep, before it is expanded.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Name of the sweep and of its results folder.
+    pub name: Option<String>,
+    /// Blocks whose trials are joined.
+    pub grids: Vec<Grid>,
+    /// Networks that the file defines.
+    pub networks: BTreeMap<String, Layers>,
+    /// How the sweep is run; only settings that decide nothing else.
+    pub run: Settings,
+    /// The file's `[networks]`, kept to be written back.
+    network_tables: Option<toml::Value>,
+}
+
+impl Spec {
+    /// Joins a sweep file's text, if there is one, and flags.
+    ///
+    /// # Errors
+    /// When the file is no TOML, a key is unknown, or a value has the wrong form; the message names the line.
+    pub fn read(file: Option<&str>, flags: &[Flag]) -> Result<Self> {
+        let mut table: toml::Table = match file {
+            Some(text) => text.parse().map_err(|error| syntax(text, &error))?,
+            None => toml::Table::new(),
+        };
+        let place = |error: Error, key: &str| match file.and_then(|text| line_of(text, key)) {
+            Some(line) => error.at(format!("line {line}")),
+            None => error,
+        };
+        let name = match table.remove("name") {
+            Some(toml::Value::String(name)) if is_name(&name) => Some(name),
+            Some(other) => {
+                let error =
+                    Error::input(format!("`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`"));
+                return Err(place(error, "name"));
+            }
+            None => None,
+        };
+        let network_tables = table.remove("networks");
+        let networks = read_networks(network_tables.as_ref())?;
+        let blocks = match table.remove("grid") {
+            None => vec![toml::Table::new()],
+            Some(toml::Value::Array(blocks)) => blocks
+                .into_iter()
+                .map(|block| match block {
+                    toml::Value::Table(block) => Ok(block),
+                    other => Err(Error::input(format!("`grid`: found `{other}`, expected blocks under `[[grid]]`"))),
+                })
+                .collect::<Result<_>>()?,
+            Some(_) => {
+                let error =
+                    Error::input("`grid` must be blocks of settings").hint("write `[[grid]]`, with two brackets");
+                return Err(place(error, "grid"));
+            }
+        };
+        let mut spec = Self { name, grids: Vec::new(), networks, run: Settings::default(), network_tables };
+        let mut base = Grid::default();
+        spec.overlay(&mut base, &table, true, &place)?;
+        for block in &blocks {
+            let mut grid = base.clone();
+            spec.overlay(&mut grid, block, false, &place)?;
+            for flag in flags {
+                spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
+            }
+            spec.grids.push(grid);
+        }
+        Ok(spec)
+    }
+
+    /// Puts the settings of one table over a grid.
+    fn overlay(
+        &mut self,
+        grid: &mut Grid,
+        table: &toml::Table,
+        top: bool,
+        place: &impl Fn(Error, &str) -> Error,
+    ) -> Result<()> {
+        for (key, value) in table {
+            match key.as_str() {
+                "zip" => grid.zip.extend(read_zip(value).map_err(|error| place(error, key))?),
+                "exclude" => grid.exclude.extend(read_exclude(value).map_err(|error| place(error, key))?),
+                _ => {
+                    let field = Field::find(key).ok_or_else(|| place(unknown(key), key))?;
+                    let values = texts(field, value).map_err(|error| place(error, key))?;
+                    self.put(grid, Axis { field, values }, top).map_err(|error| place(error, key))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, grid: &mut Grid, axis: Axis, top: bool) -> Result<()> {
+        for value in &axis.values {
+            // Tried here so that the error can name its place.
+            axis.field.assign(&mut Settings::default(), value)?;
+        }
+        if axis.field.decides != Decides::Run {
+            grid.set(axis);
+            return Ok(());
+        }
+        match axis.values.as_slice() {
+            [value] if top => axis.field.assign(&mut self.run, value),
+            [_] => Err(Error::input(format!("`{}` says how the whole sweep is run, not one block", axis.field.key))
+                .hint("move it above the first `[[grid]]`")),
+            values => {
+                Err(Error::input(format!("`{}` has {} values, but it cannot be an axis", axis.field.key, values.len()))
+                    .hint("give it one value"))
+            }
+        }
+    }
+
+    /// All trials of all blocks, in order, each once.
+    ///
+    /// # Errors
+    /// As [`Grid::expand`], and when a network or data set is unknown.
+    pub fn trials(&self) -> Result<Vec<Trial>> {
+        let mut trials: Vec<Trial> = Vec::new();
+        for (number, grid) in self.grids.iter().enumerate() {
+            let points = grid.expand().map_err(|error| match self.grids.len() {
+                1 => error,
+                _ => error.at(format!("grid block {}", number + 1)),
+            })?;
+            for mut settings in points {
+                settings.epochs_save.clone_from(&self.run.epochs_save);
+                self.check_network(&settings.network)?;
+                let number = trials.len() + 1;
+                trials.push(Trial { number, settings: settings.resolve()? });
+            }
+        }
+        if trials.is_empty() {
+            return Err(Error::input("the sweep has no trials").hint("`exclude` leaves none; relax it"));
+        }
+        Ok(trials)
+    }
+
+    fn check_network(&self, name: &str) -> Result<()> {
+        if self.networks.contains_key(name) {
+            return Ok(());
+        }
+        crate::net::zoo::canonical_name(name).map(|_| ()).map_err(|error| {
+            match crate::error::nearest(name, self.networks.keys().map(String::as_str)) {
+                Some(own) => error.hint(format!("did you mean your own network `{own}`?")),
+                None => error,
+            }
+        })
+    }
+
+    /// The complete sweep file: every setting of every block, defaults written out.
+    pub fn to_toml(&self) -> String {
+        let mut text = String::from("# What was asked, complete: every setting, defaults written out.\n");
+        if let Some(name) = &self.name {
+            text.push_str(&format!("name = {name:?}\n"));
+        }
+        for field in FIELDS.iter().filter(|field| field.decides == Decides::Run) {
+            let shown = (field.show)(&self.run);
+            text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
+        }
+        for grid in &self.grids {
+            text.push_str("\n[[grid]]\n");
+            if !grid.zip.is_empty() {
+                text.push_str(&format!("zip = {:?}\n", grid.zip));
+            }
+            let keys = |axes: &[Axis]| axes.iter().map(|axis| assignment(axis, true)).collect::<Vec<_>>().join(", ");
+            if !grid.exclude.is_empty() {
+                let tables: Vec<String> = grid.exclude.iter().map(|axes| format!("{{ {} }}", keys(axes))).collect();
+                text.push_str(&format!("exclude = [{}]\n", tables.join(", ")));
+            }
+            // Axes first and in their order, which decides the order of the trials.
+            for axis in &grid.axes {
+                text.push_str(&assignment(axis, false));
+                text.push('\n');
+            }
+            let rest = |field: &&Field| {
+                field.decides != Decides::Run && grid.axes.iter().all(|axis| axis.field.key != field.key)
+            };
+            for field in FIELDS.iter().filter(rest) {
+                let shown = (field.show)(&Settings::default());
+                text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
+            }
+        }
+        if let Some(networks) = &self.network_tables {
+            let mut table = toml::Table::new();
+            table.insert("networks".to_string(), networks.clone());
+            text.push_str(&format!("\n{table}"));
+        }
+        text
+    }
+}
+
+/// `key = value` or `key = [values]`, in TOML.
+fn assignment(axis: &Axis, several: bool) -> String {
+    let items: Vec<String> = axis.values.iter().map(|value| literal(axis.field, value)).collect();
+    match items.as_slice() {
+        [one] if !several => format!("{} = {one}", axis.field.key),
+        items => format!("{} = [{}]", axis.field.key, items.join(", ")),
+    }
+}
+
+/// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
+fn literal(field: &Field, shown: &str) -> String {
+    let plain = |text: &str| text.parse::<i64>().is_ok() || text == "true" || text == "false";
+    match field.list || plain(shown) {
+        true if field.list => {
+            let list: Vec<&str> =
+                shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
+            format!("[{}]", list.join(", "))
+        }
+        true => shown.to_string(),
+        false => toml::Value::String(shown.to_string()).to_string(),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> Error {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+    Error::input(format!("{place}{}", error.message()))
+        .hint("the file must be TOML: `key = value`, text in quotes, lists in brackets")
+}
+
+/// The first line that sets `key`. A table may set it too, in which case the first is as good a place as any.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    text.lines()
+        .position(|line| {
+            let line = line.trim_start().trim_start_matches(['"', '\'', '[']);
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(['=', ']', '.']))
+        })
+        .map(|index| index + 1)
+}
+
+/// The values of a setting as text: a list of them is an axis, unless one value is itself a list.
+fn texts(field: &Field, value: &toml::Value) -> Result<Vec<String>> {
+    let items = match value {
+        toml::Value::Array(items) if !field.list => items.as_slice(),
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_array) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    items.iter().map(|item| text_of(field, item)).collect()
+}
+
+fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(format!("{number:?}")),
+        toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        toml::Value::Array(items) if field.list => {
+            let items: Vec<String> = items.iter().map(|item| text_of(field, item)).collect::<Result<_>>()?;
+            Ok(format!("[{}]", items.join(", ")))
+        }
+        other => Err(Error::input(format!("`{}`: found `{other}`, expected a value or a list of values", field.key))),
+    }
+}
+
+fn read_zip(value: &toml::Value) -> Result<Vec<Vec<String>>> {
+    let wrong = || {
+        Error::input(format!("`zip`: found `{value}`, expected lists of keys"))
+            .hint("for example `zip = [[\"pruning-ratio\", \"prune-iterations\"]]`")
+    };
+    let words = |value: &toml::Value| -> Result<Vec<String>> {
+        let items = value.as_array().ok_or_else(wrong)?;
+        items.iter().map(|item| item.as_str().map(str::to_string).ok_or_else(wrong)).collect()
+    };
+    let groups = value.as_array().ok_or_else(wrong)?;
+    match groups.iter().any(toml::Value::is_str) {
+        true => Ok(vec![words(value)?]),
+        false => groups.iter().map(words).collect(),
+    }
+}
+
+fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
+    let wrong = || {
+        Error::input(format!("`exclude`: found `{value}`, expected a list of tables"))
+            .hint("for example `exclude = [{ reinit = \"random\", pruning-ratio = 0.5 }]`")
+    };
+    let one = |table: &toml::Value| -> Result<Vec<Axis>> {
+        let table = table.as_table().filter(|table| !table.is_empty()).ok_or_else(wrong)?;
+        let axis = |(key, value): (&String, &toml::Value)| {
+            let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
+            Ok(Axis { field, values: texts(field, value)? })
+        };
+        table.iter().map(axis).collect()
+    };
+    value.as_array().ok_or_else(wrong)?.iter().map(one).collect()
+}
+
+fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, Layers>> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let tables = value.as_table().ok_or_else(|| {
+        Error::input("`networks` must hold tables").hint("write `[networks.NAME]` and under it `layers = [...]`")
+    })?;
+    let mut networks = BTreeMap::new();
+    for (name, table) in tables {
+        if crate::net::zoo::canonical_name(name).is_ok() {
+            return Err(Error::input(format!("`[networks.{name}]` has the name of a built-in network"))
+                .hint("give your network another name"));
+        }
+        networks.insert(name.clone(), custom::parse(name, table)?);
+    }
+    Ok(networks)
+}
+
+/// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
+pub fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    if is_name(&name) { name } else { "sweep".to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flag(key: &str, values: &[&str]) -> Flag {
+        Axis { field: Field::find(key).unwrap(), values: values.iter().map(ToString::to_string).collect() }
+    }
+
+    fn trials(text: &str, flags: &[Flag]) -> Vec<Settings> {
+        Spec::read(Some(text), flags).unwrap().trials().unwrap().into_iter().map(|trial| trial.settings).collect()
+    }
+
+    fn error(text: &str) -> Error {
+        Spec::read(Some(text), &[]).and_then(|spec| spec.trials()).unwrap_err()
+    }
+
+    const FILE: &str = r#"
+        name = "example"
+        dataset = "fashion-mnist"
+        epochs = 3
+        seed = [1, 2]
+        lr-milestones = [1, 2]
+
+        [[grid]]
+        network = "lenet-300-100"
+        pr = [0.5, 0.75]
+        priter = [1, 2]
+        zip = [["pr", "priter"]]
+        reinit = ["init", "random"]
+        exclude = [{ reinit = "random", seed = 2 }]
+
+        [[grid]]
+        network = "lenet-5"
+        lr-milestones = [[1], [1, 2]]
+    "#;
+
+    #[test]
+    fn blocks_are_joined_over_what_they_share() {
+        let all = trials(FILE, &[]);
+        assert_eq!(all.len(), 6 + 4);
+        assert!(all.iter().all(|s| s.epochs == 3 && s.dataset == "fashion-mnist"));
+        assert!(all[..6].iter().all(|s| s.network == "lenet-300-100" && s.milestones == [1, 2]));
+        assert_eq!(all[6].milestones, [1]);
+    }
+
+    #[test]
+    fn flags_win_over_every_block() {
+        let all = trials(FILE, &[flag("epochs", &["5"]), flag("seed", &["7"])]);
+        assert!(all.iter().all(|s| s.epochs == 5 && s.seed == 7));
+        assert_eq!(all.len(), 4 + 2);
+    }
+
+    #[test]
+    fn flags_alone_are_a_sweep() {
+        let spec = Spec::read(None, &[flag("pr", &["0.5", "0.7"]), flag("seed", &["1", "2", "3"])]).unwrap();
+        assert_eq!(spec.trials().unwrap().len(), 6);
+    }
+
+    #[test]
+    fn the_complete_file_gives_the_same_trials() {
+        let spec = Spec::read(Some(FILE), &[flag("momentum", &["0.5"]), flag("out", &["some where"])]).unwrap();
+        let text = spec.to_toml();
+        let again = Spec::read(Some(&text), &[]).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(again.trials().unwrap(), spec.trials().unwrap());
+        assert_eq!(again.run, spec.run);
+        assert_eq!(again.to_toml(), text);
+        assert!(text.contains("batch-size = 64"), "defaults are written out");
+    }
+
+    #[test]
+    fn unknown_keys_name_the_line_and_the_nearest_known_key() {
+        let found = error("epochs = 3\nprunning-ratio = 0.5\n");
+        assert!(found.message.contains("line 2") && found.message.contains("`prunning-ratio`"), "{found}");
+        assert!(found.hint.unwrap().contains("`pruning-ratio`"));
+    }
+
+    #[test]
+    fn wrong_values_name_the_line_and_what_was_expected() {
+        let found = error("seed = 1\npr = [0.5, 1.0]\n");
+        assert!(
+            found.message.contains("line 2") && found.message.contains("`1.0`") && found.message.contains("below 1"),
+            "{found}"
+        );
+        let found = error("epochs = 3\nseed = \n");
+        assert!(found.message.contains("line 2"), "{found}");
+    }
+
+    #[test]
+    fn what_says_how_to_run_cannot_be_an_axis() {
+        assert!(error("threads = [1, 2]").message.contains("cannot be an axis"));
+        assert!(error("[[grid]]\nthreads = 2").hint.unwrap().contains("[[grid]]"));
+    }
+
+    #[test]
+    fn a_network_with_a_built_in_name_is_refused() {
+        assert!(error("[networks.resnet]\nlayers = [\"flatten\"]").message.contains("built-in"));
+    }
+}

@@ -1,0 +1,12 @@
+//! One training, from its first weights to its last. It knows nothing of sweeps, files or workers.
+
+#[cfg(feature = "torch")]
+pub mod evaluate;
+#[cfg(feature = "torch")]
+pub mod optimizer;
+#[cfg(feature = "torch")]
+pub mod run;
+pub mod schedule;
+
+#[cfg(feature = "torch")]
+pub use run::{Flow, Report, Resume, Task, run};

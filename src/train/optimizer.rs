@@ -1,0 +1,142 @@
+//! Optimisers on one flat vector of weights, each with PyTorch's formulas and defaults.
+//!
+//! A masked weight never moves: its gradient is zeroed first, and as it, its momentum and its moments start at zero,
+//! every term of every formula stays exactly zero there, weight decay included (SCIENCE.md, pitfalls 2, 3 and 4).
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::net::OptimizerState;
+use crate::net::arena::to_vec;
+use crate::sweep::Settings;
+use crate::sweep::value::Optimizer as Choice;
+
+const ADAM_EPSILON: f64 = 1e-8;
+const ADADELTA_RHO: f64 = 0.9;
+const ADADELTA_EPSILON: f64 = 1e-6;
+const RMSPROP_ALPHA: f64 = 0.99;
+const RMSPROP_EPSILON: f64 = 1e-8;
+
+/// An optimiser with its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    choice: Choice,
+    weight_decay: f64,
+    momentum: f64,
+    nesterov: bool,
+    betas: (f64, f64),
+    steps: u64,
+    vectors: Vec<Tensor>,
+    mask: Option<Tensor>,
+}
+
+/// Names of the vectors that each optimiser keeps.
+fn names(choice: Choice, momentum: f64) -> &'static [&'static str] {
+    match choice {
+        Choice::Sgd if momentum == 0.0 => &[],
+        Choice::Sgd => &["momentum"],
+        Choice::Adam | Choice::AdamW => &["mean", "square"],
+        Choice::Adadelta => &["square", "change"],
+        Choice::RmsProp => &["square"],
+    }
+}
+
+impl Optimizer {
+    /// A new optimiser for `count` weights. `mask` (`[count]`, 0 or 1, float32) keeps pruned weights at zero.
+    pub fn new(settings: &Settings, count: usize, mask: Option<Tensor>, device: Device) -> Self {
+        let zeros = |_: &&str| Tensor::zeros([count as i64], (Kind::Float, device));
+        Self {
+            choice: settings.optimizer,
+            weight_decay: settings.weight_decay,
+            momentum: settings.momentum,
+            nesterov: settings.nesterov,
+            betas: (settings.beta1, settings.beta2),
+            steps: 0,
+            vectors: names(settings.optimizer, settings.momentum).iter().map(zeros).collect(),
+            mask,
+        }
+    }
+
+    /// Takes one step: moves `weights` (`[count]`) against `gradient` (`[count]`), which is used up.
+    pub fn step(&mut self, weights: &mut Tensor, gradient: Tensor, learning_rate: f64) {
+        let _no_grad = tch::no_grad_guard();
+        self.steps += 1;
+        let mut gradient = gradient;
+        if let Some(mask) = &self.mask {
+            let _ = gradient.g_mul_(mask);
+        }
+        if self.weight_decay != 0.0 && self.choice != Choice::AdamW {
+            let _ = gradient.g_add_(&(&*weights * self.weight_decay));
+        }
+        let (beta1, beta2) = self.betas;
+        match (self.choice, self.vectors.as_mut_slice()) {
+            (Choice::Sgd, [momentum]) => {
+                let _ = momentum.g_mul_scalar_(self.momentum).g_add_(&gradient);
+                if self.nesterov {
+                    let _ = gradient.g_add_(&(&*momentum * self.momentum)).g_mul_scalar_(learning_rate);
+                } else {
+                    gradient = &*momentum * learning_rate;
+                }
+                let _ = weights.g_sub_(&gradient);
+            }
+            (Choice::Adam | Choice::AdamW, [mean, square]) => {
+                if self.choice == Choice::AdamW {
+                    let _ = weights.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
+                }
+                let steps = self.steps as f64;
+                let (correction1, correction2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
+                let _ = mean.lerp_(&gradient, 1.0 - beta1);
+                let _ = square.g_mul_scalar_(beta2).g_add_(&((&gradient * &gradient) * (1.0 - beta2)));
+                let size = (square.sqrt() / correction2.sqrt()).g_add_scalar_(ADAM_EPSILON);
+                let _ = weights.g_sub_(&(&*mean / size * (learning_rate / correction1)));
+            }
+            (Choice::Adadelta, [square, change]) => {
+                let _ = square.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&gradient * &gradient) * (1.0 - ADADELTA_RHO)));
+                let size = (&*square + ADADELTA_EPSILON).sqrt();
+                let delta = (&*change + ADADELTA_EPSILON).sqrt() / size * &gradient;
+                let _ = change.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&delta * &delta) * (1.0 - ADADELTA_RHO)));
+                let _ = weights.g_sub_(&(delta * learning_rate));
+            }
+            (Choice::RmsProp, [square]) => {
+                let _ = square.g_mul_scalar_(RMSPROP_ALPHA).g_add_(&((&gradient * &gradient) * (1.0 - RMSPROP_ALPHA)));
+                let size = square.sqrt().g_add_scalar_(RMSPROP_EPSILON);
+                let _ = weights.g_sub_(&(gradient / size * learning_rate));
+            }
+            // Plain gradient descent keeps no vector.
+            _ => {
+                let _ = weights.g_sub_(&(gradient * learning_rate));
+            }
+        }
+    }
+
+    /// Copies the state into ordinary memory.
+    pub fn state(&self) -> OptimizerState {
+        let names = names(self.choice, self.momentum).iter();
+        let vectors = names.zip(&self.vectors).map(|(name, vector)| (name.to_string(), to_vec(vector))).collect();
+        OptimizerState { steps: self.steps, vectors }
+    }
+
+    /// Takes a state up again.
+    ///
+    /// # Errors
+    /// When it is the state of another optimiser or another network.
+    pub fn restore(&mut self, state: &OptimizerState) -> Result<()> {
+        let names = names(self.choice, self.momentum);
+        let found: Vec<&str> = state.vectors.iter().map(|(name, _)| name.as_str()).collect();
+        if found != names {
+            return Err(Error::input(format!("the snapshot holds the optimiser state {found:?}, expected {names:?}")));
+        }
+        for (vector, (name, values)) in self.vectors.iter_mut().zip(&state.vectors) {
+            if vector.numel() != values.len() {
+                return Err(Error::input(format!(
+                    "the optimiser state `{name}` has {} values, expected {}",
+                    values.len(),
+                    vector.numel()
+                )));
+            }
+            vector.copy_(&Tensor::from_slice(values));
+        }
+        self.steps = state.steps;
+        Ok(())
+    }
+}

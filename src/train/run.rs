@@ -1,0 +1,382 @@
+//! Trains one stage: a function of the stage and the snapshots that it starts from, and of nothing else.
+//!
+//! It reports through one callback: mask drawn, epoch finished, snapshot taken. It knows nothing of files, sweeps,
+//! workers or messages.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tch::{Device, Reduction, Tensor};
+
+use super::evaluate::{EVALUATION_BATCH, Tally, evaluate};
+use super::optimizer::Optimizer;
+use super::schedule::{When, learning_rate};
+use crate::data::batches::{Batches, Parts, Variation};
+use crate::error::{Error, Result};
+use crate::journal::{Drawn, EpochRecord, Evaluation, Outcome, Scores};
+use crate::mask::Bits;
+use crate::net::arena::Arena;
+use crate::net::connectivity::effective;
+use crate::net::forward::Forward;
+use crate::net::{Graph, Layout, Snapshot, initial};
+use crate::plan::Stage;
+use crate::prune::criterion::Key;
+use crate::prune::unstructured::prunable;
+use crate::prune::{Sources, draw, starting_point};
+use crate::sweep::Settings;
+use crate::sweep::value::{Augment, Moment, PruneLayers, Rewind, Select};
+
+/// Everything that decides a training, and how to report it.
+#[derive(Debug)]
+pub struct Task<'a> {
+    /// What to train.
+    pub stage: &'a Stage,
+    /// The network.
+    pub graph: &'a Arc<Graph>,
+    /// Where its weights lie.
+    pub layout: &'a Arc<Layout>,
+    /// The data.
+    pub parts: &'a Parts,
+    /// Where to train.
+    pub device: Device,
+    /// The snapshots that it starts from; for a dense network that is loaded, its weights as `drawn`.
+    pub sources: Sources,
+    /// Validation losses of the dense training, epoch by epoch, where the stage goes on from it.
+    pub dense_losses: Vec<f64>,
+    /// Where it was when it was interrupted.
+    pub resume: Option<Resume>,
+    /// Time between two reports of progress.
+    pub snapshot_every: Duration,
+}
+
+/// An interrupted training.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// Its full state after some epoch.
+    pub state: Arc<Snapshot>,
+    /// The best weights until then, with their epoch.
+    pub best: Option<Arc<Snapshot>>,
+    /// Its epochs until then.
+    pub epochs: Vec<EpochRecord>,
+}
+
+/// What a training tells while it runs.
+#[derive(Debug)]
+pub enum Report {
+    /// The mask and what it does before training. Not told again by a resumed training.
+    Drawn(Box<Drawn>),
+    /// Images of the running epoch seen so far.
+    Images(usize),
+    /// An epoch is done.
+    Epoch(EpochRecord),
+    /// A snapshot that was wanted.
+    Snapshot(Moment, Arc<Snapshot>),
+    /// The state to resume from, and the best weights so far if they changed since the last such report.
+    Progress(Arc<Snapshot>, Option<Arc<Snapshot>>),
+}
+
+/// What the listener wants next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// Report progress after this epoch and stop.
+    Stop,
+}
+
+/// Trains a stage to its end.
+///
+/// # Errors
+/// When the loss is no longer a number, a snapshot is missing or of another network, or (kind `Interrupted`) when the
+/// listener asked to stop.
+pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+    let mut training = Training::begin(&task, listen)?;
+    for epoch in training.epoch..task.stage.epochs().end {
+        let record = training.epoch(&task, epoch, listen)?;
+        if training.finish_epoch(&task, record, listen)? == Flow::Stop {
+            return Err(Error::interrupted(format!("stopped after epoch {}", epoch + 1)));
+        }
+    }
+    training.finish(&task, listen)
+}
+
+/// A training under way.
+struct Training {
+    arena: Arena,
+    forward: Forward,
+    optimizer: Optimizer,
+    mask: Option<Arc<Bits>>,
+    /// Epochs trained, on the stage's own count.
+    epoch: usize,
+    epochs: Vec<EpochRecord>,
+    best: Option<Arc<Snapshot>>,
+    /// Whether `best` changed since it was last reported.
+    best_is_new: bool,
+    last_progress: Instant,
+}
+
+impl Training {
+    fn begin(task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Self> {
+        let forward = Forward::new(Arc::clone(task.graph), task.layout);
+        let resumed = task.resume.clone();
+        let (start, epochs, best) = match resumed {
+            Some(Resume { state, best, epochs }) => (state, epochs, best),
+            None => (Arc::new(first_state(task, &forward, listen)?), Vec::new(), None),
+        };
+        let settings = &task.stage.settings;
+        let arena = Arena::new(Arc::clone(task.layout), &start, task.device)?;
+        let mask = start.mask.as_ref().map(|mask| mask_tensor(mask, task.device));
+        let mut optimizer = Optimizer::new(settings, task.layout.len, mask, task.device);
+        if let Some(state) = &start.optimizer {
+            optimizer.restore(state)?;
+        }
+        let epoch = task.resume.as_ref().map_or(task.stage.epochs().start, |resume| resume.state.epoch);
+        let last_progress = Instant::now();
+        let mask = start.mask.clone();
+        Ok(Self { arena, forward, optimizer, mask, epoch, epochs, best, best_is_new: false, last_progress })
+    }
+
+    /// Trains one epoch and evaluates it.
+    fn epoch(&mut self, task: &Task, epoch: usize, listen: &mut dyn FnMut(Report) -> Flow) -> Result<EpochRecord> {
+        let begun = Instant::now();
+        let settings = &task.stage.settings;
+        let Clock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
+        let (train, size) = (&task.parts.train, settings.batch_size);
+        let order = train.order(settings.order_seed.unwrap_or(settings.seed), data_epoch);
+        let variation = (settings.augment == Some(Augment::CropFlip)).then(|| {
+            let seed = settings.augment_seed.unwrap_or(settings.seed);
+            Variation::new(train.len(), seed, data_epoch, task.device)
+        });
+        let mut tally = Tally::new(task.device);
+        let steps = train.len().div_ceil(size);
+        let mut rate = settings.learning_rate;
+        for step in 0..steps {
+            let count = size.min(train.len() - step * size);
+            let indices = order.narrow(0, (step * size) as i64, count as i64);
+            let (images, labels) = train.gather(&indices, variation.as_ref());
+            rate = fixed_rate
+                .unwrap_or_else(|| learning_rate(settings, When { epoch: data_epoch, step, steps, losses: &losses }));
+            self.step(&images, &labels, rate, &mut tally);
+            // Often enough for a bar to move, seldom enough to cost nothing.
+            if step % 16 == 15 {
+                listen(Report::Images((step + 1) * size));
+            }
+        }
+        let train = tally.finish();
+        if !train.loss.is_finite() {
+            return Err(Error::training(format!(
+                "diverged: the training loss is {} in epoch {} (learning rate {rate})",
+                train.loss,
+                epoch + 1
+            ))
+            .hint("lower the learning rate or add warm-up epochs"));
+        }
+        let validation = self.evaluate(&task.parts.validation);
+        let test = (settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(EpochRecord { epoch: epoch + 1, learning_rate: rate, train, validation, test, seconds })
+    }
+
+    fn step(&mut self, images: &Tensor, labels: &Tensor, rate: f64, tally: &mut Tally) {
+        let scores = self.forward.run(&mut self.arena, images, true);
+        let sum = scores.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0);
+        let mean = &sum / labels.numel() as f64;
+        let mut gradients = Tensor::run_backward(&[mean], &[&self.arena.weights], false, false);
+        tally.add(&sum, &scores, labels);
+        if let Some(gradient) = gradients.pop() {
+            self.optimizer.step(&mut self.arena.weights, gradient, rate);
+        }
+    }
+
+    fn evaluate(&mut self, part: &Batches) -> Evaluation {
+        evaluate(&self.forward, &mut self.arena, part, EVALUATION_BATCH)
+    }
+
+    /// Where an epoch stands in the schedule and the data order.
+    fn clock(&self, task: &Task, epoch: usize) -> Clock {
+        let settings = &task.stage.settings;
+        let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.validation.loss).collect();
+        let dense = |count: usize| task.dense_losses[..count.min(task.dense_losses.len())].to_vec();
+        match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
+            // Goes on where the dense training ended: its last learning rate, the next data orders.
+            Some((Rewind::None, pruning)) => {
+                let rate =
+                    pruning.fine_tune_lr.unwrap_or_else(|| last_rate(settings, task.parts, &dense(settings.epochs)));
+                Clock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
+            }
+            Some((Rewind::Epoch(start), _)) => {
+                Clock { data_epoch: epoch, fixed_rate: None, losses: [dense(start), own].concat() }
+            }
+            _ => Clock { data_epoch: epoch, fixed_rate: None, losses: own },
+        }
+    }
+
+    /// Notes an epoch, takes the snapshots that are due, and asks whether to go on.
+    fn finish_epoch(
+        &mut self,
+        task: &Task,
+        record: EpochRecord,
+        listen: &mut dyn FnMut(Report) -> Flow,
+    ) -> Result<Flow> {
+        let correct = |record: &EpochRecord| record.test.unwrap_or(record.validation).correct;
+        self.epoch = record.epoch;
+        let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
+        self.epochs.push(record.clone());
+        let plain = Arc::new(Snapshot { mask: self.mask.clone(), ..self.arena.snapshot(self.epoch) });
+        if is_best {
+            self.best = Some(Arc::clone(&plain));
+            self.best_is_new = true;
+        }
+        let mut flow = listen(Report::Epoch(record));
+        let full = Arc::new(Snapshot { optimizer: Some(self.optimizer.state()), ..(*plain).clone() });
+        if task.stage.wanted.contains(&Moment::Epoch(self.epoch)) {
+            flow = flow.or(listen(Report::Snapshot(Moment::Epoch(self.epoch), Arc::clone(&full))));
+        }
+        if task.stage.wanted.contains(&Moment::BestUntil(self.epoch))
+            && let Some(best) = &self.best
+        {
+            flow = flow.or(listen(Report::Snapshot(Moment::BestUntil(self.epoch), Arc::clone(best))));
+        }
+        let is_last = self.epoch == task.stage.epochs().end;
+        if !is_last && (flow == Flow::Stop || self.last_progress.elapsed() >= task.snapshot_every) {
+            let best = self.best.clone().filter(|_| std::mem::take(&mut self.best_is_new));
+            flow = flow.or(listen(Report::Progress(full, best)));
+            self.last_progress = Instant::now();
+        }
+        // A stop in the last epoch comes too late to save anything: the stage is done.
+        Ok(if is_last { Flow::Continue } else { flow })
+    }
+
+    /// Evaluates the last and the best epoch on both held-out parts.
+    fn finish(mut self, task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+        let last = self.scores(task.parts);
+        let state = Arc::new(Snapshot { mask: self.mask.clone(), ..self.arena.snapshot(self.epoch) });
+        let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
+        let best = match best_state.epoch == self.epoch {
+            true => last,
+            false => {
+                self.arena.restore(&best_state);
+                self.scores(task.parts)
+            }
+        };
+        let wanted: &BTreeSet<Moment> = &task.stage.wanted;
+        for (moment, snapshot) in [(Moment::Best, &best_state), (Moment::Last, &state)] {
+            if wanted.contains(&moment) {
+                listen(Report::Snapshot(moment, Arc::clone(snapshot)));
+            }
+        }
+        Ok(Outcome { best_epoch: best_state.epoch, best, last })
+    }
+
+    fn scores(&mut self, parts: &Parts) -> Scores {
+        Scores { validation: self.evaluate(&parts.validation), test: self.evaluate(&parts.test) }
+    }
+}
+
+impl Flow {
+    fn or(self, other: Self) -> Self {
+        if self == Self::Stop { self } else { other }
+    }
+}
+
+/// Where an epoch stands.
+struct Clock {
+    /// Its place in the data order and the schedule.
+    data_epoch: usize,
+    /// A learning rate that follows no schedule.
+    fixed_rate: Option<f64>,
+    /// Validation losses before it, for schedules that look at them.
+    losses: Vec<f64>,
+}
+
+/// The learning rate of the last step of the dense training.
+fn last_rate(settings: &Settings, parts: &Parts, losses: &[f64]) -> f64 {
+    let steps = parts.train.len().div_ceil(settings.batch_size);
+    let epoch = settings.epochs - 1;
+    let losses = &losses[..epoch.min(losses.len())];
+    learning_rate(settings, When { epoch, step: steps.saturating_sub(1), steps, losses })
+}
+
+/// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.
+pub fn mask_tensor(mask: &Bits, device: Device) -> Tensor {
+    let values: Vec<f32> = mask.iter().map(|alive| if alive { 1.0 } else { 0.0 }).collect();
+    Tensor::from_slice(&values).to_device(device)
+}
+
+/// Draws the mask, rewinds, and evaluates both: what training starts from.
+fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Snapshot> {
+    let (stage, settings) = (task.stage, &task.stage.settings);
+    let seed = settings.init_seed.unwrap_or(settings.seed);
+    let mut arena = None;
+    let mut scores = |snapshot: &Snapshot| -> Result<Scores> {
+        let arena = match &mut arena {
+            Some(arena) => arena,
+            none => none.insert(Arena::new(Arc::clone(task.layout), snapshot, task.device)?),
+        };
+        arena.restore(snapshot);
+        let mut on = |part: &Batches| evaluate(forward, arena, part, EVALUATION_BATCH);
+        Ok(Scores { validation: on(&task.parts.validation), test: on(&task.parts.test) })
+    };
+    let (start, pruned, layers) = match &stage.pruning {
+        None => {
+            let start = match &task.sources.drawn {
+                Some(loaded) => (**loaded).clone(),
+                None => initial(task.layout, settings.norm_start, seed, 0),
+            };
+            let pruned = scores(&start)?;
+            if stage.wanted.contains(&Moment::Epoch(0)) {
+                listen(Report::Snapshot(Moment::Epoch(0), Arc::new(start.clone())));
+            }
+            (start, pruned, PruneLayers::All)
+        }
+        Some(pruning) => {
+            let drawn =
+                task.sources.drawn.as_ref().ok_or_else(|| Error::environment("the drawn snapshot is missing"))?;
+            let before = drawn.mask.as_deref().cloned().unwrap_or_else(|| Bits::ones(task.layout.len));
+            let key = Key { seed, level: stage.level as u64 };
+            let mask = Arc::new(draw(task.graph, task.layout, &drawn.parameters, &before, pruning, key)?);
+            let mut silenced = (**drawn).clone();
+            crate::prune::rewind::silence(&mut silenced.parameters, &mask);
+            let pruned = scores(&silenced)?;
+            let rewind = pruning.effective_rewind();
+            let start = starting_point(rewind, &task.sources, task.layout, settings, stage.level, mask)?;
+            (start, pruned, pruning.layers)
+        }
+    };
+    let mask = start.mask.as_deref().cloned().unwrap_or_else(|| Bits::ones(task.layout.len));
+    let connectivity = effective(task.graph, task.layout, &mask);
+    let prunable = prunable(task.layout, layers);
+    let (prunable, alive) =
+        prunable.fold((0, 0), |(all, alive), (_, p)| (all + p.len, alive + mask.count_in(p.range())));
+    let effective = match layers {
+        PruneLayers::All => connectivity.effective,
+        // Of the layers that may be pruned only, as the density is.
+        _ => effective_within(&connectivity, task.layout, layers),
+    };
+    let start_scores = if stage.pruning.is_none() { pruned } else { scores(&start)? };
+    listen(Report::Drawn(Box::new(Drawn {
+        prunable,
+        alive,
+        effective,
+        parameters: task.layout.len,
+        dead_layers: connectivity.dead_layers,
+        pruned,
+        start: start_scores,
+    })));
+    Ok(start)
+}
+
+fn effective_within(
+    connectivity: &crate::net::connectivity::Connectivity,
+    layout: &Layout,
+    layers: PruneLayers,
+) -> usize {
+    let connections = layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
+    let chosen: BTreeSet<usize> = prunable(layout, layers).map(|(_, parameter)| parameter.offset).collect();
+    connections
+        .zip(&connectivity.layers)
+        .filter(|(parameter, _)| chosen.contains(&parameter.offset))
+        .map(|(_, layer)| layer.effective)
+        .sum()
+}
