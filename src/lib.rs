@@ -1,6 +1,7 @@
 //! Tombola runs sweeps of pruning, lottery-ticket and early-bird experiments.
 
 pub mod cli;
+pub mod coordinator;
 pub mod data;
 pub mod error;
 pub mod journal;

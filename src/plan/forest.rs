@@ -153,7 +153,16 @@ impl Plan {
             Some(_) => Arc::clone(&self.stages[root].settings),
             None => Arc::new(settings.clone()),
         };
-        self.stages.push(Stage { id, level, parent, root, settings, pruning, wanted: Default::default() });
+        self.stages.push(Stage {
+            id,
+            level,
+            parent,
+            root,
+            settings,
+            pruning,
+            wanted: Default::default(),
+            kept: Default::default(),
+        });
         self.by_id.insert(id, index);
         index
     }
@@ -185,23 +194,32 @@ impl Plan {
 
     /// Notes which snapshots a trial needs of its stages, and which the user asked to keep.
     fn want(&mut self, chain: &[usize], settings: &Settings, run: &Settings) {
+        let tickets = run.keep == Keep::Tickets;
         for (level, &index) in chain.iter().enumerate() {
-            let mut wanted = Vec::new();
-            if level + 1 < chain.len() || run.keep != Keep::Nothing {
-                wanted.push(settings.draw);
+            let stage = &mut self.stages[index];
+            let mut kept = Vec::new();
+            if tickets {
+                kept.push(settings.draw);
             }
             if run.save {
-                wanted.extend([Moment::Best, Moment::Last]);
+                kept.extend([Moment::Best, Moment::Last]);
             }
             for &epoch in &run.epochs_save {
-                wanted.extend([Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
+                kept.extend([Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
             }
-            let stage = &mut self.stages[index];
-            wanted.retain(|moment| stage.passes(*moment));
-            stage.wanted.extend(wanted);
+            kept.retain(|moment| stage.passes(*moment));
+            stage.wanted.extend(&kept);
+            stage.kept.extend(kept);
+            if level + 1 < chain.len() {
+                stage.wanted.insert(settings.draw);
+            }
             if let Some(epoch) = stage.rewinds_to_epoch() {
                 let root = stage.root;
-                self.stages[root].wanted.insert(Moment::Epoch(epoch));
+                let root = &mut self.stages[root];
+                root.wanted.insert(Moment::Epoch(epoch));
+                if tickets {
+                    root.kept.insert(Moment::Epoch(epoch));
+                }
             }
         }
     }

@@ -109,8 +109,10 @@ pub struct Stage {
     pub settings: Arc<Settings>,
     /// How it comes from its parent; none at level 0.
     pub pruning: Option<Pruning>,
-    /// Snapshots that others start from or that were asked for.
+    /// Snapshots that are taken: those that others start from and those that are kept.
     pub wanted: BTreeSet<Moment>,
+    /// Snapshots that stay when nothing needs them any more.
+    pub kept: BTreeSet<Moment>,
 }
 
 impl Stage {

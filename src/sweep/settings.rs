@@ -249,7 +249,8 @@ settings! {
         "epochs-save" => epochs_save: Vec<usize> = Vec::new();
         /// Accepted for the seed's commands; training is always logged, in epochs.csv
         "log-train" => log_train: bool = true;
-        /// Which snapshots stay on disk when nothing needs them any more
+        /// Which snapshots stay on disk when no training needs them any more: tickets, or nothing but what save and
+        /// epochs-save ask for
         "keep" => keep: Keep = Keep::Tickets;
         /// Seconds between two snapshots of a running training, from which a killed run continues
         "snapshot-seconds" => snapshot_seconds: f64 = 20.0, in 0.0..=1e6, "a number from 0 to 1e6";
@@ -353,6 +354,10 @@ impl Settings {
         }
         if self.fine_tune_lr.is_some_and(|rate| rate <= 0.0) {
             return Err(Error::input("`fine-tune-lr` must be above 0"));
+        }
+        if self.validation_size == Some(0) && self.select == Select::Validation {
+            return Err(Error::input("`validation-size` is 0, but epochs are chosen on the validation images")
+                .hint("hold some images out, or choose on the test set with `--select test`"));
         }
         if self.min_lr > self.learning_rate {
             return Err(Error::input(format!(

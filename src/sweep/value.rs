@@ -267,11 +267,9 @@ choices! {
 
     /// Which snapshots stay on disk when nothing needs them any more.
     Keep {
-        /// Each stage's ticket: mask and trained weights at the draw.
+        /// Each training's ticket (mask and weights at the draw) and what tickets are rewound to.
         Tickets = "tickets",
-        /// Every snapshot that was taken.
-        All = "all",
-        /// None: the tables only.
+        /// None but those that `save` and `epochs-save` ask for.
         Nothing = "nothing",
     }
 }
