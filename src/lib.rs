@@ -12,4 +12,7 @@ pub mod prune;
 pub mod store;
 pub mod stream;
 pub mod sweep;
+pub mod tables;
 pub mod train;
+#[cfg(feature = "torch")]
+pub mod worker;

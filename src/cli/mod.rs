@@ -1,3 +1,62 @@
 //! The command line: one file a verb.
 
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use crate::error::Result;
+
 pub mod data;
+pub mod flags;
+pub mod plan;
+pub mod run;
+pub mod settings;
+pub mod sweep;
+pub mod tables;
+
+const ABOUT: &str = "Runs sweeps of pruning, lottery-ticket and early-bird experiments";
+
+const EXAMPLES: &str = "\
+Examples:
+  tombola run sweeps/quickstart.toml
+  tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
+  tombola plan sweeps/experiment1.toml
+  tombola data fetch cifar-10
+
+Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
+same command again";
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("tombola")
+        .about(ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(run::command())
+        .subcommand(plan::command())
+        .subcommand(tables::command())
+        .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
+        .subcommand(settings::command())
+}
+
+/// Does what was asked. The result is the exit code of a run that came to its end.
+///
+/// # Errors
+/// Whatever stops it; [`crate::error::Kind::exit_code`] is the exit code.
+pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
+    match matches.subcommand() {
+        Some(("run", matches)) => run::run(matches),
+        Some(("plan", matches)) => plan::run(matches).map(|()| 0),
+        Some(("tables", matches)) => tables::run(matches).map(|()| 0),
+        Some(("settings", _)) => {
+            print!("{}", settings::markdown());
+            Ok(0)
+        }
+        Some(("data", matches)) => {
+            let args = data::DataArgs::from_arg_matches(matches)
+                .map_err(|error| crate::error::Error::input(error.to_string()))?;
+            data::run(&args).map(|()| 0)
+        }
+        _ => Ok(2),
+    }
+}

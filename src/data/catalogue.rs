@@ -71,6 +71,8 @@ pub struct Known {
     pub shape: Shape,
     /// Number of classes; of `synthetic` as above.
     pub classes: usize,
+    /// Number of training images, validation included; of `synthetic` as above.
+    pub train_images: usize,
     /// Where its publisher keeps the files; ends in a slash. Empty if there is nothing to fetch.
     pub base_url: &'static str,
     /// The system package that brings it, if one does.
@@ -106,6 +108,7 @@ pub static CATALOGUE: [Known; 5] = [
         about: "60,000 + 10,000 grey images of clothing, 28x28, 10 classes",
         shape: Shape::Image(1, 28, 28),
         classes: 10,
+        train_images: 60_000,
         base_url: "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
         debian_package: Some("dataset-fashion-mnist"),
         source: Source::Idx {
@@ -143,6 +146,7 @@ pub static CATALOGUE: [Known; 5] = [
         about: "60,000 + 10,000 grey images of handwritten digits, 28x28, 10 classes",
         shape: Shape::Image(1, 28, 28),
         classes: 10,
+        train_images: 60_000,
         base_url: "https://ossci-datasets.s3.amazonaws.com/mnist/",
         debian_package: None,
         source: Source::Idx {
@@ -180,6 +184,7 @@ pub static CATALOGUE: [Known; 5] = [
         about: "50,000 + 10,000 colour images, 32x32, 10 classes",
         shape: Shape::Image(3, 32, 32),
         classes: 10,
+        train_images: 50_000,
         base_url: "https://www.cs.toronto.edu/~kriz/",
         debian_package: None,
         source: Source::Cifar {
@@ -206,6 +211,7 @@ pub static CATALOGUE: [Known; 5] = [
         about: "50,000 + 10,000 colour images, 32x32, 100 classes (fine labels)",
         shape: Shape::Image(3, 32, 32),
         classes: 100,
+        train_images: 50_000,
         base_url: "https://www.cs.toronto.edu/~kriz/",
         debian_package: None,
         source: Source::Cifar {
@@ -226,6 +232,7 @@ pub static CATALOGUE: [Known; 5] = [
         about: "made by the program, any shape and size: for tests",
         shape: Shape::Image(1, 28, 28),
         classes: 10,
+        train_images: 1_000,
         base_url: "",
         debian_package: None,
         source: Source::Made,

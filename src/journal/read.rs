@@ -34,6 +34,23 @@ pub struct StageHistory {
     pub attempts: usize,
 }
 
+impl StageHistory {
+    /// The records that tell what is known of a finished stage, to be written into another journal.
+    pub fn records(&self, stage: StageId) -> Vec<Record> {
+        let drawn = self.drawn.iter().map(|drawn| Record::Drawn { stage, drawn: drawn.clone() });
+        let epochs = self.epochs.values().map(|epoch| Record::Epoch { stage, epoch: epoch.clone() });
+        let kept = self.kept.iter().map(|moment| Record::Kept { stage, moment: *moment });
+        let finished = self.outcome.iter().map(|outcome| Record::Finished {
+            stage,
+            outcome: outcome.clone(),
+            images_per_second: self.images_per_second,
+            place: self.place.clone(),
+            attempts: self.attempts,
+        });
+        drawn.chain(epochs).chain(kept).chain(finished).collect()
+    }
+}
+
 /// A whole journal.
 #[derive(Debug, Clone, Default)]
 pub struct History {

@@ -1,5 +1,6 @@
 //! From trials to the forest of trainings that they share.
 
+pub mod estimate;
 pub mod forest;
 pub mod stage;
 

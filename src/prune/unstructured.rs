@@ -69,8 +69,11 @@ pub fn draw(
     Ok(mask)
 }
 
-/// The sets of connections that compete, each with its rate.
-fn groups<'a>(graph: &Graph, layout: &'a Layout, pruning: &Pruning) -> Result<Vec<(Vec<(usize, &'a Parameter)>, f64)>> {
+/// Connections that compete with each other, with their numbers in the layout, and the share of them that goes.
+type Group<'a> = (Vec<(usize, &'a Parameter)>, f64);
+
+/// The sets of connections that compete.
+fn groups<'a>(graph: &Graph, layout: &'a Layout, pruning: &Pruning) -> Result<Vec<Group<'a>>> {
     let parts: Vec<(usize, &Parameter)> = prunable(layout, pruning.layers).collect();
     if parts.is_empty() {
         return Err(

@@ -26,7 +26,8 @@ fn replace(
     temporary: &Path,
     contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
-    let mut writer = BufWriter::new(File::create_new(temporary)?);
+    // One that a killed process of the same number left behind is written over.
+    let mut writer = BufWriter::new(File::create(temporary)?);
     contents(&mut writer)?;
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
     // Without this a power failure could leave the new name with nothing behind it.
@@ -45,7 +46,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A name in the same folder that no other process or thread uses: renaming works only within a file system.
+/// A name in the same folder that no other process or thread uses now: renaming works only within a file system.
 fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = OsString::from(".");
@@ -120,6 +121,18 @@ mod tests {
         fs::create_dir_all(path.join("inside")).unwrap();
         assert!(write_atomically(&path, |file| file.write_all(b"new")).is_err());
         assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_of_the_same_number_left_behind_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        for count in 0..200 {
+            fs::write(folder.path().join(format!(".table.csv.{}-{count}.tmp", std::process::id())), "torn").unwrap();
+        }
+        write_atomically(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(names(folder.path()).len(), 200, "one of them became the file");
     }
 
     #[test]

@@ -124,7 +124,7 @@ impl Grid {
     }
 
     /// The exclusions with their values as settings show them, so that `0.50` excludes `0.5`.
-    fn exclusions(&self) -> Result<Vec<Vec<(&'static Field, Vec<String>)>>> {
+    fn exclusions(&self) -> Result<Vec<Exclusion>> {
         let shown = |axis: &Axis| {
             let values = axis.values.iter().map(|value| {
                 let mut settings = Settings::default();
@@ -136,6 +136,9 @@ impl Grid {
         self.exclude.iter().map(|keys| keys.iter().map(shown).collect()).collect()
     }
 }
+
+/// Settings and the values, as settings show them, that a trial must all have to be left out.
+type Exclusion = Vec<(&'static Field, Vec<String>)>;
 
 /// The error for a key that is no setting.
 pub(super) fn unknown(key: &str) -> Error {

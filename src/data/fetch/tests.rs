@@ -100,6 +100,7 @@ fn small_idx() -> (Known, [(&'static str, Vec<u8>); 4]) {
         about: "",
         shape: Shape::Image(1, 2, 2),
         classes: 3,
+        train_images: 4,
         base_url: "http://127.0.0.1:1/",
         debian_package: None,
         source: Source::Idx { files },
@@ -305,6 +306,7 @@ fn small_cifar(extra: &[(&str, &[u8])]) -> (Known, Vec<u8>) {
         about: "",
         shape: Shape::Image(3, 32, 32),
         classes: 10,
+        train_images: 4,
         base_url: "http://127.0.0.1:1/",
         debian_package: None,
         source: Source::Cifar {

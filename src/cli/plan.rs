@@ -1,0 +1,168 @@
+//! `tombola plan`: what a sweep would train, before it trains anything.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::sweep::{self, Asked};
+use crate::error::Result;
+use crate::plan::Plan;
+use crate::plan::estimate::human;
+use crate::sweep::value::{Control, Value};
+
+/// Trees longer than this are cut, unless all is asked for.
+const LINES: usize = 60;
+
+const EXAMPLES: &str = "\
+Examples:
+  tombola plan sweeps/quickstart.toml
+  tombola plan sweeps/experiment1.toml --seed 1,2,3,4,5
+  tombola plan --network resnet --pr 0.5,0.9 --priter 1,4 --reinit init,lr";
+
+/// The verb.
+pub fn command() -> Command {
+    let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Show every stage, however many");
+    let command = Command::new("plan")
+        .about("Show the trials of a sweep, the trainings that they share, and about how long they take")
+        .after_help(EXAMPLES)
+        .arg(all);
+    sweep::arguments(command)
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// When the sweep is wrong.
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let asked = sweep::read(matches)?;
+    let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
+    print!("{}", text(&asked, lines)?);
+    Ok(())
+}
+
+/// The plan in words.
+///
+/// # Errors
+/// When a network cannot work on its data.
+pub fn text(asked: &Asked, lines: usize) -> Result<String> {
+    let plan = &asked.plan;
+    let work = sweep::epoch_work(plan, &asked.spec)?;
+    let mut text = tree(asked, lines)?;
+    text.push_str(&format!("\n{}\n", sharing(plan)));
+    let seconds = |stage: usize| work[stage] * plan.stages[stage].epochs().len() as f64;
+    let shared: f64 = (0..plan.stages.len()).map(seconds).sum();
+    let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| seconds(*stage)).sum();
+    text.push_str(&format!(
+        "About {} on one CPU core, {} without sharing; a guess within a factor of two\n",
+        human(shared),
+        human(alone)
+    ));
+    text.push_str(&format!("Results in {}\n", asked.folder.display()));
+    Ok(text)
+}
+
+/// One line: how much the trials share.
+pub fn sharing(plan: &Plan) -> String {
+    let (epochs, trainings) = plan.unshared();
+    let repeated = match plan.repeated {
+        0 => String::new(),
+        n => format!(" ({n} more mean the same as one of them)"),
+    };
+    format!(
+        "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own",
+        many(plan.chains.len(), "trial"),
+        many(plan.stages.len(), "training"),
+        many(plan.shared_epochs(), "epoch"),
+        many(trainings, "training"),
+        many(epochs, "epoch"),
+    )
+}
+
+fn many(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The forest, one line a stage, children below their parents.
+fn tree(asked: &Asked, limit: usize) -> Result<String> {
+    let plan = &asked.plan;
+    let mut children = vec![Vec::new(); plan.stages.len()];
+    for (index, stage) in plan.stages.iter().enumerate() {
+        if let Some(parent) = stage.parent {
+            children[parent].push(index);
+        }
+    }
+    let trials = trials_of(plan);
+    let mut text = String::new();
+    let mut shown = 0;
+    let roots = (0..plan.stages.len()).filter(|index| plan.stages[*index].level == 0);
+    // Depth first; each entry is a stage and what its line starts with.
+    let mut open: Vec<(usize, String, String)> = roots.rev().map(|root| (root, String::new(), String::new())).collect();
+    while let Some((index, first, rest)) = open.pop() {
+        if shown == limit {
+            text.push_str(&format!("… {} more (`--all` shows them)\n", plan.stages.len() - shown));
+            break;
+        }
+        shown += 1;
+        text.push_str(&format!("{first}{}{}\n", describe(asked, index)?, trials[index]));
+        let own = &children[index];
+        for (place, child) in own.iter().enumerate().rev() {
+            let last = place + 1 == own.len();
+            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            open.push((*child, format!("{rest}{branch}"), format!("{rest}{below}")));
+        }
+    }
+    Ok(text)
+}
+
+/// The trials that end at each stage, in words.
+fn trials_of(plan: &Plan) -> Vec<String> {
+    let mut numbers: Vec<Vec<usize>> = vec![Vec::new(); plan.stages.len()];
+    for chain in &plan.chains {
+        if let Some(&leaf) = chain.stages.last() {
+            numbers[leaf].push(chain.trial.number);
+        }
+    }
+    let words = |numbers: &Vec<usize>| match numbers.as_slice() {
+        [] => String::new(),
+        [one] => format!("  → trial {one}"),
+        several => {
+            let list: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("  → trials {}", list.join(", "))
+        }
+    };
+    numbers.iter().map(words).collect()
+}
+
+fn describe(asked: &Asked, index: usize) -> Result<String> {
+    let plan = &asked.plan;
+    let stage = &plan.stages[index];
+    let epochs = many(stage.epochs().len(), "epoch");
+    Ok(match &stage.pruning {
+        None => {
+            let settings = &stage.settings;
+            let cost = sweep::cost(plan, &asked.spec, index)?;
+            format!(
+                "{} on {}, seed {}: dense, {epochs} ({} parameters, {:.1} M multiply-adds an image)",
+                settings.network,
+                settings.dataset,
+                settings.seed,
+                cost.parameters,
+                cost.macs as f64 / 1e6
+            )
+        }
+        Some(pruning) => {
+            let density = (1.0 - pruning.rate).powi(stage.level as i32);
+            let control = match pruning.control {
+                Control::None => String::new(),
+                control => format!(", {} control", control.show()),
+            };
+            format!(
+                "level {}: {:.1} % left, {} {}, drawn at {}, reinit {}{control}, {epochs}",
+                stage.level,
+                100.0 * density,
+                pruning.criterion.show(),
+                pruning.scope.show(),
+                pruning.draw,
+                pruning.rewind.show()
+            )
+        }
+    })
+}

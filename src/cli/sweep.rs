@@ -1,0 +1,152 @@
+//! From a sweep file and flags to a plan: what `run` and `plan` share.
+
+use std::collections::hash_map::Entry;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::flags;
+use crate::error::{Error, Result};
+use crate::net::cost::Cost;
+use crate::plan::forest::Outside;
+use crate::plan::{Plan, estimate};
+use crate::sweep::value::Load;
+use crate::sweep::{Flag, Spec};
+
+/// A sweep, read and laid out.
+#[derive(Debug)]
+pub struct Asked {
+    /// What was asked.
+    pub spec: Spec,
+    /// The stages that follow.
+    pub plan: Arc<Plan>,
+    /// The results folder.
+    pub folder: PathBuf,
+}
+
+/// Adds the sweep file and the settings to a verb.
+pub fn arguments(command: Command) -> Command {
+    let file = Arg::new("file")
+        .value_name("SWEEP")
+        .value_parser(value_parser!(PathBuf))
+        .help("Sweep file (TOML). Settings given as flags win over it; without it the flags are the sweep");
+    flags::add(command.arg(file))
+}
+
+/// Reads what was asked and lays out its stages.
+///
+/// # Errors
+/// When the file or a flag is wrong, or a network cannot work on its data.
+pub fn read(matches: &ArgMatches) -> Result<Asked> {
+    let file = matches.get_one::<PathBuf>("file");
+    let flags = flags::read(matches)?;
+    let spec = match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
+            let mut spec =
+                Spec::read(Some(&text), &flags).map_err(|error| error.at(format!("`{}`", path.display())))?;
+            spec.name.get_or_insert_with(|| crate::sweep::spec::name_of(path));
+            spec
+        }
+        None => Spec::read(None, &flags)?,
+    };
+    let plan = grow(&spec)?;
+    let folder = match (&spec.run.out, &spec.name) {
+        (Some(out), _) => out.clone(),
+        (None, Some(name)) => Path::new("results").join(name),
+        (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
+    };
+    Ok(Asked { spec, plan: Arc::new(plan), folder })
+}
+
+/// The plan of a sweep.
+///
+/// # Errors
+/// As [`read`].
+pub fn grow(spec: &Spec) -> Result<Plan> {
+    let trials = spec.trials()?;
+    let mut outside = Outside::default();
+    for (name, layers) in &spec.networks {
+        outside.networks.insert(name.clone(), layers.canonical());
+    }
+    for trial in &trials {
+        if let Load::Path(path) = &trial.settings.load {
+            if let Entry::Vacant(entry) = outside.loaded.entry(path.display().to_string()) {
+                let bytes = std::fs::read(path).map_err(|error| {
+                    Error::file("read", path, &error).hint("give the path of a safetensors file, or `--load auto`")
+                })?;
+                entry.insert(blake3::hash(&bytes).to_hex().to_string());
+            }
+        }
+    }
+    Plan::grow(trials, &spec.run, &outside)
+}
+
+/// Estimated seconds of an epoch of each stage on one CPU thread.
+///
+/// # Errors
+/// When a network cannot work on its data.
+pub fn epoch_work(plan: &Plan, spec: &Spec) -> Result<Vec<f64>> {
+    let mut dense: Vec<f64> = Vec::with_capacity(plan.stages.len());
+    let mut known: Vec<(String, f64)> = Vec::new();
+    for stage in &plan.stages {
+        let seconds = match stage.level {
+            0 => {
+                let settings = &stage.settings;
+                let key = format!(
+                    "{} {} {} {:?} {} {} {:?} {}",
+                    settings.network,
+                    settings.depth,
+                    settings.width,
+                    settings.shortcut,
+                    settings.dataset,
+                    settings.batch_size,
+                    settings.train_limit,
+                    crate::sweep::Value::show(&settings.synthetic_shape) + &settings.synthetic_size.to_string(),
+                );
+                match known.iter().find(|(other, _)| *other == key) {
+                    Some((_, seconds)) => *seconds,
+                    None => {
+                        let seconds = estimate::epoch_seconds(stage, &spec.networks)?;
+                        known.push((key, seconds));
+                        seconds
+                    }
+                }
+            }
+            _ => dense[stage.root],
+        };
+        dense.push(seconds);
+    }
+    Ok(dense)
+}
+
+/// Cost of the network of a stage on the published form of its data.
+///
+/// # Errors
+/// When the network cannot work on them.
+pub fn cost(plan: &Plan, spec: &Spec, stage: usize) -> Result<Cost> {
+    let settings = &plan.stages[stage].settings;
+    let (shape, classes, _) = estimate::data_form(settings)?;
+    Ok(Cost::of(&estimate::network(settings, &spec.networks, shape, classes)?))
+}
+
+fn missing(path: &Path, error: &std::io::Error) -> Error {
+    let error = Error::file("read", path, error);
+    let sweeps: Vec<String> = std::fs::read_dir("sweeps")
+        .map(|entries| entries.flatten().map(|entry| entry.path().display().to_string()).collect())
+        .unwrap_or_default();
+    match crate::error::nearest(&path.display().to_string(), sweeps.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    }
+}
+
+/// A name for what only flags describe: the same flags give the same folder.
+fn name_of_flags(flags: &[Flag]) -> String {
+    let mut text = String::new();
+    for flag in flags.iter().filter(|flag| flag.field.decides != crate::sweep::Decides::Run) {
+        text.push_str(&format!("{}={}\n", flag.field.key, flag.values.join("|")));
+    }
+    blake3::hash(text.as_bytes()).to_hex()[..8].to_string()
+}

@@ -1,0 +1,96 @@
+//! `results.csv`: a row for each trial and level, with its settings and what came out.
+//!
+//! Accuracies and densities are shares from 0 to 1, losses mean cross-entropies in nats.
+
+use std::io::{Result, Write};
+
+use super::rows::{self, Row};
+use super::sheet::Sheet;
+use super::standing::Standing;
+use crate::journal::{Evaluation, History};
+use crate::plan::Plan;
+
+/// The columns after those of the settings.
+const MEASURED: [&str; 22] = [
+    "rate",
+    "density",
+    "density_total",
+    "density_effective",
+    "alive",
+    "prunable",
+    "parameters",
+    "dead_layers",
+    "pruned_validation_accuracy",
+    "pruned_test_accuracy",
+    "start_validation_accuracy",
+    "start_test_accuracy",
+    "best_epoch",
+    "best_validation_accuracy",
+    "best_test_accuracy",
+    "last_epoch",
+    "last_validation_accuracy",
+    "last_test_accuracy",
+    "last_test_loss",
+    "test_images",
+    "selected_on",
+    "error",
+];
+
+/// Writes the table.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
+    let columns = rows::columns();
+    let standings = Standing::of(plan, history);
+    let header = ["trial", "level", "stage", "state"].into_iter().chain(columns.iter().map(|field| field.key));
+    let mut sheet = Sheet::new(file, header.chain(MEASURED))?;
+    rows::each(plan, &columns, |row| {
+        sheet.put(row.trial)?;
+        sheet.put(row.level)?;
+        sheet.put(plan.stages[row.stage].id)?;
+        sheet.put(standings[row.stage].state)?;
+        for (column, field) in columns.iter().enumerate() {
+            sheet.put(row.cell(column, field))?;
+        }
+        measured(&mut sheet, plan, &standings, row)?;
+        sheet.end_row()
+    })?;
+    sheet.finish()
+}
+
+fn measured<W: Write>(sheet: &mut Sheet<W>, plan: &Plan, standings: &[Standing], row: &Row) -> Result<()> {
+    let (stage, standing) = (&plan.stages[row.stage], &standings[row.stage]);
+    let drawn = standing.history.and_then(|history| history.drawn.as_ref());
+    let outcome = standing.history.and_then(|history| history.outcome.as_ref());
+
+    sheet.float(stage.pruning.as_ref().map(|pruning| pruning.rate))?;
+    sheet.float(drawn.map(|drawn| drawn.density()))?;
+    sheet.float(drawn.map(|drawn| drawn.total_density()))?;
+    sheet.float(drawn.map(|drawn| drawn.effective_density()))?;
+    sheet.maybe(drawn.map(|drawn| drawn.alive))?;
+    sheet.maybe(drawn.map(|drawn| drawn.prunable))?;
+    sheet.maybe(drawn.map(|drawn| drawn.parameters))?;
+    sheet.maybe(drawn.map(|drawn| drawn.dead_layers.join(";")))?;
+
+    // Nothing was pruned before a dense training: what it starts from is under `start`.
+    let pruned = drawn.filter(|_| row.level > 0).map(|drawn| drawn.pruned);
+    let accuracy = |evaluation: Evaluation| evaluation.accuracy();
+    sheet.float(pruned.map(|scores| accuracy(scores.validation)))?;
+    sheet.float(pruned.map(|scores| accuracy(scores.test)))?;
+    let start = drawn.map(|drawn| drawn.start);
+    sheet.float(start.map(|scores| accuracy(scores.validation)))?;
+    sheet.float(start.map(|scores| accuracy(scores.test)))?;
+
+    sheet.maybe(outcome.map(|outcome| outcome.best_epoch))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.best.validation)))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.best.test)))?;
+    sheet.maybe(outcome.map(|_| stage.epochs().end))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.last.validation)))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.last.test)))?;
+    sheet.float(outcome.map(|outcome| outcome.last.test.loss))?;
+    sheet.maybe(outcome.map(|outcome| outcome.last.test.images))?;
+
+    sheet.put(crate::sweep::Value::show(&stage.settings.select))?;
+    sheet.maybe(standing.error(plan, standings))
+}

@@ -1,0 +1,156 @@
+//! What all workers of a process share: the plan, its networks and its data, held once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tch::Device;
+
+use crate::data::batches::{Parts, Resident};
+use crate::data::{self, DataSet, Normalisation, Split};
+use crate::error::Result;
+use crate::net::custom::Layers;
+use crate::net::{Graph, Layout, Shape};
+use crate::plan::{Plan, StageId, estimate};
+use crate::sweep::Settings;
+
+/// A network and where its weights lie.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Its operations.
+    pub graph: Arc<Graph>,
+    /// Its weights.
+    pub layout: Arc<Layout>,
+}
+
+/// A data set on each device, cut as some dense training asks.
+#[derive(Debug)]
+struct Cut {
+    residents: Vec<Arc<Resident>>,
+    split: Split,
+    normalisation: Normalisation,
+}
+
+/// Everything that trainings share.
+#[derive(Debug)]
+pub struct Workshop {
+    /// What is to be trained.
+    pub plan: Arc<Plan>,
+    /// Time between two snapshots of a running training.
+    pub snapshot_every: Duration,
+    networks: HashMap<StageId, Network>,
+    cuts: HashMap<StageId, Cut>,
+    /// Name and checksum of each data set.
+    pub fingerprints: BTreeMap<String, String>,
+}
+
+impl Workshop {
+    /// Builds the networks and loads the data of the dense stages `roots` and of all that descend from them.
+    ///
+    /// # Errors
+    /// When data are missing or damaged, or a network cannot work on them.
+    pub fn open(
+        plan: Arc<Plan>,
+        roots: &[usize],
+        own: &BTreeMap<String, Layers>,
+        run: &Settings,
+        devices: &[Device],
+    ) -> Result<Self> {
+        let mut sets: HashMap<String, Set> = HashMap::new();
+        let (mut networks, mut cuts) = (HashMap::new(), HashMap::new());
+        let mut fingerprints = BTreeMap::new();
+        for &root in roots {
+            let stage = &plan.stages[root];
+            let settings = &stage.settings;
+            let name = set_name(settings);
+            if !sets.contains_key(&name) {
+                let set = Set::load(settings, run.data_dir.as_deref(), devices)?;
+                fingerprints.insert(name.clone(), set.data.fingerprint.clone());
+                sets.insert(name.clone(), set);
+            }
+            let set = &mut sets.get_mut(&name);
+            let Some(set) = set else { continue };
+            let graph = estimate::network(settings, own, set.shape, set.data.train.classes)?;
+            let layout = Layout::of(&graph);
+            networks.insert(stage.id, Network { graph: Arc::new(graph), layout: Arc::new(layout) });
+            let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
+                .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
+            let normalisation = set.normalisation(&split)?;
+            cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
+        }
+        let snapshot_every = Duration::from_secs_f64(run.snapshot_seconds);
+        Ok(Self { plan, snapshot_every, networks, cuts, fingerprints })
+    }
+
+    /// The network of a stage.
+    pub fn network(&self, stage: usize) -> Option<&Network> {
+        self.networks.get(&self.root_id(stage))
+    }
+
+    /// The data of a stage on a device.
+    pub fn parts(&self, stage: usize, device: Device) -> Option<Parts> {
+        let cut = self.cuts.get(&self.root_id(stage))?;
+        let resident = cut.residents.iter().find(|resident| resident.device() == device)?;
+        Some(resident.parts(&cut.split, &cut.normalisation))
+    }
+
+    /// Images that an epoch of a stage trains on.
+    pub fn train_images(&self, stage: usize) -> usize {
+        self.cuts.get(&self.root_id(stage)).map_or(0, |cut| cut.split.train.len())
+    }
+
+    fn root_id(&self, stage: usize) -> StageId {
+        self.plan.stages[self.plan.stages[stage].root].id
+    }
+}
+
+/// A data set while the workshop is set up. Its bytes in ordinary memory are dropped after that.
+struct Set {
+    data: DataSet,
+    shape: Shape,
+    residents: Vec<Arc<Resident>>,
+    /// Statistics of training ranges met before: many dense trainings share one.
+    known: Vec<(Split, Normalisation)>,
+}
+
+impl Set {
+    fn load(settings: &Settings, folder: Option<&Path>, devices: &[Device]) -> Result<Self> {
+        let data = match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
+            ("synthetic", &[channels, height, width]) => {
+                let (classes, size) = (settings.synthetic_classes, settings.synthetic_size);
+                data::synthetic((channels, height, width), classes, size, size.div_ceil(2))?
+            }
+            (name, _) => data::load(name, folder)?,
+        };
+        let mut different: Vec<Device> = Vec::new();
+        for device in devices {
+            if !different.contains(device) {
+                different.push(*device);
+            }
+        }
+        let residents = different.iter().map(|device| Arc::new(Resident::new(&data, *device))).collect();
+        let (channels, height, width) = data.train.dimensions();
+        Ok(Self { shape: Shape::Image(channels, height, width), data, residents, known: Vec::new() })
+    }
+
+    fn normalisation(&mut self, split: &Split) -> Result<Normalisation> {
+        if let Some((_, normalisation)) = self.known.iter().find(|(known, _)| known == split) {
+            return Ok(normalisation.clone());
+        }
+        let normalisation = Normalisation::of(&self.data.train, split.train.clone())?;
+        self.known.push((split.clone(), normalisation.clone()));
+        Ok(normalisation)
+    }
+}
+
+/// A data set by name; a synthetic one by all that makes it.
+fn set_name(settings: &Settings) -> String {
+    match settings.dataset.as_str() {
+        "synthetic" => format!(
+            "synthetic {:?}, {} classes, {} images",
+            settings.synthetic_shape, settings.synthetic_classes, settings.synthetic_size
+        ),
+        name => name.to_string(),
+    }
+}
