@@ -71,13 +71,13 @@ pub fn grow(spec: &Spec) -> Result<Plan> {
         outside.networks.insert(name.clone(), layers.canonical());
     }
     for trial in &trials {
-        if let Load::Path(path) = &trial.settings.load {
-            if let Entry::Vacant(entry) = outside.loaded.entry(path.display().to_string()) {
-                let bytes = std::fs::read(path).map_err(|error| {
-                    Error::file("read", path, &error).hint("give the path of a safetensors file, or `--load auto`")
-                })?;
-                entry.insert(blake3::hash(&bytes).to_hex().to_string());
-            }
+        if let Load::Path(path) = &trial.settings.load
+            && let Entry::Vacant(entry) = outside.loaded.entry(path.display().to_string())
+        {
+            let bytes = std::fs::read(path).map_err(|error| {
+                Error::file("read", path, &error).hint("give the path of a safetensors file, or `--load auto`")
+            })?;
+            entry.insert(blake3::hash(&bytes).to_hex().to_string());
         }
     }
     Plan::grow(trials, &spec.run, &outside)
