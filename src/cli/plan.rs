@@ -50,10 +50,12 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
     let seconds = |stage: usize| work[stage] * plan.stages[stage].epochs().len() as f64;
     let shared: f64 = (0..plan.stages.len()).map(seconds).sum();
     let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| seconds(*stage)).sum();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     text.push_str(&format!(
-        "About {} on one CPU core, {} without sharing; a guess within a factor of two\n",
+        "About {} on one CPU core ({} without sharing), {} on the {cores} of this machine; a guess within a factor of two\n",
         human(shared),
-        human(alone)
+        human(alone),
+        human(shared / cores as f64)
     ));
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)

@@ -7,15 +7,19 @@ use crate::data::catalogue;
 use crate::error::Result;
 use crate::net::cost::Cost;
 use crate::net::custom::Layers;
-use crate::net::{Graph, Shape, zoo};
+use crate::net::{Graph, Node, Op, Shape, zoo};
 use crate::sweep::Settings;
 use crate::sweep::value::ShortcutOption;
 
-/// Arithmetic of one thread of a current server core in fp32 convolutions of small networks, multiply-adds times two a
-/// second: ResNet-20 in TOOLCHAIN's measurements, 0.246 GFLOP an image at 650 images/s.
-const FLOPS_PER_SECOND: f64 = 1.6e11;
+/// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
+/// trains some 600 images/s at 0.246 GFLOP an image.
+const FLOPS_PER_SECOND: f64 = 1.5e11;
+/// Channels that a convolution computes at least, in and out: narrower ones leave vector registers half empty.
+const VECTOR: (usize, usize) = (8, 16);
 /// Time that each layer of each step takes whatever its size: starting some fifteen tensor operations.
 const SECONDS_PER_NODE: f64 = 2.5e-5;
+/// Time that the optimiser takes for each weight of each step.
+const SECONDS_PER_WEIGHT: f64 = 1.5e-9;
 
 /// The network of some settings for images of a given form: a built-in one, or one of the user's `own`.
 ///
@@ -57,10 +61,24 @@ pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f6
     let (shape, classes, images) = data_form(settings)?;
     let graph = network(settings, own, shape, classes)?;
     let images = settings.train_limit.unwrap_or(images).min(images) as f64;
-    // Backward costs twice what forward does.
-    let arithmetic = 3.0 * Cost::of(&graph).flops() as f64 * images / FLOPS_PER_SECOND;
     let steps = (images / settings.batch_size as f64).ceil();
-    Ok(arithmetic + steps * graph.nodes.len() as f64 * SECONDS_PER_NODE)
+    // Backward costs twice what forward does.
+    let arithmetic = 3.0 * 2.0 * effective_macs(&graph) as f64 / FLOPS_PER_SECOND;
+    let step = graph.nodes.len() as f64 * SECONDS_PER_NODE + Cost::of(&graph).parameters as f64 * SECONDS_PER_WEIGHT;
+    Ok(images * arithmetic + steps * step)
+}
+
+/// Multiply-adds of one image, those of half-empty vector registers included.
+fn effective_macs(graph: &Graph) -> usize {
+    let macs = |(id, node): (usize, &Node)| match node.op {
+        Op::Conv { out, kernel, .. } => {
+            let pixels = node.shape.size() / out;
+            graph.input_of(id).channels().max(VECTOR.0) * out.max(VECTOR.1) * kernel * kernel * pixels
+        }
+        Op::Linear { out, .. } => graph.input_of(id).size() * out,
+        _ => 0,
+    };
+    graph.nodes.iter().enumerate().map(macs).sum()
 }
 
 /// A length of time for people: "45 s", "12 min", "3.5 h", "2.1 days".
