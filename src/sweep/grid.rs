@@ -93,6 +93,8 @@ impl Grid {
                 }
                 group.push(axis);
             }
+            // One value is the same all along, such as a flag that fixes what the file lets vary.
+            group.retain(|axis| axis.values.len() != 1);
             if let Some(odd) = group.iter().find(|axis| axis.values.len() != group[0].values.len()) {
                 return Err(Error::input(format!(
                     "`zip`: `{}` has {} values and `{}` has {}",
@@ -113,7 +115,7 @@ impl Grid {
             if axis.values.is_empty() {
                 return Err(Error::input(format!("`{}` has no values", axis.field.key)));
             }
-            if !grouped.contains(axis.field.key) {
+            if !grouped.contains(axis.field.key) || axis.values.len() == 1 {
                 dimensions.push(vec![axis]);
             } else if let Some(at) = groups.iter().position(|group| group.iter().any(|a| a.field.key == axis.field.key))
             {
@@ -179,8 +181,16 @@ mod tests {
     #[test]
     fn zipped_axes_of_different_length_are_refused() {
         let mut grid = Grid { zip: vec![vec!["pr".into(), "priter".into()]], ..base() };
-        grid.set(axis("priter", &["1"]));
-        assert!(grid.expand().unwrap_err().message.contains("has 3 values and `prune-iterations` has 1"));
+        grid.set(axis("priter", &["1", "2"]));
+        assert!(grid.expand().unwrap_err().message.contains("has 3 values and `prune-iterations` has 2"));
+    }
+
+    #[test]
+    fn one_value_among_zipped_axes_stays_the_same_all_along() {
+        let mut grid = Grid { zip: vec![vec!["pr".into(), "priter".into()]], ..base() };
+        grid.set(axis("priter", &["4"]));
+        assert!(grid.expand().unwrap().iter().all(|point| point.prune_iterations == 4));
+        assert_eq!(grid.expand().unwrap().len(), 3);
     }
 
     #[test]
