@@ -25,7 +25,7 @@ pub enum Event {
     Finished(usize, Worker),
     /// A stage went wrong; its worker is idle.
     Failed(usize, Worker),
-    /// A stage was stopped half way and can be continued; its worker is gone.
+    /// A stage was stopped half way and can be continued by the next run; its worker is idle.
     Stopped(usize, Worker),
     /// No new stages: finish what runs at the next epoch.
     Stop,
@@ -151,9 +151,10 @@ impl State {
                 self.idle.insert(worker);
             }
             // What can be continued counts as open: the sweep is not done.
-            Event::Stopped(stage, _) => {
+            Event::Stopped(stage, worker) => {
                 self.status[stage] = Status::Waiting;
                 self.running -= 1;
+                self.idle.insert(worker);
             }
             Event::Stop => self.stopping = true,
         }
@@ -349,7 +350,7 @@ mod tests {
         state.on_event(Event::Idle(0));
         assert_eq!(state.on_event(Event::Stop), []);
         assert_eq!(state.on_event(Event::Idle(1)), [Action::Dismiss(1)]);
-        state.on_event(Event::Stopped(0, 0));
+        assert_eq!(state.on_event(Event::Stopped(0, 0)), [Action::Dismiss(0)]);
         assert!(state.open() > 0);
     }
 
