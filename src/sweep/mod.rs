@@ -1,6 +1,8 @@
 //! What was asked: settings, the grid that a sweep file and flags span, and its points, the trials.
 
+mod choices;
 pub mod grid;
+mod moment;
 pub mod settings;
 pub mod spec;
 pub mod value;

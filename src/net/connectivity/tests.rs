@@ -52,7 +52,7 @@ fn every_weight_of_a_dense_network_is_effective() {
 }
 
 #[test]
-fn a_weight_that_reads_a_dead_channel_or_that_nothing_reads_is_alive_but_not_effective() {
+fn pitfall_21_a_weight_that_reads_a_dead_channel_or_that_nothing_reads_is_alive_but_not_effective() {
     let (graph, layout) = chain();
     let path: [(&str, &[usize]); 3] =
         [("one.weight", &[1, 0, 2, 0]), ("two.weight", &[0, 1, 0, 0]), ("fc.weight", &[2, 3])];
@@ -209,7 +209,7 @@ fn by_search(graph: &Graph, layout: &Layout, mask: &Bits) -> (usize, usize) {
 
 proptest! {
     #[test]
-    fn counts_agree_with_a_search_for_paths(
+    fn pitfall_21_counts_agree_with_a_search_for_paths(
         channels in 1usize..3,
         side in 1usize..6,
         steps in proptest::collection::vec((0u8..8, 1usize..4), 0..7),

@@ -14,7 +14,7 @@ fn parameter_names(choice: &Choice) -> Vec<String> {
 }
 
 #[test]
-fn resnet_20_has_the_published_number_of_parameters() {
+fn pitfall_10_resnet_20_has_the_published_number_of_parameters() {
     let a = cost(&Choice::named("resnet"), CIFAR);
     assert_eq!(a.parameters, 269_722);
     let b = cost(&Choice { shortcut: Shortcut::B, ..Choice::named("resnet") }, CIFAR);

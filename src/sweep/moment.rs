@@ -1,0 +1,128 @@
+//! Settings that name a moment of a training, where weights go back to, and where a network comes from.
+
+use std::path::PathBuf;
+
+use super::value::Value;
+
+/// A point in a training at which the full state is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Moment {
+    /// After this many epochs; 0 is before the first.
+    Epoch(usize),
+    /// The epoch with the highest accuracy on the selecting part; the first of equals.
+    Best,
+    /// The best epoch among the first this many.
+    BestUntil(usize),
+    /// The end.
+    Last,
+}
+
+impl Moment {
+    /// The number of epochs after which it is known, where that is fixed.
+    pub fn epoch(self) -> Option<usize> {
+        match self {
+            Self::Epoch(epoch) | Self::BestUntil(epoch) => Some(epoch),
+            Self::Best | Self::Last => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+impl Value for Moment {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "`best`, `last`, `epoch:K` or `best-until:K`, such as `epoch:10`".to_string();
+        let (word, epoch) = match text.split_once(':') {
+            Some((word, epoch)) => (word, Some(epoch.parse().map_err(|_| expected())?)),
+            None => (text, None),
+        };
+        match (word, epoch) {
+            ("best", None) => Ok(Self::Best),
+            ("last", None) => Ok(Self::Last),
+            ("epoch", Some(epoch)) => Ok(Self::Epoch(epoch)),
+            ("best-until", Some(epoch)) if epoch > 0 => Ok(Self::BestUntil(epoch)),
+            _ => Err(expected()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Epoch(epoch) => format!("epoch:{epoch}"),
+            Self::BestUntil(epoch) => format!("best-until:{epoch}"),
+            Self::Best => "best".to_string(),
+            Self::Last => "last".to_string(),
+        }
+    }
+}
+
+/// Where the weights that a mask keeps go back to before they train again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Rewind {
+    /// Nowhere: fine-tuned at the last learning rate (Han et al. 2015).
+    None,
+    /// Nowhere, but the learning-rate schedule starts again (Renda et al. 2020, "learning rate rewinding").
+    LearningRate,
+    /// Their initial values (Frankle & Carbin 2019).
+    Init,
+    /// New random values.
+    Random,
+    /// Their values after this many epochs of the dense training (Frankle et al. 2020).
+    Epoch(usize),
+}
+
+impl Value for Rewind {
+    fn parse(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("epoch:").map(str::parse)) {
+            ("none", _) => Ok(Self::None),
+            ("lr", _) => Ok(Self::LearningRate),
+            ("init", _) | (_, Some(Ok(0))) => Ok(Self::Init),
+            ("random", _) => Ok(Self::Random),
+            (_, Some(Ok(epoch))) => Ok(Self::Epoch(epoch)),
+            _ => Err("`none`, `lr`, `init`, `random` or `epoch:K`, such as `epoch:10`".to_string()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::None => "none".to_string(),
+            Self::LearningRate => "lr".to_string(),
+            Self::Init => "init".to_string(),
+            Self::Random => "random".to_string(),
+            Self::Epoch(epoch) => format!("epoch:{epoch}"),
+        }
+    }
+}
+
+/// Where the dense network comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Load {
+    /// It is trained.
+    None,
+    /// From a finished training with the same settings under the results folder; trained if there is none.
+    Auto,
+    /// From this safetensors file.
+    Path(PathBuf),
+}
+
+impl Value for Load {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "auto" => Ok(Self::Auto),
+            "" => Err("`none`, `auto` or the path of a safetensors file".to_string()),
+            path => Ok(Self::Path(PathBuf::from(path))),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::None => "none".to_string(),
+            Self::Auto => "auto".to_string(),
+            Self::Path(path) => path.display().to_string(),
+        }
+    }
+}

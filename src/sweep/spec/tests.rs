@@ -1,0 +1,95 @@
+use super::*;
+
+fn flag(key: &str, values: &[&str]) -> Flag {
+    Axis { field: Field::find(key).unwrap(), values: values.iter().map(ToString::to_string).collect() }
+}
+
+fn trials(text: &str, flags: &[Flag]) -> Vec<Settings> {
+    Spec::read(Some(text), flags).unwrap().trials().unwrap().into_iter().map(|trial| trial.settings).collect()
+}
+
+fn error(text: &str) -> Error {
+    Spec::read(Some(text), &[]).and_then(|spec| spec.trials()).unwrap_err()
+}
+
+const FILE: &str = r#"
+    name = "example"
+    dataset = "fashion-mnist"
+    epochs = 3
+    seed = [1, 2]
+    lr-milestones = [1, 2]
+
+    [[grid]]
+    network = "lenet-300-100"
+    pr = [0.5, 0.75]
+    priter = [1, 2]
+    zip = [["pr", "priter"]]
+    reinit = ["init", "random"]
+    exclude = [{ reinit = "random", seed = 2 }]
+
+    [[grid]]
+    network = "lenet-5"
+    lr-milestones = [[1], [1, 2]]
+"#;
+
+#[test]
+fn blocks_are_joined_over_what_they_share() {
+    let all = trials(FILE, &[]);
+    assert_eq!(all.len(), 6 + 4);
+    assert!(all.iter().all(|s| s.epochs == 3 && s.dataset == "fashion-mnist"));
+    assert!(all[..6].iter().all(|s| s.network == "lenet-300-100" && s.milestones == [1, 2]));
+    assert_eq!(all[6].milestones, [1]);
+}
+
+#[test]
+fn flags_win_over_every_block() {
+    let all = trials(FILE, &[flag("epochs", &["5"]), flag("seed", &["7"])]);
+    assert!(all.iter().all(|s| s.epochs == 5 && s.seed == 7));
+    assert_eq!(all.len(), 4 + 2);
+}
+
+#[test]
+fn flags_alone_are_a_sweep() {
+    let spec = Spec::read(None, &[flag("pr", &["0.5", "0.7"]), flag("seed", &["1", "2", "3"])]).unwrap();
+    assert_eq!(spec.trials().unwrap().len(), 6);
+}
+
+#[test]
+fn the_complete_file_gives_the_same_trials() {
+    let spec = Spec::read(Some(FILE), &[flag("momentum", &["0.5"]), flag("out", &["some where"])]).unwrap();
+    let text = spec.to_toml();
+    let again = Spec::read(Some(&text), &[]).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(again.trials().unwrap(), spec.trials().unwrap());
+    assert_eq!(again.run, spec.run);
+    assert_eq!(again.to_toml(), text);
+    assert!(text.contains("batch-size = 64"), "defaults are written out");
+}
+
+#[test]
+fn unknown_keys_name_the_line_and_the_nearest_known_key() {
+    let found = error("epochs = 3\nprunning-ratio = 0.5\n");
+    assert!(found.message.contains("line 2") && found.message.contains("`prunning-ratio`"), "{found}");
+    assert!(found.hint.unwrap().contains("`pruning-ratio`"));
+}
+
+#[test]
+fn wrong_values_name_the_line_and_what_was_expected() {
+    let found = error("seed = 1\npr = [0.5, 1.0]\n");
+    assert!(
+        found.message.contains("line 2") && found.message.contains("`1.0`") && found.message.contains("below 1"),
+        "{found}"
+    );
+    let found = error("epochs = 3\nseed = \n");
+    assert!(found.message.contains("line 2"), "{found}");
+}
+
+#[test]
+fn what_says_how_to_run_cannot_be_an_axis() {
+    assert!(error("threads = [1, 2]").message.contains("cannot be an axis"));
+    assert!(error("[[grid]]\nthreads = 2").hint.unwrap().contains("[[grid]]"));
+}
+
+#[test]
+fn a_network_with_a_built_in_name_is_refused() {
+    assert!(error("[networks.resnet]\nlayers = [\"flatten\"]").message.contains("built-in"));
+}
