@@ -357,8 +357,7 @@ fn learning_rates_of_every_schedule_are_those_of_pytorch() {
         }
         let moments = (0..all.epochs).flat_map(|epoch| (0..all.steps).map(move |step| (epoch, step)));
         for ((epoch, step), expected) in moments.zip(&record.rates) {
-            let found =
-                learning_rate(&settings, When { epoch, step, steps: all.steps, losses: &all.losses[..epoch] });
+            let found = learning_rate(&settings, When { epoch, step, steps: all.steps, losses: &all.losses[..epoch] });
             // PyTorch computes each rate from the one before, in float64: errors add up over 120 steps.
             assert!(
                 (found - expected).abs() <= 1e-12 * all.rate,

@@ -2,11 +2,16 @@
 
 #[cfg(feature = "torch")]
 pub mod evaluate;
+pub mod memory;
 #[cfg(feature = "torch")]
 pub mod optimizer;
 #[cfg(feature = "torch")]
 pub mod run;
 pub mod schedule;
+#[cfg(feature = "torch")]
+pub mod step;
 
 #[cfg(feature = "torch")]
 pub use run::{Flow, Report, Resume, Task, run};
+#[cfg(feature = "torch")]
+pub use step::step;

@@ -7,11 +7,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tch::{Device, Reduction, Tensor};
+use tch::{Device, Tensor};
 
 use super::evaluate::{EVALUATION_BATCH, Tally, evaluate};
+use super::memory::keep_freed_memory;
 use super::optimizer::Optimizer;
 use super::schedule::{When, learning_rate};
+use super::step::step;
 use crate::data::batches::{Batches, Parts, Variation};
 use crate::error::{Error, Result};
 use crate::journal::{Drawn, EpochRecord, Evaluation, Outcome, Scores};
@@ -91,6 +93,7 @@ pub enum Flow {
 /// When the loss is no longer a number, a snapshot is missing or of another network, or (kind `Interrupted`) when the
 /// listener asked to stop.
 pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+    keep_freed_memory();
     let mut training = Training::begin(&task, listen)?;
     for epoch in training.epoch..task.stage.epochs().end {
         let record = training.epoch(&task, epoch, listen)?;
@@ -151,42 +154,37 @@ impl Training {
         let mut tally = Tally::new(task.device);
         let steps = train.len().div_ceil(size);
         let mut rate = settings.learning_rate;
-        for step in 0..steps {
-            let count = size.min(train.len() - step * size);
-            let indices = order.narrow(0, (step * size) as i64, count as i64);
+        for number in 0..steps {
+            let count = size.min(train.len() - number * size);
+            let indices = order.narrow(0, (number * size) as i64, count as i64);
             let (images, labels) = train.gather(&indices, variation.as_ref());
-            rate = fixed_rate
-                .unwrap_or_else(|| learning_rate(settings, When { epoch: data_epoch, step, steps, losses: &losses }));
-            self.step(&images, &labels, rate, &mut tally);
+            rate = fixed_rate.unwrap_or_else(|| {
+                learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
+            });
+            step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, rate, &mut tally);
             // Often enough for a bar to move, seldom enough to cost nothing.
-            if step % 16 == 15 {
-                listen(Report::Images((step + 1) * size));
+            if number % 16 == 15 {
+                listen(Report::Images((number + 1) * size));
             }
         }
         let train = tally.finish();
-        if !train.loss.is_finite() {
-            return Err(Error::training(format!(
-                "diverged: the training loss is {} in epoch {} (learning rate {rate})",
-                train.loss,
-                epoch + 1
-            ))
-            .hint("lower the learning rate or add warm-up epochs"));
-        }
         let validation = self.evaluate(&task.parts.validation);
         let test = (settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
+        // The loss of a batch is taken before its step: only the evaluation sees what the last step did.
+        let evaluated = [("training", Some(train)), ("validation", Some(validation)), ("test", test)];
+        for (part, evaluation) in evaluated {
+            if let Some(Evaluation { loss, .. }) = evaluation
+                && !loss.is_finite()
+            {
+                return Err(Error::training(format!(
+                    "diverged: the {part} loss is {loss} in epoch {} (learning rate {rate})",
+                    epoch + 1
+                ))
+                .hint("lower the learning rate or add warm-up epochs"));
+            }
+        }
         let seconds = begun.elapsed().as_secs_f64();
         Ok(EpochRecord { epoch: epoch + 1, learning_rate: rate, train, validation, test, seconds })
-    }
-
-    fn step(&mut self, images: &Tensor, labels: &Tensor, rate: f64, tally: &mut Tally) {
-        let scores = self.forward.run(&mut self.arena, images, true);
-        let sum = scores.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0);
-        let mean = &sum / labels.numel() as f64;
-        let mut gradients = Tensor::run_backward(&[mean], &[&self.arena.weights], false, false);
-        tally.add(&sum, &scores, labels);
-        if let Some(gradient) = gradients.pop() {
-            self.optimizer.step(&mut self.arena.weights, gradient, rate);
-        }
     }
 
     fn evaluate(&mut self, part: &Batches) -> Evaluation {
