@@ -215,7 +215,10 @@ fn assignment(axis: &Axis, several: bool) -> String {
 
 /// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
 fn literal(field: &Field, shown: &str) -> String {
-    let plain = |text: &str| text.parse::<i64>().is_ok() || text == "true" || text == "false";
+    let plain = |text: &str| {
+        let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
+        number || text == "true" || text == "false"
+    };
     match field.list || plain(shown) {
         true if field.list => {
             let list: Vec<&str> =
