@@ -9,6 +9,7 @@
 //! [`SLACK`] times as far away, and [`FLOOR`] (some eight units in the last place of float32) further, since PyTorch's
 //! own error can be small by luck. Masks, counts and images classified correctly must be equal.
 #![cfg(feature = "torch")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 //!
 //! One thread, so that every comparison can be exact.
 #![cfg(feature = "torch")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -134,6 +135,9 @@ struct Trained {
     progress: Vec<Resume>,
 }
 
+/// Everything that a training told, snapshots as checksums.
+type Fingerprint = (Option<Outcome>, Vec<Drawn>, Vec<EpochRecord>, Vec<(Moment, String)>);
+
 impl Trained {
     fn snapshot(&self, moment: Moment) -> &Arc<Snapshot> {
         let found = self.snapshots.iter().find(|(found, ..)| *found == moment);
@@ -141,7 +145,7 @@ impl Trained {
     }
 
     /// Everything that must be the same when the same thing is trained again.
-    fn fingerprint(&self) -> (Option<Outcome>, Vec<Drawn>, Vec<EpochRecord>, Vec<(Moment, String)>) {
+    fn fingerprint(&self) -> Fingerprint {
         let snapshots = self.snapshots.iter().map(|(moment, checksum, _)| (*moment, checksum.clone())).collect();
         (self.outcome.clone(), self.drawn.clone(), self.epochs.clone(), snapshots)
     }
