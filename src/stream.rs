@@ -2,7 +2,7 @@
 //!
 //! Every stream is named by a seed, a purpose and counters (an epoch, a parameter, an image). The same name gives the
 //! same numbers in every process, on every machine and in every order, so a resumed training needs no generator state
-//! and no training can disturb another (SCIENCE.md, pitfalls 16 and 17).
+//! and no training can disturb another (docs/pitfalls.md, numbers 16 and 17).
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

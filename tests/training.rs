@@ -1,6 +1,6 @@
-//! What training may never get wrong: the pitfalls of SCIENCE.md that need a real training, on small synthetic data.
+//! What training may never get wrong: the pitfalls of docs/pitfalls.md that need a real training, on small synthetic data.
 //!
-//! One thread, so that every comparison can be exact.
+//! One thread, so that every comparison can be exact. `TOMBOLA_TEST_DEVICE=cuda` trains on a GPU instead.
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
@@ -32,6 +32,12 @@ use tombola::train::{Flow, Report, Resume, Task, run, step};
 /// Images trained on: four whole batches of 64 and a smaller one.
 const TRAIN: usize = 300;
 
+/// Where the tests train: the CPU, unless `TOMBOLA_TEST_DEVICE` names another device.
+fn device() -> Device {
+    let wish = std::env::var("TOMBOLA_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_string());
+    tombola::worker::device::device(Some(&wish), 0).unwrap()
+}
+
 /// Data and network that the trainings of a test share.
 struct Place {
     graph: Arc<Graph>,
@@ -43,13 +49,19 @@ struct Place {
 impl Place {
     /// A small residual network with batch norm, or another of the zoo.
     fn new(network: &str) -> Self {
+        Self::with_test_labels(network, |label| label)
+    }
+
+    /// The same, with the labels of the test images changed.
+    fn with_test_labels(network: &str, change: impl Fn(u8) -> u8) -> Self {
         tch::set_num_threads(1);
-        let images = synthetic((1, 8, 8), 10, TRAIN + 60, 100).unwrap();
+        let mut images = synthetic((1, 8, 8), 10, TRAIN + 60, 100).unwrap();
+        images.test.labels.iter_mut().for_each(|label| *label = change(*label));
         let choice = Choice { depth: 8, width: 4, ..Choice::named(network) };
         let graph = Arc::new(zoo::build(&choice, Shape::Image(1, 8, 8), 10).unwrap());
         let layout = Arc::new(Layout::of(&graph));
         let normalisation = Normalisation::of(&images.train, 0..TRAIN).unwrap();
-        Self { graph, layout, data: Resident::new(&images, Device::Cpu), normalisation }
+        Self { graph, layout, data: Resident::new(&images, device()), normalisation }
     }
 
     fn parts(&self) -> Parts {
@@ -69,7 +81,7 @@ impl Place {
             graph: &self.graph,
             layout: &self.layout,
             parts: &self.parts(),
-            device: Device::Cpu,
+            device: device(),
             sources: start.sources,
             dense_losses: start.dense_losses,
             resume: start.resume,
@@ -221,14 +233,14 @@ struct Steps {
 
 impl Steps {
     fn new(place: &Place, settings: &Settings, start: &Snapshot) -> Self {
-        let mask = start.mask.as_ref().map(|mask| mask_tensor(mask, Device::Cpu));
-        let mut optimizer = Optimizer::new(settings, place.layout.len, mask, Device::Cpu);
+        let mask = start.mask.as_ref().map(|mask| mask_tensor(mask, device()));
+        let mut optimizer = Optimizer::new(settings, place.layout.len, mask, device());
         if let Some(state) = &start.optimizer {
             optimizer.restore(state).unwrap();
         }
         Self {
             forward: Forward::new(Arc::clone(&place.graph), &place.layout),
-            arena: Arena::new(Arc::clone(&place.layout), start, Device::Cpu).unwrap(),
+            arena: Arena::new(Arc::clone(&place.layout), start, device()).unwrap(),
             optimizer,
             parts: place.parts(),
             rate: settings.learning_rate,
@@ -239,7 +251,7 @@ impl Steps {
     fn step(&mut self) {
         let first = self.taken * 20 % (TRAIN - 20);
         let (images, labels) = self.parts.train.range(first..first + 20);
-        let mut tally = Tally::new(Device::Cpu);
+        let mut tally = Tally::new(device());
         step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, self.rate, &mut tally);
         self.taken += 1;
     }
@@ -555,7 +567,7 @@ fn pitfall_23_an_evaluation_does_not_depend_on_the_size_of_its_batches() {
     let place = Place::new("resnet");
     let trained = place.run(&dense(&settings()), Start::default()).unwrap();
     let state = trained.snapshot(Moment::Last);
-    let mut arena = Arena::new(Arc::clone(&place.layout), state, Device::Cpu).unwrap();
+    let mut arena = Arena::new(Arc::clone(&place.layout), state, device()).unwrap();
     let forward = Forward::new(Arc::clone(&place.graph), &place.layout);
     let parts = place.parts();
     for part in [&parts.train, &parts.validation, &parts.test] {
@@ -574,6 +586,19 @@ fn pitfall_23_an_evaluation_does_not_depend_on_the_size_of_its_batches() {
 }
 
 #[test]
+fn pitfall_11_the_test_set_decides_nothing() {
+    let settings = settings();
+    let trained = |place: Place| place.run(&dense(&settings), Start::default()).unwrap();
+    let right = trained(Place::new("resnet"));
+    let wrong = trained(Place::with_test_labels("resnet", |label| (label + 1) % 10));
+    // Every epoch, the choice among them and every weight are the same; only what is reported of the test set differs.
+    assert_eq!((&right.epochs, right.fingerprint().3), (&wrong.epochs, wrong.fingerprint().3));
+    let (right, wrong) = (right.outcome.unwrap(), wrong.outcome.unwrap());
+    assert_eq!((right.best_epoch, right.best.validation), (wrong.best_epoch, wrong.best.validation));
+    assert_ne!(right.best.test.correct, wrong.best.test.correct);
+}
+
+#[test]
 fn pitfall_24_training_metrics_are_those_of_all_images_of_the_epoch() {
     let place = Place::new("lenet-300-100");
     // Weights stay as they are, so every batch sees the same network as an evaluation.
@@ -586,7 +611,7 @@ fn pitfall_24_training_metrics_are_those_of_all_images_of_the_epoch() {
     };
     let trained = place.run(&dense(&settings), Start::default()).unwrap();
     let start = first_weights(&place, &settings);
-    let mut arena = Arena::new(Arc::clone(&place.layout), &start, Device::Cpu).unwrap();
+    let mut arena = Arena::new(Arc::clone(&place.layout), &start, device()).unwrap();
     let forward = Forward::new(Arc::clone(&place.graph), &place.layout);
     let expected = evaluate(&forward, &mut arena, &place.parts().train, 10_000);
     let found = trained.epochs[0].train;
@@ -652,9 +677,9 @@ fn a_snapshot_of_another_network_is_refused() {
     steps.step();
     let state = steps.optimizer.state();
     let adam = Settings { optimizer: Rule::Adam, ..settings() };
-    let error = Optimizer::new(&adam, place.layout.len, None, Device::Cpu).restore(&state).unwrap_err();
+    let error = Optimizer::new(&adam, place.layout.len, None, device()).restore(&state).unwrap_err();
     assert!(error.message.contains("momentum") && error.message.contains("square"), "{error}");
     let mask: Option<Tensor> = None;
-    let error = Optimizer::new(&settings(), 3, mask, Device::Cpu).restore(&state).unwrap_err();
+    let error = Optimizer::new(&settings(), 3, mask, device()).restore(&state).unwrap_err();
     assert!(error.message.contains("expected 3"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Sends the weights that a mask keeps back to where they train on from.
 //!
 //! Everything goes back together: weights, biases, batch-norm scales, shifts and statistics, their batch count, and for
-//! a rewind to an epoch the optimiser's state at that epoch (SCIENCE.md, pitfalls 5 and 7). The result owns all its
+//! a rewind to an epoch the optimiser's state at that epoch (docs/pitfalls.md, numbers 5 and 7). The result owns all its
 //! values (pitfalls 1 and 6).
 
 use std::sync::Arc;

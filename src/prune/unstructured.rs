@@ -2,7 +2,7 @@
 //!
 //! Of the `alive` connections that compete with each other, exactly `round(rate · alive)` with the lowest scores are
 //! pruned; equal scores are pruned in the order of their positions, the first first. That holds for any values, where
-//! a threshold prunes too many or too few (SCIENCE.md, pitfalls 8 and 9), and nothing limits the number of weights
+//! a threshold prunes too many or too few (docs/pitfalls.md, numbers 8 and 9), and nothing limits the number of weights
 //! (pitfall 30).
 
 use std::ops::Range;

@@ -27,7 +27,7 @@ impl Tally {
 
     /// Adds a batch: the sum of its losses, its scores (`[images, classes]`) and its labels (`[images]`).
     ///
-    /// Sums are added, not means, so that a smaller last batch weighs what it should (SCIENCE.md, pitfall 23).
+    /// Sums are added, not means, so that a smaller last batch weighs what it should (docs/pitfalls.md, number 23).
     pub fn add(&mut self, loss_sum: &Tensor, scores: &Tensor, labels: &Tensor) {
         tch::no_grad(|| {
             let _ = self.loss.g_add_(&loss_sum.detach());

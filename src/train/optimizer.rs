@@ -1,7 +1,7 @@
 //! Optimisers on one flat vector of weights, each with PyTorch's formulas and defaults.
 //!
 //! A masked weight never moves: its gradient is zeroed first, and as it, its momentum and its moments start at zero,
-//! every term of every formula stays exactly zero there, weight decay included (SCIENCE.md, pitfalls 2, 3 and 4).
+//! every term of every formula stays exactly zero there, weight decay included (docs/pitfalls.md, numbers 2, 3 and 4).
 
 use tch::{Device, Kind, Tensor};
 

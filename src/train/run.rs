@@ -221,17 +221,16 @@ impl Training {
         self.epoch = record.epoch;
         let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
         self.epochs.push(record.clone());
-        let plain = Arc::new(Snapshot { mask: self.mask.clone(), ..self.arena.snapshot(self.epoch) });
         if is_best {
-            self.best = Some(Arc::clone(&plain));
+            self.best = Some(Arc::new(self.state()));
             self.best_is_new = true;
         }
         let mut flow = listen(Report::Epoch(record));
-        let full = Arc::new(Snapshot { optimizer: Some(self.optimizer.state()), ..(*plain).clone() });
-        if task.stage.wanted.contains(&Moment::Epoch(self.epoch)) {
-            flow = flow.or(listen(Report::Snapshot(Moment::Epoch(self.epoch), Arc::clone(&full))));
+        let wanted = |moment| task.stage.wanted.contains(&moment);
+        if wanted(Moment::Epoch(self.epoch)) {
+            flow = flow.or(listen(Report::Snapshot(Moment::Epoch(self.epoch), Arc::new(self.full_state()))));
         }
-        if task.stage.wanted.contains(&Moment::BestUntil(self.epoch))
+        if wanted(Moment::BestUntil(self.epoch))
             && let Some(best) = &self.best
         {
             flow = flow.or(listen(Report::Snapshot(Moment::BestUntil(self.epoch), Arc::clone(best))));
@@ -239,7 +238,7 @@ impl Training {
         let is_last = self.epoch == task.stage.epochs().end;
         if !is_last && (flow == Flow::Stop || self.last_progress.elapsed() >= task.snapshot_every) {
             let best = self.best.clone().filter(|_| std::mem::take(&mut self.best_is_new));
-            flow = flow.or(listen(Report::Progress(full, best)));
+            flow = flow.or(listen(Report::Progress(Arc::new(self.full_state()), best)));
             self.last_progress = Instant::now();
         }
         // A stop in the last epoch comes too late to save anything: the stage is done.
@@ -249,7 +248,7 @@ impl Training {
     /// Evaluates the last and the best epoch on both held-out parts.
     fn finish(mut self, task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
         let last = self.scores(task.parts);
-        let state = Arc::new(Snapshot { mask: self.mask.clone(), ..self.arena.snapshot(self.epoch) });
+        let state = Arc::new(self.state());
         let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
         let best = match best_state.epoch == self.epoch {
             true => last,
@@ -265,6 +264,16 @@ impl Training {
             }
         }
         Ok(Outcome { best_epoch: best_state.epoch, best, last })
+    }
+
+    /// Weights, statistics and mask as they are.
+    fn state(&self) -> Snapshot {
+        Snapshot { mask: self.mask.clone(), ..self.arena.snapshot(self.epoch) }
+    }
+
+    /// All that training goes on from.
+    fn full_state(&self) -> Snapshot {
+        Snapshot { optimizer: Some(self.optimizer.state()), ..self.state() }
     }
 
     fn scores(&mut self, parts: &Parts) -> Scores {

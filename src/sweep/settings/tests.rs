@@ -103,7 +103,7 @@ fn pitfall_29_every_setting_that_decides_a_training_changes_its_identity() {
 
 #[test]
 fn the_rate_of_a_level_reaches_the_ratio_after_all_levels() {
-    // SCIENCE: four levels of .50, .70, .90 prune .1591, .2599, .4377 of the weights alive.
+    // The seed: four levels of .50, .70, .90 prune .1591, .2599, .4377 of the weights alive.
     for (ratio, rate) in [(0.5, 0.1591), (0.7, 0.2599), (0.9, 0.4377)] {
         let settings = Settings { pruning_ratio: ratio, prune_iterations: 4, ..Settings::default() };
         assert!((settings.rate() - rate).abs() < 5e-5);
