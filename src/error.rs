@@ -72,6 +72,11 @@ impl Error {
         let error = Self::environment(format!("cannot {doing} `{}`: {source}", path.display()));
         match source.kind() {
             ErrorKind::NotFound => Self { kind: Kind::Input, ..error }.hint("check the path"),
+            ErrorKind::IsADirectory => Self { kind: Kind::Input, ..error }.hint("give a file, not a folder"),
+            ErrorKind::NotADirectory => {
+                Self { kind: Kind::Input, ..error }.hint("a part of the path is a file: check it")
+            }
+            ErrorKind::AlreadyExists => Self { kind: Kind::Input, ..error }.hint("a file of that name is in the way"),
             ErrorKind::PermissionDenied => error.hint("give yourself the permission, or choose another place"),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero => {
                 error.hint("free some space and run the same command again; everything written before stays readable")

@@ -67,16 +67,19 @@ mod with_torch {
     use tch::Device;
 
     use super::{Loudness, Result, sweep};
-    use crate::coordinator::serve::{Count, Sweep, standing};
+    use crate::coordinator::serve::{Count, Sweep, label, standing, tidy};
     use crate::coordinator::{Progress, State};
     use crate::error::{Error, Kind};
     use crate::journal::{History, Journal, Record};
     use crate::plan::{Plan, StageId};
-    use crate::store::{Lock, Store, write_atomically};
+    use crate::store::{Claim, Store, snapshots, write_atomically};
     use crate::sweep::Settings;
     use crate::sweep::value::{Load, Value};
     use crate::tables;
     use crate::worker::{Workshop, device};
+
+    /// Trials that are gone are listed up to this many.
+    const MOST_LISTED: usize = 10;
 
     pub(super) fn run(asked: sweep::Asked, loudness: Loudness) -> Result<u8> {
         let say = |line: &str| {
@@ -89,21 +92,25 @@ mod with_torch {
         let devices = devices(&asked.spec.run)?;
         say(&crate::cli::plan::sharing(&plan));
 
-        std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
-        let _lock = Lock::take(&folder)?;
+        let stop = stop_on_signals()?;
+        let mut claim = Claim::take(&folder)?;
         let path = folder.join("journal");
         let mut history = History::read(&path)?;
         say_changes(&folder, &plan, &say);
         let store = Store::new(&folder);
         let mut journal = Journal::open(&path, history.end)?;
+        tidy(&history, &store)?;
         if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
             adopt(&plan, &folder, &store, &mut history, &mut journal, &say)?;
         }
         let (finished, kept) = standing(&plan, &history, &store);
         let state = State::new(Arc::clone(&plan), &finished, kept);
         let todo: Vec<usize> = (0..plan.stages.len()).filter(|stage| state.is_todo(*stage)).collect();
-        write_atomically(&folder.join("sweep.toml"), |file| file.write_all(asked.spec.to_toml().as_bytes()))?;
+        let write_down =
+            || write_atomically(&folder.join("sweep.toml"), |file| file.write_all(asked.spec.to_toml().as_bytes()));
         if todo.is_empty() {
+            claim.keep();
+            write_down()?;
             say(&format!("nothing to train: all {} trainings are in {}", plan.stages.len(), folder.display()));
             return finish(&folder, &plan, &history, Count::default());
         }
@@ -122,7 +129,11 @@ mod with_torch {
         let mut roots: Vec<usize> = roots.into_iter().collect();
         roots.sort_unstable();
         let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, &asked.spec.run, &devices)?;
+        check_loaded(&plan, &roots, &workshop)?;
         check_data(&workshop, &mut history, &mut journal)?;
+        // Nothing that could still be wrong about the input is known only later.
+        claim.keep();
+        write_down()?;
         let machine = describe(&devices, threads);
         let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         journal.append(&Record::Started {
@@ -135,7 +146,6 @@ mod with_torch {
         let mut progress = Progress::new(loudness, &log, todo.len(), total, devices.len())?;
         progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
         let workshop = Arc::new(workshop);
-        let stop = stop_on_signals()?;
         let mut sweep = Sweep {
             plan: Arc::clone(&plan),
             history,
@@ -202,6 +212,16 @@ mod with_torch {
         Ok(stop)
     }
 
+    /// Refuses files of other networks before anything is trained.
+    fn check_loaded(plan: &Plan, roots: &[usize], workshop: &Workshop) -> Result<()> {
+        for &root in roots {
+            if let (Load::Path(path), Some(network)) = (&plan.stages[root].settings.load, workshop.network(root)) {
+                snapshots::load_weights(path, &network.layout).map_err(|error| error.at("`load`"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses to mix results of different data, and notes what data the results are of.
     fn check_data(workshop: &Workshop, history: &mut History, journal: &mut Journal) -> Result<()> {
         for (dataset, fingerprint) in &workshop.fingerprints {
@@ -229,7 +249,7 @@ mod with_torch {
         checksum.get(..12).unwrap_or(checksum)
     }
 
-    /// Says which trials are new and which are no longer asked for.
+    /// Says how many trials are new, and which are no longer asked for.
     fn say_changes(folder: &Path, plan: &Plan, say: &impl Fn(&str)) {
         let Ok(before) = crate::cli::tables::plan_of(folder) else { return };
         let leaves = |plan: &Plan| -> HashSet<StageId> {
@@ -242,6 +262,14 @@ mod with_torch {
                 "the sweep has changed: {added} trials are new, {} stay, {gone} are no longer asked for (the journal keeps them)",
                 new.len() - added
             ));
+        }
+        let mut lost: Vec<usize> = old.difference(&new).filter_map(|id| before.find(*id)).collect();
+        lost.sort_unstable();
+        for &stage in lost.iter().take(MOST_LISTED) {
+            say(&format!("  gone: {}", label(&before, stage)));
+        }
+        if lost.len() > MOST_LISTED {
+            say(&format!("  … and {} more", lost.len() - MOST_LISTED));
         }
     }
 
@@ -295,6 +323,14 @@ mod with_torch {
                 journal.sync()?;
                 say(&format!("took the dense training {} over from {}", stage.id, neighbour.display()));
             }
+        }
+        let there = |id: &StageId| history.stages.get(id).is_some_and(|known| known.outcome.is_some());
+        let missing = wanted.iter().filter(|stage| !there(&stage.id)).count();
+        if missing > 0 {
+            say(&format!(
+                "`load = auto`: no finished run beside {} has {missing} of the dense trainings with all the snapshots asked for; they are trained",
+                folder.display()
+            ));
         }
         Ok(())
     }

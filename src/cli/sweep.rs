@@ -40,7 +40,8 @@ pub fn arguments(command: Command) -> Command {
 /// When the file or a flag is wrong, or a network cannot work on its data.
 pub fn read(matches: &ArgMatches) -> Result<Asked> {
     let file = matches.get_one::<PathBuf>("file");
-    let flags = flags::read(matches)?;
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().to_string()).collect();
+    let flags = flags::read(matches, &words)?;
     let spec = match file {
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
@@ -132,6 +133,9 @@ pub fn cost(plan: &Plan, spec: &Spec, stage: usize) -> Result<Cost> {
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::InvalidData {
+        return Error::input(format!("`{}` is no text", path.display())).hint("give a sweep file (TOML)");
+    }
     let error = Error::file("read", path, error);
     let sweeps: Vec<String> = std::fs::read_dir("sweeps")
         .map(|entries| entries.flatten().map(|entry| entry.path().display().to_string()).collect())

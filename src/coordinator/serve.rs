@@ -86,6 +86,21 @@ pub fn standing(plan: &Plan, history: &History, store: &Store) -> (HashSet<usize
     (finished, kept)
 }
 
+/// Removes what killed processes left half done: nothing that the journal does not name is of use to anyone.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn tidy(history: &History, store: &Store) -> Result<()> {
+    store.tidy(|id| {
+        let Some(known) = history.stages.get(&id) else { return Vec::new() };
+        let progress = known
+            .progress
+            .into_iter()
+            .flat_map(|(epoch, best)| [Some(progress_name(epoch)), best.map(best_name)].into_iter().flatten());
+        known.kept.iter().map(Value::show).chain(progress).collect()
+    })
+}
+
 /// One stage in words: "resnetb seed 2 · level 1, 50.0 % · init".
 pub fn label(plan: &Plan, index: usize) -> String {
     let stage = &plan.stages[index];
@@ -114,7 +129,9 @@ impl Sweep {
         let mut state = State::new(Arc::clone(&self.plan), &finished, kept);
         let (sender, messages) = channel();
         let mut workers: BTreeMap<usize, Handle> = BTreeMap::new();
-        let mut events = Vec::new();
+        // Asked while the data were loaded: then nothing is begun.
+        let mut stopping = self.stop.load(Ordering::Relaxed);
+        let mut events: Vec<Event> = stopping.then_some(Event::Stop).into_iter().collect();
         for (number, &device) in devices.iter().enumerate() {
             let stop = Arc::clone(&self.stop);
             workers.insert(number, spawn(number, Arc::clone(&self.workshop), device, stop, sender.clone())?);
@@ -122,7 +139,7 @@ impl Sweep {
         }
         drop(sender);
         let mut count = Count::default();
-        let (mut stopping, mut tables_written) = (false, Instant::now());
+        let mut tables_written = Instant::now();
         loop {
             for event in std::mem::take(&mut events) {
                 let actions = state.on_event(event);

@@ -2,8 +2,9 @@
 //!
 //! The lock is the operating system's: it ends with the process, however that ends, so a killed run leaves none.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -39,6 +40,13 @@ impl Lock {
             // Some network file systems know no locks; the journal still keeps two writers' frames apart.
             Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {}
             Err(TryLockError::Error(error)) => return Err(fail(&error)),
+        }
+        // Its last holder may have removed the file between our opening and locking it: then we hold nothing.
+        let same = |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+        let holds = file.metadata().and_then(|own| Ok(same(&own, &std::fs::metadata(&path)?)));
+        if !holds.unwrap_or(false) {
+            return Err(Error::environment(format!("`{}` is in use by another run", folder.display()))
+                .hint("run the same command again"));
         }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let text = format!("process {} on {}\n", std::process::id(), host.trim());

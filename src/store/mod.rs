@@ -1,9 +1,11 @@
 //! A results folder on disk: who may write to it, and the snapshots in it. Only one process writes.
 
 pub mod atomic;
+pub mod claim;
 pub mod lock;
 pub mod snapshots;
 
 pub use atomic::write_atomically;
+pub use claim::Claim;
 pub use lock::Lock;
 pub use snapshots::Store;

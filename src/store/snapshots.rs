@@ -103,12 +103,31 @@ impl Store {
                 _ => {}
             }
         }
-        // The mask says nothing without the weights; a folder that still holds some stays.
-        let folder = self.folder(stage);
-        let only_mask = std::fs::read_dir(&folder)
-            .is_ok_and(|entries| entries.flatten().all(|entry| entry.file_name() == "mask.safetensors"));
-        if only_mask {
-            let _ = std::fs::remove_dir_all(&folder);
+        remove_if_only_mask(&self.folder(stage));
+        Ok(())
+    }
+
+    /// Removes what a killed process left behind: files half written, and snapshots that `known` does not name. Only
+    /// files named as this store names them are touched.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be removed.
+    pub fn tidy(&self, known: impl Fn(StageId) -> Vec<String>) -> Result<()> {
+        for folder in entries(&self.folder) {
+            let Some(stage) = folder.file_name().and_then(|name| StageId::parse(&name.to_string_lossy())) else {
+                continue;
+            };
+            let known: Vec<String> = known(stage).iter().map(|name| file_name(name)).collect();
+            for path in entries(&folder) {
+                let file = path.file_name().unwrap_or_default().to_string_lossy().to_string();
+                let torn = file.starts_with('.') && file.ends_with(".tmp");
+                let snapshot = file.strip_suffix(".safetensors").filter(|name| *name != "mask");
+                let snapshot = snapshot.map(|name| name.strip_suffix(".optimizer").unwrap_or(name));
+                if torn || snapshot.is_some_and(|name| !known.iter().any(|known| known == name)) {
+                    std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, &error))?;
+                }
+            }
+            remove_if_only_mask(&folder);
         }
         Ok(())
     }
@@ -131,6 +150,18 @@ impl Store {
             write_atomically(to, |file| file.write_all(&bytes))?;
         }
         Ok(())
+    }
+}
+
+/// What lies in a folder; nothing if it is none.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+}
+
+/// The mask says nothing without the weights; a folder that still holds some stays.
+fn remove_if_only_mask(folder: &Path) {
+    if entries(folder).iter().all(|path| path.ends_with("mask.safetensors")) {
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
 
@@ -271,8 +302,10 @@ fn load_optimizer(path: &Path, layout: &Layout) -> Result<OptimizerState> {
     let (file, about) = parsed(path, &bytes)?;
     // Names are VECTOR.PARAMETER; the first parameter tells the vectors.
     let first = layout.parameters.first().map(|parameter| format!(".{}", parameter.name)).unwrap_or_default();
-    let mut names: Vec<String> =
-        file.names().iter().filter_map(|name| name.strip_suffix(first.as_str())).map(str::to_string).collect();
+    // Its name may be the end of another one's (`conv1.weight`, `layer1.0.conv1.weight`), so what stands before it must be
+    // a vector that some optimiser has.
+    let vectors = file.names().into_iter().filter_map(|name| name.strip_suffix(first.as_str()));
+    let mut names: Vec<String> = vectors.filter(|name| ORDER.contains(name)).map(str::to_string).collect();
     // Optimisers list their vectors alphabetically, but for SGD, which has one.
     names.sort_by_key(|name| ORDER.iter().position(|known| known == name));
     let mut vectors = Vec::new();

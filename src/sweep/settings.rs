@@ -297,8 +297,16 @@ impl Field {
     /// # Errors
     /// When `text` is not a value of this setting.
     pub fn assign(&self, settings: &mut Settings, text: &str) -> Result<()> {
+        self.assign_as(self.key, settings, text)
+    }
+
+    /// As [`Field::assign`], naming itself as the user wrote it.
+    ///
+    /// # Errors
+    /// When `text` is not a value of this setting.
+    pub fn assign_as(&self, spelling: &str, settings: &mut Settings, text: &str) -> Result<()> {
         (self.set)(settings, text).map_err(|expected| {
-            let error = Error::input(format!("`{}`: found `{text}`, expected {expected}", self.key));
+            let error = Error::input(format!("`{spelling}`: found `{text}`, expected {expected}"));
             match crate::error::nearest(text, (self.words)().iter().copied()) {
                 Some(word) => error.hint(format!("did you mean `{word}`?")),
                 None => error,

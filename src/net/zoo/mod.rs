@@ -165,9 +165,13 @@ pub fn build(choice: &Choice, input: Shape, classes: usize) -> Result<Graph> {
     let place = || format!("network `{name}` for images of {input}");
     for (known, _, build) in KNOWN {
         if known == name {
-            return build(choice, input, classes)
-                .and_then(|graph| cost::check_size(&graph).map(|()| graph))
-                .map_err(|error| error.at(place()));
+            return build(choice, input, classes).and_then(|graph| cost::check_size(&graph).map(|()| graph)).map_err(
+                |error| match error.hint {
+                    Some(_) => error.at(place()),
+                    // What a built-in network can only stumble over is the size of the images.
+                    None => error.at(place()).hint("choose a network with fewer poolings, or larger images"),
+                },
+            );
         }
     }
     // `canonical_name` gives names of `KNOWN` only.

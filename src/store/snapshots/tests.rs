@@ -105,3 +105,34 @@ fn the_last_snapshot_takes_the_folder_with_it() {
     assert!(!store.folder(id()).exists());
     store.remove(id(), "last").unwrap();
 }
+
+#[test]
+fn a_parameter_whose_name_ends_like_the_first_one_is_no_vector_of_the_optimiser() {
+    let mut build = Builder::new(Shape::Image(1, 4, 4));
+    let first = build.conv("conv", 0, 2, 3, 1).unwrap();
+    let second = build.conv("block.conv", first, 2, 3, 1).unwrap();
+    build.linear("fc", second, 5).unwrap();
+    let layout = Layout::of(&build.finish(5).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let saved = snapshot(&layout);
+    store.save(id(), "last", &saved, &layout).unwrap();
+    assert_eq!(store.load(id(), "last", &layout).unwrap().optimizer, saved.optimizer);
+}
+
+#[test]
+fn what_a_killed_process_left_behind_is_tidied_away_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    for name in ["epoch:1", "progress-3", "progress-2"] {
+        store.save(id(), name, &snapshot(&layout), &layout).unwrap();
+    }
+    let own = store.folder(id());
+    for name in [".last.safetensors.12-3.tmp", "notes.txt"] {
+        std::fs::write(own.join(name), "half").unwrap();
+    }
+    store.tidy(|_| vec!["epoch:1".into(), "progress-3".into()]).unwrap();
+    assert!(store.load(id(), "epoch:1", &layout).is_ok() && store.load(id(), "progress-3", &layout).is_ok());
+    assert!(!store.path(id(), "progress-2").exists());
+    assert_eq!(entries(&own).len(), 6, "two snapshots of two files, their mask, and the notes");
+}
