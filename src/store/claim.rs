@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::lock::Lock;
 use crate::error::{Error, Result};
 
-/// What a run writes before its first training. A folder without a journal has none of it from an earlier run.
-const OWN: &[&str] = &["journal", "sweep.toml", "lock"];
+/// What a run writes before its first training.
+const OWN: [&str; 4] = ["journal", "sweep.toml", "lock", "stages"];
 
 /// Held as long as this process may write to the folder.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Claim {
     folder: PathBuf,
     /// Folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
-    /// Files in it that go when the claim does.
-    passing: &'static [&'static str],
+    /// What was not in it before, and goes when the claim does.
+    passing: Vec<&'static str>,
     _lock: Option<Lock>,
 }
 
@@ -26,25 +26,29 @@ impl Claim {
     /// Makes the folder where there is none, and keeps other processes out.
     ///
     /// # Errors
-    /// When it cannot be made, or another process holds it.
+    /// When it cannot be made, another process holds it, or it holds a sweep file of the user's that would be overwritten.
     pub fn take(folder: &Path) -> Result<Self> {
         let missing = |part: &&Path| !part.as_os_str().is_empty() && !part.exists();
         let made = folder.ancestors().take_while(missing).map(Path::to_path_buf).collect();
-        let mut claim = Self { folder: folder.to_path_buf(), made, passing: &[], _lock: None };
-        let locked_before = folder.join("lock").exists();
+        let there = |name: &str| folder.join(name).exists();
+        if there("sweep.toml") && !there("journal") {
+            return Err(Error::input(format!(
+                "`{}` holds a `sweep.toml` but no journal: it is no results folder, and a run would overwrite that file",
+                folder.display()
+            ))
+            .hint("choose another folder with `--out`"));
+        }
+        let passing = OWN.into_iter().filter(|name| !there(name)).collect();
+        let mut claim = Self { folder: folder.to_path_buf(), made, passing: Vec::new(), _lock: None };
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, &error))?;
         claim._lock = Some(Lock::take(folder)?);
-        claim.passing = match folder.join("journal").exists() {
-            false => OWN,
-            true if locked_before => &[],
-            true => &["lock"],
-        };
+        claim.passing = passing;
         Ok(claim)
     }
 
     /// From here on the folder stays, whatever happens.
     pub fn keep(&mut self) {
-        self.passing = &[];
+        self.passing.clear();
         self.made.clear();
     }
 }
@@ -52,11 +56,9 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         // Whatever cannot be removed does no harm: the next run takes it up.
-        if self.passing.contains(&"journal") {
-            let _ = std::fs::remove_dir_all(self.folder.join("stages"));
-        }
-        for name in self.passing {
-            let _ = std::fs::remove_file(self.folder.join(name));
+        for name in &self.passing {
+            let path = self.folder.join(name);
+            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         }
         // A folder that holds anything else is not removed.
         for folder in &self.made {
@@ -89,6 +91,18 @@ mod tests {
         std::fs::write(root.path().join("journal"), "of an earlier run").unwrap();
         drop(Claim::take(root.path()).unwrap());
         assert!(root.path().join("journal").exists() && !root.path().join("lock").exists());
+    }
+
+    #[test]
+    fn a_folder_with_a_sweep_file_of_the_users_is_refused_and_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("stages")).unwrap();
+        std::fs::write(root.path().join("stages/mine"), "").unwrap();
+        drop(Claim::take(root.path()).unwrap());
+        assert!(root.path().join("stages/mine").exists());
+        std::fs::write(root.path().join("sweep.toml"), "seed = 1").unwrap();
+        assert!(Claim::take(root.path()).unwrap_err().hint.unwrap().contains("--out"));
+        assert_eq!(std::fs::read_to_string(root.path().join("sweep.toml")).unwrap(), "seed = 1");
     }
 
     #[test]
