@@ -111,7 +111,8 @@ fn a_parameter_whose_name_ends_like_the_first_one_is_no_vector_of_the_optimiser(
     let mut build = Builder::new(Shape::Image(1, 4, 4));
     let first = build.conv("conv", 0, 2, 3, 1).unwrap();
     let second = build.conv("block.conv", first, 2, 3, 1).unwrap();
-    build.linear("fc", second, 5).unwrap();
+    let pool = build.add("pool", Op::GlobalAveragePool, &[second]).unwrap();
+    build.linear("fc", pool, 5).unwrap();
     let layout = Layout::of(&build.finish(5).unwrap());
     let folder = tempfile::tempdir().unwrap();
     let store = Store::new(folder.path());
