@@ -123,7 +123,8 @@ impl Store {
                 let torn = file.starts_with('.') && file.ends_with(".tmp");
                 let snapshot = file.strip_suffix(".safetensors").filter(|name| *name != "mask");
                 let snapshot = snapshot.map(|name| name.strip_suffix(".optimizer").unwrap_or(name));
-                if torn || snapshot.is_some_and(|name| !known.iter().any(|known| known == name)) {
+                let ours = |name: &&str| is_own_name(name) && !known.iter().any(|known| known == name);
+                if torn || snapshot.as_ref().is_some_and(ours) {
                     std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, &error))?;
                 }
             }
@@ -163,6 +164,13 @@ fn remove_if_only_mask(folder: &Path) {
     if entries(folder).iter().all(|path| path.ends_with("mask.safetensors")) {
         let _ = std::fs::remove_dir_all(folder);
     }
+}
+
+/// Whether this store gives such names: `best`, `last`, `epoch-10`, `best-until-10`, `progress-10`, `progress-best-10`.
+fn is_own_name(name: &str) -> bool {
+    let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let numbered = ["epoch-", "best-until-", "progress-", "progress-best-"];
+    ["best", "last"].contains(&name) || (word.len() < name.len() && numbered.contains(&word))
 }
 
 /// `epoch:10` as a file name.

@@ -129,11 +129,11 @@ fn what_a_killed_process_left_behind_is_tidied_away_and_nothing_else() {
         store.save(id(), name, &snapshot(&layout), &layout).unwrap();
     }
     let own = store.folder(id());
-    for name in [".last.safetensors.12-3.tmp", "notes.txt"] {
+    for name in [".last.safetensors.12-3.tmp", "notes.txt", "mine.safetensors"] {
         std::fs::write(own.join(name), "half").unwrap();
     }
     store.tidy(|_| vec!["epoch:1".into(), "progress-3".into()]).unwrap();
     assert!(store.load(id(), "epoch:1", &layout).is_ok() && store.load(id(), "progress-3", &layout).is_ok());
     assert!(!store.path(id(), "progress-2").exists());
-    assert_eq!(entries(&own).len(), 6, "two snapshots of two files, their mask, and the notes");
+    assert_eq!(entries(&own).len(), 7, "two snapshots of two files, their mask, and the user's files");
 }
