@@ -1,7 +1,6 @@
 //! Wrong input and a machine that lacks something: one clear message with the cure, the right exit code, and nothing
 //! left behind. That no panic and no backtrace reaches the user is checked with every call.
 #![cfg(feature = "torch")]
-#![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
 mod common;
 
