@@ -23,12 +23,14 @@ use tombola::data::{DataSet, Images, Normalisation, Split};
 use tombola::mask::Bits;
 use tombola::net::arena::{Arena, to_vec};
 use tombola::net::forward::Forward;
-use tombola::net::zoo::{self, Choice, Shortcut};
+use tombola::net::zoo::{self, Choice};
 use tombola::net::{Graph, Layout, Parameter, Role, Shape, Snapshot};
 use tombola::plan::Pruning;
 use tombola::prune::criterion::Key;
 use tombola::prune::unstructured::prunable;
-use tombola::sweep::value::{Control, Criterion, Moment, Optimizer as Rule, PruneLayers, Rewind, Schedule, Scope};
+use tombola::sweep::value::{
+    Control, Criterion, Moment, Optimizer as Rule, PruneLayers, Rewind, Schedule, Scope, ShortcutOption,
+};
 use tombola::sweep::{Settings, Value};
 use tombola::train::evaluate::evaluate;
 use tombola::train::optimizer::Optimizer;
@@ -103,7 +105,7 @@ fn images(stream: &str, count: usize, [channels, height, width]: [usize; 3]) -> 
 }
 
 fn network(name: &str, depth: usize, width: usize, shortcut: &str, image: [usize; 3]) -> (Arc<Graph>, Arc<Layout>) {
-    let shortcut: Shortcut = shortcut.parse().unwrap();
+    let shortcut = ShortcutOption::parse(shortcut).unwrap();
     let choice = Choice { name: name.to_string(), depth, width, shortcut };
     let graph = zoo::build(&choice, Shape::Image(image[0], image[1], image[2]), 10).unwrap();
     let layout = Layout::of(&graph);

@@ -9,7 +9,6 @@ use crate::net::cost::Cost;
 use crate::net::custom::Layers;
 use crate::net::{Graph, Node, Op, Shape, zoo};
 use crate::sweep::Settings;
-use crate::sweep::value::ShortcutOption;
 
 /// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
 /// trains some 600 images/s at 0.246 GFLOP an image.
@@ -29,12 +28,8 @@ pub fn network(settings: &Settings, own: &BTreeMap<String, Layers>, input: Shape
     if let Some(layers) = own.get(&settings.network) {
         return layers.build(input, classes);
     }
-    let shortcut = match settings.shortcut {
-        ShortcutOption::A => zoo::Shortcut::A,
-        ShortcutOption::B => zoo::Shortcut::B,
-    };
-    let choice =
-        zoo::Choice { depth: settings.depth, width: settings.width, shortcut, ..zoo::Choice::named(&settings.network) };
+    let Settings { network, depth, width, shortcut, .. } = settings;
+    let choice = zoo::Choice { name: network.clone(), depth: *depth, width: *width, shortcut: *shortcut };
     zoo::build(&choice, input, classes)
 }
 

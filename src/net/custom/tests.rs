@@ -56,7 +56,7 @@ fn resnet_20_written_out_by_hand_costs_what_the_built_in_one_does() {
     .unwrap();
     let input = Shape::Image(3, 32, 32);
     let choice = super::super::zoo::Choice {
-        shortcut: super::super::zoo::Shortcut::B,
+        shortcut: crate::sweep::value::ShortcutOption::B,
         ..super::super::zoo::Choice::named("resnet")
     };
     let built_in = super::super::zoo::build(&choice, input, 10).unwrap();

@@ -6,49 +6,17 @@ mod conv;
 mod lenet;
 mod preresnet;
 mod resnet;
+mod stages;
 mod vgg;
-
-use serde::{Deserialize, Serialize};
 
 use super::cost;
 use super::graph::{Graph, Shape};
 use crate::error::{Error, Result, nearest};
-
-/// How a residual block of `resnet` reaches a larger number of channels (He et al. 2016, section 4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum Shortcut {
-    /// Every second pixel, zero channels added: no parameters. What the paper's CIFAR networks use.
-    #[default]
-    A,
-    /// A 1x1 convolution with batch norm.
-    B,
-}
-
-impl std::fmt::Display for Shortcut {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Shortcut::A => "A",
-            Shortcut::B => "B",
-        })
-    }
-}
-
-impl std::str::FromStr for Shortcut {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "A" | "a" => Ok(Shortcut::A),
-            "B" | "b" => Ok(Shortcut::B),
-            _ => Err(Error::input(format!("`{text}` is not a kind of shortcut"))
-                .hint("use `A` (zero channels, no parameters) or `B` (1x1 convolution with batch norm)")),
-        }
-    }
-}
+use crate::sweep::value::ShortcutOption;
 
 /// A built-in network and the settings that shape it. A setting that the network does not use is ignored;
 /// [`uses_depth`], [`uses_width`] and [`uses_shortcut`] say which those are.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// One of [`names`], or a spelling that [`canonical_name`] accepts.
     pub name: String,
@@ -57,13 +25,13 @@ pub struct Choice {
     /// Channels of the first stage; each later stage has twice as many.
     pub width: usize,
     /// How residual blocks change their number of channels.
-    pub shortcut: Shortcut,
+    pub shortcut: ShortcutOption,
 }
 
 impl Choice {
     /// The network `name` with depth 20, width 16 and shortcut A.
     pub fn named(name: &str) -> Self {
-        Self { name: name.to_string(), depth: 20, width: 16, shortcut: Shortcut::A }
+        Self { name: name.to_string(), depth: 20, width: 16, shortcut: ShortcutOption::A }
     }
 }
 

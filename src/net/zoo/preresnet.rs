@@ -3,6 +3,7 @@
 //! 9n+2, and at the start of each stage a shortcut of one 1x1 convolution, without batch norm, that reads the block's
 //! raw input. The stem is a bare convolution; batch norm and ReLU follow the last block.
 
+use super::stages::{Place, three_stages};
 use crate::error::Result;
 use crate::net::graph::{Builder, Graph, NodeId, Op, Shape};
 
@@ -13,12 +14,8 @@ const EXPANSION: usize = 4;
 pub(super) fn build(blocks: usize, width: usize, input: Shape, classes: usize) -> Result<Graph> {
     let mut build = Builder::new(input);
     let mut last = build.conv("conv1", 0, width, 3, 1)?;
-    for stage in 0..3 {
-        for index in 0..blocks {
-            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-            let name = format!("layer{}.{index}", stage + 1);
-            last = block(&mut build, &name, last, width << stage, stride, index == 0)?;
-        }
+    for place in three_stages(blocks, width) {
+        last = block(&mut build, &place, last)?;
     }
     let norm = build.batch_norm("bn", last)?;
     let active = build.relu(norm)?;
@@ -27,14 +24,9 @@ pub(super) fn build(blocks: usize, width: usize, input: Shape, classes: usize) -
     build.finish(classes)
 }
 
-fn block(
-    build: &mut Builder,
-    name: &str,
-    from: NodeId,
-    inner: usize,
-    stride: usize,
-    first_of_stage: bool,
-) -> Result<NodeId> {
+fn block(build: &mut Builder, place: &Place, from: NodeId) -> Result<NodeId> {
+    let Place { name, channels: inner, stride, first } = place;
+    let (inner, stride) = (*inner, *stride);
     let mut last = from;
     for (number, (out, kernel, stride)) in
         [(inner, 1, 1), (inner, 3, stride), (EXPANSION * inner, 1, 1)].into_iter().enumerate()
@@ -43,10 +35,7 @@ fn block(
         last = build.relu(last)?;
         last = build.conv(&format!("{name}.conv{}", number + 1), last, out, kernel, stride)?;
     }
-    let kept = if first_of_stage {
-        build.conv(&format!("{name}.downsample.0"), from, EXPANSION * inner, 1, stride)?
-    } else {
-        from
-    };
+    let kept =
+        if *first { build.conv(&format!("{name}.downsample.0"), from, EXPANSION * inner, 1, stride)? } else { from };
     build.add(&format!("{name}.add"), Op::Add, &[last, kept])
 }

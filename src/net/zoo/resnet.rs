@@ -1,36 +1,34 @@
 //! ResNet for CIFAR with basic blocks (He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2):
 //! three stages of 2n convolutions, depth 6n+2.
 
-use super::Shortcut;
+use super::stages::{Place, three_stages};
 use crate::error::Result;
 use crate::net::graph::{Builder, Graph, NodeId, Op, Shape};
+use crate::sweep::value::ShortcutOption;
 
 /// Three stages of `blocks` blocks with `width`, 2·`width` and 4·`width` channels.
-pub(super) fn build(blocks: usize, width: usize, shortcut: Shortcut, input: Shape, classes: usize) -> Result<Graph> {
+pub(super) fn build(
+    blocks: usize,
+    width: usize,
+    shortcut: ShortcutOption,
+    input: Shape,
+    classes: usize,
+) -> Result<Graph> {
     let mut build = Builder::new(input);
     let stem = build.conv("conv1", 0, width, 3, 1)?;
     let stem = build.batch_norm("bn1", stem)?;
     let mut last = build.relu(stem)?;
-    for stage in 0..3 {
-        for index in 0..blocks {
-            let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-            let name = format!("layer{}.{index}", stage + 1);
-            last = block(&mut build, &name, last, width << stage, stride, shortcut)?;
-        }
+    for place in three_stages(blocks, width) {
+        last = block(&mut build, &place, last, shortcut)?;
     }
     let pooled = build.add("avgpool", Op::GlobalAveragePool, &[last])?;
     build.linear("fc", pooled, classes)?;
     build.finish(classes)
 }
 
-fn block(
-    build: &mut Builder,
-    name: &str,
-    from: NodeId,
-    out: usize,
-    stride: usize,
-    shortcut: Shortcut,
-) -> Result<NodeId> {
+fn block(build: &mut Builder, place: &Place, from: NodeId, shortcut: ShortcutOption) -> Result<NodeId> {
+    let Place { name, channels: out, stride, .. } = place;
+    let (out, stride) = (*out, *stride);
     let first = build.conv(&format!("{name}.conv1"), from, out, 3, stride)?;
     let first = build.batch_norm(&format!("{name}.bn1"), first)?;
     let first = build.relu(first)?;
@@ -39,8 +37,8 @@ fn block(
     let kept = match shortcut {
         // The first stage has the stem's channels: its blocks keep their input as it is.
         _ if stride == 1 => from,
-        Shortcut::A => build.add(&format!("{name}.downsample"), Op::PadShortcut { stride, out }, &[from])?,
-        Shortcut::B => {
+        ShortcutOption::A => build.add(&format!("{name}.downsample"), Op::PadShortcut { stride, out }, &[from])?,
+        ShortcutOption::B => {
             let conv = build.conv(&format!("{name}.downsample.0"), from, out, 1, stride)?;
             build.batch_norm(&format!("{name}.downsample.1"), conv)?
         }

@@ -17,7 +17,7 @@ fn parameter_names(choice: &Choice) -> Vec<String> {
 fn pitfall_10_resnet_20_has_the_published_number_of_parameters() {
     let a = cost(&Choice::named("resnet"), CIFAR);
     assert_eq!(a.parameters, 269_722);
-    let b = cost(&Choice { shortcut: Shortcut::B, ..Choice::named("resnet") }, CIFAR);
+    let b = cost(&Choice { shortcut: ShortcutOption::B, ..Choice::named("resnet") }, CIFAR);
     assert_eq!(b.convolution_weights - a.convolution_weights, 2_560);
     // Scale and shift of the two shortcuts' batch norms come on top.
     assert_eq!(b.parameters, 269_722 + 2_560 + 2 * (32 + 64));
@@ -67,7 +67,7 @@ fn every_network_builds_for_usual_images_and_names_each_parameter_once() {
 
 #[test]
 fn parameters_carry_the_names_of_pytorch_programs() {
-    let names = parameter_names(&Choice { shortcut: Shortcut::B, ..Choice::named("resnet") });
+    let names = parameter_names(&Choice { shortcut: ShortcutOption::B, ..Choice::named("resnet") });
     assert_eq!(names[..3], ["conv1.weight", "bn1.weight", "bn1.bias"]);
     assert_eq!(names[3..6], ["layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias"]);
     for wanted in ["layer2.0.downsample.0.weight", "layer3.0.downsample.1.bias", "layer3.2.bn2.bias", "fc.bias"] {
@@ -142,6 +142,6 @@ fn settings_that_do_not_matter_are_known() {
     assert_eq!(used("resnetb"), [true, true, false]);
     assert_eq!(used("vgg16"), [false, false, false]);
     let plain = build(&Choice::named("vgg-16"), CIFAR, 10).unwrap();
-    let odd = Choice { depth: 3, width: 0, shortcut: Shortcut::B, ..Choice::named("vgg-16") };
+    let odd = Choice { depth: 3, width: 0, shortcut: ShortcutOption::B, ..Choice::named("vgg-16") };
     assert_eq!(build(&odd, CIFAR, 10).unwrap(), plain);
 }
