@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use tombola::cli;
+use tombola::error::Kind;
 
 fn main() -> ExitCode {
     quiet_panics();
@@ -10,7 +11,8 @@ fn main() -> ExitCode {
     match cli::dispatch(&matches) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("error: {error}");
+            let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
+            eprintln!("{word}: {error}");
             ExitCode::from(error.kind.exit_code())
         }
     }
