@@ -158,7 +158,7 @@ mod with_torch {
             stop,
             threads,
         };
-        let count = sweep.run(&devices)?;
+        let count = sweep.run(&devices, state)?;
         sweep.progress.finish();
         finish(&folder, &plan, &sweep.history, count)
     }

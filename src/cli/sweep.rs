@@ -1,5 +1,6 @@
 //! From a sweep file and flags to a plan: what `run` and `plan` share.
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use crate::net::cost::Cost;
 use crate::plan::forest::Outside;
 use crate::plan::{Plan, estimate};
 use crate::sweep::value::Load;
-use crate::sweep::{Flag, Spec};
+use crate::sweep::{FIELDS, Field, Flag, Settings, Spec};
 
 /// A sweep, read and laid out.
 #[derive(Debug)]
@@ -89,37 +90,25 @@ pub fn grow(spec: &Spec) -> Result<Plan> {
 /// # Errors
 /// When a network cannot work on its data.
 pub fn epoch_work(plan: &Plan, spec: &Spec) -> Result<Vec<f64>> {
-    let mut dense: Vec<f64> = Vec::with_capacity(plan.stages.len());
-    let mut known: Vec<(String, f64)> = Vec::new();
+    let mut work: Vec<f64> = Vec::with_capacity(plan.stages.len());
+    let mut known: HashMap<String, f64> = HashMap::new();
     for stage in &plan.stages {
         let seconds = match stage.level {
-            0 => {
-                let settings = &stage.settings;
-                let key = format!(
-                    "{} {} {} {:?} {} {} {:?} {}",
-                    settings.network,
-                    settings.depth,
-                    settings.width,
-                    settings.shortcut,
-                    settings.dataset,
-                    settings.batch_size,
-                    settings.train_limit,
-                    crate::sweep::Value::show(&settings.synthetic_shape) + &settings.synthetic_size.to_string(),
-                );
-                match known.iter().find(|(other, _)| *other == key) {
-                    Some((_, seconds)) => *seconds,
-                    None => {
-                        let seconds = estimate::epoch_seconds(stage, &spec.networks)?;
-                        known.push((key, seconds));
-                        seconds
-                    }
-                }
-            }
-            _ => dense[stage.root],
+            0 => match known.entry(form(&stage.settings)) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => *entry.insert(estimate::epoch_seconds(stage, &spec.networks)?),
+            },
+            _ => work[stage.root],
         };
-        dense.push(seconds);
+        work.push(seconds);
     }
-    Ok(dense)
+    Ok(work)
+}
+
+/// What the time of an epoch depends on: all that says what the network and the data are, and the size of a batch.
+fn form(settings: &Settings) -> String {
+    let decides = |field: &&Field| matches!(field.group, "Network" | "Data") || field.key == "batch-size";
+    FIELDS.iter().filter(decides).map(|field| (field.show)(settings) + "\n").collect()
 }
 
 /// Cost of the network of a stage on the published form of its data.

@@ -120,13 +120,11 @@ pub fn label(plan: &Plan, index: usize) -> String {
 }
 
 impl Sweep {
-    /// Trains everything that is not done, one stage on each of `devices` at a time.
+    /// Trains what `state` leaves to do, one stage on each of `devices` at a time.
     ///
     /// # Errors
     /// When the results folder cannot be written. A stage that goes wrong is counted, not an error.
-    pub fn run(&mut self, devices: &[Device]) -> Result<Count> {
-        let (finished, kept) = standing(&self.plan, &self.history, &self.store);
-        let mut state = State::new(Arc::clone(&self.plan), &finished, kept);
+    pub fn run(&mut self, devices: &[Device], mut state: State) -> Result<Count> {
         let (sender, messages) = channel();
         let mut workers: BTreeMap<usize, Handle> = BTreeMap::new();
         // Asked while the data were loaded: then nothing is begun.

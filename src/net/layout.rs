@@ -172,11 +172,6 @@ impl Layout {
         self.buffers.push(Buffer { name, node, start, offset, len });
         self.buffer_len += len;
     }
-
-    /// The parameters of node `id`, in order.
-    pub fn of_node(&self, id: NodeId) -> impl Iterator<Item = &Parameter> {
-        self.parameters.iter().filter(move |parameter| parameter.node == id)
-    }
 }
 
 #[cfg(test)]

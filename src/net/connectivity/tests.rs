@@ -140,7 +140,11 @@ fn by_search(graph: &Graph, layout: &Layout, mask: &Bits) -> (usize, usize) {
     let bits: Vec<bool> = mask.iter().collect();
     for (id, node) in graph.nodes.iter().enumerate() {
         let mut edges = Vec::new();
-        let kept = layout.of_node(id).next().map(|weight| (weight, weight.to_pytorch(&bits[weight.range()])));
+        let kept = layout
+            .parameters
+            .iter()
+            .find(|weight| weight.node == id)
+            .map(|weight| (weight, weight.to_pytorch(&bits[weight.range()])));
         match (node.op, kept) {
             (Op::Input, _) => {}
             (Op::Conv { out, kernel, .. }, Some((weight, alive))) => {
