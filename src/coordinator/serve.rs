@@ -354,7 +354,7 @@ impl Sweep {
                 let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
                 let place = format!("{}, worker {}", device::describe(devices[worker], self.threads), worker + 1);
                 let images_per_second = images as f64 / seconds.max(1e-9);
-                self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts })?;
+                self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: 0.0 })?;
                 self.journal.sync()?;
                 if let Some((epoch, best)) = progress {
                     self.store.remove(id, &progress_name(epoch))?;
@@ -372,7 +372,7 @@ impl Sweep {
                 if let Some(cure) = &error.hint {
                     reason.push_str(&format!(" ({cure})"));
                 }
-                self.write(Record::Failed { stage: id, reason: reason.clone() })?;
+                self.write(Record::Failed { stage: id, reason: reason.clone(), again: false, time: 0.0 })?;
                 self.journal.sync()?;
                 let line = format!("failed: {} · {reason}", label(&self.plan, stage));
                 self.progress.note(&line);

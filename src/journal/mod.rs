@@ -4,6 +4,6 @@ pub mod read;
 pub mod record;
 pub mod write;
 
-pub use read::{History, StageHistory};
+pub use read::{History, Running, StageHistory, WorkerHistory};
 pub use record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
 pub use write::Journal;

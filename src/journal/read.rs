@@ -32,6 +32,26 @@ pub struct StageHistory {
     pub place: String,
     /// How often it was started.
     pub attempts: usize,
+    /// Who is at it, if the process that wrote the journal still runs.
+    pub running: Option<Running>,
+}
+
+/// A stage in the hands of a worker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Running {
+    /// The worker's number.
+    pub worker: usize,
+    /// When it began, in seconds since 1970.
+    pub since: f64,
+}
+
+/// What the journal tells of one worker of the last run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerHistory {
+    /// Host and device, in words.
+    pub place: String,
+    /// How it was lost, if it was.
+    pub lost: Option<String>,
 }
 
 impl StageHistory {
@@ -46,6 +66,7 @@ impl StageHistory {
             images_per_second: self.images_per_second,
             place: self.place.clone(),
             attempts: self.attempts,
+            time: 0.0,
         });
         drawn.chain(epochs).chain(kept).chain(finished).collect()
     }
@@ -60,6 +81,12 @@ pub struct History {
     pub data: BTreeMap<String, String>,
     /// How often a process worked on the sweep.
     pub runs: usize,
+    /// When the last of them began, in seconds since 1970.
+    pub begun: u64,
+    /// How it ended; nothing if it still runs or was killed.
+    pub ended: Option<String>,
+    /// The workers of the last run, by number.
+    pub workers: BTreeMap<usize, WorkerHistory>,
     /// Length of the file up to its last whole frame.
     pub end: u64,
     /// Bytes behind that, torn by a kill.
@@ -105,7 +132,12 @@ impl History {
     /// Takes in one record.
     pub fn add(&mut self, record: Record) {
         match record {
-            Record::Started { .. } => self.runs += 1,
+            Record::Started { time, .. } => {
+                self.runs += 1;
+                (self.begun, self.ended) = (time, None);
+                self.workers.clear();
+                self.stages.values_mut().for_each(|stage| stage.running = None);
+            }
             Record::Data { dataset, fingerprint } => {
                 self.data.insert(dataset, fingerprint);
             }
@@ -120,16 +152,36 @@ impl History {
                 self.stage(stage).kept.remove(&moment);
             }
             Record::Progress { stage, epoch, best } => self.stage(stage).progress = Some((epoch, best)),
-            Record::Finished { stage, outcome, images_per_second, place, attempts } => {
+            Record::Joined { worker, place, .. } => {
+                self.workers.insert(worker, WorkerHistory { place, lost: None });
+            }
+            Record::Began { stage, worker, time, .. } => {
                 let stage = self.stage(stage);
-                (stage.outcome, stage.progress, stage.failure) = (Some(outcome), None, None);
+                stage.attempts += 1;
+                stage.failure = None;
+                stage.running = Some(Running { worker, since: time });
+            }
+            Record::Stopped { stage, .. } => self.stage(stage).running = None,
+            Record::Lost { worker, stage, reason, .. } => {
+                if let Some(stage) = stage {
+                    self.stage(stage).running = None;
+                }
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.lost = Some(reason);
+                }
+            }
+            Record::Finished { stage, outcome, images_per_second, place, attempts, .. } => {
+                let stage = self.stage(stage);
+                (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
             }
-            Record::Failed { stage, reason } => {
+            Record::Failed { stage, reason, .. } => {
                 let stage = self.stage(stage);
-                stage.failure = Some(reason);
-                stage.attempts += 1;
+                // Journals of before `Began` count failures alone.
+                stage.attempts += usize::from(stage.running.is_none());
+                (stage.failure, stage.running) = (Some(reason), None);
             }
+            Record::Ended { how, .. } => self.ended = Some(how),
         }
     }
 

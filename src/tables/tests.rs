@@ -56,6 +56,7 @@ pub(super) fn records_of(plan: &Plan, index: usize) -> Vec<Record> {
         images_per_second: 1000.5,
         place: "cpu".to_string(),
         attempts: 1,
+        time: 0.0,
     });
     records
 }
@@ -73,8 +74,12 @@ pub(super) fn history(plan: &Plan, except: &BTreeMap<usize, Vec<Record>>) -> His
 pub(super) fn failed(plan: &Plan, index: usize) -> Vec<Record> {
     let mut records = records_of(plan, index);
     records.truncate(2);
-    records
-        .push(Record::Failed { stage: plan.stages[index].id, reason: "loss is not a number at epoch 2".to_string() });
+    records.push(Record::Failed {
+        stage: plan.stages[index].id,
+        reason: "loss is not a number at epoch 2".to_string(),
+        again: false,
+        time: 0.0,
+    });
     records
 }
 
@@ -335,7 +340,12 @@ fn only_timing_depends_on_order_place_and_attempts() {
     // Last stage first, each of its records twice and in reverse, after a failure, elsewhere and slower.
     let mut other = History::default();
     for index in (0..plan.stages.len()).rev() {
-        other.add(Record::Failed { stage: plan.stages[index].id, reason: "out of memory".to_string() });
+        other.add(Record::Failed {
+            stage: plan.stages[index].id,
+            reason: "out of memory".to_string(),
+            again: false,
+            time: 0.0,
+        });
         for record in records_of(&plan, index).into_iter().rev().flat_map(|record| [record.clone(), record]) {
             other.add(match record {
                 Record::Finished { stage, outcome, .. } => Record::Finished {
@@ -344,6 +354,7 @@ fn only_timing_depends_on_order_place_and_attempts() {
                     images_per_second: 7.0,
                     place: "cuda:0".to_string(),
                     attempts: 3,
+                    time: 1e9,
                 },
                 Record::Epoch { stage, epoch } => {
                     Record::Epoch { stage, epoch: EpochRecord { seconds: epoch.seconds * 3.0, ..epoch } }
@@ -351,7 +362,7 @@ fn only_timing_depends_on_order_place_and_attempts() {
                 other => other,
             });
         }
-        other.add(Record::Failed { stage: plan.stages[index].id, reason: "late".to_string() });
+        other.add(Record::Failed { stage: plan.stages[index].id, reason: "late".to_string(), again: false, time: 0.0 });
     }
     for (name, table) in ALL {
         let same = text(table, &plan, &expected) == text(table, &plan, &other);
