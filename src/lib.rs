@@ -5,6 +5,7 @@ pub mod coordinator;
 pub mod data;
 pub mod error;
 pub mod journal;
+pub mod link;
 pub mod mask;
 pub mod net;
 pub mod plan;
@@ -14,5 +15,4 @@ pub mod stream;
 pub mod sweep;
 pub mod tables;
 pub mod train;
-#[cfg(feature = "torch")]
 pub mod worker;
