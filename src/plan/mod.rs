@@ -2,6 +2,7 @@
 
 pub mod estimate;
 pub mod forest;
+mod lookup;
 pub mod stage;
 
 pub use forest::{Chain, Plan};
