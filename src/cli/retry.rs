@@ -125,3 +125,70 @@ fn failed_stage(plan: &Plan, all: &[Standing], word: &str) -> Result<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::journal::{Journal, Record};
+    use crate::plan::forest::Outside;
+    use crate::sweep::Spec;
+
+    const SWEEP: &str = "dataset = \"synthetic\"\nseed = [1, 2, 3]\npr = 0.75\npriter = 2";
+
+    fn plan() -> Plan {
+        let spec = Spec::read(Some(SWEEP), &[]).unwrap();
+        Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap()
+    }
+
+    fn failed(plan: &Plan, stage: usize) -> Record {
+        Record::Failed { stage: plan.stages[stage].id, reason: "none".into(), again: false, time: 1.0 }
+    }
+
+    fn history(records: impl IntoIterator<Item = Record>) -> History {
+        let mut history = History::default();
+        records.into_iter().for_each(|record| history.add(record));
+        history
+    }
+
+    #[test]
+    fn what_failed_is_chosen_with_what_was_skipped_because_of_it() {
+        let plan = plan();
+        let history = history([failed(&plan, 1), failed(&plan, 3)]);
+        let of = |named: &[String]| {
+            let mut stages: Vec<usize> = chosen(&plan, &history, named).unwrap().into_iter().collect();
+            stages.sort_unstable();
+            stages
+        };
+        assert_eq!(of(&[]), [1, 2, 3, 4, 5]);
+        assert_eq!(of(&[plan.stages[1].id.to_string()[..10].to_string()]), [1, 2]);
+        let error = |stage: usize| chosen(&plan, &history, &[plan.stages[stage].id.to_string()]).unwrap_err();
+        assert!(error(2).hint.unwrap().contains(&plan.stages[1].id.to_string()));
+        assert!(error(6).message.contains("is not finished, expected one that failed"));
+    }
+
+    #[test]
+    fn where_nothing_failed_the_error_says_how_it_stands() {
+        let error = chosen(&plan(), &History::default(), &[]).unwrap_err();
+        assert_eq!(error.kind, Kind::Input);
+        assert_eq!(error.message, "none of 9 trainings failed: 0 are done, 9 are not finished");
+    }
+
+    #[test]
+    fn flags_say_how_it_is_run_and_nothing_else() {
+        let (folder, plan) = (tempfile::tempdir().unwrap(), plan());
+        let path = folder.path().display().to_string();
+        std::fs::write(folder.path().join("sweep.toml"), Spec::read(Some(SWEEP), &[]).unwrap().to_toml()).unwrap();
+        Journal::open(&folder.path().join("journal"), 0).unwrap().append(&failed(&plan, 1)).unwrap();
+        let parse = |words: &[&str]| {
+            let words = ["retry", &path].into_iter().chain(words.iter().copied());
+            command().try_get_matches_from(words)
+        };
+        let (asked, loudness, chosen) = read(&parse(&["--workers", "2", "-q", "--retries", "3"]).unwrap()).unwrap();
+        assert_eq!((asked.spec.run.workers, asked.spec.run.retries, loudness), (Some(2), 3, Loudness::Quiet));
+        assert_eq!((asked.folder.as_path(), chosen), (folder.path(), HashSet::from([1, 2])));
+        for wrong in ["--epochs", "--save", "--out", "--shard"] {
+            assert!(parse(&[wrong, "1"]).is_err(), "{wrong}");
+        }
+    }
+}

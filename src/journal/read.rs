@@ -20,8 +20,10 @@ pub struct StageHistory {
     pub epochs: BTreeMap<usize, EpochRecord>,
     /// How it ended, once it did.
     pub outcome: Option<Outcome>,
-    /// Why it failed, if that is the last that is known of it.
+    /// Why it failed, if that is the last that is known of it and its run did not want to try it again.
     pub failure: Option<String>,
+    /// Why its last attempt came to nothing, whatever followed; forgotten once it is finished.
+    pub setback: Option<String>,
     /// When it failed, in seconds since 1970; 0 where the journal does not tell.
     pub failed_at: f64,
     /// Snapshots on disk.
@@ -191,7 +193,8 @@ impl History {
             Record::Stopped { stage, .. } => self.stage(stage).running = None,
             Record::Lost { worker, stage, reason, .. } => {
                 if let Some(stage) = stage {
-                    self.stage(stage).running = None;
+                    let stage = self.stage(stage);
+                    (stage.running, stage.setback) = (None, Some(format!("its worker was lost: {reason}")));
                 }
                 if let Some(worker) = self.workers.get_mut(&worker) {
                     worker.lost = Some(reason);
@@ -200,13 +203,16 @@ impl History {
             Record::Finished { stage, outcome, images_per_second, place, attempts, .. } => {
                 let stage = self.stage(stage);
                 (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
+                stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
             }
-            Record::Failed { stage, reason, time, .. } => {
+            Record::Failed { stage, reason, again, time } => {
                 let stage = self.stage(stage);
                 // Journals of before `Began` count failures alone.
                 stage.attempts += usize::from(stage.running.is_none());
-                (stage.failure, stage.failed_at, stage.running) = (Some(reason), time, None);
+                // What is tried again stops nothing that descends from it.
+                stage.failure = (!again).then(|| reason.clone());
+                (stage.setback, stage.failed_at, stage.running) = (Some(reason), time, None);
             }
             Record::Ended { how, time } => {
                 (self.ended, self.ended_at) = (Some(how), Some(time));

@@ -18,7 +18,13 @@ const MOST_TRIALS: usize = 8;
 pub fn text(view: &View, stage: usize, files: &[(String, u64)]) -> String {
     let plan = view.facts.plan;
     let mut text = format!("{}  {}\n{}\n", plan.stages[stage].id, plan.label(stage), trials(view, stage));
-    let why = reasons(view, stage).join("\n  ");
+    let mut why = reasons(view, stage);
+    if let Some(setback) = view.known(stage).and_then(|known| known.setback.as_ref())
+        && view.standings[stage].state != State::Failed
+    {
+        why.push(format!("the attempt before came to nothing: {setback}"));
+    }
+    let why = why.join("\n  ");
     text.push_str(&format!("\n{why}\n"));
 
     let mut chain: Vec<usize> = std::iter::successors(Some(stage), |stage| plan.stages[*stage].parent).collect();
