@@ -58,6 +58,8 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
         (None, Some(name)) => Path::new("results").join(name),
         (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
     };
+    // The parts of a sweep lie side by side in its folder.
+    let folder = spec.run.shard.map_or(folder.clone(), |shard| folder.join(shard.folder()));
     Ok(Asked { spec, plan: Arc::new(plan), folder })
 }
 

@@ -2,10 +2,11 @@
 
 mod crew;
 pub mod demand;
+pub mod ledger;
+pub mod limit;
 pub mod progress;
 mod queue;
 pub mod rules;
-#[cfg(feature = "torch")]
 pub mod serve;
 pub mod state;
 

@@ -3,15 +3,7 @@
 
 use std::time::Duration;
 
-/// What a stage that failed for good means for the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnFail {
-    /// Those that do not need it are trained all the same.
-    #[default]
-    Continue,
-    /// The run stops: running stages stop at their next epoch and can be continued.
-    Stop,
-}
+pub use crate::sweep::value::OnFail;
 
 /// How patient a run is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,10 +19,9 @@ pub struct Rules {
 }
 
 impl Default for Rules {
-    /// A lease of twelve heartbeats of five seconds, so that one long write on a shared disk loses nobody; no retries,
-    /// because the same bits usually fail the same way.
+    /// A lease of eight signs of life; no retries, because the same bits usually fail the same way.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(60), retries: 0, on_fail: OnFail::Continue, max_fails: None }
+        Self { lease: Duration::from_secs(20), retries: 0, on_fail: OnFail::Continue, max_fails: None }
     }
 }
 

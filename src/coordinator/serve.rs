@@ -128,6 +128,10 @@ impl Run<'_> {
             }
             if ticked.elapsed() >= TICK_EVERY {
                 ticked = Instant::now();
+                // A coordinator that was held up, by a slow disk say, must not take unread words for silence.
+                while let Some((worker, word)) = self.link.receive(Duration::ZERO)? {
+                    self.hear(worker, word)?;
+                }
                 self.events.push_back(Event::Tick);
                 self.give_up_waiting()?;
                 self.sweep.ledger.sync_now_and_then()?;

@@ -16,7 +16,7 @@ use super::rules::Rules;
 use crate::sweep::value::Moment;
 
 /// A worker's number. They are counted from 0, with few gaps.
-pub type Worker = usize;
+pub use crate::link::Worker;
 
 /// What happened. What does not fit, such as the end of a stage that the worker does not train, changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

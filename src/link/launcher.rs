@@ -89,6 +89,8 @@ mod tests {
         let launch = Launch { size: 4, rank: 2, local_rank: None };
         assert!(check_size(launch, 4).is_ok());
         let error = check_size(launch, 1).unwrap_err();
-        assert!(error.message.contains("started 4 ranks, but MPI knows of 1") && error.hint.unwrap().contains("mpirun"));
+        assert!(
+            error.message.contains("started 4 ranks, but MPI knows of 1") && error.hint.unwrap().contains("mpirun")
+        );
     }
 }

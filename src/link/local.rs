@@ -41,10 +41,7 @@ impl LocalLink {
     ///
     /// # Errors
     /// When a worker cannot be started.
-    pub fn start<H: Hand + 'static>(
-        count: usize,
-        mut start: impl FnMut(Worker, Words) -> Result<H>,
-    ) -> Result<Self> {
+    pub fn start<H: Hand + 'static>(count: usize, mut start: impl FnMut(Worker, Words) -> Result<H>) -> Result<Self> {
         let (sender, words) = sync_channel(CAPACITY);
         let mut hands: BTreeMap<Worker, Box<dyn Hand>> = BTreeMap::new();
         for worker in 0..count {
@@ -59,7 +56,8 @@ impl LocalLink {
             return;
         }
         self.last_look = Instant::now();
-        let dead: Vec<Worker> = self.hands.iter().filter(|(_, hand)| !hand.lives()).map(|(worker, _)| *worker).collect();
+        let dead: Vec<Worker> =
+            self.hands.iter().filter(|(_, hand)| !hand.lives()).map(|(worker, _)| *worker).collect();
         for worker in dead {
             self.hands.remove(&worker);
             let error = Error::environment("its thread has ended");

@@ -71,7 +71,7 @@ pub enum Word {
 }
 
 /// The sweep, for a process that has not read it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Welcome {
     /// The sweep as a sweep file, complete.
     pub sweep: String,
@@ -83,6 +83,8 @@ pub struct Welcome {
     pub roots: Vec<usize>,
     /// Seconds without a sign of life after which a rank counts as lost.
     pub lease: f64,
+    /// The host where rank 0 takes no device, if it does not train.
+    pub dedicated_host: Option<String>,
 }
 
 /// A rank introduces itself.

@@ -100,7 +100,11 @@ mod tests {
         let mut bytes = with_header(b"hello");
         bytes[4] = 99;
         let error = Assembly::default().add(bytes).unwrap_err();
-        assert!(error.message.contains("protocol 99") && error.hint.unwrap().contains("same build"), "{}", error.message);
+        assert!(
+            error.message.contains("protocol 99") && error.hint.unwrap().contains("same build"),
+            "{}",
+            error.message
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! It may not know what is trained.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::local::LocalLink;
@@ -55,18 +55,22 @@ pub struct RankLink {
     own: Option<LocalLink>,
     welcome: Welcome,
     version: String,
-    hosts: BTreeMap<Worker, String>,
     silent: BTreeSet<Worker>,
     said: VecDeque<(Worker, Word)>,
     backoff: Backoff,
 }
 
 impl RankLink {
-    /// A link to all ranks but 0, and to `own`, the worker of rank 0.
-    pub fn new(post: Post, own: Option<LocalLink>, welcome: Welcome) -> Self {
+    /// A link to ranks that are told nothing yet.
+    pub fn new(post: Post) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_string();
-        let (hosts, silent, said) = (BTreeMap::new(), BTreeSet::new(), VecDeque::new());
-        Self { post, own, welcome, version, hosts, silent, said, backoff: Backoff::new() }
+        let (silent, said) = (BTreeSet::new(), VecDeque::new());
+        Self { post, own: None, welcome: Welcome::default(), version, silent, said, backoff: Backoff::new() }
+    }
+
+    /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
+    pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) {
+        (self.own, self.welcome) = (own, welcome);
     }
 
     fn post(&mut self, worker: Worker, order: &Order) -> Result<()> {
@@ -86,7 +90,6 @@ impl RankLink {
             Err(error) => return Ok(Some((rank, Word::Unable(error)))),
         };
         if let Word::Hello(hello) = &word {
-            self.hosts.insert(rank, hello.host.clone());
             if hello.version != self.version {
                 let reason = format!("it runs Tombola {}, rank 0 runs {}", hello.version, self.version);
                 let error = Error::environment(reason).hint("start the same build of Tombola on every node");
@@ -102,7 +105,8 @@ impl RankLink {
     ///
     /// # Errors
     /// When an order cannot be encoded.
-    pub fn end(&mut self, clean: bool) -> Result<bool> {
+    pub fn end(&mut self) -> Result<bool> {
+        let clean = self.silent.is_empty();
         let mut waiting: BTreeSet<Worker> = (1..self.post.size()).collect();
         for &rank in &waiting {
             self.post(rank, &Order::End { clean })?;

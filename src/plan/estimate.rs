@@ -94,6 +94,11 @@ pub fn human(seconds: f64) -> String {
     }
 }
 
+/// A count of things for people: "1 epoch", "3 epochs".
+pub fn many(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

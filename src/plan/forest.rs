@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::stage::{Pruning, Stage, StageId};
 use crate::error::{Error, Result};
-use crate::sweep::{Spec, Trial};
 use crate::sweep::settings::Settings;
 use crate::sweep::value::{Control, Keep, Load, Moment, Rewind};
+use crate::sweep::{Spec, Trial};
 
 /// A trial and its stages.
 #[derive(Debug, Clone)]

@@ -21,6 +21,13 @@ impl Shard {
     pub fn folder(self) -> String {
         format!("shard-{}-of-{}", self.index, self.count)
     }
+
+    /// The part that a folder of this name is of, if it is one.
+    pub fn of_folder(name: &str) -> Option<Self> {
+        let (index, count) = name.strip_prefix("shard-")?.split_once("-of-")?;
+        let shard = Self::parse(&format!("{index}/{count}")).ok()?;
+        (shard.folder() == name).then_some(shard)
+    }
 }
 
 impl Value for Shard {
@@ -51,6 +58,10 @@ mod tests {
             assert_eq!(parts.iter().filter(|part| part.has(place)).count(), 1);
         }
         assert_eq!(Shard::parse(&parts[1].show()), Ok(parts[1]));
+        assert_eq!(Shard::of_folder(&parts[1].folder()), Some(parts[1]));
+        for name in ["shard-4-of-3", "shard-01-of-3", "shard-1", "stages", "shard-1-of-3-old"] {
+            assert_eq!(Shard::of_folder(name), None, "{name}");
+        }
     }
 
     #[test]

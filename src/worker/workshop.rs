@@ -9,8 +9,8 @@ use tch::Device;
 use crate::data::batches::{Parts, Resident};
 use crate::data::{self, DataSet, Normalisation, Split};
 use crate::error::{Error, Result};
-use crate::net::custom::Layers;
 use crate::net::Shape;
+use crate::net::custom::Layers;
 use crate::plan::{Network, Networks, Plan, StageId, estimate};
 use crate::sweep::Settings;
 
