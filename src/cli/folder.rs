@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::journal::History;
 use crate::plan::Plan;
 use crate::status::{Facts, Run};
-use crate::store::Lock;
+use crate::store::{Holder, Lock};
 use crate::sweep::Spec;
 use crate::sweep::value::{Shard, Value};
 
@@ -62,10 +62,9 @@ impl Results {
             return Self::join(folder, &shards);
         }
         let spec = spec_of(folder)?;
-        let history = History::read(&folder.join("journal"))?;
-        let runs = vec![run_of(folder, &history, spec.run.shard)];
-        let plan = super::sweep::grow(&spec)?;
-        Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs, joined: false })
+        let shard = spec.run.shard;
+        let (plan, (history, run)) = beside_plan(&spec, || journal_of(folder, shard))?;
+        Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs: vec![run], joined: false })
     }
 
     /// Reads the shards of a sweep and joins them.
@@ -80,7 +79,7 @@ impl Results {
             .hint("move those away that do not belong to this sweep"));
         }
         let mut spec: Option<(Shard, Spec)> = None;
-        let (mut history, mut runs) = (History::default(), Vec::new());
+        let mut there = Vec::new();
         for &shard in shards {
             let own = folder.join(shard.folder());
             // A run that has only just begun has nothing to tell yet.
@@ -107,16 +106,21 @@ impl Results {
                     }
                 }
             }
-            let theirs = History::read(&own.join("journal"))?;
-            let mut run = run_of(&own, &theirs, Some(shard));
-            run.workers = history.merge(theirs).map_err(|error| error.at(format!("`{}`", own.display())))?;
-            runs.push(run);
+            there.push((shard, own));
         }
         let Some((_, spec)) = spec else {
             return Err(Error::input(format!("no shard in `{}` has results yet", folder.display()))
                 .hint("wait until a run has begun its first training"));
         };
-        let plan = super::sweep::grow(&spec)?;
+        let (plan, (history, runs)) = beside_plan(&spec, || {
+            let (mut history, mut runs) = (History::default(), Vec::new());
+            for (shard, own) in there {
+                let (theirs, mut run) = journal_of(&own, Some(shard))?;
+                run.workers = history.merge(theirs).map_err(|error| error.at(format!("`{}`", own.display())))?;
+                runs.push(run);
+            }
+            Ok((history, runs))
+        })?;
         Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs, joined: true })
     }
 
@@ -125,6 +129,16 @@ impl Results {
         let whole = self.joined || self.spec.run.shard.is_none();
         Facts { plan: &self.plan, history: &self.history, runs: &self.runs, whole, work, folder, now: now() }
     }
+}
+
+/// The plan of a sweep, and what is read meanwhile: with very many trials each takes a second.
+fn beside_plan<T>(spec: &Spec, read: impl FnOnce() -> Result<T>) -> Result<(Plan, T)> {
+    std::thread::scope(|scope| {
+        let plan = scope.spawn(|| super::sweep::grow(spec));
+        let read = read();
+        let plan = plan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok((plan?, read?))
+    })
 }
 
 /// What a results folder says it is of.
@@ -187,12 +201,20 @@ fn agree(folder: &Path, (first, known): (Shard, &Spec), (shard, found): (Shard, 
     .hint("run every shard with the same sweep file and flags, but for `--shard`"))
 }
 
-/// The last run on a folder with a journal.
-fn run_of(folder: &Path, history: &History, shard: Option<Shard>) -> Run {
+/// What the journal of a folder tells, and the last run on it.
+fn journal_of(folder: &Path, shard: Option<Shard>) -> Result<(History, Run)> {
+    let before = Lock::look(folder);
+    let history = History::read(&folder.join("journal"))?;
+    let holder = match Lock::look(folder) {
+        // A run that came to its end meanwhile has not told so in what was read.
+        Holder::Nobody if history.ended.is_none() => before,
+        after => after,
+    };
     let seconds = |name: &str| {
         let time = std::fs::metadata(folder.join(name)).and_then(|metadata| metadata.modified()).ok()?;
         Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
     };
     let written = ["journal", "log"].into_iter().filter_map(seconds).reduce(f64::max);
-    Run::of(history, shard, Lock::look(folder), written)
+    let run = Run::of(&history, shard, holder, written);
+    Ok((history, run))
 }
