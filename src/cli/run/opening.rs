@@ -18,7 +18,6 @@ use crate::journal::{History, Journal, Record};
 use crate::link::Link;
 use crate::plan::{Networks, Plan, StageId};
 use crate::store::{Claim, Store, snapshots, write_atomically};
-use crate::sweep::Settings;
 use crate::sweep::value::Load;
 use crate::tables;
 use crate::worker::Workshop;
@@ -91,10 +90,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         adopt(&plan, folder, &store, &mut history, &mut journal, &say)?;
     }
     let (finished, kept) = standing(&plan, &history, &store);
-    let mine = of_shard(&plan, run);
+    let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
-        mine.as_ref().is_none_or(|mine| mine[plan.stages[stage].root])
-            && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
+        mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
     };
     let demand = Demand::of(&plan, &work, &finished, &kept, &asked_for);
     let todo: Vec<usize> = demand.todo().collect();
@@ -215,24 +213,15 @@ fn finish(folder: &Path, plan: &Plan, history: &History, count: Count) -> Result
     println!("\nTables in {}", folder.display());
     if count.failed > 0 {
         eprintln!(
-            "{} trainings failed, {} were left out because of them{}; the reasons are in {}",
+            "{} trainings failed and {} were left out because of them{}; the reasons are in {}",
             count.failed,
             count.skipped,
-            if count.open > 0 { format!(", {} were not begun or not finished", count.open) } else { String::new() },
+            if count.open > 0 { format!(", {} are not finished", count.open) } else { String::new() },
             folder.join("results.csv").display()
         );
         return Ok(Kind::Training.exit_code());
     }
     Ok(0)
-}
-
-/// Which dense stages belong to the part of the sweep that is asked for, by index of the stage.
-fn of_shard(plan: &Plan, run: &Settings) -> Option<Vec<bool>> {
-    let shard = run.shard?;
-    let mut mine = vec![false; plan.stages.len()];
-    let roots = (0..plan.stages.len()).filter(|stage| plan.stages[*stage].level == 0);
-    roots.enumerate().for_each(|(place, root)| mine[root] = shard.has(place));
-    Some(mine)
 }
 
 /// Refuses files of other networks before anything is trained.

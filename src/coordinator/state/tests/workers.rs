@@ -2,10 +2,14 @@
 
 use super::*;
 
+fn patient() -> Rules {
+    Rules { lease: seconds(60), ..Rules::default() }
+}
+
 #[test]
 fn a_stage_goes_to_the_idle_worker_that_holds_its_start() {
     // Worker 2 trains the dense stage; its child does not go to the idle worker 0.
-    let mut on = with(stages(&[(9.0, None), (5.0, None), (1.0, None), (2.0, Some(1))]), Rules::default());
+    let mut on = with(stages(&[(9.0, None), (5.0, None), (1.0, None), (2.0, Some(1))]), patient());
     assert_eq!(
         starts(&[on(Event::Joined(5)), on(Event::Joined(2)), on(Event::Joined(0))].concat()),
         [(0, 5), (1, 2), (2, 0)]
@@ -15,7 +19,7 @@ fn a_stage_goes_to_the_idle_worker_that_holds_its_start() {
     // Worker 2 is still busy when its snapshot is there, so the lowest number takes it.
     assert_eq!(on(Event::Kept(1, LAST, 2)), [Action::Start(3, 0)]);
 
-    let mut state = State::new(stages(&[(5.0, None), (1.0, Some(0)), (1.0, Some(0)), (9.0, None)]), Rules::default());
+    let mut state = State::new(stages(&[(5.0, None), (1.0, Some(0)), (1.0, Some(0)), (9.0, None)]), patient());
     let mut on = |event| state.on_event(event, Duration::ZERO);
     assert_eq!(on(Event::Joined(1)), [Action::Start(3, 1)]);
     assert_eq!(on(Event::Joined(3)), [Action::Start(0, 3)]);
@@ -33,7 +37,7 @@ fn a_stage_goes_to_the_idle_worker_that_holds_its_start() {
 fn among_equal_stages_a_worker_takes_the_one_it_holds_the_start_of() {
     // Two dense stages, two equal children each: each worker goes on with its own.
     let forest = stages(&[(1.0, None), (1.0, None), (1.0, Some(0)), (1.0, Some(0)), (1.0, Some(1)), (1.0, Some(1))]);
-    let mut on = with(forest, Rules::default());
+    let mut on = with(forest, patient());
     on(Event::Joined(0));
     on(Event::Joined(1));
     on(Event::Kept(0, LAST, 0));
@@ -42,7 +46,7 @@ fn among_equal_stages_a_worker_takes_the_one_it_holds_the_start_of() {
     assert_eq!(on(Event::Finished(0, 0)), [Action::Start(2, 0)]);
     assert_eq!(on(Event::Finished(4, 1)), [Action::Start(5, 1)]);
     // A longer chain comes before what lies near.
-    let mut on = with(stages(&[(1.0, None), (1.0, None), (1.0, Some(0)), (2.0, Some(1))]), Rules::default());
+    let mut on = with(stages(&[(1.0, None), (1.0, None), (1.0, Some(0)), (2.0, Some(1))]), patient());
     assert_eq!(on(Event::Joined(0)), [Action::Start(1, 0)]);
     assert_eq!(on(Event::Joined(1)), [Action::Start(0, 1)]);
     on(Event::Kept(0, LAST, 1));
@@ -53,7 +57,7 @@ fn among_equal_stages_a_worker_takes_the_one_it_holds_the_start_of() {
 
 #[test]
 fn a_source_is_sent_unless_the_worker_held_it_before() {
-    let mut state = State::new(stages(&[(9.0, None), (1.0, Some(0)), (1.0, Some(0))]), Rules::default());
+    let mut state = State::new(stages(&[(9.0, None), (1.0, Some(0)), (1.0, Some(0))]), patient());
     let mut told = Vec::new();
     let mut on = |state: &mut State, event| told.extend(state.on_event(event, Duration::ZERO));
     on(&mut state, Event::Joined(0));
@@ -69,7 +73,7 @@ fn a_source_is_sent_unless_the_worker_held_it_before() {
 
 #[test]
 fn a_copy_that_may_never_have_arrived_is_sent_again() {
-    let rules = Rules { retries: 1, ..Rules::default() };
+    let rules = Rules { retries: 1, ..patient() };
     let mut state = State::new(stages(&[(9.0, None), (1.0, Some(0))]), rules);
     let mut on = |event| state.on_event(event, Duration::ZERO);
     on(Event::Joined(0));
@@ -84,7 +88,7 @@ fn a_copy_that_may_never_have_arrived_is_sent_again() {
 fn a_worker_holds_the_newest_copies_only() {
     let children = (0..6).map(|epoch| Need { root: 0, work: 1.0, sources: vec![(0, Moment::Epoch(epoch))] });
     let root = Need { root: 0, work: 9.0, sources: Vec::new() };
-    let mut state = State::new(Demand::new(std::iter::once(root).chain(children)), Rules::default());
+    let mut state = State::new(Demand::new(std::iter::once(root).chain(children)), patient());
     let mut on = |event| state.on_event(event, Duration::ZERO);
     on(Event::Joined(0));
     for epoch in 0..4 {
@@ -100,7 +104,7 @@ fn a_worker_holds_the_newest_copies_only() {
 
 #[test]
 fn a_copy_that_nothing_starts_from_is_let_go_at_once() {
-    let mut on = with(stages(&[(1.0, None)]), Rules::default());
+    let mut on = with(stages(&[(1.0, None)]), patient());
     on(Event::Joined(0));
     assert_eq!(on(Event::Kept(0, Moment::Best, 0)), [Action::Forget(0, Moment::Best, 0)]);
 }
@@ -109,7 +113,7 @@ fn a_copy_that_nothing_starts_from_is_let_go_at_once() {
 fn a_snapshot_that_is_taken_again_after_its_last_use_is_freed_again() {
     let early = Moment::Epoch(1);
     let need = |work, sources| Need { root: 0, work, sources };
-    let mut on = with(Demand::new([need(9.0, vec![]), need(1.0, vec![(0, early)])].into_iter()), Rules::default());
+    let mut on = with(Demand::new([need(9.0, vec![]), need(1.0, vec![(0, early)])].into_iter()), patient());
     on(Event::Joined(0));
     on(Event::Joined(1));
     on(Event::Kept(0, early, 0));
@@ -120,7 +124,7 @@ fn a_snapshot_that_is_taken_again_after_its_last_use_is_freed_again() {
 
 #[test]
 fn a_silent_worker_is_lost_and_another_trains_its_stage() {
-    let mut state = State::new(stages(&[(1.0, None), (2.0, Some(0))]), Rules::default());
+    let mut state = State::new(stages(&[(1.0, None), (2.0, Some(0))]), patient());
     assert_eq!(state.on_event(Event::Joined(0), seconds(0)), [Action::Start(0, 0)]);
     assert_eq!(state.on_event(Event::Joined(1), seconds(30)), []);
     assert_eq!(state.on_event(Event::Heard(0), seconds(40)), []);
@@ -137,7 +141,7 @@ fn a_silent_worker_is_lost_and_another_trains_its_stage() {
 
 #[test]
 fn an_idle_worker_that_falls_silent_is_never_given_anything() {
-    let mut state = State::new(stages(&[(1.0, None), (2.0, Some(0))]), Rules::default());
+    let mut state = State::new(stages(&[(1.0, None), (2.0, Some(0))]), patient());
     state.on_event(Event::Joined(1), seconds(0));
     state.on_event(Event::Joined(0), seconds(0));
     state.on_event(Event::Heard(1), seconds(61));
@@ -149,7 +153,7 @@ fn an_idle_worker_that_falls_silent_is_never_given_anything() {
 
 #[test]
 fn late_messages_of_a_lost_worker_change_nothing() {
-    let mut state = State::new(stages(&[(1.0, None), (2.0, Some(0))]), Rules { retries: 3, ..Rules::default() });
+    let mut state = State::new(stages(&[(1.0, None), (2.0, Some(0))]), Rules { retries: 3, ..patient() });
     let mut on = |event| state.on_event(event, Duration::ZERO);
     on(Event::Joined(0));
     on(Event::Joined(1));
@@ -171,7 +175,7 @@ fn late_messages_of_a_lost_worker_change_nothing() {
 
 #[test]
 fn what_does_not_fit_changes_nothing() {
-    let mut state = State::new(stages(&[(2.0, None), (1.0, None), (1.0, Some(0))]), Rules::default());
+    let mut state = State::new(stages(&[(2.0, None), (1.0, None), (1.0, Some(0))]), patient());
     let mut on = |event| state.on_event(event, Duration::ZERO);
     on(Event::Joined(0));
     for stage in [1, 2, 99] {
@@ -190,7 +194,7 @@ fn what_does_not_fit_changes_nothing() {
 
 #[test]
 fn a_worker_that_could_not_begin_is_lost_without_a_stage() {
-    let mut on = with(stages(&[(1.0, None)]), Rules::default());
+    let mut on = with(stages(&[(1.0, None)]), patient());
     assert_eq!(on(Event::Left(3)), [Action::Lost(3, None)]);
     assert_eq!(on(Event::Joined(3)), []);
     assert_eq!(on(Event::Joined(0)), [Action::Start(0, 0)]);
@@ -198,7 +202,7 @@ fn a_worker_that_could_not_begin_is_lost_without_a_stage() {
 
 #[test]
 fn nothing_happens_when_all_workers_are_lost() {
-    let mut state = State::new(stages(&[(1.0, None)]), Rules::default());
+    let mut state = State::new(stages(&[(1.0, None)]), patient());
     state.on_event(Event::Joined(0), seconds(0));
     assert_eq!(state.on_event(Event::Tick, seconds(61)), [Action::Lost(0, Some(0))]);
     assert_eq!(state.on_event(Event::Tick, seconds(200)), []);
