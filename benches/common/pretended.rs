@@ -120,7 +120,7 @@ pub(crate) fn ready() -> Ready {
 
 fn common(seeds: usize) -> String {
     let seeds: Vec<String> = (1..=seeds).map(|seed| seed.to_string()).collect();
-    let data = "dataset = \"synthetic\"\nsynthetic-shape = [1, 8, 8]\nepochs = 1\nkeep = \"nothing\"\nlease = 60\n";
+    let data = "dataset = \"synthetic\"\nsynthetic-shape = [1, 8, 8]\nepochs = 1\nkeep = \"nothing\"\n";
     format!("{data}seed = [{}]\n", seeds.join(", "))
 }
 

@@ -95,13 +95,16 @@ impl Relay {
         let (mut begin, mut signalled, mut backoff) = (Some(begin), false, Backoff::new());
         loop {
             while let Some(news) = self.post.look() {
-                backoff.again();
                 let bytes = match news {
                     News::Message(_, bytes) => bytes,
                     News::Trouble(_, error) => return Err(error.at("rank 0")),
                 };
                 self.heard = Instant::now();
-                match decode::<Order>(&bytes)? {
+                let order = decode::<Order>(&bytes)?;
+                if order != Order::Alive {
+                    backoff.again();
+                }
+                match order {
                     Order::Welcome(welcome) => {
                         if let (Some(begin), Some(sender)) = (begin.take(), self.sender.take()) {
                             self.lease = Some(Duration::from_secs_f64(welcome.lease));
