@@ -64,6 +64,8 @@ struct Figures {
     busy: f64,
     /// Processor seconds of the coordinator's thread.
     processor: f64,
+    /// Seconds that the trainings waited, together: a machine that is not idle wakes them late.
+    trained: f64,
 }
 
 impl Figures {
@@ -77,13 +79,15 @@ impl Figures {
         if count.finished != case.stages() {
             return Err(Error::environment(format!("{} of {} trainings are done", count.finished, case.stages())));
         }
-        Ok(Self { stages: count.finished as f64, span, busy: count.busy.as_secs_f64(), processor })
+        let stages = sweep.ledger.history.stages.values();
+        let trained = stages.flat_map(|stage| stage.epochs.values()).map(|epoch| epoch.seconds).sum();
+        Ok(Self { stages: count.finished as f64, span, busy: count.busy.as_secs_f64(), processor, trained })
     }
 
     #[cfg(feature = "mpi")]
     fn read(line: &[f64]) -> Option<Self> {
-        let &[stages, span, busy, processor] = line else { return None };
-        Some(Self { stages, span, busy, processor })
+        let &[stages, span, busy, processor, trained] = line else { return None };
+        Some(Self { stages, span, busy, processor, trained })
     }
 
     fn each(&self, seconds: f64) -> f64 {
@@ -177,8 +181,8 @@ fn busy(bars: &mut Bars) -> Result<()> {
 fn makespan(bars: &mut Bars) -> Result<()> {
     println!("{STAGES} trainings of {} ms", PAUSE.as_millis());
     println!(
-        "{:8} {:>7} {:>10} {:>10} {:>8} {:>9} {:>7}",
-        "over", "workers", "ideal, s", "found, s", "more, %", "busy, ms", "others"
+        "{:8} {:>7} {:>10} {:>10} {:>8} {:>13} {:>9} {:>7}",
+        "over", "workers", "ideal, s", "found, s", "more, %", "one took, ms", "busy, ms", "others"
     );
     let mut judged = Vec::new();
     for over in [Over::Threads, Over::Ranks] {
@@ -191,9 +195,10 @@ fn makespan(bars: &mut Bars) -> Result<()> {
             let ideal = figures.stages * PAUSE.as_secs_f64() / workers as f64;
             let more = 100.0 * (figures.span / ideal - 1.0);
             println!(
-                "{:8} {workers:>7} {ideal:>10.2} {:>10.2} {more:>8.2} {:>9.3} {:>7.2}",
+                "{:8} {workers:>7} {ideal:>10.2} {:>10.2} {more:>8.2} {:>13.2} {:>9.3} {:>7.2}",
                 over.name(),
                 figures.span,
+                figures.each(figures.trained),
                 figures.each(figures.busy),
                 others.cores()
             );
@@ -287,7 +292,7 @@ mod many {
                 if idle {
                     ranks::tell(&[&0, &0, &((processor::process() - before) / begun.elapsed().as_secs_f64())]);
                 } else {
-                    ranks::tell(&[&figures.stages, &figures.span, &figures.busy, &figures.processor]);
+                    ranks::tell(&[&figures.stages, &figures.span, &figures.busy, &figures.processor, &figures.trained]);
                 }
                 Ok(())
             },

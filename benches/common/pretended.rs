@@ -153,7 +153,9 @@ impl Trainer for Pretended {
             pruned: scores,
             start: scores,
         })));
+        let begun = Instant::now();
         std::thread::sleep(self.pause);
+        let seconds = begun.elapsed().as_secs_f64();
         for epoch in stage.epochs() {
             listen(Report::Epoch(EpochRecord {
                 epoch: epoch + 1,
@@ -161,7 +163,7 @@ impl Trainer for Pretended {
                 train: half,
                 validation: half,
                 test: None,
-                seconds: self.pause.as_secs_f64(),
+                seconds,
             }));
         }
         for moment in &stage.wanted {

@@ -16,10 +16,12 @@ use crate::error::{Error, Result};
 pub const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// Shortest, right after a message: more often come together.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
-/// Pauses that are always allowed, however short the wait was so far: what a run of short trainings may lose.
+/// Pauses that are always allowed while nothing moves: what a run of short trainings may lose.
 const FAIR_PAUSE: Duration = Duration::from_millis(1);
 /// Beyond that, a message waits for at most this part of the time that there was none: 1 %.
 const PART: u32 = 100;
+/// The same while messages move, which they do by some 100 kB at each look.
+const PART_MOVING: u32 = 1000;
 /// Time that ranks have to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -36,9 +38,14 @@ impl Backoff {
         Self { next: SHORTEST_PAUSE, quiet_since: Instant::now() }
     }
 
-    /// The next pause.
-    pub fn pause(&mut self) -> Duration {
-        let most = (self.quiet_since.elapsed() / PART).clamp(FAIR_PAUSE, LONGEST_PAUSE);
+    /// The next pause; `moving` is [`Post::is_moving`].
+    pub fn pause(&mut self, moving: bool) -> Duration {
+        let quiet = self.quiet_since.elapsed();
+        // Never the shortest for ever: a rank that died may leave a message under way.
+        let most = match moving {
+            true => (quiet / PART_MOVING).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+            false => (quiet / PART).clamp(FAIR_PAUSE, LONGEST_PAUSE),
+        };
         let pause = self.next.min(most);
         self.next = 2 * pause;
         pause
@@ -83,7 +90,7 @@ impl RankLink {
     }
 
     fn post(&mut self, worker: Worker, order: &Order) -> Result<()> {
-        self.post.send(worker, &encode(order)?);
+        self.post.send(worker, encode(order)?);
         Ok(())
     }
 
@@ -176,7 +183,7 @@ impl Link for RankLink {
             if begun.elapsed() >= wait {
                 return Ok(None);
             }
-            let pause = self.backoff.pause();
+            let pause = self.backoff.pause(self.post.is_moving());
             match &mut self.own {
                 // Words of the own worker end the pause.
                 Some(own) => {

@@ -83,7 +83,7 @@ impl Relay {
 
     fn say(&mut self, word: &Word) -> Result<()> {
         self.told = Instant::now();
-        self.post.send(0, &encode(word)?);
+        self.post.send(0, encode(word)?);
         Ok(())
     }
 
@@ -125,7 +125,7 @@ impl Relay {
             if stop.load(Ordering::Relaxed) && !std::mem::replace(&mut signalled, true) {
                 self.say(&Word::Signal)?;
             }
-            let pause = backoff.pause();
+            let pause = backoff.pause(self.post.is_moving());
             if self.post.on_their_way() > MOST_ON_THE_WAY || self.sender.is_some() {
                 std::thread::sleep(pause);
             } else if let Ok((_, word)) = self.words.recv_timeout(pause) {
