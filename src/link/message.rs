@@ -70,6 +70,17 @@ pub enum Word {
     Bye,
 }
 
+impl Word {
+    /// Whether its sender waits for an answer, or others have to be told. Signs of life and reports are followed by more of
+    /// the same; what a snapshot makes ready goes to workers that wait already.
+    pub fn calls_for_orders(&self) -> bool {
+        match self {
+            Self::Alive | Self::Bye | Self::Report { .. } => false,
+            Self::Hello(_) | Self::Ready(_) | Self::Done { .. } | Self::Signal | Self::Unable(_) => true,
+        }
+    }
+}
+
 /// The sweep, for a process that has not read it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Welcome {

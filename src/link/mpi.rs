@@ -17,7 +17,7 @@ use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::Equivalence;
 
 use super::launcher::{self, Launch};
-use super::pieces::{Assembly, PIECE, with_header};
+use super::pieces::{Assembly, PIECE, SHORT, with_header};
 use crate::error::{Error, Result};
 
 /// All messages have this tag: MPI keeps the order of messages with the same one.
@@ -87,6 +87,7 @@ impl Session {
             incoming: BTreeMap::new(),
             gone: BTreeSet::new(),
             news: VecDeque::new(),
+            moved: 0,
             one_by_one: false,
         }
     }
@@ -140,6 +141,8 @@ pub struct Post {
     incoming: BTreeMap<usize, Assembly>,
     gone: BTreeSet<usize>,
     news: VecDeque<News>,
+    /// Long messages, or pieces of them, that have come or gone.
+    moved: u64,
     /// Asking for "anyone" fails once MPI knows that a rank is gone; then each is asked alone.
     one_by_one: bool,
 }
@@ -206,9 +209,10 @@ impl Post {
         living.flat_map(|(_, sendings)| sendings).map(|sending| sending.bytes.len()).sum()
     }
 
-    /// Whether messages are on their way in or out: MPI moves them only while someone looks.
-    pub fn is_moving(&self) -> bool {
-        !self.arriving.is_empty() || self.on_their_way() > 0
+    /// Whether messages are on their way in or out, which MPI moves only while someone looks: how many long ones have
+    /// come or gone so far.
+    pub fn moving(&self) -> Option<u64> {
+        (!self.arriving.is_empty() || self.on_their_way() > 0).then_some(self.moved)
     }
 
     /// Looks after what is being sent, and for what has arrived. Never waits for a rank that has sent nothing.
@@ -234,7 +238,10 @@ impl Post {
             while let Some(first) = sendings.front_mut() {
                 let done = first.requests.iter_mut().try_for_each(|request| test(request));
                 match done {
-                    Ok(()) => drop(sendings.pop_front()),
+                    Ok(()) => {
+                        self.moved += u64::from(first.bytes.len() > SHORT);
+                        sendings.pop_front();
+                    }
                     Err(None) => break,
                     Err(Some(code)) => {
                         lost.push((to, code));
@@ -263,7 +270,10 @@ impl Post {
             }
             match test(&mut arriving.request) {
                 Err(None) => drop(unfinished.insert(arriving.from)),
-                Ok(()) => return self.arriving.remove(place).map(|arriving| (arriving.from, arriving.bytes)),
+                Ok(()) => {
+                    self.moved += u64::from(arriving.bytes.len() > SHORT);
+                    return self.arriving.remove(place).map(|arriving| (arriving.from, arriving.bytes));
+                }
                 Err(Some(code)) => {
                     let from = arriving.from;
                     self.arriving.remove(place).map(|arriving| arriving.bytes).into_iter().for_each(std::mem::forget);

@@ -12,7 +12,7 @@ const HEADER: usize = 16;
 pub const PIECE: usize = 64 << 20;
 
 /// Up to this, a message is copied behind its header; a longer one is sent after it.
-const SHORT: usize = 16 << 10;
+pub const SHORT: usize = 16 << 10;
 
 /// A message with its header: one buffer, or two to be sent one after the other, each in pieces of at most [`PIECE`].
 pub fn with_header(message: Vec<u8>) -> Vec<Vec<u8>> {

@@ -17,9 +17,9 @@ pub const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// Shortest, right after a message: more often come together.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
 /// Pauses that are always allowed while nothing moves: what a run of short trainings may lose.
-const FAIR_PAUSE: Duration = Duration::from_millis(1);
-/// Beyond that, a message waits for at most this part of the time that there was none: 1 %.
-const PART: u32 = 100;
+const FAIR_PAUSE: Duration = Duration::from_micros(250);
+/// Beyond that, a message waits for at most this part of the time that nothing happened: 0.5 %.
+const PART: u32 = 200;
 /// The same while messages move, which they do by some 100 kB at each look.
 const PART_MOVING: u32 = 1000;
 /// Time that ranks have to say goodbye.
@@ -30,30 +30,38 @@ const GOODBYE: Duration = Duration::from_secs(5);
 pub struct Backoff {
     next: Duration,
     quiet_since: Instant,
+    /// What [`Post::moving`] said, and since when.
+    moving: Option<(u64, Instant)>,
 }
 
 impl Backoff {
     /// As after a message.
     pub fn new() -> Self {
-        Self { next: SHORTEST_PAUSE, quiet_since: Instant::now() }
+        Self { next: SHORTEST_PAUSE, quiet_since: Instant::now(), moving: None }
     }
 
-    /// The next pause; `moving` is [`Post::is_moving`].
-    pub fn pause(&mut self, moving: bool) -> Duration {
-        let quiet = self.quiet_since.elapsed();
+    /// The next pause; `moving` is [`Post::moving`].
+    pub fn pause(&mut self, moving: Option<u64>) -> Duration {
+        self.moving = moving.map(|count| match self.moving {
+            Some((before, since)) if before == count => (count, since),
+            _ => {
+                self.next = SHORTEST_PAUSE;
+                (count, Instant::now())
+            }
+        });
         // Never the shortest for ever: a rank that died may leave a message under way.
-        let most = match moving {
-            true => (quiet / PART_MOVING).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
-            false => (quiet / PART).clamp(FAIR_PAUSE, LONGEST_PAUSE),
+        let most = match self.moving {
+            Some((_, since)) => (since.elapsed() / PART_MOVING).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+            None => (self.quiet_since.elapsed() / PART).clamp(FAIR_PAUSE, LONGEST_PAUSE),
         };
         let pause = self.next.min(most);
         self.next = 2 * pause;
         pause
     }
 
-    /// Something happened. A mere sign of life is nothing that others follow upon.
+    /// Something happened that others follow upon: an order, or [`Word::calls_for_orders`].
     pub fn again(&mut self) {
-        *self = Self::new();
+        *self = Self { moving: self.moving, ..Self::new() };
     }
 }
 
@@ -104,7 +112,7 @@ impl RankLink {
             Ok(word) => word,
             Err(error) => return Ok(Some((rank, Word::Unable(error)))),
         };
-        if word != Word::Alive {
+        if word.calls_for_orders() {
             self.backoff.again();
         }
         if let Word::Hello(hello) = &word {
@@ -183,12 +191,12 @@ impl Link for RankLink {
             if begun.elapsed() >= wait {
                 return Ok(None);
             }
-            let pause = self.backoff.pause(self.post.is_moving());
+            let pause = self.backoff.pause(self.post.moving());
             match &mut self.own {
                 // Words of the own worker end the pause.
                 Some(own) => {
                     if let Some(said) = own.receive(pause)? {
-                        if said.1 != Word::Alive {
+                        if said.1.calls_for_orders() {
                             self.backoff.again();
                         }
                         self.said.push_back(said);
@@ -197,5 +205,35 @@ impl Link for RankLink {
                 None => std::thread::sleep(pause),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The state after a wait of `quiet`.
+    fn after(quiet: Duration) -> Backoff {
+        Backoff { next: quiet, quiet_since: Instant::now() - quiet, moving: None }
+    }
+
+    #[test]
+    fn a_message_waits_for_a_small_part_of_the_time_before_it() {
+        let mut backoff = Backoff::new();
+        assert_eq!(backoff.pause(None), SHORTEST_PAUSE);
+        assert_eq!(backoff.pause(None), 2 * SHORTEST_PAUSE);
+        let pause = after(Duration::from_millis(400)).pause(None);
+        assert!(pause >= Duration::from_millis(2) && pause <= LONGEST_PAUSE, "{pause:?}");
+        assert_eq!(after(Duration::from_secs(60)).pause(None), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn what_begins_to_move_ends_long_pauses_but_what_never_arrives_does_not_keep_them_short() {
+        let mut backoff = after(Duration::from_secs(60));
+        assert_eq!(backoff.pause(Some(0)), SHORTEST_PAUSE);
+        backoff.moving = Some((0, Instant::now() - Duration::from_secs(60)));
+        let pauses: Vec<Duration> = (0..20).map(|_| backoff.pause(Some(0))).collect();
+        assert_eq!(pauses.last(), Some(&LONGEST_PAUSE));
+        assert_eq!(backoff.pause(Some(1)), SHORTEST_PAUSE, "another one moves");
     }
 }

@@ -125,11 +125,13 @@ impl Relay {
             if stop.load(Ordering::Relaxed) && !std::mem::replace(&mut signalled, true) {
                 self.say(&Word::Signal)?;
             }
-            let pause = backoff.pause(self.post.is_moving());
+            let pause = backoff.pause(self.post.moving());
             if self.post.on_their_way() > MOST_ON_THE_WAY || self.sender.is_some() {
                 std::thread::sleep(pause);
             } else if let Ok((_, word)) = self.words.recv_timeout(pause) {
-                backoff.again();
+                if word.calls_for_orders() {
+                    backoff.again();
+                }
                 self.say(&word)?;
             } else if self.hand.as_ref().is_some_and(|hand| !hand.lives()) {
                 // Its thread has said why, and the channel is closed: nothing to do but to give signs of life.
