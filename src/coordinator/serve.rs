@@ -106,12 +106,12 @@ impl Sweep {
         let awaited = link.expected().into_iter().map(|worker| (worker, begun)).collect();
         let crew = Crew { awaited, ..Crew::default() };
         let (events, count) = (VecDeque::new(), Count::default());
-        Run { sweep: self, link, state, crew, events, count, attempts: 0, begun, stopping: false }.to_the_end()
+        Run { sweep: self, link, state, crew, events, count, attempts: 0, begun, stopping: false }.go()
     }
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self) -> Result<Count> {
+    fn go(mut self) -> Result<Count> {
         let (mut ticked, mut told, mut waited) = (Instant::now(), Instant::now(), Duration::ZERO);
         let mut tables_due = Instant::now() + TABLES_EVERY;
         loop {

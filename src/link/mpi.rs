@@ -211,7 +211,7 @@ impl Post {
         let mut lost = Vec::new();
         for (&to, sendings) in &mut self.outgoing {
             while let Some(first) = sendings.front_mut() {
-                let done = first.requests.iter_mut().try_for_each(|request| test(request));
+                let done = first.requests.iter_mut().try_for_each(test);
                 match done {
                     Ok(()) => drop(sendings.pop_front()),
                     Err(None) => break,
