@@ -44,6 +44,10 @@ impl Session {
     /// # Errors
     /// When MPI cannot be used from one thread of several, or knows of fewer ranks than the launcher started.
     pub fn begin(launch: Launch) -> Result<Self> {
+        // `MPI_Finalize` of Open MPI waits for all ranks, those that are gone too, unless told otherwise. Nothing here
+        // needs that wait: goodbyes are messages.
+        // SAFETY: this is the only thread yet.
+        unsafe { std::env::set_var("OMPI_MCA_async_mpi_finalize", "1") };
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         let world = universe.world();
@@ -88,7 +92,7 @@ impl Session {
         }
     }
 
-    /// Ends MPI together with all other ranks, each of which must do the same; then this process may end with `code`.
+    /// Ends MPI; then this process may end with `code`.
     pub fn finish(mut self, code: u8) {
         // Should one of them be gone by now, MPI would wait for it for ever.
         std::thread::spawn(move || {

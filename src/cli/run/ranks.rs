@@ -40,10 +40,8 @@ fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Re
     let mut link = RankLink::new(session.post());
     let code = crate::cli::outcome(coordinate_with(&session, &mut link, request));
     let _ = std::io::stdout().flush();
-    match link.end()? {
-        true => session.finish(code),
-        false => session.leave(code),
-    }
+    link.end()?;
+    session.finish(code);
     Ok(code)
 }
 
@@ -94,7 +92,10 @@ fn work(session: Session) -> Result<u8> {
             session.finish(0);
             Ok(0)
         }
-        Ok(End::Alone) => session.leave(0),
+        Ok(End::Alone) => {
+            session.finish(0);
+            Ok(0)
+        }
         Err(error) => {
             let code = crate::cli::outcome(Err(error));
             session.leave(code)
