@@ -9,6 +9,7 @@ pub mod mask;
 pub mod net;
 pub mod plan;
 pub mod prune;
+pub mod slurm;
 pub mod store;
 pub mod stream;
 pub mod sweep;

@@ -9,6 +9,7 @@ pub mod flags;
 pub mod plan;
 pub mod run;
 pub mod settings;
+pub mod slurm;
 pub mod sweep;
 pub mod tables;
 
@@ -37,6 +38,7 @@ pub fn command() -> Command {
         .subcommand(tables::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
         .subcommand(settings::command())
+        .subcommand(slurm::command())
 }
 
 /// Does what was asked. The result is the exit code of a run that came to its end.
@@ -52,6 +54,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
             print!("{}", settings::markdown());
             Ok(0)
         }
+        Some(("slurm", matches)) => slurm::run(matches).map(|()| 0),
         Some(("data", matches)) => {
             let args = data::DataArgs::from_arg_matches(matches)
                 .map_err(|error| crate::error::Error::input(error.to_string()))?;
