@@ -1,5 +1,7 @@
 //! `tombola slurm`: the script it prints, as text and at work on a Slurm that is real, though its hosts are pretended.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt;
@@ -125,15 +127,18 @@ if [[ $what == lose ]]; then
     exit $((rank == 0))
 fi
 [[ $start == 0 && $what == @(stop|2/3) ]] || exit 0
-# Once: mpirun signals a rank and its children, and the rank tells its program again.
-trap 'trap "" USR1; say stops; exit 75' USR1
+# `wait` alone may lose the exit code when it is interrupted; a flag cannot be lost.
+trap stopped=yes USR1
 : >"ready.$SLURM_JOB_ID.$rank"
 if [[ $rank == 0 ]]; then
     until [[ $(compgen -G "ready.$SLURM_JOB_ID.*" | wc -l) == "$ranks" ]]; do sleep 0.05; done
     scancel --batch --signal=USR1 "${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_}${SLURM_ARRAY_TASK_ID:-$SLURM_JOB_ID}"
 fi
 sleep 60 &
-wait
+until [[ -n ${stopped:-} ]]; do wait; done
+trap '' USR1
+say stops
+exit 75
 "#;
 
 /// In place of NVIDIA's, which needs a GPU: says what it is told to do, and keeps to its ways as far as the script does.

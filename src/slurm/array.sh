@@ -1,3 +1,5 @@
 "$program" "${arguments[@]}" --shard "$SLURM_ARRAY_TASK_ID/$shards" &
 started=$!
-wait_for_it
+while still_runs; do :; done
+wait "$started"
+code=$?

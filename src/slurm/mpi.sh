@@ -14,30 +14,21 @@ case $(mpirun --version 2>&1) in
     *) launch=(mpirun) ;;
 esac
 
-folder=$(mktemp -d) || give_up "cannot make a folder for temporary files on $(uname -n)"
-trap 'rm -rf -- "$folder"' EXIT
 ended=$folder/ended
-mkfifo "$folder/silence"
-
-# mpirun may wait for ever for a rank or a host that is lost: once rank 0 has ended it gets 20 s. Nothing is ever written
-# to `silence`; reading it takes the time without a process that would stay behind.
-watch() {
-    until [[ -s $ended ]]; do read -rt 1 _ <>"$folder/silence"; done
-    read -rt 20 _ <>"$folder/silence"
-    say 'mpirun goes on 20 s after rank 0 has ended: ending it'
-    kill -TERM "$started"
-    read -rt 10 _ <>"$folder/silence"
-    kill -KILL "$started"
-}
-
 "${launch[@]}" -n "$ranks" bash -c "$rank_program" rank "$ended" "$program" "${arguments[@]}" &
 started=$!
-watch &
-watcher=$!
-disown "$watcher"
-wait_for_it
-kill "$watcher" 2>/dev/null
-# What rank 0 says counts, whatever mpirun makes of ranks that were lost. Without a word of it nothing is done.
+seconds=0
+while still_runs; do
+    # mpirun may wait for ever for a rank or a host that is lost: once rank 0 has ended it gets 20 s.
+    [[ -s $ended ]] || continue
+    case $((++seconds)) in
+        20) say 'mpirun goes on 20 s after rank 0 has ended: ending it' && kill -TERM "$started" ;;
+        30) kill -KILL "$started" ;;
+    esac
+done
+wait "$started"
+code=$?
+# What rank 0 says counts, whatever mpirun makes of ranks that were lost.
 if [[ -s $ended ]]; then
     read -r code <"$ended"
 elif ((code == 0)); then

@@ -9,23 +9,22 @@ give_up() {
 
 command -v "$program" >/dev/null || give_up "there is no program \`$program\` on $(uname -n); \`--program PATH\` says where it is"
 
+folder=$(mktemp -d) || give_up "cannot make a folder for temporary files on $(uname -n)"
+trap 'rm -rf -- "$folder"' EXIT
+# Nothing is ever written to it: reading it takes the time, and unlike `sleep` leaves no process behind.
+mkfifo "$folder/silence"
+
 # Slurm's signal before the time limit, or a TERM, asks the sweep to stop after the running epochs, which is USR1 to it.
 # mpirun itself hands USR1 on to the ranks, but would take a TERM for an order to kill them.
 started=''
-signalled=''
 pass_on() {
-    signalled=yes
     say 'asked to stop: passing it on'
     [[ -z $started ]] || kill -USR1 "$started" 2>/dev/null
 }
 trap pass_on USR1 TERM
 
-# A trapped signal ends `wait` early: then it waits again. Leaves `code`.
-wait_for_it() {
-    while
-        signalled=
-        wait "$started"
-        code=$?
-        [[ -n $signalled ]]
-    do :; done
+# still_runs: after at most a second. `wait` alone would not do: when signals interrupt it, bash may lose the exit code.
+still_runs() {
+    read -rt 1 _ <>"$folder/silence"
+    kill -0 "$started" 2>/dev/null
 }

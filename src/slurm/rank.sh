@@ -1,10 +1,10 @@
 ended=$1
 shift
 rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-}}
-"$@" &
-program=$!
-trap "again=yes; kill -USR1 $program 2>/dev/null" USR1 USR2 TERM
-while again=; wait "$program"; code=$?; [[ -n $again ]]; do :; done
+# The launcher sends signals to all processes of a rank: this one only has to outlive them.
+trap : USR1 USR2 TERM
+"$@"
+code=$?
 if [[ $rank == 0 ]]; then
     printf "%s\n" "$code" >"$ended"
 elif ((code != 0)); then
