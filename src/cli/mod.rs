@@ -21,6 +21,7 @@ Examples:
   tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
   tombola plan sweeps/experiment1.toml
   tombola data fetch cifar-10
+  tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
 Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
 same command again";
