@@ -5,15 +5,16 @@ pub mod coordinator;
 pub mod data;
 pub mod error;
 pub mod journal;
+pub mod link;
 pub mod mask;
 pub mod net;
 pub mod plan;
 pub mod prune;
 pub mod slurm;
+pub mod status;
 pub mod store;
 pub mod stream;
 pub mod sweep;
 pub mod tables;
 pub mod train;
-#[cfg(feature = "torch")]
 pub mod worker;

@@ -3,19 +3,18 @@
 use std::process::ExitCode;
 
 use tombola::cli;
-use tombola::error::Kind;
+use tombola::link::launcher;
 
 fn main() -> ExitCode {
     quiet_panics();
-    let matches = cli::command().get_matches();
-    match cli::dispatch(&matches) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
-            eprintln!("{word}: {error}");
-            ExitCode::from(error.kind.exit_code())
+    let matches = cli::command().try_get_matches().unwrap_or_else(|error| {
+        // Many ranks are given the same command line: one of them says what is wrong with it.
+        if launcher::launch().is_none_or(|launch| launch.rank == 0) {
+            let _ = error.print();
         }
-    }
+        std::process::exit(error.exit_code())
+    });
+    ExitCode::from(cli::outcome(cli::dispatch(&matches)))
 }
 
 /// A failing tensor operation panics in its worker, which reports it as the training's error: nothing to print here.

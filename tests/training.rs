@@ -90,7 +90,7 @@ impl Place {
         let outcome = run(task, &mut |report| {
             match report {
                 Report::Drawn(drawn) => trained.drawn.push(*drawn),
-                Report::Images(_) => {}
+                Report::Images { .. } => {}
                 Report::Epoch(epoch) => {
                     trained.epochs.push(EpochRecord { seconds: 0.0, ..epoch });
                     if trained.epochs.len() >= stop {

@@ -7,7 +7,12 @@ use crate::sweep::{Decides, FIELDS, Field, Flag, Settings};
 
 /// Adds a flag for each setting, under the headings of its group.
 pub fn add(command: Command) -> Command {
-    FIELDS.iter().fold(command, |command, field| command.arg(argument(field)))
+    add_some(command, |_| true)
+}
+
+/// Adds a flag for some of the settings.
+pub fn add_some(command: Command, which: impl Fn(&Field) -> bool) -> Command {
+    FIELDS.iter().filter(|field| which(field)).fold(command, |command, field| command.arg(argument(field)))
 }
 
 fn argument(field: &'static Field) -> Arg {
@@ -45,7 +50,8 @@ fn argument(field: &'static Field) -> Arg {
 pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
     let mut flags = Vec::new();
     for field in FIELDS {
-        let Some(times) = matches.get_occurrences::<String>(field.key) else { continue };
+        // A verb need not have all of them.
+        let Ok(Some(times)) = matches.try_get_occurrences::<String>(field.key) else { continue };
         let times: Vec<Vec<&str>> = times.map(|values| values.map(String::as_str).collect()).collect();
         let is_axis = field.decides != Decides::Run && field.key != "load";
         let values: Vec<String> = if field.list && is_axis {

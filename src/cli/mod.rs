@@ -1,15 +1,21 @@
 //! The command line: one file a verb.
 
+use std::io::Write;
+
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 pub mod data;
+pub mod explain;
 pub mod flags;
+pub mod folder;
 pub mod plan;
+pub mod retry;
 pub mod run;
 pub mod settings;
 pub mod slurm;
+pub mod status;
 pub mod sweep;
 pub mod tables;
 
@@ -20,6 +26,7 @@ Examples:
   tombola run sweeps/quickstart.toml
   tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
   tombola plan sweeps/experiment1.toml
+  tombola status results/quickstart
   tombola data fetch cifar-10
   tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
@@ -36,6 +43,9 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(run::command())
         .subcommand(plan::command())
+        .subcommand(status::command())
+        .subcommand(explain::command())
+        .subcommand(retry::command())
         .subcommand(tables::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
         .subcommand(settings::command())
@@ -50,6 +60,9 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches),
         Some(("plan", matches)) => plan::run(matches).map(|()| 0),
+        Some(("status", matches)) => status::run(matches).map(|()| 0),
+        Some(("retry", matches)) => run::again(matches),
+        Some(("explain", matches)) => explain::run(matches).map(|()| 0),
         Some(("tables", matches)) => tables::run(matches).map(|()| 0),
         Some(("settings", _)) => {
             print!("{}", settings::markdown());
@@ -57,10 +70,28 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
         }
         Some(("slurm", matches)) => slurm::run(matches).map(|()| 0),
         Some(("data", matches)) => {
-            let args = data::DataArgs::from_arg_matches(matches)
-                .map_err(|error| crate::error::Error::input(error.to_string()))?;
+            let args = data::DataArgs::from_arg_matches(matches).map_err(|error| Error::input(error.to_string()))?;
             data::run(&args).map(|()| 0)
         }
         _ => Ok(2),
+    }
+}
+
+/// Prints an error, if it came to one, and gives the exit code of the process.
+pub fn outcome(result: Result<u8>) -> u8 {
+    result.unwrap_or_else(|error| {
+        let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
+        eprintln!("{word}: {error}");
+        error.kind.exit_code()
+    })
+}
+
+/// Prints to standard output. Whoever reads it may have seen enough, as `head` has: that is no error.
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::environment(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
     }
 }

@@ -5,7 +5,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::sweep::{self, Asked};
 use crate::error::Result;
 use crate::plan::Plan;
-use crate::plan::estimate::human;
+use crate::plan::estimate::{human, many};
 use crate::sweep::value::{Control, Value};
 
 /// Trees longer than this are cut, unless all is asked for.
@@ -76,10 +76,6 @@ pub fn sharing(plan: &Plan) -> String {
         many(trainings, "training"),
         many(epochs, "epoch"),
     )
-}
-
-fn many(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// The forest, one line a stage, children below their parents.

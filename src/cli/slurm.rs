@@ -76,8 +76,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if matches.get_flag("submit") {
         return submit(&text);
     }
-    print!("{text}");
-    Ok(())
+    super::print(&text)
 }
 
 fn job(matches: &ArgMatches) -> Result<Job> {
@@ -116,8 +115,7 @@ fn this_program() -> Result<PathBuf> {
 
 /// A mistake in the sweep is found now, and not after hours in the queue.
 fn check_sweep(job: &Job) -> Result<()> {
-    let words = ["run".to_string(), job.sweep.clone()].into_iter().chain(job.further.iter().cloned());
-    let matches = run::command().try_get_matches_from(words).map_err(|error| {
+    let matches = run::command().try_get_matches_from(script::arguments(job)).map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         Error::input(format!("arguments behind `--`: {first}")).hint("they are those of `tombola run`")

@@ -10,10 +10,9 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::flags;
 use crate::error::{Error, Result};
 use crate::net::cost::Cost;
-use crate::plan::forest::Outside;
 use crate::plan::{Plan, estimate};
 use crate::sweep::value::Load;
-use crate::sweep::{FIELDS, Field, Flag, Settings, Spec};
+use crate::sweep::{Flag, Spec};
 
 /// A sweep, read and laid out.
 #[derive(Debug)]
@@ -59,6 +58,8 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
         (None, Some(name)) => Path::new("results").join(name),
         (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
     };
+    // The parts of a sweep lie side by side in its folder.
+    let folder = spec.run.shard.map_or(folder.clone(), |shard| folder.join(shard.folder()));
     Ok(Asked { spec, plan: Arc::new(plan), folder })
 }
 
@@ -67,14 +68,19 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
 /// # Errors
 /// As [`read`].
 pub fn grow(spec: &Spec) -> Result<Plan> {
-    let trials = spec.trials()?;
-    let mut outside = Outside::default();
-    for (name, layers) in &spec.networks {
-        outside.networks.insert(name.clone(), layers.canonical());
-    }
-    for trial in &trials {
+    let loaded = loaded(spec)?;
+    Plan::of(spec, loaded)
+}
+
+/// Checksum of each file that a dense network of a sweep is loaded from.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn loaded(spec: &Spec) -> Result<HashMap<String, String>> {
+    let mut loaded = HashMap::new();
+    for trial in &spec.trials()? {
         if let Load::Path(path) = &trial.settings.load
-            && let Entry::Vacant(entry) = outside.loaded.entry(path.display().to_string())
+            && let Entry::Vacant(entry) = loaded.entry(path.display().to_string())
         {
             let bytes = std::fs::read(path).map_err(|error| {
                 Error::file("read", path, &error).hint("give the path of a safetensors file, or `--load auto`")
@@ -82,7 +88,7 @@ pub fn grow(spec: &Spec) -> Result<Plan> {
             entry.insert(blake3::hash(&bytes).to_hex().to_string());
         }
     }
-    Plan::grow(trials, &spec.run, &outside)
+    Ok(loaded)
 }
 
 /// Estimated seconds of an epoch of each stage on one CPU thread.
@@ -94,7 +100,7 @@ pub fn epoch_work(plan: &Plan, spec: &Spec) -> Result<Vec<f64>> {
     let mut known: HashMap<String, f64> = HashMap::new();
     for stage in &plan.stages {
         let seconds = match stage.level {
-            0 => match known.entry(form(&stage.settings)) {
+            0 => match known.entry(estimate::form(&stage.settings)) {
                 Entry::Occupied(entry) => *entry.get(),
                 Entry::Vacant(entry) => *entry.insert(estimate::epoch_seconds(stage, &spec.networks)?),
             },
@@ -103,12 +109,6 @@ pub fn epoch_work(plan: &Plan, spec: &Spec) -> Result<Vec<f64>> {
         work.push(seconds);
     }
     Ok(work)
-}
-
-/// What the time of an epoch depends on: all that says what the network and the data are, and the size of a batch.
-fn form(settings: &Settings) -> String {
-    let decides = |field: &&Field| matches!(field.group, "Network" | "Data") || field.key == "batch-size";
-    FIELDS.iter().filter(decides).map(|field| (field.show)(settings) + "\n").collect()
 }
 
 /// Cost of the network of a stage on the published form of its data.

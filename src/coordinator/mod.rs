@@ -1,9 +1,16 @@
 //! Decides which stage is trained next, writes down what comes back, and shows how far it is.
 
+mod crew;
+pub mod demand;
+pub mod ledger;
+pub mod limit;
 pub mod progress;
-#[cfg(feature = "torch")]
+mod queue;
+pub mod rules;
 pub mod serve;
 pub mod state;
 
+pub use demand::{Demand, Need};
 pub use progress::{Loudness, Progress};
-pub use state::{Action, Event, State};
+pub use rules::{OnFail, Rules};
+pub use state::{Action, Event, State, Worker};

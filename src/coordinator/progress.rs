@@ -3,6 +3,7 @@
 //! It may not know of torch. Time is measured in the work that was estimated before, scaled by how long work took so
 //! far, so that a sweep of small and large networks has one honest estimate.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
@@ -15,6 +16,8 @@ use crate::plan::estimate::human;
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
+/// Workers with a bar of their own, and workers that a plain line describes: more would hide the rest.
+const MOST_SHOWN: usize = 16;
 
 /// How much is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,14 +42,14 @@ pub struct Progress {
     done: f64,
     total: f64,
     stages: (usize, usize),
-    workers: Vec<Option<Current>>,
+    workers: BTreeMap<usize, Current>,
 }
 
 #[derive(Debug)]
 struct Bars {
     all: MultiProgress,
     sweep: ProgressBar,
-    workers: Vec<ProgressBar>,
+    workers: BTreeMap<usize, ProgressBar>,
 }
 
 /// What a worker is at.
@@ -63,25 +66,25 @@ struct Current {
 }
 
 impl Progress {
-    /// A display for `stages` trainings of `total` estimated seconds, on `workers` workers. Everything also goes to the
-    /// file `log`, behind what earlier runs wrote there.
+    /// A display for `stages` trainings of `total` estimated seconds. Everything also goes to the file `log`, behind
+    /// what earlier runs wrote there.
     ///
     /// # Errors
     /// When the log cannot be opened.
-    pub fn new(loudness: Loudness, log: &Path, stages: usize, total: f64, workers: usize) -> Result<Self> {
+    pub fn new(loudness: Loudness, log: &Path, stages: usize, total: f64) -> Result<Self> {
         let open = File::options().create(true).append(true).open(log);
         let log = open.map_err(|error| Error::file("write", log, &error))?;
-        let bars = (std::io::stderr().is_terminal() && loudness == Loudness::Normal).then(|| Bars::new(workers));
+        let bars = (std::io::stderr().is_terminal() && loudness == Loudness::Normal).then(Bars::new);
         let now = Instant::now();
-        let workers = (0..workers).map(|_| None).collect();
+        let workers = BTreeMap::new();
         let mut progress =
             Self { loudness, bars, log, begun: now, last_line: now, done: 0.0, total, stages: (0, stages), workers };
         progress.draw();
         Ok(progress)
     }
 
-    /// A worker begins a stage of `epochs` epochs, `from` of them done before, each of `images` images.
-    pub fn started(&mut self, worker: usize, label: &str, from: usize, epochs: usize, images: usize, epoch_work: f64) {
+    /// A worker begins a stage of `epochs` epochs, `from` of them done before.
+    pub fn started(&mut self, worker: usize, label: &str, from: usize, epochs: usize, epoch_work: f64) {
         let again = if from > 0 { format!(", goes on after epoch {from}") } else { String::new() };
         self.detail(&format!("started {label}: {epochs} epochs{again}"));
         self.done += from as f64 * epoch_work;
@@ -90,19 +93,19 @@ impl Progress {
             epoch: from,
             epochs,
             images: 0,
-            epoch_images: images,
+            epoch_images: 1,
             epoch_work,
             since: Instant::now(),
             rate: 0.0,
         };
-        self.workers[worker] = Some(current);
+        self.workers.insert(worker, current);
         self.draw_worker(worker);
     }
 
-    /// A worker has seen `images` images of its epoch.
-    pub fn images(&mut self, worker: usize, images: usize) {
-        if let Some(current) = &mut self.workers[worker] {
-            current.images = images;
+    /// A worker has seen `images` of the `all` images of its epoch.
+    pub fn images(&mut self, worker: usize, images: usize, all: usize) {
+        if let Some(current) = self.workers.get_mut(&worker) {
+            (current.images, current.epoch_images) = (images, all);
             current.rate = images as f64 / current.since.elapsed().as_secs_f64().max(1e-9);
         }
         self.draw_worker(worker);
@@ -111,7 +114,7 @@ impl Progress {
 
     /// A worker has finished an epoch, described by `line`.
     pub fn epoch(&mut self, worker: usize, line: &str) {
-        if let Some(current) = &mut self.workers[worker] {
+        if let Some(current) = self.workers.get_mut(&worker) {
             current.epoch += 1;
             current.images = 0;
             current.since = Instant::now();
@@ -126,7 +129,7 @@ impl Progress {
 
     /// A worker's stage is over, well or not.
     pub fn ended(&mut self, worker: usize, line: &str) {
-        if let Some(current) = self.workers[worker].take() {
+        if let Some(current) = self.workers.remove(&worker) {
             self.done += current.epochs.saturating_sub(current.epoch) as f64 * current.epoch_work;
             self.detail(&format!("{}: {line}", current.label));
         }
@@ -134,6 +137,16 @@ impl Progress {
         self.draw_worker(worker);
         self.draw();
         self.tick();
+    }
+
+    /// A worker's stage will be trained again, from wherever its last snapshot is.
+    pub fn interrupted(&mut self, worker: usize) {
+        if let Some(current) = self.workers.remove(&worker) {
+            self.done -= current.epoch as f64 * current.epoch_work;
+            self.detail(&format!("{}: interrupted after epoch {}", current.label, current.epoch));
+        }
+        self.draw_worker(worker);
+        self.draw();
     }
 
     /// A stage that will not be trained leaves the total.
@@ -189,7 +202,7 @@ impl Progress {
     }
 
     /// A plain line every half minute where there are no bars.
-    fn tick(&mut self) {
+    pub fn tick(&mut self) {
         if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let line = self.line();
@@ -201,8 +214,11 @@ impl Progress {
     }
 
     fn line(&self) -> String {
-        let rate: f64 = self.workers.iter().flatten().map(|current| current.rate).sum();
-        let running: Vec<String> = self.workers.iter().flatten().map(Current::describe).collect();
+        let rate: f64 = self.workers.values().map(|current| current.rate).sum();
+        let mut running: Vec<String> = self.workers.values().take(MOST_SHOWN).map(Current::describe).collect();
+        if self.workers.len() > MOST_SHOWN {
+            running.push(format!("{} more", self.workers.len() - MOST_SHOWN));
+        }
         format!(
             "{} of {} trainings · {:.0} % · {rate:.0} images/s · {} · {}",
             self.stages.0,
@@ -215,7 +231,7 @@ impl Progress {
 
     /// Share of the work that is done, the running epochs included.
     fn share(&self) -> f64 {
-        let running: f64 = self.workers.iter().flatten().map(Current::partial).sum();
+        let running: f64 = self.workers.values().map(Current::partial).sum();
         if self.total > 0.0 { ((self.done + running) / self.total).clamp(0.0, 1.0) } else { 1.0 }
     }
 
@@ -236,13 +252,13 @@ impl Progress {
     }
 
     fn draw_worker(&mut self, worker: usize) {
-        if let Some(bars) = &self.bars {
-            match &self.workers[worker] {
+        if let Some(bar) = self.bars.as_mut().and_then(|bars| bars.of(worker)) {
+            match self.workers.get(&worker) {
                 Some(current) => {
-                    bars.workers[worker].set_position((1000.0 * current.share()) as u64);
-                    bars.workers[worker].set_message(current.describe());
+                    bar.set_position((1000.0 * current.share()) as u64);
+                    bar.set_message(current.describe());
                 }
-                None => bars.workers[worker].set_message("waiting"),
+                None => bar.set_message("waiting"),
             }
         }
     }
@@ -264,18 +280,26 @@ impl Current {
 }
 
 impl Bars {
-    fn new(workers: usize) -> Self {
+    fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-        // The templates are constants; should one be wrong, the default style still shows the bar.
-        let style = |template: &str| {
-            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            style.progress_chars("=> ")
-        };
-        let bar = |template: &str| all.add(ProgressBar::new(1000).with_style(style(template)));
-        let sweep = bar("sweep    [{bar:30}] {percent:>3} % {msg}");
-        let workers = (1..=workers).map(|n| bar(&format!("worker {n} [{{bar:30}}] {{wide_msg}}"))).collect();
-        Self { all, sweep, workers }
+        let sweep = all.add(bar("sweep    [{bar:30}] {percent:>3} % {msg}"));
+        Self { all, sweep, workers: BTreeMap::new() }
     }
+
+    /// The bar of a worker, made when it is first needed; none if there are too many.
+    fn of(&mut self, worker: usize) -> Option<&ProgressBar> {
+        if !self.workers.contains_key(&worker) && self.workers.len() < MOST_SHOWN {
+            let new = self.all.add(bar(&format!("worker {worker} [{{bar:30}}] {{wide_msg}}")));
+            self.workers.insert(worker, new);
+        }
+        self.workers.get(&worker)
+    }
+}
+
+fn bar(template: &str) -> ProgressBar {
+    // The templates are constants; should one be wrong, the default style still shows the bar.
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(1000).with_style(style.progress_chars("=> "))
 }
 
 #[cfg(test)]
@@ -286,11 +310,16 @@ mod tests {
     fn the_log_tells_every_epoch_and_the_share_follows_the_work() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
-        let mut progress = Progress::new(Loudness::Quiet, &path, 2, 40.0, 1).unwrap();
-        progress.started(0, "lenet dense", 0, 2, 100, 10.0);
-        progress.images(0, 50);
+        let mut progress = Progress::new(Loudness::Quiet, &path, 2, 40.0).unwrap();
+        progress.started(0, "lenet dense", 0, 2, 10.0);
+        progress.images(0, 50, 100);
         assert!((progress.share() - 5.0 / 40.0).abs() < 1e-9);
         progress.epoch(0, "epoch 1: 80 %");
+        assert!((progress.share() - 0.25).abs() < 1e-9);
+        // What a lost worker did since its last snapshot is to be done again.
+        progress.interrupted(0);
+        assert!(progress.share().abs() < 1e-9);
+        progress.started(0, "lenet dense", 1, 2, 10.0);
         assert!((progress.share() - 0.25).abs() < 1e-9);
         progress.ended(0, "failed: diverged");
         assert!((progress.share() - 0.5).abs() < 1e-9);

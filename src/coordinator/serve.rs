@@ -1,289 +1,342 @@
-//! Runs a sweep: gives stages to workers, and writes down everything that they report.
+//! Runs a sweep: gives stages to workers, and has everything that they report written down.
 //!
-//! Only this thread writes to the results folder. A snapshot is on disk before the journal names it, and the journal
-//! names it before anything starts from it.
+//! It carries out what the state machine decides. It may not know of torch, MPI or threads: workers are numbers at the
+//! other end of a link.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use tch::Device;
-
+use super::ledger::{Ledger, now};
 use super::progress::Progress;
 use super::state::{Action, Event, State};
 use crate::error::{Error, Kind, Result};
-use crate::journal::{History, Journal, Outcome, Record};
-use crate::net::{Layout, Snapshot};
-use crate::plan::Plan;
-use crate::prune::Sources;
-use crate::store::{Store, snapshots};
-use crate::sweep::value::{Load, Moment, Value};
+use crate::journal::{Outcome, Record};
+use crate::link::{Link, Order, Ready, Word, Worker};
 use crate::tables;
-use crate::train::{Report, Resume};
-use crate::worker::serve::Handle;
-use crate::worker::{Assignment, Message, Workshop, device, spawn};
+use crate::train::Report;
 
-/// Time between two looks at whether a stop was asked for.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// Tables are rewritten at most this often while a sweep runs.
+/// Longest time between two looks at whether a stop was asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Time between two looks at who has been silent.
+const TICK_EVERY: Duration = Duration::from_millis(500);
+/// Tables are rewritten at most this often while a sweep runs,
 const TABLES_EVERY: Duration = Duration::from_secs(20);
+/// and so that they take no more than one in this many seconds.
+const TABLES_SHARE: u32 = 50;
 
 /// A sweep under way.
 #[derive(Debug)]
 pub struct Sweep {
-    /// What is to be trained.
-    pub plan: Arc<Plan>,
-    /// What is known so far.
-    pub history: History,
-    /// Where everything is written down first.
-    pub journal: Journal,
-    /// Where snapshots lie.
-    pub store: Store,
     /// The results folder.
-    pub folder: PathBuf,
-    /// Networks and data.
-    pub workshop: Arc<Workshop>,
+    pub ledger: Ledger,
     /// The display.
     pub progress: Progress,
     /// Estimated seconds of an epoch of each stage.
     pub epoch_work: Vec<f64>,
     /// Asks to stop.
     pub stop: Arc<AtomicBool>,
-    /// CPU threads of each training, for the record.
-    pub threads: usize,
+    /// When to stop by itself.
+    pub deadline: Option<Instant>,
+    /// Time without a sign of life after which a worker counts as lost.
+    pub lease: Duration,
+    /// Whether other processes must hear that this one lives.
+    pub remote: bool,
+    /// Checksums of this process's data, which all workers must have too.
+    pub fingerprints: BTreeMap<String, String>,
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Count {
     /// Trainings done in this run.
     pub finished: usize,
-    /// Trainings that went wrong in this run.
+    /// Trainings that went wrong for good in this run.
     pub failed: usize,
     /// Trainings left out because of those.
     pub skipped: usize,
     /// Trainings left for the next run.
     pub open: usize,
+    /// Workers that were lost.
+    pub lost: usize,
+    /// Why nothing could be trained any more, if no worker was left.
+    pub deserted: Option<Error>,
+    /// Whether it stopped because of failures.
+    pub gave_up: bool,
+    /// Time that the coordinator was not waiting.
+    pub busy: Duration,
 }
 
-/// The stages that a run has to train, and the snapshots that it starts with.
-pub fn standing(plan: &Plan, history: &History, store: &Store) -> (HashSet<usize>, HashSet<(usize, Moment)>) {
-    let (mut finished, mut kept) = (HashSet::new(), HashSet::new());
-    for (index, stage) in plan.stages.iter().enumerate() {
-        let Some(known) = history.stages.get(&stage.id) else { continue };
-        // Someone may have tidied up by hand: only what is really there counts.
-        let there = |moment: &&Moment| store.path(stage.id, &moment.show()).exists();
-        let own: Vec<Moment> = known.kept.iter().filter(there).copied().collect();
-        // What was asked for and is not there makes a training unfinished.
-        if known.outcome.is_some() && stage.kept.iter().all(|moment| own.contains(moment)) {
-            finished.insert(index);
-        }
-        kept.extend(own.into_iter().map(|moment| (index, moment)));
-    }
-    (finished, kept)
+/// What is known of the workers while a sweep runs.
+#[derive(Debug, Default)]
+struct Crew {
+    /// Those that have not said that they are ready, with when they were last heard.
+    awaited: BTreeMap<Worker, Instant>,
+    /// Those that train or wait for a stage.
+    active: BTreeSet<Worker>,
+    /// Stage and number of the running assignment of each.
+    running: BTreeMap<Worker, (usize, u64)>,
+    /// Host and device of each.
+    places: BTreeMap<Worker, String>,
+    lost: BTreeSet<Worker>,
 }
 
-/// Removes what killed processes left half done: nothing that the journal does not name is of use to anyone.
-///
-/// # Errors
-/// When a file cannot be removed.
-pub fn tidy(history: &History, store: &Store) -> Result<()> {
-    store.tidy(|id| {
-        let Some(known) = history.stages.get(&id) else { return Vec::new() };
-        let progress = known
-            .progress
-            .into_iter()
-            .flat_map(|(epoch, best)| [Some(progress_name(epoch)), best.map(best_name)].into_iter().flatten());
-        known.kept.iter().map(Value::show).chain(progress).collect()
-    })
-}
-
-/// One stage in words: "resnetb seed 2 · level 1, 50.0 % · init".
-pub fn label(plan: &Plan, index: usize) -> String {
-    let stage = &plan.stages[index];
-    let settings = &stage.settings;
-    let mut text = format!("{} seed {}", settings.network, settings.seed);
-    match &stage.pruning {
-        None => text.push_str(" · dense"),
-        Some(pruning) => {
-            let density = (1.0 - pruning.rate).powi(stage.level as i32);
-            text.push_str(&format!(" · level {}, {:.1} % · {}", stage.level, 100.0 * density, pruning.rewind.show()));
-            if pruning.control != crate::sweep::value::Control::None {
-                text.push_str(&format!(" · {} control", pruning.control.show()));
-            }
-        }
-    }
-    text
+/// A run of [`Sweep::run`].
+struct Run<'a> {
+    sweep: &'a mut Sweep,
+    link: &'a mut dyn Link,
+    state: State,
+    crew: Crew,
+    events: VecDeque<Event>,
+    count: Count,
+    /// Assignments so far.
+    attempts: u64,
+    begun: Instant,
+    stopping: bool,
 }
 
 impl Sweep {
-    /// Trains what `state` leaves to do, one stage on each of `devices` at a time.
+    /// Trains what `state` leaves to do on the workers at the other end of `link`.
     ///
     /// # Errors
     /// When the results folder cannot be written. A stage that goes wrong is counted, not an error.
-    pub fn run(&mut self, devices: &[Device], mut state: State) -> Result<Count> {
-        let (sender, messages) = channel();
-        let mut workers: BTreeMap<usize, Handle> = BTreeMap::new();
-        // Asked while the data were loaded: then nothing is begun.
-        let mut stopping = self.stop.load(Ordering::Relaxed);
-        let mut events: Vec<Event> = stopping.then_some(Event::Stop).into_iter().collect();
-        for (number, &device) in devices.iter().enumerate() {
-            let stop = Arc::clone(&self.stop);
-            workers.insert(number, spawn(number, Arc::clone(&self.workshop), device, stop, sender.clone())?);
-            events.push(Event::Idle(number));
-        }
-        drop(sender);
-        let mut count = Count::default();
-        let mut tables_written = Instant::now();
+    pub fn run(&mut self, link: &mut dyn Link, state: State) -> Result<Count> {
+        let begun = Instant::now();
+        let awaited = link.expected().into_iter().map(|worker| (worker, begun)).collect();
+        let crew = Crew { awaited, ..Crew::default() };
+        let (events, count) = (VecDeque::new(), Count::default());
+        Run { sweep: self, link, state, crew, events, count, attempts: 0, begun, stopping: false }.go()
+    }
+}
+
+impl Run<'_> {
+    fn go(mut self) -> Result<Count> {
+        let (mut ticked, mut told, mut waited) = (Instant::now(), Instant::now(), Duration::ZERO);
+        let mut tables_due = Instant::now() + TABLES_EVERY;
         loop {
-            for event in std::mem::take(&mut events) {
-                let actions = state.on_event(event);
-                self.act(actions, &mut workers, devices, &mut events, &mut count)?;
-            }
-            if !events.is_empty() {
-                continue;
-            }
-            if workers.is_empty() {
+            self.look_at_the_clock()?;
+            self.settle()?;
+            if self.is_over() {
                 break;
             }
-            if !stopping && self.stop.load(Ordering::Relaxed) {
-                stopping = true;
-                self.progress.note("stopping after the running epochs; a second Ctrl-C stops at once");
-                events.push(Event::Stop);
-                continue;
+            let before = Instant::now();
+            let received = self.link.receive(LOOK_EVERY)?;
+            waited += before.elapsed();
+            if let Some((worker, word)) = received {
+                self.hear(worker, word)?;
             }
-            match messages.recv_timeout(LOOK_EVERY) {
-                Ok((worker, stage, Message::Report(report))) => self.report(worker, stage, report, &mut events)?,
-                Ok((worker, stage, Message::Done(outcome))) => {
-                    events.push(self.done(worker, stage, outcome, devices, &mut count)?);
+            if ticked.elapsed() >= TICK_EVERY {
+                ticked = Instant::now();
+                // A coordinator that was held up, by a slow disk say, must not take unread words for silence.
+                while let Some((worker, word)) = self.link.receive(Duration::ZERO)? {
+                    self.hear(worker, word)?;
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                self.events.push_back(Event::Tick);
+                self.give_up_waiting()?;
+                self.sweep.ledger.sync_now_and_then()?;
+                self.sweep.progress.tick();
             }
-            if tables_written.elapsed() > TABLES_EVERY {
-                tables::write_all(&self.folder, &self.plan, &self.history)?;
-                tables_written = Instant::now();
+            if self.sweep.remote && told.elapsed() >= self.sweep.lease / 8 {
+                told = Instant::now();
+                for worker in self.link.expected() {
+                    self.link.send(worker, Order::Alive)?;
+                }
+            }
+            if Instant::now() >= tables_due {
+                let begun = Instant::now();
+                let ledger = &self.sweep.ledger;
+                tables::write_all(&ledger.folder, &ledger.plan, &ledger.history)?;
+                tables_due = Instant::now() + TABLES_EVERY.max(begun.elapsed() * TABLES_SHARE);
             }
         }
-        count.open = state.open();
-        self.journal.sync()?;
-        Ok(count)
+        self.sweep.ledger.sync()?;
+        self.count.open = self.state.open();
+        self.count.busy = self.begun.elapsed().saturating_sub(waited);
+        Ok(self.count)
     }
 
-    fn act(
-        &mut self,
-        actions: Vec<Action>,
-        workers: &mut BTreeMap<usize, Handle>,
-        devices: &[Device],
-        events: &mut Vec<Event>,
-        count: &mut Count,
-    ) -> Result<()> {
-        for action in actions {
-            match action {
-                Action::Start(stage, worker) => match self.assignment(stage) {
-                    Ok(assignment) => {
-                        self.show_start(stage, worker, &assignment);
-                        let sent = workers.get(&worker).is_some_and(|w| w.assignments.send(assignment).is_ok());
-                        if !sent {
-                            return Err(Error::environment(format!("worker {} is gone", worker + 1)));
-                        }
-                    }
-                    Err(error) => events.push(self.done(worker, stage, Err(error), devices, count)?),
-                },
-                Action::Free(stage, moment) => {
-                    let id = self.plan.stages[stage].id;
-                    self.write(Record::Freed { stage: id, moment })?;
-                    self.store.remove(id, &moment.show())?;
-                }
-                Action::Skip(stage, _) => {
-                    count.skipped += 1;
-                    self.progress.skipped(self.epoch_work[stage] * self.plan.stages[stage].epochs().len() as f64);
-                }
-                Action::Dismiss(worker) => {
-                    if let Some(handle) = workers.remove(&worker) {
-                        drop(handle.assignments);
-                        // A worker that panicked outside a training has already been reported as gone.
-                        let _ = handle.thread.join();
-                    }
-                }
+    /// Whether nobody has anything to do any more. Ranks that never came are not waited for once all is done.
+    fn is_over(&self) -> bool {
+        let done = self.state.open() == 0 || self.stopping;
+        self.crew.active.is_empty() && (done || self.crew.awaited.is_empty())
+    }
+
+    /// A stop that was asked for, or that the time limit asks for.
+    fn look_at_the_clock(&mut self) -> Result<()> {
+        if self.stopping {
+            return Ok(());
+        }
+        if self.sweep.stop.load(Ordering::Relaxed) {
+            self.stop("stopping after the running epochs; a second Ctrl-C stops at once")?;
+        } else if self.sweep.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.stop("the time limit is near: stopping after the running epochs")?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, why: &str) -> Result<()> {
+        self.stopping = true;
+        self.sweep.progress.note(why);
+        self.events.push_back(Event::Stop);
+        for &worker in self.crew.running.keys() {
+            self.link.send(worker, Order::Stop)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the state machine what happened and does what it says, until nothing is left to tell.
+    fn settle(&mut self) -> Result<()> {
+        while let Some(event) = self.events.pop_front() {
+            for action in self.state.on_event(event, self.begun.elapsed()) {
+                self.act(action)?;
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, record: Record) -> Result<()> {
-        self.journal.append(&record)?;
-        self.history.add(record);
+    fn act(&mut self, action: Action) -> Result<()> {
+        match action {
+            Action::Start(stage, worker) => self.start(stage, worker),
+            Action::Forget(stage, moment, worker) => self.link.send(worker, Order::Forget(stage, moment)),
+            Action::Free(stage, moment) => self.sweep.ledger.free(stage, moment),
+            Action::Skip(stage, _) => {
+                self.count.skipped += 1;
+                let epochs = self.sweep.ledger.plan.stages[stage].epochs().len();
+                self.sweep.progress.skipped(self.sweep.epoch_work[stage] * epochs as f64);
+                Ok(())
+            }
+            Action::Retry(stage) => {
+                let label = self.sweep.ledger.plan.label(stage);
+                self.sweep.progress.note(&format!("trying again: {label}"));
+                Ok(())
+            }
+            Action::Lost(worker, stage) => self.lose(worker, stage, "no sign of life"),
+            Action::Dismiss(worker) => {
+                self.crew.active.remove(&worker);
+                Ok(())
+            }
+            Action::GiveUp => {
+                self.count.gave_up = true;
+                self.stop("too many trainings failed: stopping after the running epochs")
+            }
+        }
+    }
+
+    fn start(&mut self, stage: usize, worker: Worker) -> Result<()> {
+        self.attempts += 1;
+        let holds = |source, moment| self.state.holds(worker, source, moment);
+        let workers = self.crew.active.len();
+        let ledger = &mut self.sweep.ledger;
+        self.crew.running.insert(worker, (stage, self.attempts));
+        match ledger.assignment(stage, self.attempts, holds, workers) {
+            Ok(assignment) => {
+                let epochs = ledger.plan.stages[stage].epochs();
+                let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
+                let label = ledger.plan.label(stage);
+                self.sweep.progress.started(worker, &label, from, epochs.len(), self.sweep.epoch_work[stage]);
+                self.link.send(worker, Order::Start(Box::new(assignment)))
+            }
+            Err(error) => self.done(worker, Err(error)),
+        }
+    }
+
+    fn hear(&mut self, worker: Worker, word: Word) -> Result<()> {
+        if self.crew.lost.contains(&worker) {
+            return Ok(());
+        }
+        if let Some(heard) = self.crew.awaited.get_mut(&worker) {
+            *heard = Instant::now();
+        }
+        let attempt = self.crew.running.get(&worker).copied();
+        match word {
+            Word::Ready(ready) => return self.join(worker, *ready),
+            Word::Report { attempt: number, report } => {
+                if let Some((stage, _)) = attempt.filter(|(_, running)| *running == number) {
+                    self.report(worker, stage, report)?;
+                }
+            }
+            Word::Done { attempt: number, outcome } => {
+                if attempt.is_some_and(|(_, running)| running == number) {
+                    return self.done(worker, outcome);
+                }
+            }
+            // One rank's signal is the job's: a node that is taken away, or an impatient scheduler.
+            Word::Signal if !self.stopping => {
+                self.stop(&format!("rank {worker} was asked to stop: stopping after the running epochs"))?;
+            }
+            Word::Unable(error) => {
+                self.count.deserted = Some(error.clone());
+                let stage = attempt.map(|(stage, _)| stage);
+                self.events.push_back(Event::Left(worker));
+                return self.lose(worker, stage, &error.message);
+            }
+            Word::Hello(_) | Word::Alive | Word::Signal | Word::Bye => {}
+        }
+        if self.crew.active.contains(&worker) {
+            self.events.push_back(Event::Heard(worker));
+        }
         Ok(())
     }
 
-    fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
-        let network = self.workshop.network(stage);
-        let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
-        Ok(Arc::clone(&network.layout))
+    /// Takes a worker on, if it has the data that the sweep is about.
+    fn join(&mut self, worker: Worker, ready: Ready) -> Result<()> {
+        for (dataset, theirs) in &ready.fingerprints {
+            let ours = self.sweep.fingerprints.get(dataset);
+            if let Some(ours) = ours.filter(|ours| *ours != theirs) {
+                let reason = format!(
+                    "its files of `{dataset}` are not those of rank 0: checksum {}, expected {}",
+                    &theirs[..theirs.len().min(12)],
+                    &ours[..ours.len().min(12)]
+                );
+                self.count.deserted = Some(Error::environment(reason.clone()));
+                return self.lose(worker, None, &reason);
+            }
+        }
+        self.crew.awaited.remove(&worker);
+        self.crew.active.insert(worker);
+        self.crew.places.insert(worker, ready.place.clone());
+        self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
+        self.sweep.ledger.write(Record::Joined { worker, place: ready.place, time: now() })?;
+        self.events.push_back(Event::Joined(worker));
+        Ok(())
     }
 
-    /// Reads what a stage starts from.
-    fn assignment(&self, index: usize) -> Result<Assignment> {
-        let stage = &self.plan.stages[index];
-        let layout = self.layout(index)?;
-        let load = |(source, moment): (usize, Moment)| {
-            self.store.load(self.plan.stages[source].id, &moment.show(), &layout).map(Arc::new)
-        };
-        let mut sources = Sources::default();
-        let mut needed = self.plan.sources(index).into_iter();
-        if let Some(drawn) = needed.next() {
-            sources.drawn = Some(load(drawn)?);
+    /// A worker is gone for good.
+    fn lose(&mut self, worker: Worker, stage: Option<usize>, reason: &str) -> Result<()> {
+        if !self.crew.lost.insert(worker) {
+            return Ok(());
         }
-        if let Some(rewound) = needed.next() {
-            sources.rewound = Some(load(rewound)?);
-        }
-        if let (0, Load::Path(path)) = (stage.level, &stage.settings.load) {
-            sources.drawn = Some(Arc::new(snapshots::load_weights(path, &layout)?));
-        }
-        let root = self.history.stages.get(&self.plan.stages[stage.root].id);
-        let dense_losses = match stage.level {
-            0 => Vec::new(),
-            _ => root.map_or_else(Vec::new, |root| root.epochs.values().map(|epoch| epoch.validation.loss).collect()),
-        };
-        Ok(Assignment { stage: index, sources, dense_losses, resume: self.resume(index, &layout) })
+        self.count.lost += 1;
+        self.crew.awaited.remove(&worker);
+        self.crew.active.remove(&worker);
+        self.crew.running.remove(&worker);
+        let place = self.crew.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
+        let label = stage.map(|stage| self.sweep.ledger.plan.label(stage));
+        let work = label.map_or_else(String::new, |label| format!("; {label} goes on elsewhere"));
+        self.sweep.progress.note(&format!("lost worker {worker}{place}: {reason}{work}"));
+        self.sweep.progress.interrupted(worker);
+        let stage = stage.map(|stage| self.sweep.ledger.id(stage));
+        self.sweep.ledger.write(Record::Lost { worker, stage, reason: reason.to_string(), time: now() })?;
+        self.count.deserted.get_or_insert_with(|| Error::environment(reason.to_string()));
+        // Should it only be slow, it learns that nobody waits for it.
+        self.link.send(worker, Order::End { clean: false })
     }
 
-    /// Where a stage was interrupted; nothing if its files cannot be read: then it begins again.
-    fn resume(&self, index: usize, layout: &Layout) -> Option<Resume> {
-        let stage = &self.plan.stages[index];
-        let known = self.history.stages.get(&stage.id)?;
-        let (epoch, best) = known.progress?;
-        known.drawn.as_ref()?;
-        let state = self.store.load(stage.id, &progress_name(epoch), layout).ok()?;
-        let best = match best {
-            Some(best) => Some(Arc::new(self.store.load(stage.id, &best_name(best), layout).ok()?)),
-            None => None,
-        };
-        let epochs: Vec<_> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
-        // A snapshot of this moment may be wanted now that was not when the stage passed it.
-        let passed = |moment: &Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
-        if epochs.len() != epoch - stage.epochs().start || stage.wanted.iter().any(passed) {
-            return None;
-        }
-        Some(Resume { state: Arc::new(state), best, epochs })
+    /// Ranks that do not get ready are not waited for for ever.
+    fn give_up_waiting(&mut self) -> Result<()> {
+        let patience = 2 * self.sweep.lease;
+        let late = self.crew.awaited.iter().filter(|(_, heard)| heard.elapsed() >= patience);
+        let late: Vec<Worker> = late.map(|(worker, _)| *worker).collect();
+        late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
     }
 
-    fn show_start(&mut self, stage: usize, worker: usize, assignment: &Assignment) {
-        let epochs = self.plan.stages[stage].epochs();
-        let from = assignment.resume.as_ref().map_or(0, |resume| resume.state.epoch - epochs.start);
-        let images = self.workshop.train_images(stage);
-        self.progress.started(worker, &label(&self.plan, stage), from, epochs.len(), images, self.epoch_work[stage]);
-    }
-
-    fn report(&mut self, worker: usize, stage: usize, report: Report, events: &mut Vec<Event>) -> Result<()> {
-        let id = self.plan.stages[stage].id;
+    fn report(&mut self, worker: Worker, stage: usize, report: Report) -> Result<()> {
+        let Sweep { ledger, progress, .. } = self.sweep;
+        let id = ledger.id(stage);
         match report {
-            Report::Drawn(drawn) => self.write(Record::Drawn { stage: id, drawn: *drawn })?,
-            Report::Images(images) => self.progress.images(worker, images),
+            Report::Drawn(drawn) => ledger.write(Record::Drawn { stage: id, drawn: *drawn })?,
+            Report::Images { seen, of } => progress.images(worker, seen, of),
             Report::Epoch(epoch) => {
                 let line = format!(
                     "epoch {}: loss {:.4}, validation {:.2} %, {:.1} s",
@@ -292,102 +345,61 @@ impl Sweep {
                     100.0 * epoch.validation.accuracy(),
                     epoch.seconds
                 );
-                self.write(Record::Epoch { stage: id, epoch })?;
-                self.progress.epoch(worker, &line);
+                ledger.write(Record::Epoch { stage: id, epoch })?;
+                progress.epoch(worker, &line);
             }
             Report::Snapshot(moment, snapshot) => {
-                self.save(stage, &moment.show(), &snapshot)?;
-                self.write(Record::Kept { stage: id, moment })?;
-                self.journal.sync()?;
-                events.push(Event::Kept(stage, moment));
+                ledger.keep(stage, moment, &snapshot)?;
+                self.events.push_back(Event::Kept(stage, moment, worker));
             }
-            Report::Progress(state, best) => self.save_progress(stage, &state, best.as_deref())?,
+            Report::Progress(state, best) => ledger.keep_progress(stage, &state, best.as_deref())?,
         }
         Ok(())
     }
 
-    fn save(&self, stage: usize, name: &str, snapshot: &Snapshot) -> Result<()> {
-        self.store.save(self.plan.stages[stage].id, name, snapshot, &*self.layout(stage)?)
-    }
-
-    /// Writes the state to resume from, then lets go of the one before.
-    fn save_progress(&mut self, stage: usize, state: &Snapshot, best: Option<&Snapshot>) -> Result<()> {
-        let id = self.plan.stages[stage].id;
-        let before = self.history.stages.get(&id).and_then(|known| known.progress);
-        let old_best = before.and_then(|(_, best)| best);
-        if let Some(best) = best {
-            self.save(stage, &best_name(best.epoch), best)?;
-        }
-        self.save(stage, &progress_name(state.epoch), state)?;
-        let best = best.map(|best| best.epoch).or(old_best);
-        self.write(Record::Progress { stage: id, epoch: state.epoch, best })?;
-        self.journal.sync()?;
-        if let Some((epoch, _)) = before.filter(|(epoch, _)| *epoch != state.epoch) {
-            self.store.remove(id, &progress_name(epoch))?;
-        }
-        if let Some(old) = old_best.filter(|old| Some(*old) != best) {
-            self.store.remove(id, &best_name(old))?;
-        }
-        Ok(())
-    }
-
-    fn done(
-        &mut self,
-        worker: usize,
-        stage: usize,
-        outcome: Result<Outcome>,
-        devices: &[Device],
-        count: &mut Count,
-    ) -> Result<Event> {
-        let id = self.plan.stages[stage].id;
+    /// The running stage of a worker is over, well or not.
+    fn done(&mut self, worker: Worker, outcome: Result<Outcome>) -> Result<()> {
+        let Some((stage, _)) = self.crew.running.remove(&worker) else { return Ok(()) };
+        let Sweep { ledger, progress, .. } = &mut *self.sweep;
         match outcome {
             Ok(outcome) => {
-                let known = self.history.stages.get(&id);
-                let (images, seconds) = known.map_or((0, 0.0), |known| {
-                    let add = |(images, seconds): (u64, f64), epoch: &crate::journal::EpochRecord| {
-                        (images + epoch.train.images, seconds + epoch.seconds)
-                    };
-                    known.epochs.values().fold((0, 0.0), add)
-                });
-                let progress = known.and_then(|known| known.progress);
-                let attempts = known.map_or(0, |known| known.attempts) + 1;
                 let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
-                let place = format!("{}, worker {}", device::describe(devices[worker], self.threads), worker + 1);
-                let images_per_second = images as f64 / seconds.max(1e-9);
-                self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts })?;
-                self.journal.sync()?;
-                if let Some((epoch, best)) = progress {
-                    self.store.remove(id, &progress_name(epoch))?;
-                    if let Some(best) = best {
-                        self.store.remove(id, &best_name(best))?;
-                    }
-                }
-                self.progress.ended(worker, &line);
-                count.finished += 1;
-                Ok(Event::Finished(stage, worker))
+                let place = self.crew.places.get(&worker).cloned().unwrap_or_default();
+                ledger.finished(stage, outcome, format!("{place}, worker {worker}"))?;
+                progress.ended(worker, &line);
+                self.count.finished += 1;
+                self.events.push_back(Event::Finished(stage, worker));
+                Ok(())
             }
-            Err(error) if error.kind == Kind::Interrupted => Ok(Event::Stopped(stage, worker)),
-            Err(error) => {
-                let mut reason = error.message.clone();
-                if let Some(cure) = &error.hint {
-                    reason.push_str(&format!(" ({cure})"));
-                }
-                self.write(Record::Failed { stage: id, reason: reason.clone() })?;
-                self.journal.sync()?;
-                let line = format!("failed: {} · {reason}", label(&self.plan, stage));
-                self.progress.note(&line);
-                self.progress.ended(worker, &format!("failed: {reason}"));
-                count.failed += 1;
-                Ok(Event::Failed(stage, worker))
+            Err(error) if error.kind == Kind::Interrupted => {
+                ledger.write(Record::Stopped { stage: ledger.id(stage), time: now() })?;
+                progress.interrupted(worker);
+                self.events.push_back(Event::Stopped(stage, worker));
+                Ok(())
             }
+            Err(error) => self.fail(worker, stage, &error),
         }
     }
-}
 
-fn progress_name(epoch: usize) -> String {
-    format!("progress-{epoch}")
-}
-
-fn best_name(epoch: usize) -> String {
-    format!("progress-best-{epoch}")
+    fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {
+        // What came before has to be settled first: the answer to this failure says whether it is tried again.
+        self.settle()?;
+        let actions = self.state.on_event(Event::Failed(stage, worker), self.begun.elapsed());
+        let again = actions.contains(&Action::Retry(stage));
+        let mut reason = error.message.clone();
+        if let Some(cure) = &error.hint {
+            reason.push_str(&format!(" ({cure})"));
+        }
+        let Sweep { ledger, progress, .. } = &mut *self.sweep;
+        ledger.write(Record::Failed { stage: ledger.id(stage), reason: reason.clone(), again, time: now() })?;
+        progress.note(&format!("failed: {} · {reason}", ledger.plan.label(stage)));
+        match again {
+            true => progress.interrupted(worker),
+            false => {
+                progress.ended(worker, &format!("failed: {reason}"));
+                self.count.failed += 1;
+            }
+        }
+        actions.into_iter().try_for_each(|action| self.act(action))
+    }
 }

@@ -1,47 +1,65 @@
 //! The coordinator as a state machine: events in, actions out.
 //!
-//! It has no I/O, no clock, no threads and no torch, so that every situation can be tested. Stages of one dense
-//! training come before those of the next, which frees snapshots early; among them the one with the most epochs still
-//! to come behind it goes first, which keeps all workers busy to the end.
+//! It has no I/O, no clock, no threads, no torch and no MPI, so that every situation can be tested: time comes with the
+//! events, and workers are numbers. The stage with the longest chain behind it starts first (`queue.rs`), at a worker
+//! that holds what it starts from if there is one (`crew.rs`). No event takes longer than what it changes, but for a
+//! tick, which looks at each worker.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::time::Duration;
 
-use crate::plan::Plan;
+use super::crew::Crew;
+use super::demand::Demand;
+use super::queue::Queue;
+use super::rules::Rules;
 use crate::sweep::value::Moment;
 
-/// A worker's number.
-pub type Worker = usize;
+/// A worker's number. They are counted from 0, with few gaps.
+pub use crate::link::Worker;
 
-/// What happened.
+/// What happened. What does not fit, such as the end of a stage that the worker does not train, changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A worker has nothing to do.
-    Idle(Worker),
-    /// A snapshot of a stage is on disk.
-    Kept(usize, Moment),
-    /// A stage is done; its worker is idle.
+    /// A worker is there and has nothing to do.
+    Joined(Worker),
+    /// A sign of life.
+    Heard(Worker),
+    /// A snapshot of the stage that the worker trains is on disk; the worker holds a copy in memory.
+    Kept(usize, Moment, Worker),
+    /// A stage is done, all its snapshots kept; its worker is idle.
     Finished(usize, Worker),
     /// A stage went wrong; its worker is idle.
     Failed(usize, Worker),
     /// A stage was stopped half way and can be continued by the next run; its worker is idle.
     Stopped(usize, Worker),
+    /// A worker is gone for good: it died, or could not begin.
+    Left(Worker),
     /// No new stages: finish what runs at the next epoch.
     Stop,
+    /// Nothing happened but time. Whatever workers have sent must be told before, or they seem silent.
+    Tick,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// A worker trains a stage.
+    /// A worker trains a stage. [`State::holds`] says which of its sources need not be sent.
     Start(usize, Worker),
-    /// Nothing needs this snapshot any more.
+    /// A worker need no longer hold its copy of this snapshot.
+    Forget(usize, Moment, Worker),
+    /// Nothing needs this snapshot any more: it can go from the disk.
     Free(usize, Moment),
     /// A stage cannot be trained because this one failed.
     Skip(usize, usize),
+    /// A stage that failed will be tried again in this run.
+    Retry(usize),
+    /// A worker is gone: its lease is over, or it left. The stage that it trained will be trained by another.
+    Lost(Worker, Option<usize>),
     /// A worker is no longer needed.
     Dismiss(Worker),
+    /// Too much has failed: running stages stop at their next epoch. Comes once.
+    GiveUp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +69,8 @@ enum Status {
     /// In the queue.
     Ready,
     Running,
+    /// Left half way for the next run.
+    Stopped,
     /// Finished now or in an earlier run, or not needed.
     Done,
     Failed,
@@ -58,105 +78,100 @@ enum Status {
     Skipped,
 }
 
-/// Where every stage of a plan stands.
+/// Where every stage of a run stands, and every worker.
+///
+/// A run is over when it has no workers: they are dismissed when nothing is left for them, and may all be lost before.
+/// Then no action ever follows, so the caller must look at [`State::workers`] after it has told who is gone.
 #[derive(Debug)]
 pub struct State {
-    plan: Arc<Plan>,
+    demand: Demand,
+    rules: Rules,
     status: Vec<Status>,
-    /// Stages that start from each stage.
-    children: Vec<Vec<usize>>,
-    /// Snapshots on disk.
-    kept: HashSet<(usize, Moment)>,
-    /// How many stages still need each snapshot.
-    needed: HashMap<(usize, Moment), usize>,
-    ready: BinaryHeap<Reverse<(usize, Reverse<usize>, usize)>>,
-    /// Epochs to come behind the start of each stage, along its longest chain.
-    remaining: Vec<usize>,
-    /// Stages of this run.
-    todo: Vec<bool>,
-    idle: BTreeSet<Worker>,
-    running: usize,
+    /// Snapshots that each stage starts from and that are not on disk.
+    missing: Vec<u32>,
+    /// Whether each snapshot is on disk, by its number in `demand`.
+    kept: Vec<bool>,
+    /// How many open stages start from each snapshot.
+    needed: Vec<u32>,
+    queue: Queue,
+    crew: Crew,
+    /// How often each stage failed that did.
+    failures: HashMap<usize, usize>,
+    /// Stages that failed for good.
+    failed: usize,
     open: usize,
     stopping: bool,
+    given_up: bool,
 }
 
 impl State {
-    /// The state at the start of a run: `finished` stages are not trained again, unless a stage that is to be trained
-    /// needs a snapshot of theirs that is not among `kept`.
-    pub fn new(plan: Arc<Plan>, finished: &HashSet<usize>, kept: HashSet<(usize, Moment)>) -> Self {
-        let count = plan.stages.len();
-        let mut todo: Vec<bool> = (0..count).map(|index| !finished.contains(&index)).collect();
-        // Parents stand before their children, so one walk from the end finds all that must be trained again.
-        for index in (0..count).rev().filter(|index| todo[*index]).collect::<Vec<_>>() {
-            let mut open = vec![index];
-            while let Some(stage) = open.pop() {
-                for (source, moment) in plan.sources(stage) {
-                    if !kept.contains(&(source, moment)) && !todo[source] {
-                        todo[source] = true;
-                        open.push(source);
-                    }
-                }
-            }
-        }
-        let children = plan.children();
-        let mut remaining = vec![0; count];
-        let mut needed = HashMap::new();
-        for index in (0..count).rev().filter(|index| todo[*index]) {
-            let longest = children[index].iter().map(|child| remaining[*child]).max().unwrap_or(0);
-            remaining[index] = longest + plan.stages[index].epochs().len();
-            for source in plan.sources(index) {
-                *needed.entry(source).or_insert(0) += 1;
-            }
-        }
-        let status = todo.iter().map(|todo| if *todo { Status::Waiting } else { Status::Done }).collect();
-        let open = todo.iter().filter(|todo| **todo).count();
+    /// The state at the start of a run, before any worker has joined.
+    pub fn new(demand: Demand, rules: Rules) -> Self {
+        let count = demand.stages();
+        let kept: Vec<bool> = demand.offers().iter().map(|offer| offer.kept).collect();
+        let lacking = |stage| demand.sources(stage).iter().filter(|source| !kept[**source as usize]).count() as u32;
         let mut state = Self {
-            plan,
-            status,
-            children,
-            kept,
-            needed,
-            ready: BinaryHeap::new(),
-            remaining,
-            todo,
-            idle: BTreeSet::new(),
-            running: 0,
-            open,
+            missing: (0..count).map(lacking).collect(),
+            status: (0..count)
+                .map(|stage| if demand.is_todo(stage) { Status::Waiting } else { Status::Done })
+                .collect(),
+            needed: (0..kept.len()).map(|offer| demand.users(offer).len() as u32).collect(),
+            queue: Queue::new(&demand),
+            crew: Crew::default(),
+            failures: HashMap::new(),
+            failed: 0,
+            open: demand.todo().count(),
             stopping: false,
+            given_up: false,
+            kept,
+            demand,
+            rules,
         };
-        (0..count).for_each(|index| state.consider(index));
+        for stage in 0..count {
+            if state.demand.is_todo(stage) && state.missing[stage] == 0 {
+                state.enqueue(stage);
+            }
+        }
         state
     }
 
-    /// Takes in what happened and says what is to be done.
-    pub fn on_event(&mut self, event: Event) -> Vec<Action> {
+    /// Takes in what happened, `now` after the start of the run, and says what is to be done, in order.
+    pub fn on_event(&mut self, event: Event, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Idle(worker) => {
-                self.idle.insert(worker);
-            }
-            Event::Kept(stage, moment) => {
-                self.kept.insert((stage, moment));
-                for child in self.children[stage].clone() {
-                    self.consider(child);
+            Event::Joined(worker) => self.crew.join(worker, now),
+            Event::Heard(worker) => self.crew.hear(worker, now),
+            Event::Kept(stage, moment, worker) => {
+                if self.trains(worker, stage, now) {
+                    self.keep(stage, moment, worker, &mut actions);
                 }
             }
             Event::Finished(stage, worker) => {
-                self.close(stage, Status::Done, &mut actions);
-                self.idle.insert(worker);
+                if self.trains(worker, stage, now) {
+                    self.release(worker, true, &mut actions);
+                    self.close(stage, Status::Done, &mut actions);
+                }
             }
             Event::Failed(stage, worker) => {
-                self.close(stage, Status::Failed, &mut actions);
-                self.skip_descendants(stage, &mut actions);
-                self.idle.insert(worker);
+                if self.trains(worker, stage, now) {
+                    self.release(worker, false, &mut actions);
+                    self.fail(stage, &mut actions);
+                }
             }
             // What can be continued counts as open: the sweep is not done.
             Event::Stopped(stage, worker) => {
-                self.status[stage] = Status::Waiting;
-                self.running -= 1;
-                self.idle.insert(worker);
+                if self.trains(worker, stage, now) {
+                    self.release(worker, false, &mut actions);
+                    self.status[stage] = Status::Stopped;
+                }
             }
+            Event::Left(worker) => self.lose(worker, &mut actions),
             Event::Stop => self.stopping = true,
+            Event::Tick => {
+                for worker in self.crew.silent(now, self.rules.lease) {
+                    self.lose(worker, &mut actions);
+                }
+            }
         }
         self.assign(&mut actions);
         actions
@@ -169,196 +184,181 @@ impl State {
 
     /// Whether a stage is to be trained in this run, or was.
     pub fn is_todo(&self, stage: usize) -> bool {
-        self.todo[stage]
+        self.demand.is_todo(stage)
     }
 
-    /// Puts a stage into the queue once everything that it starts from is there.
-    fn consider(&mut self, stage: usize) {
-        let complete = |state: &Self| state.plan.sources(stage).iter().all(|source| state.kept.contains(source));
-        if self.status[stage] == Status::Waiting && complete(self) {
-            self.status[stage] = Status::Ready;
-            self.ready.push(Reverse((self.plan.stages[stage].root, Reverse(self.remaining[stage]), stage)));
+    /// The stage that a worker trains.
+    pub fn running(&self, worker: Worker) -> Option<usize> {
+        self.crew.stage(worker)
+    }
+
+    /// Whether a worker holds a copy of a snapshot. What it was to be sent with the stage that it trains counts only once
+    /// that stage has come to a good end, so on [`Action::Start`] the answer is whether a source must be sent.
+    pub fn holds(&self, worker: Worker, stage: usize, moment: Moment) -> bool {
+        self.demand.find(stage, moment).is_some_and(|snapshot| self.crew.has(worker, snapshot as u32))
+    }
+
+    /// Workers that train or wait for a stage: those that joined and were neither lost nor dismissed.
+    pub fn workers(&self) -> usize {
+        self.crew.alive()
+    }
+
+    /// Whether no new stages start, because a stop was asked for or too much failed.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether a worker trains a stage; says in passing that it was heard.
+    fn trains(&mut self, worker: Worker, stage: usize, now: Duration) -> bool {
+        self.crew.hear(worker, now);
+        self.crew.stage(worker) == Some(stage)
+    }
+
+    fn enqueue(&mut self, stage: usize) {
+        self.status[stage] = Status::Ready;
+        self.queue.push(stage, &self.demand);
+    }
+
+    fn keep(&mut self, stage: usize, moment: Moment, worker: Worker, actions: &mut Vec<Action>) {
+        let Some(snapshot) = self.demand.find(stage, moment) else {
+            // Taken for the user, or for a stage that has finished before this run.
+            actions.push(Action::Forget(stage, moment, worker));
+            return;
+        };
+        if self.needed[snapshot] == 0 {
+            // Those that needed it were skipped, or are done with an earlier copy: its worker was lost and another
+            // takes it again.
+            actions.push(Action::Forget(stage, moment, worker));
+            if !self.demand.offers()[snapshot].stays {
+                actions.push(Action::Free(stage, moment));
+            }
+            return;
+        }
+        let evicted = self.crew.hold(worker, snapshot as u32);
+        actions.extend(evicted.map(|copy| self.forget(copy, worker)));
+        if std::mem::replace(&mut self.kept[snapshot], true) {
+            return;
+        }
+        for &user in self.demand.users(snapshot) {
+            let user = user as usize;
+            self.missing[user] -= 1;
+            if self.missing[user] == 0 && self.status[user] == Status::Waiting {
+                self.status[user] = Status::Ready;
+                self.queue.push(user, &self.demand);
+            }
+        }
+    }
+
+    /// A worker is done with its stage, well or not.
+    fn release(&mut self, worker: Worker, well: bool, actions: &mut Vec<Action>) {
+        let gone = self.crew.end(worker, well);
+        actions.extend(gone.into_iter().map(|copy| self.forget(copy, worker)));
+    }
+
+    fn forget(&self, snapshot: u32, worker: Worker) -> Action {
+        let offer = &self.demand.offers()[snapshot as usize];
+        Action::Forget(offer.stage as usize, offer.moment, worker)
+    }
+
+    fn fail(&mut self, stage: usize, actions: &mut Vec<Action>) {
+        let failures = self.failures.entry(stage).or_insert(0);
+        *failures += 1;
+        // After a stop there is no other try in this run, and the caller must know that this was the last.
+        if *failures <= self.rules.retries && !self.stopping {
+            self.enqueue(stage);
+            actions.push(Action::Retry(stage));
+            return;
+        }
+        self.close(stage, Status::Failed, actions);
+        self.skip_descendants(stage, actions);
+        self.failed += 1;
+        if self.rules.is_enough(self.failed) && !self.given_up {
+            self.given_up = true;
+            self.stopping = true;
+            actions.push(Action::GiveUp);
+        }
+    }
+
+    fn lose(&mut self, worker: Worker, actions: &mut Vec<Action>) {
+        if let Some(stage) = self.crew.lose(worker) {
+            stage.into_iter().for_each(|stage| self.enqueue(stage));
+            actions.push(Action::Lost(worker, stage));
         }
     }
 
     fn assign(&mut self, actions: &mut Vec<Action>) {
         while !self.stopping
-            && let Some(&worker) = self.idle.first()
-            && let Some(Reverse((_, _, stage))) = self.ready.pop()
+            && let Some((stage, worker)) = self.pair()
         {
-            self.idle.remove(&worker);
+            self.queue.remove(stage, &self.demand);
             self.status[stage] = Status::Running;
-            self.running += 1;
+            let evicted = self.crew.start(worker, stage, self.demand.sources(stage));
             actions.push(Action::Start(stage, worker));
+            actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
         }
         // Workers wait as long as something that runs may make a stage ready.
-        if self.stopping || (self.ready.is_empty() && self.running == 0) {
-            actions.extend(std::mem::take(&mut self.idle).into_iter().map(Action::Dismiss));
+        if self.stopping || (self.queue.is_empty() && self.crew.busy() == 0) {
+            actions.extend(self.crew.dismiss().into_iter().map(Action::Dismiss));
         }
+    }
+
+    /// The stage to start next, and where: the most urgent one, at a worker that holds what it starts from. If none does,
+    /// the first idle worker takes one that is as urgent and that it holds the start of, if there is one.
+    fn pair(&self) -> Option<(usize, Worker)> {
+        let first = self.crew.first_idle()?;
+        let stage = self.queue.first()?;
+        if let Some(worker) = self.crew.idle_holder(self.demand.sources(stage)) {
+            return Some((stage, worker));
+        }
+        let remaining = self.demand.remaining(stage);
+        let near = self.crew.held(first).filter_map(|snapshot| self.queue.first_from(snapshot));
+        let tied = near.filter(|near| self.demand.remaining(*near) == remaining);
+        let held = |stage: &usize| self.crew.holds_of(first, self.demand.sources(*stage));
+        let nearest = tied.min_by_key(|stage| (Reverse(held(stage)), self.queue.rank(*stage)));
+        Some((nearest.unwrap_or(stage), first))
     }
 
     /// Ends a stage and lets go of the snapshots that it was the last to need.
     fn close(&mut self, stage: usize, status: Status, actions: &mut Vec<Action>) {
-        self.running -= usize::from(self.status[stage] == Status::Running);
         self.status[stage] = status;
         self.open -= 1;
-        for source in self.plan.sources(stage) {
-            if let Some(count) = self.needed.get_mut(&source) {
-                *count -= 1;
-                if *count == 0 && !self.plan.stages[source.0].kept.contains(&source.1) && self.kept.remove(&source) {
-                    actions.push(Action::Free(source.0, source.1));
-                }
+        for &source in self.demand.sources(stage) {
+            let needed = &mut self.needed[source as usize];
+            *needed -= 1;
+            if *needed > 0 {
+                continue;
+            }
+            let offer = self.demand.offers()[source as usize];
+            let holders = self.crew.drop_copies(source).into_iter();
+            actions.extend(holders.map(|worker| Action::Forget(offer.stage as usize, offer.moment, worker)));
+            if !offer.stays && std::mem::replace(&mut self.kept[source as usize], false) {
+                actions.push(Action::Free(offer.stage as usize, offer.moment));
             }
         }
     }
 
     fn skip_descendants(&mut self, failed: usize, actions: &mut Vec<Action>) {
-        let mut open = self.children[failed].clone();
-        while let Some(stage) = open.pop() {
-            // A child that has its snapshot already does not need the rest of its parent.
-            if self.status[stage] == Status::Waiting {
-                self.close(stage, Status::Skipped, actions);
-                actions.push(Action::Skip(stage, failed));
-                open.extend(&self.children[stage]);
+        let mut gone = vec![failed];
+        while let Some(stage) = gone.pop() {
+            // Whoever has its snapshot already does not need the rest of the stage.
+            for snapshot in self.demand.offers_of(stage) {
+                if self.kept[snapshot] {
+                    continue;
+                }
+                for place in 0..self.demand.users(snapshot).len() {
+                    let user = self.demand.users(snapshot)[place] as usize;
+                    if self.status[user] == Status::Waiting {
+                        actions.push(Action::Skip(user, failed));
+                        self.close(user, Status::Skipped, actions);
+                        gone.push(user);
+                    }
+                }
             }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::forest::Outside;
-    use crate::sweep::Spec;
-
-    fn plan(text: &str) -> Arc<Plan> {
-        let spec = Spec::read(Some(text), &[]).unwrap();
-        Arc::new(Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap())
-    }
-
-    fn state(text: &str) -> State {
-        State::new(plan(text), &HashSet::new(), HashSet::new())
-    }
-
-    fn finish(state: &mut State, stage: usize, worker: Worker) -> Vec<Action> {
-        let wanted: Vec<Moment> = state.plan.stages[stage].wanted.iter().copied().collect();
-        let mut actions = Vec::new();
-        wanted.into_iter().for_each(|moment| actions.extend(state.on_event(Event::Kept(stage, moment))));
-        actions.extend(state.on_event(Event::Finished(stage, worker)));
-        actions
-    }
-
-    /// Runs a sweep with `workers` workers that finish in turn; gives the stages in the order of their start.
-    fn run(state: &mut State, workers: usize) -> Vec<usize> {
-        let mut order = Vec::new();
-        let mut running = std::collections::VecDeque::new();
-        let mut take = |actions: Vec<Action>, running: &mut std::collections::VecDeque<(usize, Worker)>| {
-            for action in actions {
-                if let Action::Start(stage, worker) = action {
-                    order.push(stage);
-                    running.push_back((stage, worker));
-                }
-            }
-        };
-        for worker in 0..workers {
-            take(state.on_event(Event::Idle(worker)), &mut running);
-        }
-        while let Some((stage, worker)) = running.pop_front() {
-            let actions = finish(state, stage, worker);
-            take(actions, &mut running);
-        }
-        order
-    }
-
-    #[test]
-    fn every_stage_is_trained_once_after_those_it_starts_from() {
-        for workers in [1, 2, 5] {
-            let mut state = state("pr = [0.5, 0.7]\npriter = [1, 3]\nseed = [1, 2]\nreinit = [\"init\", \"epoch:3\"]");
-            let order = run(&mut state, workers);
-            assert_eq!(order.len(), state.plan.stages.len());
-            let place = |stage| order.iter().position(|other| *other == stage).unwrap();
-            for &stage in &order {
-                assert!(state.plan.sources(stage).iter().all(|(source, _)| place(*source) < place(stage)));
-            }
-            assert_eq!(state.open(), 0);
-        }
-    }
-
-    #[test]
-    fn long_chains_go_first_and_one_dense_training_after_the_other() {
-        let mut state = state("pr = 0.9\npriter = [1, 4]\nseed = [1, 2]");
-        let order = run(&mut state, 1);
-        let levels: Vec<usize> = order.iter().map(|stage| state.plan.stages[*stage].level).collect();
-        assert_eq!(levels, [0, 1, 2, 3, 1, 4, 0, 1, 2, 3, 1, 4]);
-    }
-
-    #[test]
-    fn a_child_starts_while_its_parent_still_trains() {
-        let mut state = state("pr = 0.5\ndraw = \"epoch:10\"");
-        assert_eq!(state.on_event(Event::Idle(0)), [Action::Start(0, 0)]);
-        assert_eq!(state.on_event(Event::Idle(1)), []);
-        assert_eq!(state.on_event(Event::Kept(0, Moment::Epoch(10))), [Action::Start(1, 1)]);
-    }
-
-    #[test]
-    fn a_failure_skips_what_descends_from_it_and_nothing_else() {
-        let mut state = state("pr = [0.5, 0.75]\npriter = [1, 2]\nzip = [\"pr\", \"priter\"]\nseed = [1, 2]");
-        assert_eq!(state.on_event(Event::Idle(0)), [Action::Start(0, 0)]);
-        let actions = state.on_event(Event::Failed(0, 0));
-        let skipped = actions.iter().filter(|action| matches!(action, Action::Skip(_, 0))).count();
-        assert_eq!((skipped, actions.last()), (2, Some(&Action::Start(2, 0))));
-        assert_eq!(state.plan.stages[2].level, 0);
-    }
-
-    #[test]
-    fn a_child_that_has_its_snapshot_survives_the_failure_of_its_parent() {
-        let mut state = state("pr = 0.5\ndraw = [\"epoch:10\", \"last\"]");
-        state.on_event(Event::Idle(0));
-        state.on_event(Event::Kept(0, Moment::Epoch(10)));
-        let actions = state.on_event(Event::Failed(0, 0));
-        assert!(actions.contains(&Action::Start(1, 0)) && actions.contains(&Action::Skip(2, 0)), "{actions:?}");
-    }
-
-    #[test]
-    fn snapshots_are_freed_with_the_last_stage_that_needs_them() {
-        let mut state = state("pr = [0.5, 0.7]\nkeep = \"nothing\"");
-        state.on_event(Event::Idle(0));
-        finish(&mut state, 0, 0);
-        assert!(!finish(&mut state, 1, 0).contains(&Action::Free(0, Moment::Last)));
-        assert!(finish(&mut state, 2, 0).contains(&Action::Free(0, Moment::Last)));
-        // Tickets stay, unless told otherwise.
-        let mut state = self::state("pr = 0.5");
-        state.on_event(Event::Idle(0));
-        finish(&mut state, 0, 0);
-        assert!(finish(&mut state, 1, 0).iter().all(|action| !matches!(action, Action::Free(..))));
-    }
-
-    #[test]
-    fn finished_stages_are_trained_again_only_for_a_snapshot_that_is_gone() {
-        let plan = plan("pr = [0.5, 0.7]");
-        let finished: HashSet<usize> = [0, 1].into();
-        let mut state = State::new(Arc::clone(&plan), &finished, [(0, Moment::Last)].into());
-        assert_eq!(state.on_event(Event::Idle(0)), [Action::Start(2, 0)]);
-        let mut state = State::new(plan, &finished, HashSet::new());
-        assert_eq!(state.on_event(Event::Idle(0)), [Action::Start(0, 0)]);
-        assert_eq!((state.is_todo(0), state.is_todo(1), state.is_todo(2)), (true, false, true));
-    }
-
-    #[test]
-    fn nothing_starts_after_a_stop() {
-        let mut state = state("pr = 0.5\nseed = [1, 2]");
-        state.on_event(Event::Idle(0));
-        assert_eq!(state.on_event(Event::Stop), []);
-        assert_eq!(state.on_event(Event::Idle(1)), [Action::Dismiss(1)]);
-        assert_eq!(state.on_event(Event::Stopped(0, 0)), [Action::Dismiss(0)]);
-        assert!(state.open() > 0);
-    }
-
-    #[test]
-    fn workers_are_dismissed_when_nothing_is_left_to_come() {
-        let mut state = state("priter = 0");
-        assert_eq!(state.on_event(Event::Idle(0)), [Action::Start(0, 0)]);
-        assert_eq!(state.on_event(Event::Idle(1)), []);
-        assert_eq!(finish(&mut state, 0, 0), [Action::Dismiss(0), Action::Dismiss(1)]);
-    }
-}
+mod simulation;
+#[cfg(test)]
+mod tests;

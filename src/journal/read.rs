@@ -20,8 +20,12 @@ pub struct StageHistory {
     pub epochs: BTreeMap<usize, EpochRecord>,
     /// How it ended, once it did.
     pub outcome: Option<Outcome>,
-    /// Why it failed, if that is the last that is known of it.
+    /// Why it failed, if that is the last that is known of it and its run did not want to try it again.
     pub failure: Option<String>,
+    /// Why its last attempt came to nothing, whatever followed; forgotten once it is finished.
+    pub setback: Option<String>,
+    /// When it failed, in seconds since 1970; 0 where the journal does not tell.
+    pub failed_at: f64,
     /// Snapshots on disk.
     pub kept: BTreeSet<Moment>,
     /// The epoch from which it can continue, and the best until then.
@@ -32,6 +36,41 @@ pub struct StageHistory {
     pub place: String,
     /// How often it was started.
     pub attempts: usize,
+    /// Who is at it, if the process that wrote the journal still runs.
+    pub running: Option<Running>,
+    /// What the last run trained of it.
+    pub recent: Recent,
+}
+
+/// A stage in the hands of a worker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Running {
+    /// The worker's number.
+    pub worker: usize,
+    /// When it began, in seconds since 1970.
+    pub since: f64,
+    /// Epochs trained before it began.
+    pub before: usize,
+    /// The number of the last epoch that it trained since.
+    pub last: Option<usize>,
+}
+
+/// Epochs that the last run trained of a stage, and how long they took.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Recent {
+    /// How many; one that was trained twice counts twice.
+    pub epochs: usize,
+    /// Their time.
+    pub seconds: f64,
+}
+
+/// What the journal tells of one worker of the last run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkerHistory {
+    /// Host and device, in words.
+    pub place: String,
+    /// How it was lost, if it was.
+    pub lost: Option<String>,
 }
 
 impl StageHistory {
@@ -46,6 +85,7 @@ impl StageHistory {
             images_per_second: self.images_per_second,
             place: self.place.clone(),
             attempts: self.attempts,
+            time: 0.0,
         });
         drawn.chain(epochs).chain(kept).chain(finished).collect()
     }
@@ -60,6 +100,14 @@ pub struct History {
     pub data: BTreeMap<String, String>,
     /// How often a process worked on the sweep.
     pub runs: usize,
+    /// When the last of them began, in seconds since 1970.
+    pub begun: u64,
+    /// How it ended; nothing if it still runs or was killed.
+    pub ended: Option<String>,
+    /// When it ended, in seconds since 1970.
+    pub ended_at: Option<f64>,
+    /// The workers of the last run, by number.
+    pub workers: BTreeMap<usize, WorkerHistory>,
     /// Length of the file up to its last whole frame.
     pub end: u64,
     /// Bytes behind that, torn by a kill.
@@ -105,13 +153,26 @@ impl History {
     /// Takes in one record.
     pub fn add(&mut self, record: Record) {
         match record {
-            Record::Started { .. } => self.runs += 1,
+            Record::Started { time, .. } => {
+                self.runs += 1;
+                (self.begun, self.ended, self.ended_at) = (time, None, None);
+                self.workers.clear();
+                for stage in self.stages.values_mut() {
+                    (stage.running, stage.recent) = (None, Recent::default());
+                }
+            }
             Record::Data { dataset, fingerprint } => {
                 self.data.insert(dataset, fingerprint);
             }
             Record::Drawn { stage, drawn } => self.stage(stage).drawn = Some(drawn),
             Record::Epoch { stage, epoch } => {
-                self.stage(stage).epochs.insert(epoch.epoch, epoch);
+                let stage = self.stage(stage);
+                stage.recent.epochs += 1;
+                stage.recent.seconds += epoch.seconds;
+                if let Some(running) = &mut stage.running {
+                    running.last = Some(epoch.epoch);
+                }
+                stage.epochs.insert(epoch.epoch, epoch);
             }
             Record::Kept { stage, moment } => {
                 self.stage(stage).kept.insert(moment);
@@ -120,15 +181,43 @@ impl History {
                 self.stage(stage).kept.remove(&moment);
             }
             Record::Progress { stage, epoch, best } => self.stage(stage).progress = Some((epoch, best)),
-            Record::Finished { stage, outcome, images_per_second, place, attempts } => {
+            Record::Joined { worker, place, .. } => {
+                self.workers.insert(worker, WorkerHistory { place, lost: None });
+            }
+            Record::Began { stage, worker, epoch, time } => {
                 let stage = self.stage(stage);
-                (stage.outcome, stage.progress, stage.failure) = (Some(outcome), None, None);
+                stage.attempts += 1;
+                stage.failure = None;
+                stage.running = Some(Running { worker, since: time, before: epoch, last: None });
+            }
+            Record::Stopped { stage, .. } => self.stage(stage).running = None,
+            Record::Lost { worker, stage, reason, .. } => {
+                if let Some(stage) = stage {
+                    let stage = self.stage(stage);
+                    (stage.running, stage.setback) = (None, Some(format!("its worker was lost: {reason}")));
+                }
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.lost = Some(reason);
+                }
+            }
+            Record::Finished { stage, outcome, images_per_second, place, attempts, .. } => {
+                let stage = self.stage(stage);
+                (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
+                stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
             }
-            Record::Failed { stage, reason } => {
+            Record::Failed { stage, reason, again, time } => {
                 let stage = self.stage(stage);
-                stage.failure = Some(reason);
-                stage.attempts += 1;
+                // Journals of before `Began` count failures alone.
+                stage.attempts += usize::from(stage.running.is_none());
+                // What is tried again stops nothing that descends from it.
+                stage.failure = (!again).then(|| reason.clone());
+                (stage.setback, stage.failed_at, stage.running) = (Some(reason), time, None);
+            }
+            Record::Ended { how, time } => {
+                (self.ended, self.ended_at) = (Some(how), Some(time));
+                // Whatever a worker was at, nobody is any more.
+                self.stages.values_mut().for_each(|stage| stage.running = None);
             }
         }
     }

@@ -158,6 +158,44 @@ pub enum Record {
         #[serde(default)]
         best: Option<usize>,
     },
+    /// A worker is there and can train.
+    Joined {
+        /// Its number.
+        worker: usize,
+        /// Host and device, in words.
+        place: String,
+        /// Seconds since 1970.
+        time: f64,
+    },
+    /// A worker began a stage, or went on with it.
+    Began {
+        /// The stage.
+        stage: StageId,
+        /// The worker's number.
+        worker: usize,
+        /// Epochs trained before.
+        epoch: usize,
+        /// Seconds since 1970.
+        time: f64,
+    },
+    /// A stage was stopped on demand; the next run goes on with it.
+    Stopped {
+        /// The stage.
+        stage: StageId,
+        /// Seconds since 1970.
+        time: f64,
+    },
+    /// A worker is gone; its stage begins again from its last snapshot.
+    Lost {
+        /// The worker's number.
+        worker: usize,
+        /// The stage that it was at.
+        stage: Option<StageId>,
+        /// How that was noticed.
+        reason: String,
+        /// Seconds since 1970.
+        time: f64,
+    },
     /// A stage is done.
     Finished {
         /// The stage.
@@ -170,12 +208,28 @@ pub enum Record {
         place: String,
         /// How often it was started.
         attempts: usize,
+        /// Seconds since 1970.
+        #[serde(default)]
+        time: f64,
     },
-    /// A stage could not be trained; it is tried again by the next run.
+    /// A stage could not be trained; it is tried again by the next run, or before if `again` says so.
     Failed {
         /// The stage.
         stage: StageId,
         /// Why.
         reason: String,
+        /// Whether this run tries it once more.
+        #[serde(default)]
+        again: bool,
+        /// Seconds since 1970.
+        #[serde(default)]
+        time: f64,
+    },
+    /// A process that worked on this sweep came to its end. A killed one leaves no such record.
+    Ended {
+        /// How, in words.
+        how: String,
+        /// Seconds since 1970.
+        time: f64,
     },
 }

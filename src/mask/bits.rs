@@ -2,6 +2,9 @@
 //!
 //! It knows nothing of networks or torch. A weight is dead because its bit is 0, never because its value is.
 
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// Packed bits. Unused bits of the last word are always 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bits {
@@ -107,6 +110,27 @@ impl Bits {
     /// The bits in order.
     pub fn iter(&self) -> impl Iterator<Item = bool> + '_ {
         (0..self.len).map(|position| self.get(position))
+    }
+}
+
+/// The number of bits, and the bytes of [`Bits::to_bytes`].
+#[derive(Serialize, Deserialize)]
+struct Written {
+    len: usize,
+    bytes: serde_bytes::ByteBuf,
+}
+
+impl Serialize for Bits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Written { len: self.len, bytes: self.to_bytes().into() }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Bits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Written { len, bytes } = Written::deserialize(deserializer)?;
+        Self::from_bytes(&bytes, len)
+            .ok_or_else(|| D::Error::invalid_value(Unexpected::Bytes(&[]), &"as many bits as stated"))
     }
 }
 

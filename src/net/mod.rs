@@ -5,6 +5,7 @@ pub mod arena;
 pub mod connectivity;
 pub mod cost;
 pub mod custom;
+pub mod floats;
 #[cfg(feature = "torch")]
 pub mod forward;
 pub mod graph;

@@ -4,18 +4,23 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use super::floats;
 use crate::mask::Bits;
 
 /// Weights, batch-norm statistics, optimiser state and mask after some epoch.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Epochs trained before it.
     pub epoch: usize,
     /// Batches seen since the batch-norm statistics started: PyTorch's `num_batches_tracked`.
     pub batches: u64,
     /// All weights, `[Layout::len]`, in the layout's order.
+    #[serde(with = "floats")]
     pub parameters: Vec<f32>,
     /// All batch-norm statistics, `[Layout::buffer_len]`.
+    #[serde(with = "floats")]
     pub buffers: Vec<f32>,
     /// Momentum or moments, where they are needed to train on from here.
     pub optimizer: Option<OptimizerState>,
@@ -24,11 +29,12 @@ pub struct Snapshot {
 }
 
 /// What an optimiser remembers between steps.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct OptimizerState {
     /// Steps taken: what Adam corrects its bias with.
     pub steps: u64,
     /// Named vectors of the length of the weights ("momentum", "square").
+    #[serde(with = "floats::named")]
     pub vectors: Vec<(String, Vec<f32>)>,
 }
 

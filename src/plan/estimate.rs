@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::net::cost::Cost;
 use crate::net::custom::Layers;
 use crate::net::{Graph, Node, Op, Shape, zoo};
-use crate::sweep::Settings;
+use crate::sweep::{FIELDS, Field, Settings};
 
 /// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
 /// trains some 600 images/s at 0.246 GFLOP an image.
@@ -45,6 +45,13 @@ pub fn data_form(settings: &Settings) -> Result<(Shape, usize, usize)> {
         }
         _ => (known.shape, known.classes, known.train_images),
     })
+}
+
+/// What a network and the time of its epochs depend on: all that says what the network and the data are, and the size of
+/// a batch.
+pub fn form(settings: &Settings) -> String {
+    let decides = |field: &&Field| matches!(field.group, "Network" | "Data") || field.key == "batch-size";
+    FIELDS.iter().filter(decides).map(|field| (field.show)(settings) + "\n").collect()
 }
 
 /// Seconds of one epoch on one CPU thread: a guess within a factor of about two.
@@ -85,6 +92,11 @@ pub fn human(seconds: f64) -> String {
         s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
         s => format!("{:.1} days", s / 86_400.0),
     }
+}
+
+/// A count of things for people: "1 epoch", "3 epochs".
+pub fn many(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 #[cfg(test)]

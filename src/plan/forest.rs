@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::stage::{Pruning, Stage, StageId};
 use crate::error::{Error, Result};
-use crate::sweep::Trial;
 use crate::sweep::settings::Settings;
 use crate::sweep::value::{Control, Keep, Load, Moment, Rewind};
+use crate::sweep::{Spec, Trial};
 
 /// A trial and its stages.
 #[derive(Debug, Clone)]
@@ -43,6 +43,24 @@ pub struct Outside {
 }
 
 impl Plan {
+    /// The plan of a sweep. `loaded` has the checksum of each file that a dense network is loaded from.
+    ///
+    /// # Errors
+    /// As [`Plan::grow`], and when the sweep's settings contradict each other.
+    pub fn of(spec: &Spec, loaded: HashMap<String, String>) -> Result<Self> {
+        let networks = spec.networks.iter().map(|(name, layers)| (name.clone(), layers.canonical())).collect();
+        Self::grow(spec.trials()?, &spec.run, &Outside { networks, loaded })
+    }
+
+    /// A checksum over the names of all stages: equal exactly when two processes mean the same trainings.
+    pub fn checksum(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        self.stages.iter().for_each(|stage| {
+            hash.update(stage.id.to_string().as_bytes());
+        });
+        hash.finalize().to_hex()[..16].to_string()
+    }
+
     /// Lays trials over each other.
     ///
     /// # Errors
@@ -228,7 +246,6 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweep::Spec;
 
     fn plan(text: &str) -> Result<Plan> {
         let spec = Spec::read(Some(text), &[])?;

@@ -55,6 +55,12 @@ impl StageId {
         }
         Some(Self(id))
     }
+
+    /// How many digits two names have in common at their beginning.
+    pub fn common(self, other: Self) -> usize {
+        let digits = |id: Self| id.0.into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits(self).zip(digits(other)).take_while(|(one, other)| one == other).count()
+    }
 }
 
 impl fmt::Display for StageId {

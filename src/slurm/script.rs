@@ -87,8 +87,8 @@ fn variables(job: &Job) -> String {
     )
 }
 
-/// The arguments of the program in the job.
-fn arguments(job: &Job) -> Vec<String> {
+/// The arguments of the program in the job, but `--shard` with the number of the task.
+pub fn arguments(job: &Job) -> Vec<String> {
     let mut words = vec!["run".to_string(), job.sweep.clone()];
     let mut flag = |name: &str, value: String| words.extend([name.to_string(), value]);
     match (job.gpus_per_node, job.array) {

@@ -7,5 +7,5 @@ pub mod snapshots;
 
 pub use atomic::write_atomically;
 pub use claim::Claim;
-pub use lock::Lock;
+pub use lock::{Holder, Lock};
 pub use snapshots::Store;

@@ -148,4 +148,22 @@ choices! {
         /// None but those that `save` and `epochs-save` ask for.
         Nothing = "nothing",
     }
+
+    /// What a failed training does to the rest of a run.
+    OnFail {
+        /// What descends from it is left out, the rest goes on.
+        Continue = "continue",
+        /// No new trainings are begun, running ones stop after their epoch.
+        Stop = "stop",
+    }
+
+    /// Whether the process that coordinates trains too.
+    Role {
+        /// It does unless there is a process for every device without it.
+        Auto = "auto",
+        /// It does.
+        Shared = "shared",
+        /// It does not.
+        Dedicated = "dedicated",
+    }
 }

@@ -4,6 +4,7 @@ mod choices;
 pub mod grid;
 mod moment;
 pub mod settings;
+pub mod shard;
 pub mod spec;
 pub mod value;
 

@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use super::value::{
-    Augment, Control, Criterion, Keep, Load, Moment, NormStart, Optimizer, PruneLayers, PruningType, Rewind, Schedule,
-    Scope, Select, ShortcutOption, Value,
+    Augment, Control, Criterion, Keep, Load, Moment, NormStart, OnFail, Optimizer, PruneLayers, PruningType, Rewind,
+    Role, Schedule, Scope, Select, Shard, ShortcutOption, Value,
 };
 use crate::error::{Error, Result};
 
@@ -255,10 +255,41 @@ settings! {
         /// Seconds between two snapshots of a running training, from which a killed run continues
         "snapshot-seconds" => snapshot_seconds: f64 = 20.0, in 0.0..=1e6, "a number from 0 to 1e6";
     }
+
+    group "Failures and limits" Run {
+        /// How often a failed training is tried again in the same run; the next run tries it again anyway
+        "retries" => retries: usize = 0, in 0..=1000, "a whole number up to 1000";
+        /// What a failed training does to the rest: continue (only what descends from it is skipped) or stop
+        "on-fail" => on_fail: OnFail = OnFail::Continue;
+        /// Failed trainings after which no new ones are begun; auto = no limit
+        "max-fails" => max_fails: Option<usize> = None, in FAILS, "a whole number from 1 to 1000000 or `auto`";
+        /// Seconds that this run may take, after which it stops as for a signal; auto = what Slurm leaves the job, or no
+        /// limit
+        "time-limit" => time_limit: Option<f64> = None, in SECONDS, "a number above 0 or `auto`";
+        /// Seconds before the time limit at which running trainings are asked to stop after their epoch
+        "stop-before" => stop_before: f64 = 120.0, in 0.0..=1e6, "a number from 0 to 1e6";
+    }
+
+    group "Many processes" Run {
+        /// Whether rank 0 trains beside coordinating: shared, dedicated (it does not), or auto = shared unless each device
+        /// already has a rank of its own
+        "coordinator" => coordinator: Role = Role::Auto;
+        /// Ranks that share one GPU
+        "ranks-per-gpu" => ranks_per_gpu: usize = 1, in 1..=64, "a whole number from 1 to 64";
+        /// Seconds without a sign of life after which a rank counts as lost
+        "lease" => lease: f64 = 20.0, in 2.0..=1e6, "a number from 2 to 1e6";
+        /// Part of the sweep that this run trains, without MPI: 2/8 is the second of eight. Dense trainings are dealt out
+        /// with all that descends from them
+        "shard" => shard: Option<Shard> = None;
+    }
 }
 
 /// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
 const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `time-limit`; `auto` sorts below every number.
+const SECONDS: AutoAbove = AutoAbove(0.0);
+/// Bounds of `max-fails`.
+const FAILS: AutoOr = AutoOr(1, 1_000_000);
 /// Bounds of `workers`.
 const WORKERS: AutoOr = AutoOr(1, 1024);
 
@@ -268,6 +299,15 @@ struct AutoOr(usize, usize);
 impl AutoOr {
     fn contains(&self, value: &Option<usize>) -> bool {
         value.is_none_or(|number| (self.0..=self.1).contains(&number))
+    }
+}
+
+/// `auto`, or a number above a bound.
+struct AutoAbove(f64);
+
+impl AutoAbove {
+    fn contains(&self, value: &Option<f64>) -> bool {
+        value.is_none_or(|number| number > self.0 && number.is_finite())
     }
 }
 

@@ -12,6 +12,9 @@ use super::settings::{Decides, FIELDS, Field, Settings};
 use crate::error::{Error, Result};
 use crate::net::custom::{self, Layers};
 
+/// The first line of a complete sweep file.
+const COMPLETE: &str = "# What was asked, complete: every setting, defaults written out.";
+
 /// A setting given as a flag, with one value or several.
 pub type Flag = Axis;
 
@@ -162,9 +165,29 @@ impl Spec {
         })
     }
 
+    /// The first line in which the complete file of another sweep differs, the other's first; nothing if both ask for the
+    /// same trials. How they are run makes no difference.
+    pub fn difference(&self, other: &Self) -> Option<(String, String)> {
+        let asked = |spec: &Self| Self { run: Settings::default(), ..spec.clone() }.to_toml();
+        let (own, others) = (asked(self), asked(other));
+        let (mut own, mut others) = (own.lines(), others.lines());
+        loop {
+            match (others.next(), own.next()) {
+                (None, None) => return None,
+                (one, two) if one == two => {}
+                (one, two) => return Some((one.unwrap_or_default().into(), two.unwrap_or_default().into())),
+            }
+        }
+    }
+
+    /// Whether a text was written by [`Spec::to_toml`].
+    pub fn wrote(text: &str) -> bool {
+        text.starts_with(COMPLETE)
+    }
+
     /// The complete sweep file: every setting of every block, defaults written out.
     pub fn to_toml(&self) -> String {
-        let mut text = String::from("# What was asked, complete: every setting, defaults written out.\n");
+        let mut text = format!("{COMPLETE}\n");
         if let Some(name) = &self.name {
             text.push_str(&format!("name = {name:?}\n"));
         }

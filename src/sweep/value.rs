@@ -6,10 +6,11 @@
 use std::path::PathBuf;
 
 pub use super::choices::{
-    Augment, Control, Criterion, Keep, NormStart, Optimizer, PruneLayers, PruningType, Schedule, Scope, Select,
-    ShortcutOption,
+    Augment, Control, Criterion, Keep, NormStart, OnFail, Optimizer, PruneLayers, PruningType, Role, Schedule, Scope,
+    Select, ShortcutOption,
 };
 pub use super::moment::{Load, Moment, Rewind};
+pub use super::shard::Shard;
 
 /// Something that a setting can be.
 pub trait Value: Sized {

@@ -49,4 +49,4 @@ pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

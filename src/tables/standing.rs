@@ -12,7 +12,7 @@ use crate::plan::Plan;
 pub enum State {
     /// Nothing is known of it yet.
     Waiting,
-    /// Its mask is drawn or some of its epochs are trained.
+    /// A worker is at it, its mask is drawn, or some of its epochs are trained.
     Training,
     /// It has an outcome.
     Done,
@@ -56,6 +56,8 @@ impl<'a> Standing<'a> {
             // An outcome stays valid whatever was tried after it, so the order of records makes no difference.
             let (state, blame) = match known {
                 Some(stage) if stage.outcome.is_some() => (State::Done, None),
+                // Whoever trains it has all that it starts from, so a failure before it does not stop it.
+                Some(stage) if stage.running.is_some() => (State::Training, None),
                 Some(stage) if stage.failure.is_some() => (State::Failed, Some(index)),
                 Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => (State::Training, inherited),
                 _ if inherited.is_some() => (State::Skipped, inherited),

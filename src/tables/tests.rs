@@ -4,9 +4,10 @@ use super::*;
 use crate::journal::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
 use crate::plan::forest::Outside;
 use crate::sweep::Spec;
+use crate::sweep::value::Shard;
 
 /// The plan of a sweep file.
-pub(super) fn plan(text: &str) -> Plan {
+pub(crate) fn plan(text: &str) -> Plan {
     let spec = Spec::read(Some(text), &[]).unwrap();
     Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap()
 }
@@ -21,7 +22,7 @@ fn scores(correct: u64) -> Scores {
 
 /// Everything that the journal tells of a stage that is trained without trouble. Numbers follow from the index, so
 /// that a mix-up shows.
-pub(super) fn records_of(plan: &Plan, index: usize) -> Vec<Record> {
+pub(crate) fn records_of(plan: &Plan, index: usize) -> Vec<Record> {
     let stage = &plan.stages[index];
     let correct = 900 - 10 * stage.level as u64 + index as u64;
     let rates = std::iter::successors(Some(index), |&index| plan.stages[index].parent);
@@ -56,12 +57,13 @@ pub(super) fn records_of(plan: &Plan, index: usize) -> Vec<Record> {
         images_per_second: 1000.5,
         place: "cpu".to_string(),
         attempts: 1,
+        time: 0.0,
     });
     records
 }
 
 /// The journal of a sweep in which every stage is trained but those that `except` says something else of.
-pub(super) fn history(plan: &Plan, except: &BTreeMap<usize, Vec<Record>>) -> History {
+pub(crate) fn history(plan: &Plan, except: &BTreeMap<usize, Vec<Record>>) -> History {
     let mut history = History::default();
     for index in 0..plan.stages.len() {
         let records = except.get(&index).cloned().unwrap_or_else(|| records_of(plan, index));
@@ -73,8 +75,12 @@ pub(super) fn history(plan: &Plan, except: &BTreeMap<usize, Vec<Record>>) -> His
 pub(super) fn failed(plan: &Plan, index: usize) -> Vec<Record> {
     let mut records = records_of(plan, index);
     records.truncate(2);
-    records
-        .push(Record::Failed { stage: plan.stages[index].id, reason: "loss is not a number at epoch 2".to_string() });
+    records.push(Record::Failed {
+        stage: plan.stages[index].id,
+        reason: "loss is not a number at epoch 2".to_string(),
+        again: false,
+        time: 0.0,
+    });
     records
 }
 
@@ -335,7 +341,12 @@ fn only_timing_depends_on_order_place_and_attempts() {
     // Last stage first, each of its records twice and in reverse, after a failure, elsewhere and slower.
     let mut other = History::default();
     for index in (0..plan.stages.len()).rev() {
-        other.add(Record::Failed { stage: plan.stages[index].id, reason: "out of memory".to_string() });
+        other.add(Record::Failed {
+            stage: plan.stages[index].id,
+            reason: "out of memory".to_string(),
+            again: false,
+            time: 0.0,
+        });
         for record in records_of(&plan, index).into_iter().rev().flat_map(|record| [record.clone(), record]) {
             other.add(match record {
                 Record::Finished { stage, outcome, .. } => Record::Finished {
@@ -344,6 +355,7 @@ fn only_timing_depends_on_order_place_and_attempts() {
                     images_per_second: 7.0,
                     place: "cuda:0".to_string(),
                     attempts: 3,
+                    time: 1e9,
                 },
                 Record::Epoch { stage, epoch } => {
                     Record::Epoch { stage, epoch: EpochRecord { seconds: epoch.seconds * 3.0, ..epoch } }
@@ -351,7 +363,7 @@ fn only_timing_depends_on_order_place_and_attempts() {
                 other => other,
             });
         }
-        other.add(Record::Failed { stage: plan.stages[index].id, reason: "late".to_string() });
+        other.add(Record::Failed { stage: plan.stages[index].id, reason: "late".to_string(), again: false, time: 0.0 });
     }
     for (name, table) in ALL {
         let same = text(table, &plan, &expected) == text(table, &plan, &other);
@@ -359,6 +371,71 @@ fn only_timing_depends_on_order_place_and_attempts() {
     }
     let style = Style::default();
     assert_eq!(render(&plan, &expected, &style), render(&plan, &other, &style));
+}
+
+#[test]
+fn who_trained_what_leaves_no_trace_in_the_tables_but_timing() {
+    let plan = plan(SMALL);
+    let expected = history(&plan, &BTreeMap::new());
+    let mut other = History::default();
+    let started = || Record::Started { version: "0".into(), time: 1, machine: "m".into() };
+    other.add(started());
+    other.add(Record::Joined { worker: 0, place: "here".into(), time: 2.0 });
+    for (index, stage) in plan.stages.iter().map(|stage| stage.id).enumerate() {
+        let began = |epoch| Record::Began { stage, worker: 0, epoch, time: 3.0 };
+        let records = records_of(&plan, index);
+        other.add(began(0));
+        other.add(records[0].clone());
+        match index % 4 {
+            0 => other.add(Record::Stopped { stage, time: 4.0 }),
+            1 => other.add(Record::Lost { worker: 0, stage: Some(stage), reason: "gone".into(), time: 4.0 }),
+            2 => other.add(Record::Failed { stage, reason: "none".into(), again: true, time: 4.0 }),
+            _ => other.add(started()),
+        }
+        other.add(began(0));
+        records.into_iter().for_each(|record| other.add(record));
+    }
+    other.add(Record::Ended { how: "done".into(), time: 9.0 });
+    for (name, table) in ALL.into_iter().filter(|(name, _)| *name != "timing.csv") {
+        assert_eq!(text(table, &plan, &expected), text(table, &plan, &other), "{name}");
+    }
+    let style = Style::default();
+    assert_eq!(render(&plan, &expected, &style), render(&plan, &other, &style));
+}
+
+#[test]
+fn a_stage_that_a_worker_is_at_is_trained_also_before_its_mask_is_drawn() {
+    let plan = plan(SMALL);
+    let began = Record::Began { stage: plan.stages[1].id, worker: 0, epoch: 0, time: 3.0 };
+    // Its parent gave the snapshot before it failed.
+    let records = BTreeMap::from([(0, failed(&plan, 0)), (1, vec![began]), (2, vec![])]);
+    let history = history(&plan, &records);
+    let states: Vec<State> = Standing::of(&plan, &history).iter().map(|standing| standing.state).collect();
+    assert_eq!(states[..2], [State::Failed, State::Training]);
+    let table = text(results::write, &plan, &history);
+    assert_eq!(column(&table, "state")[..2], ["failed", "training"]);
+}
+
+#[test]
+fn shards_that_are_joined_give_the_tables_of_one_run() {
+    let plan = plan(SMALL);
+    let expected = history(&plan, &BTreeMap::from([(1, failed(&plan, 1)), (2, vec![]), (3, vec![])]));
+    let parts: Vec<Vec<bool>> = (1..=2).map(|index| plan.in_shard(Shard { index, count: 2 })).collect();
+    let mut joined = History::default();
+    // In whatever order they are read.
+    for part in parts.iter().rev() {
+        let mut own = History::default();
+        own.add(Record::Started { version: "0".into(), time: 1, machine: "m".into() });
+        for (id, known) in &expected.stages {
+            if part[plan.find(*id).unwrap()] {
+                own.stages.insert(*id, known.clone());
+            }
+        }
+        joined.merge(own).unwrap();
+    }
+    for (name, table) in ALL {
+        assert_eq!(text(table, &plan, &expected), text(table, &plan, &joined), "{name}");
+    }
 }
 
 #[test]

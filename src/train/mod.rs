@@ -5,13 +5,15 @@ pub mod evaluate;
 pub mod memory;
 #[cfg(feature = "torch")]
 pub mod optimizer;
+pub mod report;
 #[cfg(feature = "torch")]
 pub mod run;
 pub mod schedule;
 #[cfg(feature = "torch")]
 pub mod step;
 
+pub use report::{Flow, Report, Resume};
 #[cfg(feature = "torch")]
-pub use run::{Flow, Report, Resume, Task, run};
+pub use run::{Task, run};
 #[cfg(feature = "torch")]
 pub use step::step;

@@ -12,6 +12,7 @@ use tch::{Device, Tensor};
 use super::evaluate::{EVALUATION_BATCH, Tally, evaluate};
 use super::memory::keep_freed_memory;
 use super::optimizer::Optimizer;
+use super::report::{Flow, Report, Resume};
 use super::schedule::{When, learning_rate};
 use super::step::step;
 use crate::data::batches::{Batches, Parts, Variation};
@@ -50,41 +51,6 @@ pub struct Task<'a> {
     pub resume: Option<Resume>,
     /// Time between two reports of progress.
     pub snapshot_every: Duration,
-}
-
-/// An interrupted training.
-#[derive(Debug, Clone)]
-pub struct Resume {
-    /// Its full state after some epoch.
-    pub state: Arc<Snapshot>,
-    /// The best weights until then, with their epoch.
-    pub best: Option<Arc<Snapshot>>,
-    /// Its epochs until then.
-    pub epochs: Vec<EpochRecord>,
-}
-
-/// What a training tells while it runs.
-#[derive(Debug)]
-pub enum Report {
-    /// The mask and what it does before training. Not told again by a resumed training.
-    Drawn(Box<Drawn>),
-    /// Images of the running epoch seen so far.
-    Images(usize),
-    /// An epoch is done.
-    Epoch(EpochRecord),
-    /// A snapshot that was wanted.
-    Snapshot(Moment, Arc<Snapshot>),
-    /// The state to resume from, and the best weights so far if they changed since the last such report.
-    Progress(Arc<Snapshot>, Option<Arc<Snapshot>>),
-}
-
-/// What the listener wants next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// Go on.
-    Continue,
-    /// Report progress after this epoch and stop.
-    Stop,
 }
 
 /// Trains a stage to its end.
@@ -164,7 +130,7 @@ impl Training {
             step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, rate, &mut tally);
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
-                listen(Report::Images((number + 1) * size));
+                listen(Report::Images { seen: (number + 1) * size, of: train.len() });
             }
         }
         let train = tally.finish();
@@ -278,12 +244,6 @@ impl Training {
 
     fn scores(&mut self, parts: &Parts) -> Scores {
         Scores { validation: self.evaluate(&parts.validation), test: self.evaluate(&parts.test) }
-    }
-}
-
-impl Flow {
-    fn or(self, other: Self) -> Self {
-        if self == Self::Stop { self } else { other }
     }
 }
 

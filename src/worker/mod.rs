@@ -1,8 +1,15 @@
-//! Trains stages: which device, which data, which network, and the thread that does it.
+//! Trains stages: which device, which data, which network, the thread that does it, and the rank that it lives in.
 
+#[cfg(feature = "torch")]
 pub mod device;
+#[cfg(feature = "mpi")]
+pub mod rank;
 pub mod serve;
+#[cfg(feature = "torch")]
+pub mod trainer;
+#[cfg(feature = "torch")]
 pub mod workshop;
 
-pub use serve::{Assignment, Message, spawn};
+pub use serve::{Handle, Trainer, spawn};
+#[cfg(feature = "torch")]
 pub use workshop::Workshop;

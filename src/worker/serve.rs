@@ -1,118 +1,174 @@
 //! A worker: a thread that trains one stage after another and reports.
+//!
+//! It may not know who gives the orders, in which process, or how a stage is trained.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use tch::Device;
-
-use super::workshop::Workshop;
 use crate::error::{Error, Kind, Result};
 use crate::journal::Outcome;
+use crate::link::local::{Hand, Words};
+use crate::link::{Assignment, Order, Ready, Word, Worker};
+use crate::net::Snapshot;
 use crate::prune::Sources;
-use crate::train::{self, Flow, Report, Resume, Task};
+use crate::sweep::value::Moment;
+use crate::train::{Flow, Report};
 
-/// One stage for one worker.
-#[derive(Debug)]
-pub struct Assignment {
-    /// Index of the stage in the plan.
-    pub stage: usize,
-    /// The snapshots that it starts from.
-    pub sources: Sources,
-    /// Validation losses of its dense training.
-    pub dense_losses: Vec<f64>,
-    /// Where it was when it was interrupted.
-    pub resume: Option<Resume>,
+/// Time between two reports of how far an epoch is: what a display can show.
+const IMAGES_EVERY: Duration = Duration::from_millis(200);
+
+/// Trains stages: torch, or something that pretends to.
+pub trait Trainer {
+    /// Trains one stage to its end. `sources` are the snapshots that the assignment names.
+    ///
+    /// # Errors
+    /// When it goes wrong, or (kind `Interrupted`) when the listener asked to stop.
+    fn train(
+        &mut self,
+        assignment: Assignment,
+        sources: Sources,
+        listen: &mut dyn FnMut(Report) -> Flow,
+    ) -> Result<Outcome>;
 }
 
-/// What a worker tells the coordinator.
-#[derive(Debug)]
-pub enum Message {
-    /// A training goes on.
-    Report(Report),
-    /// A training ended.
-    Done(Result<Outcome>),
-}
-
-/// A worker as the coordinator sees it. Dropping the sender of assignments ends it.
+/// A worker as its process sees it.
 #[derive(Debug)]
 pub struct Handle {
-    /// Takes assignments.
-    pub assignments: Sender<Assignment>,
-    /// Ends when the worker does.
-    pub thread: JoinHandle<()>,
-}
-
-/// Starts worker `number`, which reports `(number, stage, message)`.
-///
-/// # Errors
-/// When the system gives no thread.
-pub fn spawn(
-    number: usize,
-    workshop: Arc<Workshop>,
-    device: Device,
+    orders: Sender<Order>,
     stop: Arc<AtomicBool>,
-    messages: Sender<(usize, usize, Message)>,
-) -> Result<Handle> {
-    let (assignments, inbox) = channel();
-    let work = move || serve(number, &workshop, device, &stop, &inbox, &messages);
-    let thread = std::thread::Builder::new()
-        .name(format!("worker {number}"))
-        .spawn(work)
-        .map_err(|error| Error::environment(format!("cannot start a worker thread: {error}")))?;
-    Ok(Handle { assignments, thread })
+    thread: JoinHandle<()>,
 }
 
-fn serve(
-    number: usize,
-    workshop: &Workshop,
-    device: Device,
-    stop: &AtomicBool,
-    inbox: &Receiver<Assignment>,
-    messages: &Sender<(usize, usize, Message)>,
-) {
-    for assignment in inbox {
-        let stage = assignment.stage;
-        // A failing tensor operation panics; it costs this stage, not the sweep.
-        let outcome =
-            catch_unwind(AssertUnwindSafe(|| train_one(workshop, device, assignment, stop, number, messages)))
-                .unwrap_or_else(|panic| Err(explain(&*panic)));
-        if messages.send((number, stage, Message::Done(outcome))).is_err() {
-            return;
+impl Hand for Handle {
+    fn give(&self, order: Order) {
+        // The thread reads its orders between two trainings; a stop concerns the one that runs.
+        if order == Order::Stop {
+            self.stop.store(true, Ordering::Relaxed);
         }
+        let _ = self.orders.send(order);
+    }
+
+    fn lives(&self) -> bool {
+        !self.thread.is_finished()
     }
 }
 
-fn train_one(
-    workshop: &Workshop,
-    device: Device,
-    assignment: Assignment,
-    stop: &AtomicBool,
-    number: usize,
-    messages: &Sender<(usize, usize, Message)>,
-) -> Result<Outcome> {
-    let index = assignment.stage;
-    let missing = || Error::environment("the stage's network or data were not loaded");
-    let network = workshop.network(index).ok_or_else(missing)?;
-    let parts = workshop.parts(index, device).ok_or_else(missing)?;
-    let task = Task {
-        stage: &workshop.plan.stages[index],
-        graph: &network.graph,
-        layout: &network.layout,
-        parts: &parts,
-        device,
-        sources: assignment.sources,
-        dense_losses: assignment.dense_losses,
-        resume: assignment.resume,
-        snapshot_every: workshop.snapshot_every,
-    };
-    train::run(task, &mut |report| {
-        // Nobody listens any more: as good as a stop.
-        let gone = messages.send((number, index, Message::Report(report))).is_err();
-        if gone || stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue }
-    })
+/// Starts worker `number`. `begin` runs in its thread and makes what trains: loading data takes time.
+///
+/// # Errors
+/// When the system gives no thread.
+pub fn spawn<T, B>(number: Worker, words: Words, begin: B) -> Result<Handle>
+where
+    T: Trainer,
+    B: FnOnce() -> Result<(T, Ready)> + Send + 'static,
+{
+    let (orders, inbox) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let thread = std::thread::Builder::new()
+        .name(format!("worker {number}"))
+        .spawn(move || Bench { number, words, stop: asked, held: HashMap::new() }.serve(begin, &inbox))
+        .map_err(|error| Error::environment(format!("cannot start a worker thread: {error}")))?;
+    Ok(Handle { orders, stop, thread })
+}
+
+/// What the thread works with.
+struct Bench {
+    number: Worker,
+    words: Words,
+    stop: Arc<AtomicBool>,
+    /// Copies of snapshots that the next stages may start from. The coordinator says when to let go of one.
+    held: HashMap<(usize, Moment), Arc<Snapshot>>,
+}
+
+impl Bench {
+    fn serve<T: Trainer>(mut self, begin: impl FnOnce() -> Result<(T, Ready)>, inbox: &Receiver<Order>) {
+        let begun = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|panic| Err(explain(&*panic)));
+        let mut trainer = match begun {
+            Ok((trainer, ready)) => {
+                self.say(Word::Ready(Box::new(ready)));
+                trainer
+            }
+            Err(error) => {
+                self.say(Word::Unable(error));
+                return;
+            }
+        };
+        for order in inbox {
+            match order {
+                Order::Start(assignment) => {
+                    let attempt = assignment.attempt;
+                    // A failing tensor operation panics; it costs this stage, not the sweep.
+                    let outcome = catch_unwind(AssertUnwindSafe(|| self.train(&mut trainer, *assignment)))
+                        .unwrap_or_else(|panic| Err(explain(&*panic)));
+                    let broken = outcome.as_ref().err().filter(|error| breaks_device(error)).cloned();
+                    let gone = !self.say(Word::Done { attempt, outcome });
+                    if let Some(error) = broken {
+                        self.say(Word::Unable(error.at("its device can no longer be used")));
+                        return;
+                    }
+                    if gone {
+                        return;
+                    }
+                }
+                Order::Forget(stage, moment) => {
+                    self.held.remove(&(stage, moment));
+                }
+                Order::End { .. } => return,
+                Order::Welcome(_) | Order::Stop | Order::Alive => {}
+            }
+        }
+    }
+
+    /// Whether anybody still listens.
+    fn say(&self, word: Word) -> bool {
+        self.words.send((self.number, word)).is_ok()
+    }
+
+    fn train(&mut self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
+        let sources = self.sources(&mut assignment)?;
+        let (attempt, stage) = (assignment.attempt, assignment.stage);
+        let mut last_images = Instant::now();
+        trainer.train(assignment, sources, &mut |report| {
+            let asked = || if self.stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
+            match &report {
+                Report::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
+                Report::Images { .. } => last_images = Instant::now(),
+                Report::Snapshot(moment, snapshot) => {
+                    self.held.insert((stage, *moment), Arc::clone(snapshot));
+                }
+                _ => {}
+            }
+            // Nobody listens any more: as good as a stop.
+            if self.say(Word::Report { attempt, report }) { asked() } else { Flow::Stop }
+        })
+    }
+
+    /// The snapshots that an assignment names: those that came with it, and copies held from before.
+    fn sources(&mut self, assignment: &mut Assignment) -> Result<Sources> {
+        let mut found = Vec::with_capacity(2);
+        for source in assignment.sources.drain(..) {
+            let key = (source.stage, source.moment);
+            let snapshot = match source.snapshot {
+                Some(snapshot) => {
+                    self.held.insert(key, Arc::clone(&snapshot));
+                    snapshot
+                }
+                None => self.held.get(&key).cloned().ok_or_else(|| {
+                    Error::environment(format!("worker {} holds no copy of snapshot `{}`", self.number, source.moment))
+                })?,
+            };
+            found.push(snapshot);
+        }
+        let mut found = found.into_iter();
+        let drawn = found.next().or(assignment.loaded.take());
+        Ok(Sources { drawn, rewound: found.next() })
+    }
 }
 
 /// A panic of a tensor operation as an error with a cure.
@@ -127,6 +183,12 @@ fn explain(panic: &(dyn std::any::Any + Send)) -> Error {
         true => error.at("out of memory").hint("use a smaller `--batch-size`, fewer `--workers`, or a smaller network"),
         false => error,
     }
+}
+
+/// Whether an error leaves the GPU unusable for this process: after these, every later call fails too.
+fn breaks_device(error: &Error) -> bool {
+    let fatal = ["device-side assert", "illegal memory access", "unspecified launch failure", "uncorrectable ECC"];
+    error.message.contains("CUDA error") && fatal.iter().any(|text| error.message.contains(text))
 }
 
 #[cfg(test)]
@@ -144,5 +206,13 @@ mod tests {
             error.message.starts_with("out of memory: DefaultCPUAllocator") && !error.message.contains("Exception")
         );
         assert!(error.hint.unwrap().contains("batch-size"));
+    }
+
+    #[test]
+    fn only_errors_that_stay_retire_a_worker() {
+        let error = |text: &str| Error::training(text);
+        assert!(breaks_device(&error("CUDA error: device-side assert triggered")));
+        assert!(!breaks_device(&error("out of memory: CUDA out of memory. Tried to allocate 2 GiB")));
+        assert!(!breaks_device(&error("diverged: the training loss is NaN")));
     }
 }

@@ -3,26 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tch::Device;
 
 use crate::data::batches::{Parts, Resident};
 use crate::data::{self, DataSet, Normalisation, Split};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::net::Shape;
 use crate::net::custom::Layers;
-use crate::net::{Graph, Layout, Shape};
-use crate::plan::{Plan, StageId, estimate};
+use crate::plan::{Network, Networks, Plan, StageId, estimate};
 use crate::sweep::Settings;
-
-/// A network and where its weights lie.
-#[derive(Debug, Clone)]
-pub struct Network {
-    /// Its operations.
-    pub graph: Arc<Graph>,
-    /// Its weights.
-    pub layout: Arc<Layout>,
-}
 
 /// A data set on each device, cut as some dense training asks.
 #[derive(Debug)]
@@ -37,9 +27,7 @@ struct Cut {
 pub struct Workshop {
     /// What is to be trained.
     pub plan: Arc<Plan>,
-    /// Time between two snapshots of a running training.
-    pub snapshot_every: Duration,
-    networks: HashMap<StageId, Network>,
+    networks: Networks,
     cuts: HashMap<StageId, Cut>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
@@ -58,7 +46,8 @@ impl Workshop {
         devices: &[Device],
     ) -> Result<Self> {
         let mut sets: HashMap<String, Set> = HashMap::new();
-        let (mut networks, mut cuts) = (HashMap::new(), HashMap::new());
+        let networks = Networks::of(&plan, roots, own)?;
+        let mut cuts = HashMap::new();
         let mut fingerprints = BTreeMap::new();
         for &root in roots {
             let stage = &plan.stages[root];
@@ -71,21 +60,18 @@ impl Workshop {
             }
             let set = &mut sets.get_mut(&name);
             let Some(set) = set else { continue };
-            let graph = estimate::network(settings, own, set.shape, set.data.train.classes)?;
-            let layout = Layout::of(&graph);
-            networks.insert(stage.id, Network { graph: Arc::new(graph), layout: Arc::new(layout) });
+            set.check(settings)?;
             let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
                 .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
             let normalisation = set.normalisation(&split)?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
-        let snapshot_every = Duration::from_secs_f64(run.snapshot_seconds);
-        Ok(Self { plan, snapshot_every, networks, cuts, fingerprints })
+        Ok(Self { plan, networks, cuts, fingerprints })
     }
 
     /// The network of a stage.
     pub fn network(&self, stage: usize) -> Option<&Network> {
-        self.networks.get(&self.root_id(stage))
+        self.networks.get(&self.plan, stage)
     }
 
     /// The data of a stage on a device.
@@ -93,11 +79,6 @@ impl Workshop {
         let cut = self.cuts.get(&self.root_id(stage))?;
         let resident = cut.residents.iter().find(|resident| resident.device() == device)?;
         Some(resident.parts(&cut.split, &cut.normalisation))
-    }
-
-    /// Images that an epoch of a stage trains on.
-    pub fn train_images(&self, stage: usize) -> usize {
-        self.cuts.get(&self.root_id(stage)).map_or(0, |cut| cut.split.train.len())
     }
 
     fn root_id(&self, stage: usize) -> StageId {
@@ -132,6 +113,19 @@ impl Set {
         let residents = different.iter().map(|device| Arc::new(Resident::new(&data, *device))).collect();
         let (channels, height, width) = data.train.dimensions();
         Ok(Self { shape: Shape::Image(channels, height, width), data, residents, known: Vec::new() })
+    }
+
+    /// Refuses data of another form than their publisher states, which the networks are built for.
+    fn check(&self, settings: &Settings) -> Result<()> {
+        let (shape, classes, _) = estimate::data_form(settings)?;
+        if (self.shape, self.data.train.classes) == (shape, classes) {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "data set `{}`: found images {:?} of {} classes, expected {shape:?} of {classes}",
+            settings.dataset, self.shape, self.data.train.classes
+        ))
+        .hint("check the files: `tombola data check`"))
     }
 
     fn normalisation(&mut self, split: &Split) -> Result<Normalisation> {

@@ -93,3 +93,13 @@ fn what_says_how_to_run_cannot_be_an_axis() {
 fn a_network_with_a_built_in_name_is_refused() {
     assert!(error("[networks.resnet]\nlayers = [\"flatten\"]").message.contains("built-in"));
 }
+
+#[test]
+fn two_sweeps_differ_in_what_they_ask_for_and_not_in_how_they_are_run() {
+    let read = |flags: &[Flag]| Spec::read(Some(FILE), flags).unwrap();
+    let spec = read(&[flag("shard", &["1/2"]), flag("workers", &["4"])]);
+    assert_eq!(spec.difference(&read(&[flag("shard", &["2/2"]), flag("out", &["elsewhere"])])), None);
+    let difference = spec.difference(&read(&[flag("seed", &["1", "2", "3"])])).unwrap();
+    assert_eq!(difference, ("seed = [1, 2, 3]".to_string(), "seed = [1, 2]".to_string()));
+    assert!(Spec::wrote(&spec.to_toml()) && !Spec::wrote(FILE));
+}

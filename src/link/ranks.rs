@@ -1,0 +1,181 @@
+//! The coordinator's link under MPI: ranks by messages, and the worker of its own process, if there is one, by channels.
+//!
+//! It may not know what is trained.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::local::LocalLink;
+use super::message::{Order, Welcome, Word, decode, encode};
+use super::mpi::{News, Post};
+use super::{Link, Worker};
+use crate::error::{Error, Result};
+
+/// Longest pause between two looks for messages: what a message may wait, and what waiting costs.
+pub const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+/// Shortest, right after a message: more often come together.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
+/// Time that ranks have to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Pauses that grow while nothing happens, so that waiting costs next to no processor time.
+#[derive(Debug)]
+pub struct Backoff(Duration);
+
+impl Backoff {
+    /// As after a message.
+    pub fn new() -> Self {
+        Self(SHORTEST_PAUSE)
+    }
+
+    /// The next pause.
+    pub fn pause(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (pause * 2).min(LONGEST_PAUSE);
+        pause
+    }
+
+    /// Something happened.
+    pub fn again(&mut self) {
+        self.0 = SHORTEST_PAUSE;
+    }
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// All ranks of an MPI start, as rank 0 sees them.
+#[derive(Debug)]
+pub struct RankLink {
+    post: Post,
+    /// The worker in this process.
+    own: Option<LocalLink>,
+    welcome: Welcome,
+    version: String,
+    silent: BTreeSet<Worker>,
+    said: VecDeque<(Worker, Word)>,
+    backoff: Backoff,
+}
+
+impl RankLink {
+    /// A link to ranks that are told nothing yet.
+    pub fn new(post: Post) -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        let (silent, said) = (BTreeSet::new(), VecDeque::new());
+        Self { post, own: None, welcome: Welcome::default(), version, silent, said, backoff: Backoff::new() }
+    }
+
+    /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
+    pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) {
+        (self.own, self.welcome) = (own, welcome);
+    }
+
+    fn post(&mut self, worker: Worker, order: &Order) -> Result<()> {
+        self.post.send(worker, &encode(order)?);
+        Ok(())
+    }
+
+    /// What a rank said, or that it cannot be understood.
+    fn take(&mut self, news: News) -> Result<Option<(Worker, Word)>> {
+        self.backoff.again();
+        let (rank, bytes) = match news {
+            News::Message(rank, bytes) => (rank, bytes),
+            News::Trouble(rank, error) => return Ok(Some((rank, Word::Unable(error)))),
+        };
+        let word = match decode::<Word>(&bytes) {
+            Ok(word) => word,
+            Err(error) => return Ok(Some((rank, Word::Unable(error)))),
+        };
+        if let Word::Hello(hello) = &word {
+            if hello.version != self.version {
+                let reason = format!("it runs Tombola {}, rank 0 runs {}", hello.version, self.version);
+                let error = Error::environment(reason).hint("start the same build of Tombola on every node");
+                return Ok(Some((rank, Word::Unable(error))));
+            }
+            self.post(rank, &Order::Welcome(Box::new(self.welcome.clone())))?;
+        }
+        Ok(Some((rank, word)))
+    }
+
+    /// Tells all ranks that all is over, and waits a moment for their answers. Returns whether all have answered: only
+    /// then may MPI be ended in good order.
+    ///
+    /// # Errors
+    /// When an order cannot be encoded.
+    pub fn end(&mut self) -> Result<bool> {
+        let clean = self.silent.is_empty();
+        let mut waiting: BTreeSet<Worker> = (1..self.post.size()).collect();
+        for &rank in &waiting {
+            self.post(rank, &Order::End { clean })?;
+        }
+        self.own = None;
+        let begun = Instant::now();
+        while (!waiting.is_empty() || self.post.on_their_way() > 0) && begun.elapsed() < GOODBYE {
+            match self.post.look() {
+                Some(News::Message(rank, bytes)) => {
+                    if matches!(decode::<Word>(&bytes), Ok(Word::Bye)) {
+                        waiting.remove(&rank);
+                    }
+                }
+                Some(News::Trouble(rank, _)) => {
+                    waiting.remove(&rank);
+                    self.silent.insert(rank);
+                }
+                None if !clean && waiting.iter().all(|rank| self.silent.contains(rank)) => break,
+                None => std::thread::sleep(LONGEST_PAUSE),
+            }
+        }
+        Ok(clean && waiting.is_empty() && self.silent.is_empty() && self.post.on_their_way() == 0)
+    }
+}
+
+impl Link for RankLink {
+    fn expected(&self) -> Vec<Worker> {
+        let own = usize::from(self.own.is_none());
+        (own..self.post.size()).filter(|rank| !self.silent.contains(rank)).collect()
+    }
+
+    fn send(&mut self, worker: Worker, order: Order) -> Result<()> {
+        match (worker, &mut self.own) {
+            (0, Some(own)) => own.send(0, order),
+            (0, None) => Ok(()),
+            (rank, _) => {
+                self.post(rank, &order)?;
+                // A rank that was given up hears no more after this.
+                if matches!(order, Order::End { .. }) {
+                    self.silent.insert(rank);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn receive(&mut self, wait: Duration) -> Result<Option<(Worker, Word)>> {
+        let begun = Instant::now();
+        loop {
+            if let Some(said) = self.said.pop_front() {
+                return Ok(Some(said));
+            }
+            if let Some(news) = self.post.look() {
+                return self.take(news);
+            }
+            if begun.elapsed() >= wait {
+                return Ok(None);
+            }
+            let pause = self.backoff.pause();
+            match &mut self.own {
+                // Words of the own worker end the pause.
+                Some(own) => {
+                    if let Some(said) = own.receive(pause)? {
+                        self.backoff.again();
+                        self.said.push_back(said);
+                    }
+                }
+                None => std::thread::sleep(pause),
+            }
+        }
+    }
+}
