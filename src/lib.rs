@@ -10,6 +10,7 @@ pub mod mask;
 pub mod net;
 pub mod plan;
 pub mod prune;
+pub mod slurm;
 pub mod status;
 pub mod store;
 pub mod stream;

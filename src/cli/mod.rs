@@ -14,6 +14,7 @@ pub mod plan;
 pub mod retry;
 pub mod run;
 pub mod settings;
+pub mod slurm;
 pub mod status;
 pub mod sweep;
 pub mod tables;
@@ -27,6 +28,7 @@ Examples:
   tombola plan sweeps/experiment1.toml
   tombola status results/quickstart
   tombola data fetch cifar-10
+  tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
 Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
 same command again";
@@ -47,6 +49,7 @@ pub fn command() -> Command {
         .subcommand(tables::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
         .subcommand(settings::command())
+        .subcommand(slurm::command())
 }
 
 /// Does what was asked. The result is the exit code of a run that came to its end.
@@ -65,6 +68,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
             print!("{}", settings::markdown());
             Ok(0)
         }
+        Some(("slurm", matches)) => slurm::run(matches).map(|()| 0),
         Some(("data", matches)) => {
             let args = data::DataArgs::from_arg_matches(matches).map_err(|error| Error::input(error.to_string()))?;
             data::run(&args).map(|()| 0)
