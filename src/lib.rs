@@ -4,6 +4,7 @@ pub mod cli;
 pub mod coordinator;
 pub mod data;
 pub mod error;
+pub mod fault;
 pub mod journal;
 pub mod link;
 pub mod mask;

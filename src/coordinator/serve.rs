@@ -12,6 +12,7 @@ use super::ledger::{Ledger, now};
 use super::progress::Progress;
 use super::state::{Action, Event, State};
 use crate::error::{Error, Kind, Result};
+use crate::fault::Fault;
 use crate::journal::{Outcome, Record};
 use crate::link::{Link, Order, Ready, Word, Worker};
 use crate::tables;
@@ -94,6 +95,7 @@ struct Run<'a> {
     attempts: u64,
     begun: Instant,
     stopping: bool,
+    fault: Option<Fault>,
 }
 
 impl Sweep {
@@ -105,8 +107,8 @@ impl Sweep {
         let begun = Instant::now();
         let awaited = link.expected().into_iter().map(|worker| (worker, begun)).collect();
         let crew = Crew { awaited, ..Crew::default() };
-        let (events, count) = (VecDeque::new(), Count::default());
-        Run { sweep: self, link, state, crew, events, count, attempts: 0, begun, stopping: false }.go()
+        let (events, count, fault) = (VecDeque::new(), Count::default(), Fault::of(0));
+        Run { sweep: self, link, state, crew, events, count, attempts: 0, begun, stopping: false, fault }.go()
     }
 }
 
@@ -152,6 +154,9 @@ impl Run<'_> {
         }
         self.sweep.ledger.sync()?;
         self.count.open = self.state.open();
+        if self.stopping || self.count.open == 0 {
+            self.count.deserted = None;
+        }
         self.count.busy = self.begun.elapsed().saturating_sub(waited);
         Ok(self.count)
     }
@@ -164,6 +169,7 @@ impl Run<'_> {
 
     /// A stop that was asked for, or that the time limit asks for.
     fn look_at_the_clock(&mut self) -> Result<()> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
         if self.stopping {
             return Ok(());
         }
