@@ -59,13 +59,18 @@ impl Session {
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         drop(node);
         let session = Self { world, universe: Some(universe), local, host };
-        if threading < Threading::Funneled {
-            return Err(Error::environment(format!(
+        let problem = match threading < Threading::Funneled {
+            true => Err(Error::environment(format!(
                 "the MPI library gives threading level {threading:?}, expected at least Funneled"
             ))
-            .hint("use an MPI library built with thread support"));
+            .hint("use an MPI library built with thread support")),
+            false => launcher::check_size(launch, session.size()),
+        };
+        if let Err(error) = problem {
+            // The same is wrong with all ranks: each says so and ends.
+            session.finish(error.kind.exit_code());
+            return Err(error);
         }
-        launcher::check_size(launch, session.size())?;
         Ok(session)
     }
 
