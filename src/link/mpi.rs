@@ -14,7 +14,7 @@ use mpi::environment::Universe;
 use mpi::ffi;
 use mpi::raw::AsRaw;
 use mpi::topology::{Communicator, SimpleCommunicator};
-use mpi::traits::Equivalence;
+use mpi::traits::{CommunicatorCollectives, Equivalence};
 
 use super::launcher::{self, Launch};
 use super::pieces::{Assembly, PIECE, with_header};
@@ -36,6 +36,8 @@ pub struct Session {
     pub local: (usize, usize),
     /// Name of this host.
     pub host: String,
+    /// Number of the process of each other rank on this host, by rank.
+    pub neighbours: BTreeMap<usize, u32>,
 }
 
 impl Session {
@@ -57,8 +59,9 @@ impl Session {
         let node = world.split_shared(world.rank());
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
+        let neighbours = neighbours(&world, &node);
         drop(node);
-        let session = Self { world, universe: Some(universe), local, host };
+        let session = Self { world, universe: Some(universe), local, host, neighbours };
         let problem = match threading < Threading::Funneled {
             true => Err(Error::environment(format!(
                 "the MPI library gives threading level {threading:?}, expected at least Funneled"
@@ -317,6 +320,15 @@ fn test(request: &mut ffi::MPI_Request) -> Result<(), Option<c_int>> {
         (0, _) => Ok(()),
         (code, _) => Err(Some(code)),
     }
+}
+
+/// The process of each other rank on this host.
+fn neighbours(world: &SimpleCommunicator, node: &SimpleCommunicator) -> BTreeMap<usize, u32> {
+    let own = [world.rank() as u32, std::process::id()];
+    let mut all = vec![0u32; 2 * count(node.size())];
+    node.all_gather_into(&own[..], &mut all[..]);
+    let others = all.chunks_exact(2).filter(|pair| pair[0] != own[0]);
+    others.map(|pair| (pair[0] as usize, pair[1])).collect()
 }
 
 fn count(number: c_int) -> usize {

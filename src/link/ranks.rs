@@ -59,18 +59,17 @@ pub struct RankLink {
     silent: BTreeSet<Worker>,
     /// Number of the process of each rank on the own host.
     neighbours: BTreeMap<Worker, u32>,
-    host: String,
     said: VecDeque<(Worker, Word)>,
     backoff: Backoff,
 }
 
 impl RankLink {
-    /// A link to ranks that are told nothing yet, from a rank 0 on `host`.
-    pub fn new(post: Post, host: String) -> Self {
+    /// A link to ranks that are told nothing yet. `neighbours` are the processes of those on this host.
+    pub fn new(post: Post, neighbours: BTreeMap<Worker, u32>) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_string();
-        let (silent, neighbours, said) = (BTreeSet::new(), BTreeMap::new(), VecDeque::new());
+        let (silent, said) = (BTreeSet::new(), VecDeque::new());
         let (welcome, backoff) = (Welcome::default(), Backoff::new());
-        Self { post, own: None, welcome, version, silent, neighbours, host, said, backoff }
+        Self { post, own: None, welcome, version, silent, neighbours, said, backoff }
     }
 
     /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
@@ -95,9 +94,6 @@ impl RankLink {
             Err(error) => return Ok(Some((rank, Word::Unable(error)))),
         };
         if let Word::Hello(hello) = &word {
-            if hello.host == self.host {
-                self.neighbours.insert(rank, hello.process);
-            }
             if hello.version != self.version {
                 let reason = format!("it runs Tombola {}, rank 0 runs {}", hello.version, self.version);
                 let error = Error::environment(reason).hint("start the same build of Tombola on every node");

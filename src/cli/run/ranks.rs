@@ -37,7 +37,7 @@ pub(super) fn run(launch: Launch, request: impl FnOnce() -> Result<Request>) -> 
 }
 
 fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    let mut link = RankLink::new(session.post(), session.host.clone());
+    let mut link = RankLink::new(session.post(), session.neighbours.clone());
     let code = crate::cli::outcome(coordinate_with(&session, &mut link, request));
     let _ = std::io::stdout().flush();
     link.end()?;
