@@ -31,7 +31,7 @@ impl Fault {
         match self.how.as_str() {
             _ if running < self.after => Ok(()),
             "panic" => panic!("a panic that was asked for"),
-            "exit" => std::process::exit(9),
+            "exit" => signal_hook::low_level::exit(9),
             _ => Err(Error::environment("an error that was asked for")),
         }
     }
