@@ -36,6 +36,8 @@ pub struct Session {
     pub local: (usize, usize),
     /// Name of this host.
     pub host: String,
+    /// What the library allows threads to do.
+    threading: Threading,
 }
 
 impl Session {
@@ -44,6 +46,22 @@ impl Session {
     /// # Errors
     /// When MPI cannot be used from one thread of several, or knows of fewer ranks than the launcher started.
     pub fn begin(launch: Launch) -> Result<Self> {
+        let mut session = Self::open()?;
+        let fit = session.threads().and_then(|_| launcher::check_size(launch, session.size()));
+        if let Err(error) = fit {
+            // All ranks find the same, so none waits for another; to end the start here would end it before anybody
+            // could read why.
+            std::mem::forget(session.universe.take());
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Begins MPI, whatever it is like: for whoever wants to tell what is wrong with it.
+    ///
+    /// # Errors
+    /// When it was begun before.
+    pub fn open() -> Result<Self> {
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         let world = universe.world();
@@ -54,15 +72,22 @@ impl Session {
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         drop(node);
-        let session = Self { world, universe: Some(universe), local, host };
-        if threading < Threading::Funneled {
-            return Err(Error::environment(format!(
-                "the MPI library gives threading level {threading:?}, expected at least Funneled"
-            ))
-            .hint("use an MPI library built with thread support"));
+        Ok(Self { world, universe: Some(universe), local, host, threading })
+    }
+
+    /// The threading level of the library, in words.
+    ///
+    /// # Errors
+    /// When it does not allow the process threads beside the one that owns MPI.
+    pub fn threads(&self) -> Result<String> {
+        if self.threading >= Threading::Funneled {
+            return Ok(format!("{:?}", self.threading));
         }
-        launcher::check_size(launch, session.size())?;
-        Ok(session)
+        Err(Error::environment(format!(
+            "the MPI library gives threading level {:?}, expected at least Funneled",
+            self.threading
+        ))
+        .hint("use an MPI library built with thread support"))
     }
 
     /// The own rank.
