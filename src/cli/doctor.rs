@@ -14,6 +14,7 @@ use crate::doctor::verdict::{Level, Report, judge};
 use crate::error::{Error, Kind, Result};
 use crate::link::launcher::{self, Launch};
 use crate::sweep::{Field, Settings};
+use crate::worker::place;
 
 /// The settings of a run that the answer depends on.
 const SETTINGS: [&str; 6] = ["dataset", "data-dir", "device", "threads", "coordinator", "ranks-per-gpu"];
@@ -72,6 +73,8 @@ fn read(matches: &ArgMatches) -> Result<Asked> {
             }
         }
     }
+    // What is no device on any machine is a mistake of the flag, not of this one.
+    place::choose(run.device.as_deref(), 0, || usize::MAX)?;
     // One that is made has no files.
     let datasets = datasets.iter().filter(|known| known.source != Source::Made).map(|known| known.name.to_string());
     let folder = matches.get_one::<PathBuf>("folder").cloned().unwrap_or_else(|| "results".into());

@@ -111,7 +111,7 @@ impl Report {
             let _ = writeln!(text, "{:wide$}  {}", host.name, host.text());
         }
         let (warn, fail) = (self.count(Level::Warn), self.count(Level::Fail));
-        let _ = writeln!(text, "\n{} checks: {warn} to think about, {fail} failed", self.lines.len());
+        let _ = writeln!(text, "\n{} checks: {fail} FAIL, {warn} WARN", self.lines.len());
         text
     }
 }
@@ -190,7 +190,7 @@ mod tests {
         assert!(report.lines.len() < 20 && report.hosts.len() == 200);
         let text = report.text();
         assert!(text.contains("node0    ranks 0-7 · 8 GPUs, 64 cores · cuda:0: rank 0, cuda:1: rank 1"), "{text}");
-        assert!(text.ends_with(&format!("\n{} checks: 0 to think about, 0 failed\n", report.lines.len())));
+        assert!(text.ends_with(&format!("\n{} checks: 0 FAIL, 0 WARN\n", report.lines.len())));
     }
 
     #[test]

@@ -87,7 +87,11 @@ fn all_there(gathered: &Gathered) -> Line {
     if let (Some(launch), Some(mpi)) = (first.launch, &first.mpi)
         && let Err(error) = check_size(launch, mpi.size)
     {
-        return Line::of_error("ranks", &error, "use the `mpirun` of the MPI library that Tombola was built with");
+        return Line::fail(
+            "ranks",
+            error.message,
+            "use the `mpirun` of the library in the line above, also inside Slurm, instead of `srun`; or build with the MPI of this launcher",
+        );
     }
     if gathered.silent.is_empty() {
         let hosts = hosts_of(&gathered.facts).len();
@@ -124,9 +128,10 @@ fn launcher(first: &Facts) -> Line {
 fn loss(first: &Facts) -> Option<Line> {
     let recovery = &first.first.as_ref()?.recovery;
     Some(match first.starter? {
-        Starter::OpenMpi if recovery.enabled => {
-            Line::pass("lost ranks", "with `--enable-recovery`: the others go on without a rank that is lost")
-        }
+        Starter::OpenMpi if recovery.enabled => Line::pass(
+            "lost ranks",
+            "with `--enable-recovery`: the others go on, but `mpirun` ends with 0 whatever the ranks end with",
+        ),
         Starter::OpenMpi if is_open_mpi_4(first) => Line::pass(
             "lost ranks",
             "without `--enable-recovery`: a lost rank ends this start, and the same command resumes",
@@ -331,7 +336,7 @@ mod tests {
             "ranks",
             Level::Fail,
             "started 8 ranks, but MPI knows of 1",
-            "use the `mpirun` of that library",
+            "use the `mpirun` of the library in the line above",
         );
     }
 
