@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod coordinator;
 pub mod data;
+pub mod doctor;
 pub mod error;
 pub mod fault;
 pub mod journal;

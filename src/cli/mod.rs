@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::error::{Error, Kind, Result};
 
 pub mod data;
+pub mod doctor;
 pub mod explain;
 pub mod flags;
 pub mod folder;
@@ -26,6 +27,7 @@ Examples:
   tombola run sweeps/quickstart.toml
   tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
   tombola plan sweeps/experiment1.toml
+  tombola doctor --dataset cifar-10
   tombola status results/quickstart
   tombola data fetch cifar-10
   tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
@@ -43,6 +45,7 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(run::command())
         .subcommand(plan::command())
+        .subcommand(doctor::command())
         .subcommand(status::command())
         .subcommand(explain::command())
         .subcommand(retry::command())
@@ -60,6 +63,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches),
         Some(("plan", matches)) => plan::run(matches).map(|()| 0),
+        Some(("doctor", matches)) => doctor::run(matches),
         Some(("status", matches)) => status::run(matches).map(|()| 0),
         Some(("retry", matches)) => run::again(matches),
         Some(("explain", matches)) => explain::run(matches).map(|()| 0),

@@ -38,6 +38,8 @@ pub struct Session {
     pub host: String,
     /// Number of the process of each other rank on this host, by rank.
     pub neighbours: BTreeMap<usize, u32>,
+    /// What the library allows threads to do.
+    threading: Threading,
 }
 
 impl Session {
@@ -46,6 +48,21 @@ impl Session {
     /// # Errors
     /// When MPI cannot be used from one thread of several, or knows of fewer ranks than the launcher started.
     pub fn begin(launch: Launch) -> Result<Self> {
+        let session = Self::open()?;
+        let fit = session.threads().and_then(|_| launcher::check_size(launch, session.size()));
+        if let Err(error) = fit {
+            // The same is wrong with all ranks: each says so and ends.
+            session.finish(error.kind.exit_code());
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Begins MPI, whatever it is like: for whoever wants to tell what is wrong with it.
+    ///
+    /// # Errors
+    /// When it was begun before.
+    pub fn open() -> Result<Self> {
         // `MPI_Finalize` of Open MPI waits for all ranks, those that are gone too, unless told otherwise. Nothing here
         // needs that wait: goodbyes are messages.
         // SAFETY: this is the only thread yet.
@@ -61,20 +78,22 @@ impl Session {
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         let neighbours = neighbours(&world, &node);
         drop(node);
-        let session = Self { world, universe: Some(universe), local, host, neighbours };
-        let problem = match threading < Threading::Funneled {
-            true => Err(Error::environment(format!(
-                "the MPI library gives threading level {threading:?}, expected at least Funneled"
-            ))
-            .hint("use an MPI library built with thread support")),
-            false => launcher::check_size(launch, session.size()),
-        };
-        if let Err(error) = problem {
-            // The same is wrong with all ranks: each says so and ends.
-            session.finish(error.kind.exit_code());
-            return Err(error);
+        Ok(Self { world, universe: Some(universe), local, host, neighbours, threading })
+    }
+
+    /// The threading level of the library, in words.
+    ///
+    /// # Errors
+    /// When it does not allow the process threads beside the one that owns MPI.
+    pub fn threads(&self) -> Result<String> {
+        if self.threading >= Threading::Funneled {
+            return Ok(format!("{:?}", self.threading));
         }
-        Ok(session)
+        Err(Error::environment(format!(
+            "the MPI library gives threading level {:?}, expected at least Funneled",
+            self.threading
+        ))
+        .hint("use an MPI library built with thread support"))
     }
 
     /// The own rank.
