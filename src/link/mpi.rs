@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 
 /// All messages have this tag: MPI keeps the order of messages with the same one.
 const TAG: c_int = 77;
+/// With more than this arriving at once, further messages wait at their senders.
+const MOST_ARRIVING: usize = 256 << 20;
 /// Exit code of a process that ends without taking leave. Never 0: with Open MPI `MPI_Abort(0)` hangs.
 const ABANDONED: c_int = 101;
 /// Longest time that `MPI_Finalize` may take once everybody has said goodbye.
@@ -112,6 +114,7 @@ impl Session {
             world: SimpleCommunicator::world(),
             size: self.size(),
             outgoing: BTreeMap::new(),
+            arriving: VecDeque::new(),
             incoming: BTreeMap::new(),
             gone: BTreeSet::new(),
             news: VecDeque::new(),
@@ -164,6 +167,7 @@ pub struct Post {
     world: SimpleCommunicator,
     size: usize,
     outgoing: BTreeMap<usize, VecDeque<Sending>>,
+    arriving: VecDeque<Arriving>,
     incoming: BTreeMap<usize, Assembly>,
     gone: BTreeSet<usize>,
     news: VecDeque<News>,
@@ -171,10 +175,17 @@ pub struct Post {
     one_by_one: bool,
 }
 
-/// A message on its way, piece by piece. MPI reads from `bytes` until the last request is done.
+/// A message, or its header, on its way, piece by piece. MPI reads from `bytes` until the last request is done.
 struct Sending {
     bytes: Vec<u8>,
     requests: Vec<ffi::MPI_Request>,
+}
+
+/// A piece that arrives bit by bit. MPI writes to `bytes` until the request is done.
+struct Arriving {
+    from: usize,
+    bytes: Vec<u8>,
+    request: ffi::MPI_Request,
 }
 
 impl Post {
@@ -184,11 +195,16 @@ impl Post {
     }
 
     /// Starts to send a message; one to a rank that is gone goes nowhere.
-    pub fn send(&mut self, to: usize, message: &[u8]) {
+    pub fn send(&mut self, to: usize, message: Vec<u8>) {
+        for bytes in with_header(message) {
+            self.start(to, bytes);
+        }
+    }
+
+    fn start(&mut self, to: usize, bytes: Vec<u8>) {
         if self.gone.contains(&to) {
             return;
         }
-        let bytes = with_header(message);
         let mut requests = Vec::with_capacity(1);
         for piece in bytes.chunks(PIECE) {
             let mut request = MaybeUninit::uninit();
@@ -219,6 +235,11 @@ impl Post {
     pub fn on_their_way(&self) -> usize {
         let living = self.outgoing.iter().filter(|(to, _)| !self.gone.contains(to));
         living.flat_map(|(_, sendings)| sendings).map(|sending| sending.bytes.len()).sum()
+    }
+
+    /// Whether messages are on their way in or out: MPI moves them only while someone looks.
+    pub fn is_moving(&self) -> bool {
+        !self.arriving.is_empty() || self.on_their_way() > 0
     }
 
     /// Looks after what is being sent, and for what has arrived. Never waits for a rank that has sent nothing.
@@ -258,11 +279,38 @@ impl Post {
         }
     }
 
-    /// The next piece that has arrived from anyone.
+    /// The next piece that has arrived from anyone. Several arrive side by side, so that a large one keeps nobody waiting.
     fn piece(&mut self) -> Option<(usize, Vec<u8>)> {
+        while self.arriving.iter().map(|arriving| arriving.bytes.len()).sum::<usize>() < MOST_ARRIVING {
+            let Some(found) = self.begun() else { break };
+            self.arriving.push_back(found);
+        }
+        let mut unfinished = BTreeSet::new();
+        for place in 0..self.arriving.len() {
+            let arriving = &mut self.arriving[place];
+            // Pieces of one sender stay in order.
+            if unfinished.contains(&arriving.from) {
+                continue;
+            }
+            match test(&mut arriving.request) {
+                Err(None) => drop(unfinished.insert(arriving.from)),
+                Ok(()) => return self.arriving.remove(place).map(|arriving| (arriving.from, arriving.bytes)),
+                Err(Some(code)) => {
+                    let from = arriving.from;
+                    self.arriving.remove(place).map(|arriving| arriving.bytes).into_iter().for_each(std::mem::forget);
+                    self.lose(from, code);
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// A piece of anyone that can begin to arrive.
+    fn begun(&mut self) -> Option<Arriving> {
         if !self.one_by_one {
             // SAFETY: a constant of the MPI library.
-            match self.piece_of(unsafe { ffi::RSMPI_ANY_SOURCE }) {
+            match self.begun_by(unsafe { ffi::RSMPI_ANY_SOURCE }) {
                 Ok(found) => return found,
                 Err(_) => self.one_by_one = true,
             }
@@ -271,7 +319,7 @@ impl Post {
             if self.gone.contains(&rank) {
                 continue;
             }
-            match self.piece_of(rank as c_int) {
+            match self.begun_by(rank as c_int) {
                 Ok(None) => {}
                 Ok(found) => return found,
                 Err(code) => self.lose(rank, code),
@@ -280,7 +328,7 @@ impl Post {
         None
     }
 
-    fn piece_of(&self, source: c_int) -> Result<Option<(usize, Vec<u8>)>, c_int> {
+    fn begun_by(&self, source: c_int) -> Result<Option<Arriving>, c_int> {
         let (mut flag, mut message, mut status) = (0, MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: the pointers are valid for the call, and MPI fills in message and status where it sets the flag.
         let code = unsafe {
@@ -293,15 +341,22 @@ impl Post {
             (code, _) => return Err(code),
         }
         // SAFETY: the flag is set.
-        let (mut message, mut status) = unsafe { (message.assume_init(), status.assume_init()) };
+        let (mut message, status) = unsafe { (message.assume_init(), status.assume_init()) };
         let kind = u8::equivalent_datatype().as_raw();
         let mut length = 0;
         // SAFETY: the status is that of the probe.
         unsafe { ffi::MPI_Get_count(&status, kind, &mut length) };
-        let mut piece = vec![0u8; usize::try_from(length).unwrap_or(0)];
-        // SAFETY: the buffer has the length that the probe gave.
-        let code = unsafe { ffi::MPI_Mrecv(piece.as_mut_ptr().cast(), length, kind, &mut message, &mut status) };
-        if code == 0 { Ok(Some((count(status.MPI_SOURCE), piece))) } else { Err(code) }
+        let mut bytes = vec![0u8; count(length)];
+        let mut request = MaybeUninit::uninit();
+        // SAFETY: the buffer has the length that the probe gave, and is neither moved within memory nor freed before MPI
+        // says that the request is done (`Arriving`).
+        let code =
+            unsafe { ffi::MPI_Imrecv(bytes.as_mut_ptr().cast(), length, kind, &mut message, request.as_mut_ptr()) };
+        if code != 0 {
+            return Err(code);
+        }
+        // SAFETY: MPI has filled it in.
+        Ok(Some(Arriving { from: count(status.MPI_SOURCE), bytes, request: unsafe { request.assume_init() } }))
     }
 
     fn lose(&mut self, rank: usize, code: c_int) {
@@ -314,8 +369,9 @@ impl Post {
 
 impl Drop for Post {
     fn drop(&mut self) {
-        // MPI may still read what is on its way.
+        // MPI may still read and write what is on its way.
         std::mem::take(&mut self.outgoing).into_values().flatten().for_each(std::mem::forget);
+        std::mem::take(&mut self.arriving).into_iter().for_each(std::mem::forget);
     }
 }
 
@@ -332,7 +388,7 @@ fn test(request: &mut ffi::MPI_Request) -> Result<(), Option<c_int>> {
         return Ok(());
     }
     let (mut flag, mut status) = (0, MaybeUninit::uninit());
-    // SAFETY: the request is one of `MPI_Isend` that is not done; MPI sets it to the null request when it is.
+    // SAFETY: the request is one of `MPI_Isend` or `MPI_Imrecv` that is not done; MPI sets it to the null request when it is.
     let code = unsafe { ffi::MPI_Test(request, &mut flag, status.as_mut_ptr()) };
     match (code, flag) {
         (0, 0) => Err(None),

@@ -12,33 +12,49 @@ use super::mpi::{News, Post};
 use super::{Link, Worker};
 use crate::error::{Error, Result};
 
-/// Longest pause between two looks for messages: what a message may wait, and what waiting costs.
-pub const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+/// Longest pause between two looks for messages. A look and the pause before it take some 20 microseconds of processor
+/// time, so this is well below 1 % of a core.
+pub const LONGEST_PAUSE: Duration = Duration::from_millis(5);
 /// Shortest, right after a message: more often come together.
 const SHORTEST_PAUSE: Duration = Duration::from_micros(20);
+/// Pauses that are always allowed while nothing moves: what a run of short trainings may lose.
+const FAIR_PAUSE: Duration = Duration::from_millis(1);
+/// Beyond that, a message waits for at most this part of the time that there was none: 1 %.
+const PART: u32 = 100;
+/// The same while messages move, which they do by some 100 kB at each look.
+const PART_MOVING: u32 = 1000;
 /// Time that ranks have to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Pauses that grow while nothing happens, so that waiting costs next to no processor time.
 #[derive(Debug)]
-pub struct Backoff(Duration);
+pub struct Backoff {
+    next: Duration,
+    quiet_since: Instant,
+}
 
 impl Backoff {
     /// As after a message.
     pub fn new() -> Self {
-        Self(SHORTEST_PAUSE)
+        Self { next: SHORTEST_PAUSE, quiet_since: Instant::now() }
     }
 
-    /// The next pause.
-    pub fn pause(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = (pause * 2).min(LONGEST_PAUSE);
+    /// The next pause; `moving` is [`Post::is_moving`].
+    pub fn pause(&mut self, moving: bool) -> Duration {
+        let quiet = self.quiet_since.elapsed();
+        // Never the shortest for ever: a rank that died may leave a message under way.
+        let most = match moving {
+            true => (quiet / PART_MOVING).clamp(SHORTEST_PAUSE, LONGEST_PAUSE),
+            false => (quiet / PART).clamp(FAIR_PAUSE, LONGEST_PAUSE),
+        };
+        let pause = self.next.min(most);
+        self.next = 2 * pause;
         pause
     }
 
-    /// Something happened.
+    /// Something happened. A mere sign of life is nothing that others follow upon.
     pub fn again(&mut self) {
-        self.0 = SHORTEST_PAUSE;
+        *self = Self::new();
     }
 }
 
@@ -78,13 +94,12 @@ impl RankLink {
     }
 
     fn post(&mut self, worker: Worker, order: &Order) -> Result<()> {
-        self.post.send(worker, &encode(order)?);
+        self.post.send(worker, encode(order)?);
         Ok(())
     }
 
     /// What a rank said, or that it cannot be understood.
     fn take(&mut self, news: News) -> Result<Option<(Worker, Word)>> {
-        self.backoff.again();
         let (rank, bytes) = match news {
             News::Message(rank, bytes) => (rank, bytes),
             News::Trouble(rank, error) => return Ok(Some((rank, Word::Unable(error)))),
@@ -93,6 +108,9 @@ impl RankLink {
             Ok(word) => word,
             Err(error) => return Ok(Some((rank, Word::Unable(error)))),
         };
+        if word != Word::Alive {
+            self.backoff.again();
+        }
         if let Word::Hello(hello) = &word {
             if hello.version != self.version {
                 let reason = format!("it runs Tombola {}, rank 0 runs {}", hello.version, self.version);
@@ -184,12 +202,14 @@ impl Link for RankLink {
             if begun.elapsed() >= wait {
                 return Ok(None);
             }
-            let pause = self.backoff.pause();
+            let pause = self.backoff.pause(self.post.is_moving());
             match &mut self.own {
                 // Words of the own worker end the pause.
                 Some(own) => {
                     if let Some(said) = own.receive(pause)? {
-                        self.backoff.again();
+                        if said.1 != Word::Alive {
+                            self.backoff.again();
+                        }
                         self.said.push_back(said);
                     }
                 }

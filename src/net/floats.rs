@@ -2,9 +2,10 @@
 //!
 //! Little-endian, four bytes a number, so that every bit arrives. It may not know what the numbers mean.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serializer};
-use serde_bytes::ByteBuf;
+use std::fmt::Formatter;
+
+use serde::de::Visitor;
+use serde::{Deserializer, Serializer};
 
 /// Writes a vector.
 ///
@@ -19,8 +20,22 @@ pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, 
 /// # Errors
 /// When there are no bytes, or not four for each number.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
-    let bytes = ByteBuf::deserialize(deserializer)?;
-    from_bytes(&bytes).ok_or_else(|| D::Error::custom(format!("{} bytes are no whole number of floats", bytes.len())))
+    deserializer.deserialize_bytes(Floats)
+}
+
+/// Takes the numbers straight from the message: a copy of the bytes would cost as much again.
+struct Floats;
+
+impl Visitor<'_> for Floats {
+    type Value = Vec<f32>;
+
+    fn expecting(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.write_str("four bytes for each number")
+    }
+
+    fn visit_bytes<E: serde::de::Error>(self, bytes: &[u8]) -> Result<Vec<f32>, E> {
+        from_bytes(bytes).ok_or_else(|| E::custom(format!("{} bytes are no whole number of floats", bytes.len())))
+    }
 }
 
 fn to_bytes(values: &[f32]) -> Vec<u8> {

@@ -87,7 +87,7 @@ impl Relay {
 
     fn say(&mut self, word: &Word) -> Result<()> {
         self.told = Instant::now();
-        self.post.send(0, &encode(word)?);
+        self.post.send(0, encode(word)?);
         Ok(())
     }
 
@@ -99,13 +99,16 @@ impl Relay {
         let (mut begin, mut signalled, mut backoff) = (Some(begin), false, Backoff::new());
         loop {
             while let Some(news) = self.post.look() {
-                backoff.again();
                 let bytes = match news {
                     News::Message(_, bytes) => bytes,
                     News::Trouble(_, error) => return Err(error.at("rank 0")),
                 };
                 self.heard = Instant::now();
-                match decode::<Order>(&bytes)? {
+                let order = decode::<Order>(&bytes)?;
+                if order != Order::Alive {
+                    backoff.again();
+                }
+                match order {
                     Order::Welcome(welcome) => {
                         if let (Some(begin), Some(sender)) = (begin.take(), self.sender.take()) {
                             self.lease = Some(Duration::from_secs_f64(welcome.lease));
@@ -126,7 +129,7 @@ impl Relay {
             if stop.load(Ordering::Relaxed) && !std::mem::replace(&mut signalled, true) {
                 self.say(&Word::Signal)?;
             }
-            let pause = backoff.pause();
+            let pause = backoff.pause(self.post.is_moving());
             if self.post.on_their_way() > MOST_ON_THE_WAY || self.sender.is_some() {
                 std::thread::sleep(pause);
             } else if let Ok((_, word)) = self.words.recv_timeout(pause) {

@@ -1,0 +1,182 @@
+//! Sweeps whose trainings are pretended: a real plan, results folder and journal, and a trainer that only waits.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use tombola::coordinator::ledger::Ledger;
+use tombola::coordinator::serve::Sweep;
+use tombola::coordinator::{Demand, Loudness, Progress, Rules, State};
+use tombola::error::{Error, Result};
+use tombola::journal::{Drawn, EpochRecord, Evaluation, History, Journal, Outcome, Scores};
+use tombola::link::local::LocalLink;
+use tombola::link::{Assignment, Ready, Welcome};
+use tombola::net::Snapshot;
+use tombola::plan::{Networks, Plan};
+use tombola::prune::Sources;
+use tombola::store::Store;
+use tombola::sweep::Spec;
+use tombola::train::{Flow, Report};
+use tombola::worker::{Trainer, spawn};
+
+/// A sweep and its plan.
+#[derive(Debug)]
+pub(crate) struct Case {
+    spec: Spec,
+    plan: Arc<Plan>,
+    networks: Networks,
+    /// What a training waits.
+    pause: Duration,
+}
+
+impl Case {
+    /// A sweep of the given text whose trainings take as long as `pause`.
+    pub(crate) fn read(text: &str, pause: Duration) -> Result<Self> {
+        let spec = Spec::read(Some(text), &[])?;
+        let plan = Arc::new(Plan::of(&spec, HashMap::new())?);
+        let roots: Vec<usize> = (0..plan.stages.len()).filter(|stage| plan.stages[*stage].level == 0).collect();
+        let networks = Networks::of(&plan, &roots, &spec.networks)?;
+        Ok(Self { spec, plan, networks, pause })
+    }
+
+    /// Dense trainings of LeNet-300-100, nothing kept.
+    pub(crate) fn independent(stages: usize, pause: Duration) -> Result<Self> {
+        let text = format!("{}network = \"lenet-300-100\"\nprune-iterations = 0\n", common(stages));
+        Self::read(&text, pause)
+    }
+
+    /// Chains of a tiny network that is pruned `levels` times: each stage but the last of a chain leaves a snapshot,
+    /// which goes when the next has been trained.
+    pub(crate) fn chains(chains: usize, levels: usize, pause: Duration) -> Result<Self> {
+        let layers = "[networks.tiny]\nlayers = [\"flatten\", { linear = 16 }, \"relu\", { linear = 10 }]\n";
+        let text = format!(
+            "{}network = \"tiny\"\nprune-iterations = {levels}\npruning-ratio = 0.9\nreinit = \"init\"\n{layers}",
+            common(chains)
+        );
+        Self::read(&text, pause)
+    }
+
+    /// How many trainings it has.
+    pub(crate) fn stages(&self) -> usize {
+        self.plan.stages.len()
+    }
+
+    /// The sweep as rank 0 tells others of it.
+    pub(crate) fn welcome(&self) -> Welcome {
+        Welcome { sweep: self.spec.to_toml(), plan: self.plan.checksum(), lease: self.spec.run.lease, ..Welcome::default() }
+    }
+
+    /// A run of it in an empty folder, as `tombola run` opens it. `remote` says whether workers are in other processes.
+    pub(crate) fn open(&self, folder: &Path, remote: bool) -> Result<(Sweep, State)> {
+        let (plan, run) = (Arc::clone(&self.plan), &self.spec.run);
+        let journal = folder.join("journal");
+        let history = History::read(&journal)?;
+        let ledger = Ledger {
+            journal: Journal::open(&journal, history.end)?,
+            networks: self.networks.clone(),
+            history,
+            store: Store::new(folder),
+            folder: folder.to_path_buf(),
+            snapshot_seconds: run.snapshot_seconds,
+            synced: Instant::now(),
+            plan: Arc::clone(&plan),
+        };
+        let work = vec![1.0; plan.stages.len()];
+        let lease = Duration::from_secs_f64(run.lease);
+        let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &|_| true);
+        let sweep = Sweep {
+            ledger,
+            progress: Progress::new(Loudness::Quiet, &folder.join("log"), work.len(), work.len() as f64)?,
+            epoch_work: work,
+            stop: Arc::new(AtomicBool::new(false)),
+            deadline: None,
+            lease,
+            remote,
+            fingerprints: BTreeMap::new(),
+        };
+        Ok((sweep, State::new(demand, Rules { lease, ..Rules::default() })))
+    }
+
+    /// What pretends to train it.
+    pub(crate) fn trainer(&self) -> Pretended {
+        Pretended { plan: Arc::clone(&self.plan), networks: self.networks.clone(), pause: self.pause }
+    }
+
+    /// Workers in this process.
+    pub(crate) fn local_link(&self, workers: usize) -> Result<LocalLink> {
+        LocalLink::start(workers, |worker, words| {
+            let trainer = self.trainer();
+            spawn(worker, words, move || Ok((trainer, ready())))
+        })
+    }
+}
+
+/// What a pretended worker found.
+pub(crate) fn ready() -> Ready {
+    Ready { place: "pretended".to_string(), ..Ready::default() }
+}
+
+fn common(seeds: usize) -> String {
+    let seeds: Vec<String> = (1..=seeds).map(|seed| seed.to_string()).collect();
+    let data = "dataset = \"synthetic\"\nsynthetic-shape = [1, 8, 8]\nepochs = 1\nkeep = \"nothing\"\n";
+    format!("{data}seed = [{}]\n", seeds.join(", "))
+}
+
+/// Waits where a trainer would train, and reports what one would report.
+#[derive(Debug)]
+pub(crate) struct Pretended {
+    plan: Arc<Plan>,
+    networks: Networks,
+    pause: Duration,
+}
+
+impl Trainer for Pretended {
+    fn train(
+        &mut self,
+        assignment: Assignment,
+        _: Sources,
+        listen: &mut dyn FnMut(Report) -> Flow,
+    ) -> Result<Outcome> {
+        let stage = &self.plan.stages[assignment.stage];
+        let network = self.networks.get(&self.plan, assignment.stage);
+        let layout = &network.ok_or_else(|| Error::environment("the stage has no network"))?.layout;
+        let half = Evaluation { loss: 0.7, correct: 50, images: 100 };
+        let scores = Scores { validation: half, test: half };
+        listen(Report::Drawn(Box::new(Drawn {
+            prunable: layout.len,
+            alive: layout.len,
+            effective: layout.len,
+            parameters: layout.len,
+            dead_layers: Vec::new(),
+            pruned: scores,
+            start: scores,
+        })));
+        let begun = Instant::now();
+        std::thread::sleep(self.pause);
+        let seconds = begun.elapsed().as_secs_f64();
+        for epoch in stage.epochs() {
+            listen(Report::Epoch(EpochRecord {
+                epoch: epoch + 1,
+                learning_rate: 0.1,
+                train: half,
+                validation: half,
+                test: None,
+                seconds,
+            }));
+        }
+        for moment in &stage.wanted {
+            let snapshot = Snapshot {
+                epoch: stage.epochs().end,
+                batches: 0,
+                parameters: vec![0.5; layout.len],
+                buffers: vec![0.5; layout.buffer_len],
+                optimizer: None,
+                mask: None,
+            };
+            listen(Report::Snapshot(*moment, Arc::new(snapshot)));
+        }
+        Ok(Outcome { best_epoch: stage.epochs().end, best: scores, last: scores })
+    }
+}

@@ -1,0 +1,249 @@
+//! How fast masks and weights come into rank 0, and what that costs it: from a pretended training of another rank through
+//! encoding, MPI and decoding, as snapshots of a ResNet-18 for CIFAR.
+//!
+//! `cargo bench --no-default-features --features mpi --bench gather`; `-- rate` or `-- share` for one part:
+//!
+//! - rate: one rank, then three, send as fast as they can.
+//! - share: 64 ranks (all real: they sleep in between) send a mask every 10 s. Bar: 2 % of a core for rank 0, in which it
+//!   receives and decodes them.
+//!
+//! A mask travels as a snapshot without weights: 1.4 MB, one bit a weight; weights take 45 MB. Nothing is written to the
+//! disk. Ends with exit code 1 when a bar does not hold.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use common::bars::Bars;
+use common::pretended::ready;
+use common::processor::{self, Others};
+use common::ranks;
+use tombola::error::{Error, Result};
+use tombola::journal::{Outcome, Scores};
+use tombola::link::message::{decode, encode};
+use tombola::link::mpi::Session;
+use tombola::link::ranks::RankLink;
+use tombola::link::{Assignment, Link, Order, Welcome, Word};
+use tombola::mask::Bits;
+use tombola::net::Snapshot;
+use tombola::plan::StageId;
+use tombola::prune::Sources;
+use tombola::sweep::Settings;
+use tombola::sweep::value::Moment;
+use tombola::train::{Flow, Report};
+use tombola::worker::{Trainer, rank};
+
+/// Parameters of a ResNet-18 for images of 32x32 and ten classes.
+const WEIGHTS: usize = 11_173_962;
+const MANY: usize = 64;
+const EVERY: Duration = Duration::from_secs(10);
+const ROUNDS: usize = 3;
+const SHARE_BAR: f64 = 2.0;
+
+fn main() -> ExitCode {
+    if !common::is_asked_for() {
+        return ExitCode::SUCCESS;
+    }
+    match ranks::part() {
+        Some(part) => Bars::verdict(take_part(&part).map(|()| Bars::default())),
+        None => Bars::verdict(measure()),
+    }
+}
+
+fn measure() -> Result<Bars> {
+    let mut bars = Bars::default();
+    if common::wants("rate") {
+        rate()?;
+    }
+    if common::wants("share") {
+        share(&mut bars)?;
+    }
+    Ok(bars)
+}
+
+/// What is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Load {
+    Mask,
+    Weights,
+}
+
+impl Load {
+    fn name(self) -> &'static str {
+        if self == Self::Mask { "mask" } else { "weights" }
+    }
+
+    fn snapshot(self) -> Snapshot {
+        // Three of ten weights are alive, in no simple order.
+        let alive = |place: usize| (place as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 & 1023 < 307;
+        let (parameters, mask) = match self {
+            Self::Mask => (Vec::new(), Some(Arc::new(Bits::from_bools(&(0..WEIGHTS).map(alive).collect::<Vec<_>>())))),
+            Self::Weights => ((0..WEIGHTS).map(|place| place as f32).collect(), None),
+        };
+        Snapshot { epoch: 1, batches: 0, parameters, buffers: Vec::new(), optimizer: None, mask }
+    }
+
+    /// Bytes of a message.
+    fn bytes(self) -> usize {
+        if self == Self::Mask { WEIGHTS.div_ceil(8) } else { 4 * WEIGHTS }
+    }
+}
+
+/// What came into rank 0.
+#[derive(Debug)]
+struct Figures {
+    messages: f64,
+    seconds: f64,
+    /// Processor seconds of rank 0.
+    processor: f64,
+}
+
+/// Starts ranks; nothing where there is no `mpirun`.
+fn ranks_of(senders: usize, load: Load, each: usize, every: Duration) -> Result<Option<Figures>> {
+    let part = [load.name(), &each.to_string(), &every.as_secs().to_string()];
+    let Some(lines) = ranks::start(1 + senders, &part)? else {
+        println!("skipped: there is no `mpirun`");
+        return Ok(None);
+    };
+    match lines.first().map(Vec::as_slice) {
+        Some(&[messages, seconds, processor]) => Ok(Some(Figures { messages, seconds, processor })),
+        _ => Err(Error::environment("rank 0 gave no figures")),
+    }
+}
+
+fn rate() -> Result<()> {
+    println!("one message on one core");
+    println!("{:10} {:>10} {:>14} {:>14}", "what", "MB", "encoding, ms", "decoding, ms");
+    for load in [Load::Mask, Load::Weights] {
+        let word = Word::Report { attempt: 1, report: Report::Snapshot(Moment::Last, Arc::new(load.snapshot())) };
+        let begun = Instant::now();
+        let bytes = encode(&word)?;
+        let encoded = begun.elapsed();
+        let begun = Instant::now();
+        decode::<Word>(&bytes)?;
+        let decoded = begun.elapsed();
+        let milliseconds = |time: Duration| 1e3 * time.as_secs_f64();
+        println!(
+            "{:10} {:>10.2} {:>14.2} {:>14.2}",
+            load.name(),
+            bytes.len() as f64 / 1e6,
+            milliseconds(encoded),
+            milliseconds(decoded)
+        );
+    }
+    println!("into rank 0, as fast as they come");
+    println!(
+        "{:10} {:>7} {:>9} {:>10} {:>26} {:>7}",
+        "what", "senders", "messages", "MB/s", "rank 0, ms processor each", "others"
+    );
+    for (load, all) in [(Load::Mask, 300), (Load::Weights, 30)] {
+        for senders in [1, 3] {
+            let others = Others::watch();
+            let Some(figures) = ranks_of(senders, load, all / senders, Duration::ZERO)? else { return Ok(()) };
+            println!(
+                "{:10} {senders:>7} {:>9.0} {:>10.0} {:>26.2} {:>7.2}",
+                load.name(),
+                figures.messages,
+                figures.messages * load.bytes() as f64 / 1e6 / figures.seconds,
+                1e3 * figures.processor / figures.messages,
+                others.cores()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn share(bars: &mut Bars) -> Result<()> {
+    println!("{MANY} ranks that send a mask every {} s, for {} s", EVERY.as_secs(), EVERY.as_secs() * ROUNDS as u64);
+    let others = Others::watch();
+    let Some(figures) = ranks_of(MANY, Load::Mask, ROUNDS, EVERY)? else { return Ok(()) };
+    let share = 100.0 * figures.processor / figures.seconds;
+    println!(
+        "{:.0} masks in {:.1} s, {:.2} ms of rank 0's processor time each; others kept {:.2} cores busy",
+        figures.messages,
+        figures.seconds,
+        1e3 * figures.processor / figures.messages,
+        others.cores()
+    );
+    bars.at_most("rank 0", share, SHARE_BAR, "% of a core");
+    Ok(())
+}
+
+/// Sends where a trainer would train.
+struct Sender {
+    load: Load,
+    count: usize,
+    every: Duration,
+    /// Its turn among the ranks: they do not all send at once.
+    turn: f64,
+}
+
+impl Trainer for Sender {
+    fn train(&mut self, _: Assignment, _: Sources, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+        let snapshot = Arc::new(self.load.snapshot());
+        let first = Instant::now() + self.every.mul_f64(self.turn);
+        for number in 0..self.count {
+            let due = first + self.every * number as u32;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            listen(Report::Snapshot(Moment::Epoch(number), Arc::clone(&snapshot)));
+        }
+        Ok(Outcome { best_epoch: 1, best: Scores::default(), last: Scores::default() })
+    }
+}
+
+/// This process as a rank: the words are what is sent, how often, and how many seconds apart.
+fn take_part(part: &[String]) -> Result<()> {
+    let fail = || Error::input("a rank needs what to send, how often, and how many seconds apart");
+    let [load, count, every] = part else { return Err(fail()) };
+    let load = if load == Load::Mask.name() { Load::Mask } else { Load::Weights };
+    let count: usize = count.parse().map_err(|_| fail())?;
+    let every = Duration::from_secs(every.parse().map_err(|_| fail())?);
+    ranks::take_part(gather, move |session| {
+        let turn = session.rank() as f64 / session.size() as f64;
+        let sender = Sender { load, count, every, turn };
+        rank::serve(session, &Arc::new(AtomicBool::new(false)), move |_| Ok((sender, ready())))
+    })
+}
+
+/// Rank 0: all begin together, once all are there.
+fn gather(session: &Session, link: &mut RankLink) -> Result<()> {
+    // Longer than it all takes: what is measured here gives no signs of life.
+    link.open(None, Welcome { lease: 600.0, ..Welcome::default() });
+    let mut working: BTreeSet<usize> = BTreeSet::new();
+    while working.len() + 1 < session.size() {
+        match link.receive(Duration::from_millis(100))? {
+            Some((rank, Word::Ready(_))) => drop(working.insert(rank)),
+            Some((_, Word::Unable(error))) => return Err(error),
+            _ => {}
+        }
+    }
+    let id = StageId::dense(&Settings::default(), None, None);
+    for &rank in &working {
+        let assignment = Assignment {
+            attempt: 1,
+            stage: 0,
+            id,
+            sources: Vec::new(),
+            loaded: None,
+            dense_losses: Vec::new(),
+            resume: None,
+            snapshot_seconds: 1.0,
+        };
+        link.send(rank, Order::Start(Box::new(assignment)))?;
+    }
+    let (begun, before, mut messages) = (Instant::now(), processor::process(), 0);
+    while !working.is_empty() {
+        match link.receive(Duration::from_millis(100))? {
+            Some((_, Word::Report { report: Report::Snapshot(..), .. })) => messages += 1,
+            Some((rank, Word::Done { .. })) => drop(working.remove(&rank)),
+            Some((_, Word::Unable(error))) => return Err(error),
+            _ => {}
+        }
+    }
+    ranks::tell(&[&messages, &begun.elapsed().as_secs_f64(), &(processor::process() - before)]);
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! How much faster two workers are than one: the same small sweep by the real program, as one worker, as two threads of
+//! one process, and as two ranks on a core each.
+//!
+//! `cargo bench --bench scaling`, on an idle machine with two cores or more, with `mpirun`. Eight seeds of a ResNet-8 on
+//! synthetic images, one thread a training. The three ways take turns, so that whatever else the machine does hits all
+//! alike; the fastest round of each counts. Bar: two ranks take at most 1/1.9 of the time of one worker, from the start
+//! of the program to its end. Ends with exit code 1 when it does not hold.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use common::bars::Bars;
+use common::processor::{self, Others};
+use tombola::error::{Error, Result};
+use tombola::journal::Record;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tombola");
+const ROUNDS: usize = 3;
+const BAR: f64 = 1.9;
+const SWEEP: &str = "\
+network = \"resnet\"
+depth = 8
+dataset = \"synthetic\"
+synthetic-shape = [3, 32, 32]
+synthetic-size = 2000
+seed = [1, 2, 3, 4, 5, 6, 7, 8]
+epochs = 2
+prune-iterations = 0
+keep = \"nothing\"
+threads = 1
+device = \"cpu\"
+";
+
+/// A way to run the sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    One,
+    Threads,
+    Ranks,
+}
+
+const WAYS: [Way; 3] = [Way::One, Way::Threads, Way::Ranks];
+
+impl Way {
+    fn name(self) -> &'static str {
+        match self {
+            Self::One => "one worker",
+            Self::Threads => "two threads",
+            Self::Ranks => "two ranks",
+        }
+    }
+
+    fn command(self) -> Command {
+        let alone = |workers: &str| {
+            let mut command = Command::new(PROGRAM);
+            command.args(["run", "sweep.toml", "--out", "out", "--quiet", "--workers", workers]);
+            command
+        };
+        match self {
+            Self::One => alone("1"),
+            Self::Threads => alone("2"),
+            Self::Ranks => {
+                let mut command = Command::new("mpirun");
+                command.args(["-np", "2", "--bind-to", "core"]);
+                command.envs(["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"].map(|name| (name, "1")));
+                command.env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+                command.args([PROGRAM, "run", "sweep.toml", "--out", "out", "--quiet"]);
+                command
+            }
+        }
+    }
+}
+
+/// What one run took.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    /// Seconds from the start of the program to its end.
+    all: f64,
+    /// Seconds from the start of the first training to the end of the last.
+    training: f64,
+    /// Processor seconds, of all processes.
+    processor: f64,
+}
+
+fn main() -> ExitCode {
+    if !common::is_asked_for() {
+        return ExitCode::SUCCESS;
+    }
+    Bars::verdict(measure())
+}
+
+fn measure() -> Result<Bars> {
+    let mut fastest: [Option<Figures>; WAYS.len()] = [None; WAYS.len()];
+    println!("{:6} {:12} {:>8} {:>12} {:>13} {:>8}", "round", "how", "all, s", "training, s", "processor, s", "others");
+    for round in 1..=ROUNDS {
+        for (way, fastest) in WAYS.into_iter().zip(&mut fastest) {
+            let others = Others::watch();
+            let Some(figures) = run(way)? else {
+                println!("{round:<6} {:12} skipped: there is no `mpirun`", way.name());
+                continue;
+            };
+            let Figures { all, training, processor } = figures;
+            println!(
+                "{round:<6} {:12} {all:>8.2} {training:>12.2} {processor:>13.2} {:>8.2}",
+                way.name(),
+                others.cores()
+            );
+            if fastest.is_none_or(|before| all < before.all) {
+                *fastest = Some(figures);
+            }
+        }
+    }
+    let mut bars = Bars::default();
+    let [Some(one), threads, ranks] = fastest else { return Ok(bars) };
+    for (way, figures) in [(Way::Threads, threads), (Way::Ranks, ranks)] {
+        let Some(figures) = figures else { continue };
+        let (all, training) = (one.all / figures.all, one.training / figures.training);
+        println!("{}: {all:.2} times as fast in all, {training:.2} times while training", way.name());
+        if way == Way::Ranks {
+            bars.at_least(way.name(), all, BAR, "times one worker");
+        }
+    }
+    Ok(bars)
+}
+
+/// Runs the sweep in a fresh folder; nothing where there is no `mpirun`.
+fn run(way: Way) -> Result<Option<Figures>> {
+    let fail = |error: std::io::Error| Error::environment(format!("cannot run the sweep: {error}"));
+    let folder = tempfile::tempdir().map_err(fail)?;
+    std::fs::write(folder.path().join("sweep.toml"), SWEEP).map_err(fail)?;
+    let mut command = way.command();
+    command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    let (begun, before) = (Instant::now(), processor::children());
+    let status = match command.status() {
+        Err(error) if way == Way::Ranks && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        status => status.map_err(fail)?,
+    };
+    let all = begun.elapsed().as_secs_f64();
+    if !status.success() {
+        return Err(Error::environment(format!("{}: the program ended with {status}", way.name())));
+    }
+    let training = training(&folder.path().join("out"))?;
+    Ok(Some(Figures { all, training, processor: processor::children() - before }))
+}
+
+/// Seconds from the start of the first training to the end of the last, by the journal in `folder`.
+fn training(folder: &Path) -> Result<f64> {
+    let path = folder.join("journal");
+    let bytes = std::fs::read(&path).map_err(|error| Error::file("read", &path, &error))?;
+    let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
+    // Behind a header of 16 bytes: frames of a length, a checksum and a record.
+    let mut rest = bytes.get(16..).unwrap_or_default();
+    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        let Some(payload) = behind.get(4..4 + length) else { break };
+        match rmp_serde::from_slice(payload) {
+            Ok(Record::Began { time, .. }) => first = first.min(time),
+            Ok(Record::Finished { time, .. }) => last = last.max(time),
+            _ => {}
+        }
+        rest = &behind[4 + length..];
+    }
+    Ok(last - first)
+}
