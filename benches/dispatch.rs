@@ -150,7 +150,9 @@ fn busy(bars: &mut Bars) -> Result<()> {
         "over", "workers", "sweep", "trainings", "ms each", "ms processor", "trainings/s", "others"
     );
     let mut judged = Vec::new();
-    for (over, workers) in [(Over::Threads, 1), (Over::Threads, 2), (Over::Threads, 8), (Over::Ranks, 2), (Over::Ranks, 4)] {
+    for (over, workers) in
+        [(Over::Threads, 1), (Over::Threads, 2), (Over::Threads, 8), (Over::Ranks, 2), (Over::Ranks, 4)]
+    {
         for sweep in ["independent", "chains"] {
             let others = Others::watch();
             let Some(figures) = over.run(sweep, workers)? else {

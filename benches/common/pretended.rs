@@ -65,7 +65,12 @@ impl Case {
 
     /// The sweep as rank 0 tells others of it.
     pub(crate) fn welcome(&self) -> Welcome {
-        Welcome { sweep: self.spec.to_toml(), plan: self.plan.checksum(), lease: self.spec.run.lease, ..Welcome::default() }
+        Welcome {
+            sweep: self.spec.to_toml(),
+            plan: self.plan.checksum(),
+            lease: self.spec.run.lease,
+            ..Welcome::default()
+        }
     }
 
     /// A run of it in an empty folder, as `tombola run` opens it. `remote` says whether workers are in other processes.
@@ -133,12 +138,7 @@ pub(crate) struct Pretended {
 }
 
 impl Trainer for Pretended {
-    fn train(
-        &mut self,
-        assignment: Assignment,
-        _: Sources,
-        listen: &mut dyn FnMut(Report) -> Flow,
-    ) -> Result<Outcome> {
+    fn train(&mut self, assignment: Assignment, _: Sources, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
         let stage = &self.plan.stages[assignment.stage];
         let network = self.networks.get(&self.plan, assignment.stage);
         let layout = &network.ok_or_else(|| Error::environment("the stage has no network"))?.layout;

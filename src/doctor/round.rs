@@ -81,7 +81,7 @@ impl Round {
                 }
                 Some(_) => {}
                 None if begun.elapsed() >= PATIENCE => break,
-                None => std::thread::sleep(self.backoff.pause()),
+                None => std::thread::sleep(self.backoff.pause(self.post.is_moving())),
             }
             waiting.retain(|rank| !self.silent.contains_key(rank));
         }
@@ -102,7 +102,7 @@ impl Round {
             let mut asked = BTreeMap::new();
             for &rank in ranks.iter().filter(|rank| !self.silent.contains_key(rank)) {
                 asked.insert(rank, (now(), Instant::now()));
-                self.post.send(rank, &question);
+                self.post.send(rank, question.clone());
             }
             while !asked.is_empty() && begun.elapsed() < CLOCKS {
                 match self.hear() {
@@ -116,7 +116,7 @@ impl Round {
                         }
                     }
                     Some(_) => {}
-                    None => std::thread::sleep(self.backoff.pause()),
+                    None => std::thread::sleep(self.backoff.pause(self.post.is_moving())),
                 }
                 asked.retain(|rank, _| !self.silent.contains_key(rank));
             }
@@ -152,13 +152,13 @@ impl Round {
         let clean = self.silent.is_empty();
         let order = encode(&Say::End { clean, code })?;
         let mut waiting: BTreeSet<usize> = (1..self.post.size()).collect();
-        waiting.iter().for_each(|rank| self.post.send(*rank, &order));
+        waiting.iter().for_each(|rank| self.post.send(*rank, order.clone()));
         let begun = Instant::now();
         while (!waiting.is_empty() || self.post.on_their_way() > 0) && begun.elapsed() < GOODBYE {
             if let Some((rank, Answer::Bye)) = self.hear() {
                 waiting.remove(&rank);
             } else {
-                std::thread::sleep(self.backoff.pause());
+                std::thread::sleep(self.backoff.pause(self.post.is_moving()));
             }
             if waiting.iter().all(|rank| self.silent.contains_key(rank)) && !self.silent.is_empty() {
                 break;
@@ -175,7 +175,7 @@ impl Round {
 /// When nothing is heard of rank 0 any more, or it is not understood.
 pub fn answer(session: &Session, facts: Facts) -> Result<(bool, u8)> {
     let (mut post, mut backoff) = (session.post(), Backoff::new());
-    post.send(0, &encode(&Answer::Facts(Box::new(facts)))?);
+    post.send(0, encode(&Answer::Facts(Box::new(facts)))?);
     let mut heard = Instant::now();
     loop {
         match post.look() {
@@ -183,9 +183,9 @@ pub fn answer(session: &Session, facts: Facts) -> Result<(bool, u8)> {
                 heard = Instant::now();
                 backoff.again();
                 match decode::<Say>(&bytes)? {
-                    Say::Clock => post.send(0, &encode(&Answer::Clock(now()))?),
+                    Say::Clock => post.send(0, encode(&Answer::Clock(now()))?),
                     Say::End { clean, code } => {
-                        post.send(0, &encode(&Answer::Bye)?);
+                        post.send(0, encode(&Answer::Bye)?);
                         flush(&mut post);
                         return Ok((clean, code));
                     }
@@ -196,7 +196,7 @@ pub fn answer(session: &Session, facts: Facts) -> Result<(bool, u8)> {
                 let text = format!("rank {}: no sign of rank 0 for {} s", session.rank(), UNTIL_END.as_secs());
                 return Err(Error::environment(text).hint("look at what the host of rank 0 does"));
             }
-            None => std::thread::sleep(backoff.pause()),
+            None => std::thread::sleep(backoff.pause(post.is_moving())),
         }
     }
 }
