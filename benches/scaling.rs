@@ -20,6 +20,8 @@ use tombola::journal::Record;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tombola");
 const ROUNDS: usize = 3;
 const BAR: f64 = 1.9;
+/// Cores that others may keep busy before the figures are of them as much as of the program.
+const QUIET: f64 = 0.05;
 const SWEEP: &str = "\
 network = \"resnet\"
 depth = 8
@@ -83,6 +85,8 @@ struct Figures {
     training: f64,
     /// Processor seconds, of all processes.
     processor: f64,
+    /// Cores that others kept busy.
+    others: f64,
 }
 
 fn main() -> ExitCode {
@@ -97,17 +101,12 @@ fn measure() -> Result<Bars> {
     println!("{:6} {:12} {:>8} {:>12} {:>13} {:>8}", "round", "how", "all, s", "training, s", "processor, s", "others");
     for round in 1..=ROUNDS {
         for (way, fastest) in WAYS.into_iter().zip(&mut fastest) {
-            let others = Others::watch();
             let Some(figures) = run(way)? else {
                 println!("{round:<6} {:12} skipped: there is no `mpirun`", way.name());
                 continue;
             };
-            let Figures { all, training, processor } = figures;
-            println!(
-                "{round:<6} {:12} {all:>8.2} {training:>12.2} {processor:>13.2} {:>8.2}",
-                way.name(),
-                others.cores()
-            );
+            let Figures { all, training, processor, others } = figures;
+            println!("{round:<6} {:12} {all:>8.2} {training:>12.2} {processor:>13.2} {others:>8.2}", way.name());
             if fastest.is_none_or(|before| all < before.all) {
                 *fastest = Some(figures);
             }
@@ -118,7 +117,17 @@ fn measure() -> Result<Bars> {
     for (way, figures) in [(Way::Threads, threads), (Way::Ranks, ranks)] {
         let Some(figures) = figures else { continue };
         let (all, training) = (one.all / figures.all, one.training / figures.training);
-        println!("{}: {all:.2} times as fast in all, {training:.2} times while training", way.name());
+        let bound = 2.0 * one.processor / figures.processor;
+        println!(
+            "{}: {all:.2} times as fast in all, {training:.2} times while training; by processor time at most {bound:.2}",
+            way.name()
+        );
+        if figures.others.max(one.others) > QUIET {
+            println!(
+                "others kept up to {:.2} cores busy: this does not show what two workers can do",
+                figures.others.max(one.others)
+            );
+        }
         if way == Way::Ranks {
             bars.at_least(way.name(), all, BAR, "times one worker");
         }
@@ -133,17 +142,17 @@ fn run(way: Way) -> Result<Option<Figures>> {
     std::fs::write(folder.path().join("sweep.toml"), SWEEP).map_err(fail)?;
     let mut command = way.command();
     command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
-    let (begun, before) = (Instant::now(), processor::children());
+    let (begun, before, others) = (Instant::now(), processor::children(), Others::watch());
     let status = match command.status() {
         Err(error) if way == Way::Ranks && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         status => status.map_err(fail)?,
     };
-    let all = begun.elapsed().as_secs_f64();
+    let (all, others) = (begun.elapsed().as_secs_f64(), others.cores());
     if !status.success() {
         return Err(Error::environment(format!("{}: the program ended with {status}", way.name())));
     }
     let training = training(&folder.path().join("out"))?;
-    Ok(Some(Figures { all, training, processor: processor::children() - before }))
+    Ok(Some(Figures { all, training, processor: processor::children() - before, others }))
 }
 
 /// Seconds from the start of the first training to the end of the last, by the journal in `folder`.
