@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use common::ranks::{RECOVERY, can_start, end_of, kill_all, mpirun, processes, signal, wait_until};
-use common::sweep::{SWEEP, expect_same, journal, slow_folder, tables};
+use common::sweep::{SWEEP, expect_same, journal, tables};
 use common::{Folder, PROGRAM};
 use rand::RngCore;
 use tombola::journal::{History, Record};
@@ -58,11 +58,15 @@ fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
     let seed = number("TOMBOLA_TEST_SEED", now);
     let situation = format!("TOMBOLA_TEST_SEED={seed}");
     let mut random = stream(seed, "soak", &[]);
-    let alone = slow_folder();
+    // So much work that the last kill still finds some.
+    let sweep = SWEEP.replace("synthetic-size = 200", &format!("synthetic-size = {}", 800 + 40 * kills));
+    let alone = Folder::new();
+    alone.write("sweep.toml", &sweep);
     alone.tombola("run sweep.toml").expect(0);
     let (expected, whole) = (tables(&alone), journal(&alone));
 
-    let folder = slow_folder();
+    let folder = Folder::new();
+    folder.write("sweep.toml", &sweep);
     assert!(SWEEP.contains("snapshot-seconds = 0"), "each epoch can be continued from");
     let mut before = (0, HashMap::new());
     let mut kill = 0;
@@ -71,8 +75,9 @@ fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
         let options = if recovery { RECOVERY } else { &[] };
         let count = 1 + random.next_u64() % ranks;
         let mut child = mpirun(&folder, count as usize, options, "run sweep.toml --lease 2").spawn().unwrap();
-        // A little of the work each time, so that all kills find some.
-        let goal = journal(&folder).max(1) + random.next_u64() % (2 * whole / (kills + 1));
+        // A share of what is left each time, so that the kills spread over the whole sweep.
+        let (now, left) = (journal(&folder).max(1), kills + 1 - kill);
+        let goal = now + whole.saturating_sub(now) / left * (random.next_u64() % 16) / 10;
         if wait_until(&mut child, || journal(&folder) >= goal) {
             std::thread::sleep(Duration::from_micros(random.next_u64() % 20_000));
             let victims = processes(&folder);
@@ -81,7 +86,7 @@ fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
                 // Of a start that lets the others go on; they may be killed in the next round, or come to the end.
                 Some(process) if recovery && rank > 0 => {
                     signal(*process, "KILL");
-                    std::thread::sleep(Duration::from_millis(random.next_u64() % 4000));
+                    std::thread::sleep(Duration::from_millis(random.next_u64() % 2500));
                     kill_all(&mut child, &folder);
                 }
                 Some(process) if random.next_u64().is_multiple_of(2) => {
