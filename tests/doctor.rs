@@ -17,8 +17,8 @@ fn doctor(folder: &Folder, arguments: &str) -> Ran {
 /// What the lines about one thing say, as `LEVEL found`.
 fn lines(ran: &Ran, check: &str) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}\n{ran}"));
-    let lines = json["lines"].as_array().unwrap().iter().filter(|line| line["check"] == check);
-    let word = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+    let lines = json["lines"].as_array().into_iter().flatten().filter(|line| line["check"] == check);
+    let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_string();
     lines.map(|line| format!("{} {}", word(&line["level"]), word(&line["found"]))).collect()
 }
 

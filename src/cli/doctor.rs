@@ -118,11 +118,9 @@ fn many(launch: Launch, asked: &Asked, json: bool) -> Result<u8> {
     use crate::link::launcher::Starter;
     use crate::link::mpi::Session;
 
-    // Where `srun` and MPI do not fit together, MPI ends the process, with a text that names no cure.
+    // Where `srun` and MPI do not fit together, MPI ends the process, with a text that names no cure for it.
     if launcher::starter() == Some(Starter::Srun) && launch.rank == 0 {
-        eprintln!(
-            "MPI is begun under `srun`. Should this be the last line: start it by `mpirun` inside the job instead"
-        );
+        eprintln!("MPI is begun under `srun`. If that fails, start it by `mpirun` inside the job instead");
     }
     let session = Session::open()?;
     let begun = Instant::now();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::{Level, Line, judge};
 use crate::doctor::Asked;
 use crate::doctor::facts::{Clock, Cores, Facts, First, Folder, Gathered, Gpus, Locks, Mpi, Program, Recovery};
 use crate::link::launcher::{Launch, Starter};
@@ -78,4 +79,13 @@ pub(super) fn cluster(hosts: usize, each: usize) -> Gathered {
     });
     let clocks = (1..size).map(|rank| (rank, Clock { ahead: 1e-4, round_trip: 2e-4 })).collect();
     Gathered { facts: facts.collect(), silent: BTreeMap::new(), clocks }
+}
+
+/// Expects one line about a thing, with this in it and in its cure.
+#[track_caller]
+pub(super) fn finds(gathered: &Gathered, check: &str, level: Level, found: &str, cure: &str) {
+    let lines: Vec<Line> = judge(gathered, &asked()).lines.into_iter().filter(|line| line.check == check).collect();
+    let [line] = lines.as_slice() else { panic!("{check}: {lines:#?}") };
+    assert!(line.level == level && line.found.contains(found), "{line:#?}");
+    assert!(line.cure.as_deref().unwrap_or_default().contains(cure), "{line:#?}");
 }

@@ -1,6 +1,7 @@
 //! What follows from what all ranks found: a function from facts to lines. It may not know of files, clocks, MPI or
 //! torch, so that clusters of any size can be made up for its tests.
 
+mod alike;
 mod files;
 mod hosts;
 mod machine;
