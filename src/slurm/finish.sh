@@ -9,8 +9,10 @@ if [[ -n $killed ]] || ((code > 128)); then
     esac
 fi
 
-# 75 means "run me again, I go on where I stopped".
-if ((code == 75 && ${SLURM_RESTART_COUNT:-0} < max_requeues)); then
+# 75 means "run me again, I go on where I stopped". But who says `scancel` means it, although this script still runs.
+if ((code == 75)) && [[ $(squeue --noheader --jobs="$job" --format='%T %r' 2>/dev/null) == 'COMPLETING None' ]]; then
+    say 'cancelled before the end: submit it again to continue'
+elif ((code == 75 && ${SLURM_RESTART_COUNT:-0} < max_requeues)); then
     say "stopped before the end: back into the queue, time $((${SLURM_RESTART_COUNT:-0} + 1)) of $max_requeues"
     # Which Slurm does with a TERM.
     trap '' USR1 TERM
