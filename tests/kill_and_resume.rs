@@ -8,12 +8,16 @@ mod common;
 use std::process::Child;
 use std::time::{Duration, SystemTime};
 
-use common::sweep::{TABLES, TRAININGS, expect_same, folder, journal, tables};
+use common::sweep::{self, TABLES, TRAININGS, expect_same, journal, tables};
 use common::{Folder, PROGRAM, Ran, started};
 use rand::RngCore;
 use tombola::stream::stream;
 
 const KILLS: usize = 10;
+
+fn folder() -> Folder {
+    sweep::folder(&sweep::text(200, 3))
+}
 
 /// Starts the sweep and waits until its journal has `length` bytes. None if it came to its end before.
 fn start(folder: &Folder, arguments: &str, length: u64) -> Option<Child> {

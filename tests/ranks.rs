@@ -6,8 +6,12 @@
 mod common;
 
 use common::ranks::{can_start, end_of, mpirun, processes, signal, wait_until};
-use common::sweep::{TRAININGS, expect_same, folder, journal, slow_folder, tables};
+use common::sweep::{self, TRAININGS, expect_same, journal, slow_folder, tables};
 use common::{Folder, PROGRAM, Ran, started};
+
+fn folder() -> Folder {
+    sweep::folder(&sweep::text(200, 3))
+}
 
 fn ran(folder: &Folder, count: usize, arguments: &str) -> Ran {
     Ran::of(&format!("{count} ranks: {arguments}"), mpirun(folder, count, &[], arguments).output().unwrap())

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use common::ranks::{RECOVERY, can_start, end_of, kill_all, mpirun, processes, signal, wait_until};
-use common::sweep::{SWEEP, expect_same, journal, tables};
+use common::sweep::{self, expect_same, journal, tables};
 use common::{Folder, PROGRAM};
 use rand::RngCore;
 use tombola::journal::{History, Record};
@@ -59,15 +59,12 @@ fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
     let situation = format!("TOMBOLA_TEST_SEED={seed}");
     let mut random = stream(seed, "soak", &[]);
     // So much work that the last kill still finds some.
-    let sweep = SWEEP.replace("synthetic-size = 200", &format!("synthetic-size = {}", 800 + 40 * kills));
-    let alone = Folder::new();
-    alone.write("sweep.toml", &sweep);
+    let sweep = sweep::text(800 + 40 * kills as usize, 3);
+    let alone = sweep::folder(&sweep);
     alone.tombola("run sweep.toml").expect(0);
     let (expected, whole) = (tables(&alone), journal(&alone));
 
-    let folder = Folder::new();
-    folder.write("sweep.toml", &sweep);
-    assert!(SWEEP.contains("snapshot-seconds = 0"), "each epoch can be continued from");
+    let folder = sweep::folder(&sweep);
     let mut before = (0, HashMap::new());
     let mut kill = 0;
     while kill < kills {

@@ -9,7 +9,7 @@
 # Daemons, keys, spool and logs are in FOLDER/slurm; nothing outside FOLDER is read or written, so a Slurm that the
 # machine really belongs to is left alone.
 #
-# Waiting times are short: a node is down 10 s after its last word, and a requeued job starts again after 5 s (Slurm's
+# Waiting times are short: a node is down some 20 s after its last word, and a requeued job starts again after 5 s (Slurm's
 # own value is two minutes). Time limits are checked every 30 s or so, which no setting changes: a signal asked for
 # before a limit may come a minute early; `scancel --batch --signal=USR1 JOB` gives the same one at once.
 #
@@ -79,6 +79,7 @@ SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0
 MpiDefault=none
 ReturnToService=2
 KillWait=5
+MessageTimeout=5
 SlurmdTimeout=10
 SlurmctldTimeout=10
 JobAcctGatherType=jobacct_gather/none

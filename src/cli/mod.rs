@@ -64,7 +64,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
         Some(("run", matches)) => run::run(matches),
         Some(("plan", matches)) => plan::run(matches).map(|()| 0),
         Some(("doctor", matches)) => doctor::run(matches),
-        Some(("status", matches)) => status::run(matches).map(|()| 0),
+        Some(("status", matches)) => status::run(matches),
         Some(("retry", matches)) => run::again(matches),
         Some(("explain", matches)) => explain::run(matches).map(|()| 0),
         Some(("tables", matches)) => tables::run(matches).map(|()| 0),

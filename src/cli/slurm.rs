@@ -69,9 +69,9 @@ pub fn command() -> Command {
 /// # Errors
 /// When the sweep or a flag is wrong, or there is no `sbatch` or it refuses the job.
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let job = job(matches)?;
+    let mut job = job(matches)?;
     job.check()?;
-    check_sweep(&job)?;
+    job.results = results_of(&job)?;
     let text = script::text(&job);
     if matches.get_flag("submit") {
         return submit(&text);
@@ -113,14 +113,21 @@ fn this_program() -> Result<PathBuf> {
     })
 }
 
-/// A mistake in the sweep is found now, and not after hours in the queue.
-fn check_sweep(job: &Job) -> Result<()> {
-    let matches = run::command().try_get_matches_from(script::arguments(job)).map_err(|error| {
+/// The results folder. A mistake in the sweep is found now, and not after hours in the queue.
+fn results_of(job: &Job) -> Result<String> {
+    let mut words = script::arguments(job);
+    if let Some(tasks) = job.array {
+        words.extend(["--shard".to_string(), format!("1/{tasks}")]);
+    }
+    let matches = run::command().try_get_matches_from(words).map_err(|error| {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         Error::input(format!("arguments behind `--`: {first}")).hint("they are those of `tombola run`")
     })?;
-    sweep::read(&matches).map(|_| ())
+    let folder = sweep::read(&matches)?.folder;
+    // A task's own folder lies in it.
+    let folder = if job.array.is_some() { folder.parent().unwrap_or(&folder) } else { &folder };
+    Ok(folder.display().to_string())
 }
 
 /// Gives the script to sbatch, whose answer goes where ours would.

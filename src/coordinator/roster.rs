@@ -9,26 +9,26 @@ use crate::link::Worker;
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     /// Those that have not said that they are ready, with when they were last heard.
-    pub awaited: BTreeMap<Worker, Instant>,
+    pub(super) awaited: BTreeMap<Worker, Instant>,
     /// Those that train or wait for a stage.
-    pub active: BTreeSet<Worker>,
+    pub(super) active: BTreeSet<Worker>,
     /// Stage and number of the running assignment of each.
-    pub running: BTreeMap<Worker, (usize, u64)>,
+    pub(super) running: BTreeMap<Worker, (usize, u64)>,
     /// Host and device of each.
-    pub places: BTreeMap<Worker, String>,
+    pub(super) places: BTreeMap<Worker, String>,
     /// Those that are gone for good.
-    pub lost: BTreeSet<Worker>,
+    pub(super) lost: BTreeSet<Worker>,
 }
 
 impl Roster {
     /// These workers were started and have said nothing yet.
-    pub fn awaiting(workers: Vec<Worker>) -> Self {
+    pub(super) fn awaiting(workers: Vec<Worker>) -> Self {
         let now = Instant::now();
         Self { awaited: workers.into_iter().map(|worker| (worker, now)).collect(), ..Self::default() }
     }
 
     /// Which rank is where, a line for each place.
-    pub fn map(&self) -> String {
+    pub(super) fn map(&self) -> String {
         let mut ranks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (worker, place) in &self.places {
             ranks.entry(place).or_default().push(worker.to_string());

@@ -18,6 +18,8 @@ pub const REQUEUES: usize = 20;
 pub struct Job {
     /// The sweep file.
     pub sweep: String,
+    /// Its results folder, as `tombola run` names it; for an array, that which holds those of the tasks.
+    pub results: String,
     /// Number of nodes.
     pub nodes: usize,
     /// GPUs on each node; 0 trains on processors.
@@ -57,6 +59,7 @@ impl Job {
     pub fn new(sweep: impl Into<String>, program: impl Into<String>) -> Self {
         Self {
             sweep: sweep.into(),
+            results: String::new(),
             nodes: 1,
             gpus_per_node: 0,
             ranks_per_node: None,

@@ -16,7 +16,7 @@ mkfifo "$folder/silence"
 
 # Slurm's signal before the time limit, or a TERM, asks the sweep to stop after the running epochs, which is USR1 to it.
 # mpirun itself hands USR1 on to the ranks, but would take a TERM for an order to kill them.
-started=''
+started='' killed=''
 pass_on() {
     say 'asked to stop: passing it on'
     [[ -z $started ]] || kill -USR1 "$started" 2>/dev/null

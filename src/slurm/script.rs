@@ -68,10 +68,16 @@ fn directives(job: &Job) -> String {
 fn variables(job: &Job) -> String {
     let arguments: Vec<String> = arguments(job).iter().map(|word| shell_word(word)).collect();
     let mut text = format!("program={}\narguments=({})\n", shell_word(&job.program), arguments.join(" "));
+    let results = shell_word(&job.results);
     match job.array {
         // A task whose number in the queue is that of the whole array would take all others with it.
-        Some(tasks) => text.push_str(&format!("shards={tasks}\njob=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\n")),
-        None => text.push_str(&format!("ranks={}\njob=$SLURM_JOB_ID\n", job.nodes * job.ranks_on_a_node())),
+        Some(tasks) => text.push_str(&format!(
+            "shards={tasks}\nresults={results}/shard-$SLURM_ARRAY_TASK_ID-of-$shards\njob=${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID\n"
+        )),
+        None => text.push_str(&format!(
+            "results={results}\nranks={}\njob=$SLURM_JOB_ID\n",
+            job.nodes * job.ranks_on_a_node()
+        )),
     }
     text.push_str(&format!("max_requeues={}\n", job.max_requeues));
     let threads = job.cpus_per_rank;

@@ -10,6 +10,17 @@ use super::skipped;
 pub(crate) struct Cluster(tempfile::TempDir);
 
 impl Cluster {
+    /// Brings up hosts for the real program under `mpirun`. None, and noted as skipped, where the machine cannot do it.
+    pub(crate) fn with_mpi(test: &str, count: usize) -> Option<Self> {
+        let version = Command::new("mpirun").arg("--version").output().map(|output| output.stdout).unwrap_or_default();
+        // The hosts' settings are Open MPI's.
+        if !String::from_utf8_lossy(&version).contains("(Open MPI)") {
+            skipped(test, "there is no mpirun of Open MPI");
+            return None;
+        }
+        Self::up(test, count)
+    }
+
     /// Brings up `node0` and `count` more. None, and noted as skipped, where the machine cannot do it.
     pub(crate) fn up(test: &str, count: usize) -> Option<Self> {
         let cluster = Self(tempfile::tempdir().unwrap());
@@ -36,6 +47,12 @@ impl Cluster {
     /// A shell line on a host, to its end.
     pub(crate) fn shell(&self, node: &str, folder: &Path, line: &str) -> Output {
         self.on(node, "bash").args(["-c", line]).current_dir(folder).output().unwrap()
+    }
+
+    /// Whether a process of this name runs on a host.
+    pub(crate) fn runs(&self, node: &str, name: &str) -> bool {
+        let line = format!("grep --quiet --line-regexp --no-messages {name} /proc/[0-9]*/comm");
+        self.shell(node, &self.folder(), &line).status.success()
     }
 
     /// Pulls the host's network cable (`down`) or plugs it in again (`up`).
