@@ -150,6 +150,7 @@ fn without_a_host_the_others_do_the_whole_sweep_and_ranks_that_are_cut_off_end_t
         let (folder, alone, _) = run.end();
         let said = folder.read("said");
         assert!(said.contains("lost worker 3 (node3, "), "{situation}\n{said}");
+        assert!(said.contains("ranks were lost: should the launcher not end by itself"), "{situation}\n{said}");
         alone.expect_same(&folder, &situation);
     }
 }

@@ -40,7 +40,9 @@ fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Re
     let mut link = RankLink::new(session.post(), session.neighbours.clone());
     let code = crate::cli::outcome(coordinate_with(&session, &mut link, request));
     let _ = std::io::stdout().flush();
-    link.end()?;
+    if !link.end()? {
+        eprintln!("ranks were lost: should the launcher not end by itself, end it; this run is over");
+    }
     session.finish(code);
     Ok(code)
 }
