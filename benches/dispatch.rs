@@ -285,16 +285,16 @@ mod many {
 
     /// This process as a rank that runs the sweep named by the first word. Rank 0 trains too, but for the sweep of one.
     pub(super) fn take_part(part: &[String]) -> Result<()> {
-        let name = part.first().ok_or_else(|| Error::input("a rank needs the name of a sweep"))?.clone();
+        let name = part.first().ok_or_else(|| Error::input("a rank needs the name of a sweep"))?;
         let idle = name == "one";
-        let of_sweep = name.clone();
+        // Before MPI begins, which waits for all: reading the sweep is no part of what is measured.
+        let case = &case(name)?;
         ranks::take_part(
-            move |session, link| {
-                let case = case(&name)?;
+            |session, link| {
                 let own = if idle { None } else { Some(case.local_link(1)?) };
                 link.open(own, case.welcome());
                 let (begun, before) = (Instant::now(), processor::process());
-                let figures = Figures::of(&case, link, session.size() > 1)?;
+                let figures = Figures::of(case, link, session.size() > 1)?;
                 if idle {
                     ranks::tell(&[&0, &0, &((processor::process() - before) / begun.elapsed().as_secs_f64())]);
                 } else {
@@ -302,8 +302,7 @@ mod many {
                 }
                 Ok(())
             },
-            move |session| {
-                let case = case(&of_sweep)?;
+            |session| {
                 let (trainer, trained) = (case.trainer(), Arc::new(AtomicBool::new(false)));
                 let noting = Noting(trainer, Arc::clone(&trained));
                 let (begun, before) = (Instant::now(), processor::process());
