@@ -1,9 +1,44 @@
-//! Lets the program find libtorch without LD_LIBRARY_PATH: the folder it was linked with becomes its run path.
+//! Lets the program find libtorch and MPI without LD_LIBRARY_PATH: the folders it was linked with become its run path.
+
+use std::env;
+use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
-    if let Ok(folder) = std::env::var("DEP_TCH_LIBTORCH_LIB") {
+    if let Ok(folder) = env::var("DEP_TCH_LIBTORCH_LIB") {
         println!("cargo:rustc-link-arg=-Wl,-rpath={folder}");
     }
+    if env::var_os("CARGO_FEATURE_MPI").is_some() {
+        for folder in mpi_folders() {
+            println!("cargo:rustc-link-arg=-Wl,-rpath={folder}");
+        }
+    }
+}
+
+/// The library folders of the MPI that the bindings link to, which their build script finds in this order and keeps to
+/// itself. None where the MPI does not name any: they are the system's, or the module that it comes from sets
+/// LD_LIBRARY_PATH.
+fn mpi_folders() -> Vec<String> {
+    for variable in ["MPI_PKG_CONFIG", "CRAY_MPICH_DIR", "MPICC"] {
+        println!("cargo:rerun-if-env-changed={variable}");
+    }
+    let pkg_config = |package: &str| {
+        output(&env::var("PKG_CONFIG").unwrap_or_else(|_| "pkg-config".into()), &["--libs-only-L", package])
+    };
+    let flags = match (env::var("MPI_PKG_CONFIG"), env::var("CRAY_MPICH_DIR")) {
+        (Ok(package), _) => pkg_config(&package),
+        (_, Ok(folder)) => pkg_config(&format!("{folder}/lib/pkgconfig/mpich.pc")),
+        _ => None,
+    };
+    let compiler = env::var("MPICC").unwrap_or_else(|_| "mpicc".into());
+    let flags = flags.or_else(|| output(&compiler, &["-show"])).unwrap_or_default();
+    let folders = flags.split_whitespace().filter_map(|flag| flag.strip_prefix("-L"));
+    folders.map(|folder| folder.trim_matches(['"', '\'']).to_owned()).filter(|folder| !folder.is_empty()).collect()
+}
+
+/// What a command prints, if it is there and succeeds.
+fn output(command: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(command).args(arguments).output().ok()?;
+    String::from_utf8(output.stdout).ok().filter(|_| output.status.success())
 }

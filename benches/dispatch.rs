@@ -30,7 +30,11 @@ const IDLE: Duration = Duration::from_secs(10);
 
 const BUSY_BAR: f64 = 0.2;
 const MAKESPAN_BAR: f64 = 3.0;
+#[cfg(feature = "mpi")]
 const IDLE_BAR: f64 = 1.0;
+
+/// A part of the measurements.
+type Part = fn(&mut Bars) -> Result<()>;
 
 fn main() -> ExitCode {
     if !common::is_asked_for() {
@@ -45,7 +49,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<Bars> {
     let mut bars = Bars::default();
-    let parts: [(&str, fn(&mut Bars) -> Result<()>); 3] = [("busy", busy), ("makespan", makespan), ("idle", idle)];
+    let parts: [(&str, Part); 3] = [("busy", busy), ("makespan", makespan), ("idle", idle)];
     for (name, part) in parts {
         if common::wants(name) {
             part(&mut bars)?;

@@ -3,13 +3,16 @@
 pub mod cli;
 pub mod coordinator;
 pub mod data;
+pub mod doctor;
 pub mod error;
+pub mod fault;
 pub mod journal;
 pub mod link;
 pub mod mask;
 pub mod net;
 pub mod plan;
 pub mod prune;
+pub mod slurm;
 pub mod status;
 pub mod store;
 pub mod stream;

@@ -8,50 +8,15 @@ mod common;
 use std::process::Child;
 use std::time::{Duration, SystemTime};
 
+use common::sweep::{self, TABLES, TRAININGS, expect_same, journal, tables};
 use common::{Folder, PROGRAM, Ran, started};
 use rand::RngCore;
 use tombola::stream::stream;
 
-/// Fully connected and convolutional, one-shot and iterative, each rewind, two seeds: 40 trainings. A snapshot after
-/// each epoch, so that every way of going on from one is met.
-const SWEEP: &str = r#"
-name = "sweep"
-dataset = "synthetic"
-synthetic-size = 200
-epochs = 3
-pruning-ratio = 0.75
-prune-iterations = [1, 2]
-reinit = ["init", "epoch:1", "none"]
-seed = [1, 2]
-snapshot-seconds = 0
-
-[[grid]]
-network = "lenet-300-100"
-optimizer = "adam"
-learning-rate = 0.001
-
-[[grid]]
-network = "resnetb"
-depth = 11
-width = 4
-"#;
-const TRAININGS: usize = 40;
 const KILLS: usize = 10;
-/// What must not depend on how a sweep came to its end.
-const TABLES: [&str; 3] = ["results.csv", "epochs.csv", "summary.csv"];
 
 fn folder() -> Folder {
-    let folder = Folder::new();
-    folder.write("sweep.toml", SWEEP);
-    folder
-}
-
-fn tables(folder: &Folder) -> Vec<String> {
-    TABLES.iter().map(|name| folder.read(&format!("results/sweep/{name}"))).collect()
-}
-
-fn journal(folder: &Folder) -> u64 {
-    std::fs::metadata(folder.path("results/sweep/journal")).map_or(0, |found| found.len())
+    sweep::folder(&sweep::text(200, 3))
 }
 
 /// Starts the sweep and waits until its journal has `length` bytes. None if it came to its end before.
@@ -64,15 +29,6 @@ fn start(folder: &Folder, arguments: &str, length: u64) -> Option<Child> {
         std::thread::sleep(Duration::from_millis(1));
     }
     Some(child)
-}
-
-/// All tables are those of a run that was left alone.
-#[track_caller]
-fn expect_same(folder: &Folder, expected: &[String], situation: &str) {
-    for ((name, found), expected) in TABLES.iter().zip(tables(folder)).zip(expected) {
-        let differing = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-        assert!(found == *expected, "{name} differs, {situation}: {differing:#?}");
-    }
 }
 
 #[test]

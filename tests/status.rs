@@ -142,6 +142,31 @@ fn the_json_form_can_be_read() {
 }
 
 #[test]
+fn a_script_can_ask_whether_all_is_done() {
+    let (folder, plan) = (Folder::new(), plan());
+    let all = plan.stages.len();
+    let finished = |stages: std::ops::Range<usize>| stages.flat_map(|index| trained(&plan, index)).collect::<Vec<_>>();
+    make(&folder, "done", &spec(None, SWEEP), finished(0..all));
+    assert_eq!(folder.tombola("status done --check").expect(0).out, "done: 15 of 15 trainings done\n");
+    make(&folder, "failed", &spec(None, SWEEP), finished(0..all - 1).into_iter().chain(failed(&plan, all - 1)));
+    assert_eq!(folder.tombola("status failed --check").expect(1).out, "failed: 14 of 15 trainings done, 1 failed\n");
+    // A failure does not hide that something is left.
+    make(&folder, "left", &spec(None, SWEEP), finished(0..3).into_iter().chain(failed(&plan, 4)));
+    assert_eq!(
+        folder.tombola("status left --check").expect(75).out,
+        "left: 3 of 15 trainings done, 1 failed, 11 left\n"
+    );
+    // Nor does a shard that is done that others are not there yet.
+    let shard = Shard { index: 1, count: 3 };
+    let own = plan.in_shard(shard);
+    let records = (0..all).filter(|stage| own[*stage]).flat_map(|index| trained(&plan, index));
+    make(&folder, "all/shard-1-of-3", &spec(Some(shard), SWEEP), records);
+    folder.tombola("status all --check").expect(75);
+    folder.tombola("status all/shard-1-of-3 --check").expect(0);
+    folder.tombola("status nowhere --check").expect(2);
+}
+
+#[test]
 fn what_is_not_there_is_told_with_what_could_be_meant() {
     let (folder, plan) = (Folder::new(), plan());
     make(&folder, "out", &spec(None, SWEEP), trained(&plan, 0));

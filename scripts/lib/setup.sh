@@ -5,7 +5,7 @@
 #
 #   locate            where the repository, the build and its stamp lie
 #   up_to_date        is the program built and current? No python, no pip, no apt, no cargo: this is asked at every start
-#   prepare_tools     Rust, a C++ compiler and libtorch; leaves `cargo` and `libtorch` set
+#   prepare_tools     Rust, a C++ compiler, libtorch and MPI; leaves `cargo`, `libtorch`, `mpi` and `features` set
 #   prepare_data      Fashion-MNIST, by the package manager
 #   prepare_program   all of these, the release build, and the stamp that `up_to_date` reads
 #
@@ -20,6 +20,9 @@ readonly cpu_parts=("torch==$torch_version" 'nvidia-cuda-runtime==13.0.*' 'nvidi
 readonly all_packages='Debian, Ubuntu: apt-get install g++ python3 python3-pip; Fedora, Rocky: dnf install gcc-c++ python3-pip; Arch: pacman -S gcc python-pip; on a cluster: module load gcc python'
 readonly data_package=dataset-fashion-mnist
 readonly data_package_folder=/usr/share/datasets/fashion-mnist
+
+# shellcheck source=scripts/lib/mpi.sh
+source "${BASH_SOURCE[0]%/*}/mpi.sh"
 
 say() {
     printf 'setup: %s\n' "$*" >&2
@@ -66,12 +69,13 @@ identity() {
     stat -c '%y %s %i' -- "$1"
 }
 
-# The stamp holds the libtorch and the identity of the program built with it; its time is that of the *start* of the
-# build, so that a source file saved during the build counts as newer.
+# The stamp holds, one a line, the libtorch and the identity of the program built with it, the MPI (scripts/lib/mpi.sh)
+# and its library; its time is that of the *start* of the build, so that a source file saved during the build counts as
+# newer.
 up_to_date() {
     [[ -f $stamp && -x $binary ]] || return 1
-    local built_with built
-    { read -r built_with && read -r built; } <"$stamp" || return 1
+    local built_with built mpi_built_with mpi_library
+    { read -r built_with && read -r built && read -r mpi_built_with && read -r mpi_library; } <"$stamp" || return 1
     [[ -r $built_with/lib/libtorch_cpu.so ]] || return 1
     if [[ -n ${LIBTORCH:-} ]]; then
         [[ $(absolute "$LIBTORCH") == "$built_with" ]] || return 1
@@ -79,6 +83,7 @@ up_to_date() {
         [[ -r $built_with/lib/libtorch_cuda.so ]] || return 1
     fi
     [[ $(identity "$binary") == "$built" ]] || return 1
+    mpi_current "$mpi_built_with" "$mpi_library" || return 1
     local source sources=()
     for source in src build.rs Cargo.toml Cargo.lock .cargo rust-toolchain rust-toolchain.toml; do
         [[ -e $root/$source ]] && sources+=("$root/$source")
@@ -110,10 +115,12 @@ may_use_apt() {
     on_debian && { ((EUID == 0)) || sudo -n true; } </dev/null &>/dev/null
 }
 
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
+}
+
 apt_get() {
-    local as_root=()
-    ((EUID == 0)) || as_root=(sudo -n)
-    ${as_root[@]+"${as_root[@]}"} env DEBIAN_FRONTEND=noninteractive \
+    as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@" </dev/null >&2
 }
 
@@ -300,11 +307,7 @@ fetch_libtorch() {
         what=("torch==$torch_version")
         say "Fetching libtorch $torch_version with its CUDA parts (some 2.5 GB, 4.7 GB on disk) into \`$copy\`"
     fi
-    # pip unpacks in TMPDIR first, which may be a small file system in memory; beside the copy a rename is enough.
-    mkdir -p -- "$part/temporary"
-    # The first two PIP_ settings undo a user's own, which would contradict --target; the third is about system folders.
-    if ! TMPDIR=$part/temporary PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --no-input --disable-pip-version-check \
-        ${options[@]+"${options[@]}"} --target "$part/copy" "${what[@]}" </dev/null >&2; then
+    if ! pip_install "$part" ${options[@]+"${options[@]}"} "${what[@]}"; then
         rm -rf -- "$part"
         fail "\`$python -m pip\` could not fetch torch $torch_version" \
             'see its messages above (network? space on the disk?) and run the same command again, or set LIBTORCH to a libtorch that you have'
@@ -318,15 +321,29 @@ fetch_libtorch() {
     rm -rf -- "$part"
 }
 
+# pip_install PART ARGS...: into the folder PART/copy.
+pip_install() {
+    local part=$1
+    shift
+    # pip unpacks in TMPDIR first, which may be a small file system in memory; beside the copy a rename is enough.
+    mkdir -p -- "$part/temporary"
+    # The first two PIP_ settings undo a user's own, which would contradict --target; the third is about system folders.
+    TMPDIR=$part/temporary PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --no-input --disable-pip-version-check \
+        --target "$part/copy" "$@" </dev/null >&2
+}
+
 # Leaves `python`, one that has pip.
+find_pip() {
+    while IFS= read -r python; do
+        if "$python" -m pip --version </dev/null &>/dev/null; then return; fi
+    done < <(pythons)
+    return 1
+}
+
 need_pip() {
-    local attempt
-    for attempt in first second; do
-        while IFS= read -r python; do
-            if "$python" -m pip --version </dev/null &>/dev/null; then return; fi
-        done < <(pythons)
-        [[ $attempt == second ]] || install_or_list 'Python 3 with pip, which fetches libtorch,' python3 python3-pip
-    done
+    find_pip && return
+    install_or_list 'Python 3 with pip, which fetches libtorch,' python3 python3-pip
+    find_pip && return
     fail 'no Python 3 with pip was found, even after installing it' "set LIBTORCH to a libtorch $torch_version that you have"
 }
 
@@ -366,7 +383,8 @@ fetch_data() {
 
 # --------------------------------------------------------------------------------------------------------------- build
 
-# Everything that compiling and testing need; leaves `cargo` and `libtorch`, and the variables that the build reads.
+# Everything that compiling and testing need; leaves `cargo`, `libtorch`, `mpi` and `features`, and the variables that
+# the build reads.
 prepare_tools() {
     [[ $(uname -s) == Linux ]] || fail "these scripts know Linux only, and this is $(uname -s)" \
         "by hand: Rust, a C++ compiler and libtorch $torch_version, then LIBTORCH=FOLDER cargo build --release"
@@ -377,6 +395,8 @@ prepare_tools() {
     export PATH CARGO_TARGET_DIR=$target LIBTORCH=$libtorch
     # These would make the build look elsewhere than in LIBTORCH, or put the program elsewhere than in `target`.
     unset LIBTORCH_USE_PYTORCH LIBTORCH_LIB LIBTORCH_INCLUDE LIBTORCH_STATIC CARGO_BUILD_TARGET
+    # Last, because it may remove what was built for another MPI, which must look where the build will.
+    need_mpi
 }
 
 # in_repository COMMAND...: cargo and rustup read the settings of the folder that they are started in.
@@ -391,12 +411,13 @@ build_program() {
     else
         say 'Building the program; the first build takes about 4 minutes on two cores'
     fi
-    in_repository "$cargo" build --release --locked >&2 || fail 'the build failed' "see cargo's messages above"
+    in_repository "$cargo" build --release --locked ${features[@]+"${features[@]}"} >&2 || fail 'the build failed' \
+        "see cargo's messages above; where they are about MPI: TOMBOLA_MPI=no builds without it"
     [[ -x $binary ]] || fail "the build made no \`$binary\`" 'a cargo configuration may send it elsewhere (build.target)'
 }
 
 prepare_program() {
-    local started=$stamp.started tried=$target/release/tombola.data-tried
+    local started=$stamp.started tried=$target/release/tombola.data-tried library
     prepare_lock
     # Another process may have done it all meanwhile.
     if up_to_date; then return; fi
@@ -406,7 +427,9 @@ prepare_program() {
     build_program
     # Once: a machine without a network would otherwise wait for it after every change of the source.
     [[ -e $tried ]] || { fetch_data && touch -- "$tried"; }
-    printf '%s\n' "$libtorch" "$(identity "$binary")" >"$stamp.new"
+    library=$(mpi_library "$binary") || fail "the program is built with the MPI of \`${mpi%% *}\`, and the loader does not find its library" \
+        'load its module, or set LD_LIBRARY_PATH to the folder of its libmpi, and run the same command again; TOMBOLA_MPI=no builds without it'
+    printf '%s\n' "$libtorch" "$(identity "$binary")" "$mpi" "$library" >"$stamp.new"
     touch -r "$started" -- "$stamp.new"
     mv -f -- "$stamp.new" "$stamp"
 }

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 use crate::error::{Error, Kind, Result};
 
 pub mod data;
+pub mod doctor;
 pub mod explain;
 pub mod flags;
 pub mod folder;
@@ -14,6 +15,7 @@ pub mod plan;
 pub mod retry;
 pub mod run;
 pub mod settings;
+pub mod slurm;
 pub mod status;
 pub mod sweep;
 pub mod tables;
@@ -25,8 +27,10 @@ Examples:
   tombola run sweeps/quickstart.toml
   tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
   tombola plan sweeps/experiment1.toml
+  tombola doctor --dataset cifar-10
   tombola status results/quickstart
   tombola data fetch cifar-10
+  tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
 Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
 same command again";
@@ -41,12 +45,14 @@ pub fn command() -> Command {
         .arg_required_else_help(true)
         .subcommand(run::command())
         .subcommand(plan::command())
+        .subcommand(doctor::command())
         .subcommand(status::command())
         .subcommand(explain::command())
         .subcommand(retry::command())
         .subcommand(tables::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
         .subcommand(settings::command())
+        .subcommand(slurm::command())
 }
 
 /// Does what was asked. The result is the exit code of a run that came to its end.
@@ -57,7 +63,8 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches),
         Some(("plan", matches)) => plan::run(matches).map(|()| 0),
-        Some(("status", matches)) => status::run(matches).map(|()| 0),
+        Some(("doctor", matches)) => doctor::run(matches),
+        Some(("status", matches)) => status::run(matches),
         Some(("retry", matches)) => run::again(matches),
         Some(("explain", matches)) => explain::run(matches).map(|()| 0),
         Some(("tables", matches)) => tables::run(matches).map(|()| 0),
@@ -65,6 +72,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
             print!("{}", settings::markdown());
             Ok(0)
         }
+        Some(("slurm", matches)) => slurm::run(matches).map(|()| 0),
         Some(("data", matches)) => {
             let args = data::DataArgs::from_arg_matches(matches).map_err(|error| Error::input(error.to_string()))?;
             data::run(&args).map(|()| 0)

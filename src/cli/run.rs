@@ -48,6 +48,7 @@ pub fn command() -> Command {
 
 /// What is to be trained.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "torch"), expect(dead_code, reason = "only a program with torch trains it"))]
 struct Request {
     asked: Asked,
     loudness: Loudness,

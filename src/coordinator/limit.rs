@@ -1,4 +1,6 @@
 //! How long a run may take: what was asked for, or what Slurm leaves the job. It may not know what is trained.
+//!
+//! Programs of the system are asked with patience: a cluster whose controller is away must not hold a run up.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -6,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::sweep::Settings;
 
-/// Longest that Slurm is waited for.
+/// Longest that another program is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The moment at which running trainings are asked to stop, and what it follows from, in words.
@@ -27,9 +29,14 @@ fn margin(seconds: f64, asked: f64) -> f64 {
 }
 
 /// Seconds that Slurm leaves a job; nothing if it says none, or has no answer in time.
-fn time_left(job: &str) -> Option<f64> {
-    let mut child = Command::new("squeue")
-        .args(["-h", "-j", job, "-o", "%L"])
+pub fn time_left(job: &str) -> Option<f64> {
+    seconds(answer("squeue", &["-h", "-j", job, "-o", "%L"])?.trim())
+}
+
+/// What another program prints, a few lines; nothing if it cannot be run or does not end within 10 s.
+pub fn answer(program: &str, arguments: &[&str]) -> Option<String> {
+    let mut child = Command::new(program)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -46,7 +53,7 @@ fn time_left(job: &str) -> Option<f64> {
     }
     let mut text = String::new();
     child.stdout.take()?.read_to_string(&mut text).ok()?;
-    seconds(text.trim())
+    Some(text)
 }
 
 /// Reads `days-hours:minutes:seconds`, each part but the last two optional. `UNLIMITED`, `NOT_SET`, `INVALID` are none.

@@ -6,6 +6,7 @@ pub mod ledger;
 pub mod limit;
 pub mod progress;
 mod queue;
+mod roster;
 pub mod rules;
 pub mod serve;
 pub mod state;

@@ -166,6 +166,14 @@ impl Progress {
         }
     }
 
+    /// Something worth knowing, unless quiet was asked for.
+    pub fn say(&mut self, line: &str) {
+        match self.loudness {
+            Loudness::Quiet => self.write_log(line),
+            _ => self.note(line),
+        }
+    }
+
     /// Takes the bars away.
     pub fn finish(&mut self) {
         if let Some(bars) = self.bars.take() {

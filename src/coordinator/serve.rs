@@ -3,15 +3,17 @@
 //! It carries out what the state machine decides. It may not know of torch, MPI or threads: workers are numbers at the
 //! other end of a link.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ledger, now};
 use super::progress::Progress;
+use super::roster::Roster;
 use super::state::{Action, Event, State};
 use crate::error::{Error, Kind, Result};
+use crate::fault::Fault;
 use crate::journal::{Outcome, Record};
 use crate::link::{Link, Order, Ready, Word, Worker};
 use crate::tables;
@@ -68,32 +70,19 @@ pub struct Count {
     pub busy: Duration,
 }
 
-/// What is known of the workers while a sweep runs.
-#[derive(Debug, Default)]
-struct Crew {
-    /// Those that have not said that they are ready, with when they were last heard.
-    awaited: BTreeMap<Worker, Instant>,
-    /// Those that train or wait for a stage.
-    active: BTreeSet<Worker>,
-    /// Stage and number of the running assignment of each.
-    running: BTreeMap<Worker, (usize, u64)>,
-    /// Host and device of each.
-    places: BTreeMap<Worker, String>,
-    lost: BTreeSet<Worker>,
-}
-
 /// A run of [`Sweep::run`].
 struct Run<'a> {
     sweep: &'a mut Sweep,
     link: &'a mut dyn Link,
     state: State,
-    crew: Crew,
+    roster: Roster,
     events: VecDeque<Event>,
     count: Count,
     /// Assignments so far.
     attempts: u64,
     begun: Instant,
     stopping: bool,
+    fault: Option<Fault>,
 }
 
 impl Sweep {
@@ -103,15 +92,14 @@ impl Sweep {
     /// When the results folder cannot be written. A stage that goes wrong is counted, not an error.
     pub fn run(&mut self, link: &mut dyn Link, state: State) -> Result<Count> {
         let begun = Instant::now();
-        let awaited = link.expected().into_iter().map(|worker| (worker, begun)).collect();
-        let crew = Crew { awaited, ..Crew::default() };
-        let (events, count) = (VecDeque::new(), Count::default());
-        Run { sweep: self, link, state, crew, events, count, attempts: 0, begun, stopping: false }.to_the_end()
+        let roster = Roster::awaiting(link.expected());
+        let (events, count, fault) = (VecDeque::new(), Count::default(), Fault::of(0));
+        Run { sweep: self, link, state, roster, events, count, attempts: 0, begun, stopping: false, fault }.go()
     }
 }
 
 impl Run<'_> {
-    fn to_the_end(mut self) -> Result<Count> {
+    fn go(mut self) -> Result<Count> {
         let (mut ticked, mut told, mut waited) = (Instant::now(), Instant::now(), Duration::ZERO);
         let mut tables_due = Instant::now() + TABLES_EVERY;
         loop {
@@ -152,6 +140,9 @@ impl Run<'_> {
         }
         self.sweep.ledger.sync()?;
         self.count.open = self.state.open();
+        if self.stopping || self.count.open == 0 {
+            self.count.deserted = None;
+        }
         self.count.busy = self.begun.elapsed().saturating_sub(waited);
         Ok(self.count)
     }
@@ -159,11 +150,12 @@ impl Run<'_> {
     /// Whether nobody has anything to do any more. Ranks that never came are not waited for once all is done.
     fn is_over(&self) -> bool {
         let done = self.state.open() == 0 || self.stopping;
-        self.crew.active.is_empty() && (done || self.crew.awaited.is_empty())
+        self.roster.active.is_empty() && (done || self.roster.awaited.is_empty())
     }
 
     /// A stop that was asked for, or that the time limit asks for.
     fn look_at_the_clock(&mut self) -> Result<()> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
         if self.stopping {
             return Ok(());
         }
@@ -179,7 +171,7 @@ impl Run<'_> {
         self.stopping = true;
         self.sweep.progress.note(why);
         self.events.push_back(Event::Stop);
-        for &worker in self.crew.running.keys() {
+        for &worker in self.roster.running.keys() {
             self.link.send(worker, Order::Stop)?;
         }
         Ok(())
@@ -213,7 +205,7 @@ impl Run<'_> {
             }
             Action::Lost(worker, stage) => self.lose(worker, stage, "no sign of life"),
             Action::Dismiss(worker) => {
-                self.crew.active.remove(&worker);
+                self.roster.active.remove(&worker);
                 Ok(())
             }
             Action::GiveUp => {
@@ -226,9 +218,9 @@ impl Run<'_> {
     fn start(&mut self, stage: usize, worker: Worker) -> Result<()> {
         self.attempts += 1;
         let holds = |source, moment| self.state.holds(worker, source, moment);
-        let workers = self.crew.active.len();
+        let workers = self.roster.active.len();
         let ledger = &mut self.sweep.ledger;
-        self.crew.running.insert(worker, (stage, self.attempts));
+        self.roster.running.insert(worker, (stage, self.attempts));
         match ledger.assignment(stage, self.attempts, holds, workers) {
             Ok(assignment) => {
                 let epochs = ledger.plan.stages[stage].epochs();
@@ -242,13 +234,13 @@ impl Run<'_> {
     }
 
     fn hear(&mut self, worker: Worker, word: Word) -> Result<()> {
-        if self.crew.lost.contains(&worker) {
+        if self.roster.lost.contains(&worker) {
             return Ok(());
         }
-        if let Some(heard) = self.crew.awaited.get_mut(&worker) {
+        if let Some(heard) = self.roster.awaited.get_mut(&worker) {
             *heard = Instant::now();
         }
-        let attempt = self.crew.running.get(&worker).copied();
+        let attempt = self.roster.running.get(&worker).copied();
         match word {
             Word::Ready(ready) => return self.join(worker, *ready),
             Word::Report { attempt: number, report } => {
@@ -273,7 +265,7 @@ impl Run<'_> {
             }
             Word::Hello(_) | Word::Alive | Word::Signal | Word::Bye => {}
         }
-        if self.crew.active.contains(&worker) {
+        if self.roster.active.contains(&worker) {
             self.events.push_back(Event::Heard(worker));
         }
         Ok(())
@@ -293,25 +285,28 @@ impl Run<'_> {
                 return self.lose(worker, None, &reason);
             }
         }
-        self.crew.awaited.remove(&worker);
-        self.crew.active.insert(worker);
-        self.crew.places.insert(worker, ready.place.clone());
+        self.roster.awaited.remove(&worker);
+        self.roster.active.insert(worker);
+        self.roster.places.insert(worker, ready.place.clone());
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
         self.sweep.ledger.write(Record::Joined { worker, place: ready.place, time: now() })?;
         self.events.push_back(Event::Joined(worker));
+        if self.sweep.remote && self.roster.awaited.is_empty() {
+            self.sweep.progress.say(&self.roster.map());
+        }
         Ok(())
     }
 
     /// A worker is gone for good.
     fn lose(&mut self, worker: Worker, stage: Option<usize>, reason: &str) -> Result<()> {
-        if !self.crew.lost.insert(worker) {
+        if !self.roster.lost.insert(worker) {
             return Ok(());
         }
         self.count.lost += 1;
-        self.crew.awaited.remove(&worker);
-        self.crew.active.remove(&worker);
-        self.crew.running.remove(&worker);
-        let place = self.crew.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
+        self.roster.awaited.remove(&worker);
+        self.roster.active.remove(&worker);
+        self.roster.running.remove(&worker);
+        let place = self.roster.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
         let label = stage.map(|stage| self.sweep.ledger.plan.label(stage));
         let work = label.map_or_else(String::new, |label| format!("; {label} goes on elsewhere"));
         self.sweep.progress.note(&format!("lost worker {worker}{place}: {reason}{work}"));
@@ -326,7 +321,7 @@ impl Run<'_> {
     /// Ranks that do not get ready are not waited for for ever.
     fn give_up_waiting(&mut self) -> Result<()> {
         let patience = 2 * self.sweep.lease;
-        let late = self.crew.awaited.iter().filter(|(_, heard)| heard.elapsed() >= patience);
+        let late = self.roster.awaited.iter().filter(|(_, heard)| heard.elapsed() >= patience);
         let late: Vec<Worker> = late.map(|(worker, _)| *worker).collect();
         late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
     }
@@ -359,12 +354,12 @@ impl Run<'_> {
 
     /// The running stage of a worker is over, well or not.
     fn done(&mut self, worker: Worker, outcome: Result<Outcome>) -> Result<()> {
-        let Some((stage, _)) = self.crew.running.remove(&worker) else { return Ok(()) };
+        let Some((stage, _)) = self.roster.running.remove(&worker) else { return Ok(()) };
         let Sweep { ledger, progress, .. } = &mut *self.sweep;
         match outcome {
             Ok(outcome) => {
                 let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
-                let place = self.crew.places.get(&worker).cloned().unwrap_or_default();
+                let place = self.roster.places.get(&worker).cloned().unwrap_or_default();
                 ledger.finished(stage, outcome, format!("{place}, worker {worker}"))?;
                 progress.ended(worker, &line);
                 self.count.finished += 1;

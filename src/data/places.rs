@@ -111,9 +111,22 @@ pub(super) fn load_known(known: &Known, places: &[PathBuf], data_dir: Option<&Pa
     if known.source == Source::Made {
         return Err(Error::input(format!("`{}` is made by the program and has no files to load", known.name)));
     }
+    read(known, &complete(known, places, data_dir)?.1)
+}
+
+/// The folder in which all files of the data set `name` lie, which are not read.
+///
+/// # Errors
+/// As [`load`], but for files that cannot be read.
+pub fn find(name: &str, data_dir: Option<&Path>) -> Result<PathBuf> {
+    complete(catalogue::find(name)?, &places(data_dir), data_dir).map(|(folder, _)| folder)
+}
+
+/// The folder of a data set, and its files in the order of [`Known::files`].
+fn complete(known: &Known, places: &[PathBuf], data_dir: Option<&Path>) -> Result<(PathBuf, Vec<PathBuf>)> {
     let found = look(known, places).ok_or_else(|| not_found(known, places, data_dir))?;
     match found.complete() {
-        Some(files) => read(known, &files),
+        Some(files) => Ok((found.folder, files)),
         None => Err(Error::input(format!(
             "`{}` in `{}` is incomplete: {} missing",
             known.name,

@@ -3,6 +3,8 @@
 //! MPI is begun only where a launcher says that there are several ranks, so that a plain start needs no MPI at all. It
 //! may not know of MPI itself.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::{Error, Result};
 
 /// Variables that name the number of ranks of this very start, with those that name the own rank.
@@ -19,7 +21,7 @@ const RANKS: [(&str, &str); 4] = [
 const LOCAL: [&str; 4] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID"];
 
 /// What the launcher says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// Ranks of this start.
     pub size: usize,
@@ -40,6 +42,36 @@ fn of(variable: impl Fn(&str) -> Option<String>) -> Option<Launch> {
     // A single-rank step of Slurm's may hold an mpirun, and the other way round: the larger number is meant.
     let (size, rank) = found.max_by_key(|(size, _)| *size)?;
     Some(Launch { size, rank, local_rank: LOCAL.iter().find_map(|name| number(name)) })
+}
+
+/// Which kind of launcher started this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Starter {
+    /// Open MPI's `mpirun`, also where it had Slurm start its helpers.
+    OpenMpi,
+    /// The `mpiexec` of MPICH and its relatives.
+    Hydra,
+    /// Slurm's `srun`.
+    Srun,
+    /// One that is not known here.
+    Other,
+}
+
+/// Which launcher started this process; nothing for a process that is started alone.
+pub fn starter() -> Option<Starter> {
+    starter_of(|name| std::env::var(name).ok())
+}
+
+fn starter_of(variable: impl Fn(&str) -> Option<String>) -> Option<Starter> {
+    of(&variable)?;
+    let there = |name: &str| variable(name).is_some();
+    // The outer ones leave their variables to the inner ones: an mpirun over several hosts starts its helpers by srun.
+    Some(match () {
+        () if there("OMPI_COMM_WORLD_SIZE") => Starter::OpenMpi,
+        () if there("MPI_LOCALNRANKS") => Starter::Hydra,
+        () if there("SLURM_STEP_NUM_TASKS") => Starter::Srun,
+        () => Starter::Other,
+    })
 }
 
 /// Refuses several copies of "rank 0 of 1" where one start of many ranks was meant: each would coordinate a sweep of its
@@ -82,6 +114,18 @@ mod tests {
         // mpirun inside a step of one task.
         let nested = [("SLURM_STEP_NUM_TASKS", "1"), ("SLURM_PROCID", "0")];
         assert_eq!(with(&[&nested[..], &open_mpi[..]].concat()), launch(4, 3, Some(1)));
+    }
+
+    #[test]
+    fn the_innermost_launcher_is_the_one_that_counts() {
+        let starter = |names: &[&str]| starter_of(|name| names.contains(&name).then(|| "2".to_string()));
+        assert_eq!(starter(&["SLURM_JOB_ID", "SLURM_PROCID"]), None);
+        let step = ["SLURM_STEP_NUM_TASKS", "SLURM_PROCID"];
+        assert_eq!(starter(&step), Some(Starter::Srun));
+        let inner = ["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"];
+        assert_eq!(starter(&[&step[..], &inner[..]].concat()), Some(Starter::OpenMpi));
+        assert_eq!(starter(&["PMI_SIZE", "PMI_RANK", "MPI_LOCALNRANKS"]), Some(Starter::Hydra));
+        assert_eq!(starter(&["PMIX_SIZE", "PMIX_RANK"]), Some(Starter::Other));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use mpi::environment::Universe;
 use mpi::ffi;
 use mpi::raw::AsRaw;
 use mpi::topology::{Communicator, SimpleCommunicator};
-use mpi::traits::Equivalence;
+use mpi::traits::{CommunicatorCollectives, Equivalence};
 
 use super::launcher::{self, Launch};
 use super::pieces::{Assembly, PIECE, SHORT, with_header};
@@ -38,6 +38,10 @@ pub struct Session {
     pub local: (usize, usize),
     /// Name of this host.
     pub host: String,
+    /// Number of the process of each other rank on this host, by rank.
+    pub neighbours: BTreeMap<usize, u32>,
+    /// What the library allows threads to do.
+    threading: Threading,
 }
 
 impl Session {
@@ -46,6 +50,25 @@ impl Session {
     /// # Errors
     /// When MPI cannot be used from one thread of several, or knows of fewer ranks than the launcher started.
     pub fn begin(launch: Launch) -> Result<Self> {
+        let session = Self::open()?;
+        let fit = session.threads().and_then(|_| launcher::check_size(launch, session.size()));
+        if let Err(error) = fit {
+            // The same is wrong with all ranks: each says so and ends.
+            session.finish(error.kind.exit_code());
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Begins MPI, whatever it is like: for whoever wants to tell what is wrong with it.
+    ///
+    /// # Errors
+    /// When it was begun before.
+    pub fn open() -> Result<Self> {
+        // `MPI_Finalize` of Open MPI waits for all ranks, those that are gone too, unless told otherwise. Nothing here
+        // needs that wait: goodbyes are messages.
+        // SAFETY: this is the only thread yet.
+        unsafe { std::env::set_var("OMPI_MCA_async_mpi_finalize", "1") };
         let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         let world = universe.world();
@@ -55,16 +78,24 @@ impl Session {
         let node = world.split_shared(world.rank());
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
+        let neighbours = neighbours(&world, &node);
         drop(node);
-        let session = Self { world, universe: Some(universe), local, host };
-        if threading < Threading::Funneled {
-            return Err(Error::environment(format!(
-                "the MPI library gives threading level {threading:?}, expected at least Funneled"
-            ))
-            .hint("use an MPI library built with thread support"));
+        Ok(Self { world, universe: Some(universe), local, host, neighbours, threading })
+    }
+
+    /// The threading level of the library, in words.
+    ///
+    /// # Errors
+    /// When it does not allow the process threads beside the one that owns MPI.
+    pub fn threads(&self) -> Result<String> {
+        if self.threading >= Threading::Funneled {
+            return Ok(format!("{:?}", self.threading));
         }
-        launcher::check_size(launch, session.size())?;
-        Ok(session)
+        Err(Error::environment(format!(
+            "the MPI library gives threading level {:?}, expected at least Funneled",
+            self.threading
+        ))
+        .hint("use an MPI library built with thread support"))
     }
 
     /// The own rank.
@@ -92,7 +123,7 @@ impl Session {
         }
     }
 
-    /// Ends MPI together with all other ranks, each of which must do the same; then this process may end with `code`.
+    /// Ends MPI; then this process may end with `code`.
     pub fn finish(mut self, code: u8) {
         // Should one of them be gone by now, MPI would wait for it for ever.
         std::thread::spawn(move || {
@@ -236,7 +267,7 @@ impl Post {
         let mut lost = Vec::new();
         for (&to, sendings) in &mut self.outgoing {
             while let Some(first) = sendings.front_mut() {
-                let done = first.requests.iter_mut().try_for_each(|request| test(request));
+                let done = first.requests.iter_mut().try_for_each(test);
                 match done {
                     Ok(()) => {
                         self.moved += u64::from(first.bytes.len() > SHORT);
@@ -374,6 +405,15 @@ fn test(request: &mut ffi::MPI_Request) -> Result<(), Option<c_int>> {
         (0, _) => Ok(()),
         (code, _) => Err(Some(code)),
     }
+}
+
+/// The process of each other rank on this host.
+fn neighbours(world: &SimpleCommunicator, node: &SimpleCommunicator) -> BTreeMap<usize, u32> {
+    let own = [world.rank() as u32, std::process::id()];
+    let mut all = vec![0u32; 2 * count(node.size())];
+    node.all_gather_into(&own[..], &mut all[..]);
+    let others = all.chunks_exact(2).filter(|pair| pair[0] != own[0]);
+    others.map(|pair| (pair[0] as usize, pair[1])).collect()
 }
 
 fn count(number: c_int) -> usize {

@@ -2,7 +2,8 @@
 //!
 //! It may not know what is trained.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::local::LocalLink;
@@ -80,16 +81,19 @@ pub struct RankLink {
     welcome: Welcome,
     version: String,
     silent: BTreeSet<Worker>,
+    /// Number of the process of each rank on the own host.
+    neighbours: BTreeMap<Worker, u32>,
     said: VecDeque<(Worker, Word)>,
     backoff: Backoff,
 }
 
 impl RankLink {
-    /// A link to ranks that are told nothing yet.
-    pub fn new(post: Post) -> Self {
+    /// A link to ranks that are told nothing yet. `neighbours` are the processes of those on this host.
+    pub fn new(post: Post, neighbours: BTreeMap<Worker, u32>) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_string();
         let (silent, said) = (BTreeSet::new(), VecDeque::new());
-        Self { post, own: None, welcome: Welcome::default(), version, silent, said, backoff: Backoff::new() }
+        let (welcome, backoff) = (Welcome::default(), Backoff::new());
+        Self { post, own: None, welcome, version, silent, neighbours, said, backoff }
     }
 
     /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
@@ -154,7 +158,22 @@ impl RankLink {
                 None => std::thread::sleep(LONGEST_PAUSE),
             }
         }
+        self.end_neighbours();
         Ok(clean && waiting.is_empty() && self.silent.is_empty() && self.post.on_their_way() == 0)
+    }
+
+    /// Ends ranks of this host that were given up but are still there, such as a stopped process: the launcher would
+    /// wait for them for ever. A number that is another program's by now is left alone.
+    fn end_neighbours(&self) {
+        let own = std::fs::read_link("/proc/self/exe");
+        let given_up = self.neighbours.iter().filter(|(rank, _)| self.silent.contains(rank));
+        for (_, process) in given_up {
+            let theirs = std::fs::read_link(format!("/proc/{process}/exe"));
+            if matches!((&own, theirs), (Ok(own), Ok(theirs)) if *own == theirs) {
+                let mut kill = Command::new("kill");
+                let _ = kill.args(["-KILL", &process.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+            }
+        }
     }
 }
 

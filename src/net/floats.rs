@@ -48,7 +48,7 @@ fn to_bytes(values: &[f32]) -> Vec<u8> {
 
 fn from_bytes(bytes: &[u8]) -> Option<Vec<f32>> {
     let number = |four: &[u8]| f32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-    (bytes.len() % 4 == 0).then(|| bytes.chunks_exact(4).map(number).collect())
+    bytes.len().is_multiple_of(4).then(|| bytes.chunks_exact(4).map(number).collect())
 }
 
 /// Vectors with names.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::run::{Activity, Run};
 use super::view::View;
+use crate::error::Kind;
 use crate::plan::StageId;
 use crate::sweep::Value;
 use crate::tables::State;
@@ -165,6 +166,16 @@ impl Trainings {
 }
 
 impl Status {
+    /// What `tombola run` would have ended with: 0 all done, 1 some trainings failed and nothing else is left, 75
+    /// something is left to train.
+    pub fn exit_code(&self) -> u8 {
+        match (self.trainings.open(), self.trainings.failed) {
+            (0, 0) => 0,
+            (0, _) => Kind::Training.exit_code(),
+            _ => Kind::Interrupted.exit_code(),
+        }
+    }
+
     /// The status of what is seen.
     pub fn of(view: &View) -> Self {
         let trainings = Trainings::count(view, view.stages());

@@ -50,6 +50,18 @@ pub fn text(status: &Status, digits: usize) -> String {
     text
 }
 
+/// How far it is in one line, for a script's log.
+pub fn line(status: &Status) -> String {
+    let Trainings { total, done, failed, skipped, .. } = status.trainings;
+    let mut line = format!("{}: {done} of {} done", status.folder, many(total, "training"));
+    for (count, word) in [(failed, "failed"), (skipped, "skipped"), (status.trainings.open(), "left")] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {word}"));
+        }
+    }
+    line + "\n"
+}
+
 /// The last run in words.
 fn run(run: &RunStatus, now: f64) -> String {
     let ago = |time: Option<f64>| time.map_or_else(|| "some time".to_string(), |time| human(now - time));

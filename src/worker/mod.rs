@@ -2,6 +2,7 @@
 
 #[cfg(feature = "torch")]
 pub mod device;
+pub mod place;
 #[cfg(feature = "mpi")]
 pub mod rank;
 pub mod serve;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::serve::{Handle, Trainer, spawn};
 use crate::error::{Error, Result};
+use crate::fault::Fault;
 use crate::link::local::{Hand, Words};
 use crate::link::message::{decode, encode};
 use crate::link::mpi::{News, Post, Session};
@@ -72,13 +73,16 @@ struct Relay {
     heard: Instant,
     told: Instant,
     lease: Option<Duration>,
+    fault: Option<Fault>,
+    begun: Instant,
 }
 
 impl Relay {
     fn new(session: &Session) -> Self {
         let (sender, words) = sync_channel(CAPACITY);
         let (rank, post, now) = (session.rank(), session.post(), Instant::now());
-        Self { rank, post, hand: None, words, sender: Some(sender), heard: now, told: now, lease: None }
+        let (sender, fault) = (Some(sender), Fault::of(rank));
+        Self { rank, post, hand: None, words, sender, heard: now, told: now, lease: None, fault, begun: now }
     }
 
     fn say(&mut self, word: &Word) -> Result<()> {
@@ -142,6 +146,7 @@ impl Relay {
 
     /// Gives a sign of life, and notices that rank 0 gives none.
     fn look_at_the_clock(&mut self) -> Result<()> {
+        self.fault.as_ref().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
         let (often, patience) = match self.lease {
             Some(lease) => (lease / 8, 2 * lease),
             None => (Duration::from_secs(1), UNTIL_WELCOME),

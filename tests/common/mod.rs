@@ -10,8 +10,15 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+pub(crate) mod cluster;
+pub(crate) mod ranks;
+pub(crate) mod sweep;
+
 /// The program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_tombola");
+
+/// Longest wait for something that has to come, so that a test that fails comes to its end.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// A fresh folder in which the program runs, with no data set in sight but what a test puts into `data`.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -151,6 +158,16 @@ impl std::fmt::Display for Ran {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { line, code, out, err } = self;
         write!(f, "{line}\nexit code {code:?}\n--- standard output\n{out}\n--- standard error\n{err}")
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
 

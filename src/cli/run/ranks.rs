@@ -37,13 +37,13 @@ pub(super) fn run(launch: Launch, request: impl FnOnce() -> Result<Request>) -> 
 }
 
 fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    let mut link = RankLink::new(session.post());
+    let mut link = RankLink::new(session.post(), session.neighbours.clone());
     let code = crate::cli::outcome(coordinate_with(&session, &mut link, request));
     let _ = std::io::stdout().flush();
-    match link.end()? {
-        true => session.finish(code),
-        false => session.leave(code),
+    if !link.end()? {
+        eprintln!("ranks were lost: should the launcher not end by itself, end it; this run is over");
     }
+    session.finish(code);
     Ok(code)
 }
 
@@ -94,7 +94,10 @@ fn work(session: Session) -> Result<u8> {
             session.finish(0);
             Ok(0)
         }
-        Ok(End::Alone) => session.leave(0),
+        Ok(End::Alone) => {
+            session.finish(0);
+            Ok(0)
+        }
         Err(error) => {
             let code = crate::cli::outcome(Err(error));
             session.leave(code)

@@ -1,0 +1,57 @@
+//! Who is there, what each is at, and who is gone, while a sweep runs. It may not know of links or stages' contents.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use crate::link::Worker;
+
+/// What is known of the workers.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    /// Those that have not said that they are ready, with when they were last heard.
+    pub(super) awaited: BTreeMap<Worker, Instant>,
+    /// Those that train or wait for a stage.
+    pub(super) active: BTreeSet<Worker>,
+    /// Stage and number of the running assignment of each.
+    pub(super) running: BTreeMap<Worker, (usize, u64)>,
+    /// Host and device of each.
+    pub(super) places: BTreeMap<Worker, String>,
+    /// Those that are gone for good.
+    pub(super) lost: BTreeSet<Worker>,
+}
+
+impl Roster {
+    /// These workers were started and have said nothing yet.
+    pub(super) fn awaiting(workers: Vec<Worker>) -> Self {
+        let now = Instant::now();
+        Self { awaited: workers.into_iter().map(|worker| (worker, now)).collect(), ..Self::default() }
+    }
+
+    /// Which rank is where, a line for each place.
+    pub(super) fn map(&self) -> String {
+        let mut ranks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (worker, place) in &self.places {
+            ranks.entry(place).or_default().push(worker.to_string());
+        }
+        let line = |(place, ranks): (&&str, &Vec<String>)| match ranks.as_slice() {
+            [one] => format!("  {place}: rank {one}"),
+            several => format!("  {place}: ranks {}", several.join(", ")),
+        };
+        let lines: Vec<String> = ranks.iter().map(line).collect();
+        format!("{} ranks train:\n{}", self.places.len(), lines.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_map_names_the_ranks_of_each_device_once() {
+        let place = |worker, place: &str| (worker, place.to_string());
+        let places =
+            [place(0, "a, cuda:0"), place(1, "a, cuda:1"), place(2, "b, cuda:0"), place(3, "a, cuda:0")].into();
+        let map = Roster { places, ..Roster::default() }.map();
+        assert_eq!(map, "4 ranks train:\n  a, cuda:0: ranks 0, 3\n  a, cuda:1: rank 1\n  b, cuda:0: rank 2");
+    }
+}

@@ -1,0 +1,103 @@
+//! The GPUs of this host, as the driver and as torch see them. It may not know what they are needed for.
+
+use std::path::{Path, PathBuf};
+
+use super::facts::Gpus;
+
+/// Where NVIDIA's Multi-Process Service listens unless it is told otherwise.
+const MPS: &str = "/tmp/nvidia-mps";
+
+/// Looks. May take seconds, and longer where the driver is in trouble.
+pub fn look() -> Gpus {
+    let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
+    let torch = torch();
+    Gpus {
+        driver: of_driver(Path::new("/proc/driver/nvidia/gpus"), Path::new("/dev")),
+        driver_version: version.and_then(|text| driver_version(&text)),
+        torch,
+        cuda_loaded: super::look::mapped("libtorch_cuda.so").is_some(),
+        visible: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
+        own: crate::worker::place::has_own_gpus(),
+        mps: mps_runs(&std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").map_or_else(|| MPS.into(), PathBuf::from)),
+    }
+}
+
+#[cfg(feature = "torch")]
+fn torch() -> Option<usize> {
+    Some(crate::worker::device::gpus())
+}
+
+#[cfg(not(feature = "torch"))]
+fn torch() -> Option<usize> {
+    None
+}
+
+/// GPUs of the driver. In a container, `/proc` may list those of the whole machine while `/dev` has the own ones.
+fn of_driver(proc: &Path, dev: &Path) -> usize {
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().to_string()).collect()
+    };
+    let is_gpu = |name: &String| {
+        let number = name.strip_prefix("nvidia").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match names(dev).iter().filter(|name| is_gpu(name)).count() {
+        0 => names(proc).len(),
+        count => count,
+    }
+}
+
+/// The first number with dots, as `550.54.15`.
+fn driver_version(text: &str) -> Option<String> {
+    let is_version = |word: &&str| word.contains('.') && word.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.lines().next()?.split_whitespace().find(is_version).map(str::to_string)
+}
+
+/// Whether a daemon listens there. One that was killed leaves its pipe behind.
+fn mps_runs(folder: &Path) -> bool {
+    let process = std::fs::read_to_string(folder.join("nvidia-cuda-mps-control.pid"));
+    let lives = process.map_or(true, |number| Path::new("/proc").join(number.trim()).exists());
+    folder.join("control").exists() && lives
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_of_a_container_are_counted_rather_than_those_of_the_machine() {
+        let folder = tempfile::tempdir().unwrap();
+        let (proc, dev) = (folder.path().join("gpus"), folder.path().join("dev"));
+        assert_eq!(of_driver(&proc, &dev), 0);
+        for name in ["gpus/0000:01:00.0", "gpus/0000:02:00.0", "dev"] {
+            std::fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        assert_eq!(of_driver(&proc, &dev), 2);
+        for name in ["nvidiactl", "nvidia-uvm", "nvidia3", "nvidia"] {
+            std::fs::write(dev.join(name), "").unwrap();
+        }
+        assert_eq!(of_driver(&proc, &dev), 1);
+    }
+
+    #[test]
+    fn the_version_of_the_driver_is_read() {
+        let text = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024\nGCC";
+        assert_eq!(driver_version(text).as_deref(), Some("550.54.15"));
+        assert_eq!(driver_version("something else"), None);
+    }
+
+    #[test]
+    fn a_daemon_that_was_killed_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!mps_runs(folder.path()));
+        std::fs::write(folder.path().join("control"), "").unwrap();
+        assert!(mps_runs(folder.path()));
+        let pid = folder.path().join("nvidia-cuda-mps-control.pid");
+        std::fs::write(&pid, format!("{}\n", std::process::id())).unwrap();
+        assert!(mps_runs(folder.path()));
+        // No process has this number.
+        std::fs::write(&pid, "4194305").unwrap();
+        assert!(!mps_runs(folder.path()));
+    }
+}

@@ -1,0 +1,361 @@
+//! GPUs and cores: what is there, and whether it is enough for the ranks.
+
+use std::collections::BTreeMap;
+
+use super::hosts::{Seat, cores_of, listed, seats};
+use super::{Line, hosts_of, names, ranks};
+use crate::doctor::Asked;
+use crate::doctor::facts::{Facts, Gathered, Gpus};
+use crate::doctor::look;
+use crate::worker::place::Choice;
+
+pub(super) fn judge(gathered: &Gathered, asked: &Asked, lines: &mut Vec<Line>) {
+    lines.extend(gpus(&gathered.facts, asked));
+    let seats = seats(gathered, asked);
+    lines.extend(devices(gathered, asked, &seats));
+    lines.extend(cores(gathered, asked, &seats));
+    lines.extend(sharing(gathered, &seats));
+}
+
+/// What the driver shows and torch can use.
+fn gpus(facts: &[Facts], asked: &Asked) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let stuck: Vec<usize> = facts.iter().filter(|one| one.gpus.is_none()).map(|one| one.rank).collect();
+    if !stuck.is_empty() {
+        lines.push(Line::fail(
+            "GPUs",
+            format!("{}: the driver did not answer within {} s", ranks(stuck), look::PATIENCE.as_secs()),
+            "see whether `nvidia-smi` answers there; if not, the host needs a restart",
+        ));
+    }
+    // On CPU nobody misses them.
+    if asked.run.device.as_deref() != Some("cpu") {
+        let mut problems: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
+        for (host, those) in hosts_of(facts) {
+            if let Some(problem) = those.iter().filter_map(|one| one.gpus.as_ref()).find_map(problem) {
+                problems.entry(problem).or_default().push(host);
+            }
+        }
+        for ((found, cure), hosts) in problems {
+            lines.push(Line::warn("GPUs", format!("{}: {found}", names(&hosts)), cure));
+        }
+    }
+    if lines.is_empty() {
+        let mut counts: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for (host, those) in hosts_of(facts) {
+            let count = those.iter().filter_map(|one| one.gpus.as_ref()).map(Gpus::count).max();
+            counts.entry(count.unwrap_or(0)).or_default().push(host);
+        }
+        let driver = facts.iter().filter_map(|one| one.gpus.as_ref()?.driver_version.as_deref()).next();
+        let driver = driver.map(|version| format!(", driver {version}")).unwrap_or_default();
+        let counts: Vec<String> =
+            counts.iter().rev().map(|(count, hosts)| format!("{count} on {}", names(hosts))).collect();
+        lines.push(Line::pass("GPUs", format!("{}{driver}", counts.join("; "))));
+    }
+    lines
+}
+
+/// What keeps torch from GPUs that are there, and the cure.
+fn problem(gpus: &Gpus) -> Option<(String, String)> {
+    let torch = gpus.torch?;
+    let visible = gpus.visible.as_deref();
+    match (torch, visible) {
+        _ if torch >= gpus.driver => None,
+        // Hidden on purpose.
+        (1.., Some(_)) => None,
+        (0, _) if !gpus.cuda_loaded => Some((
+            format!(
+                "the driver shows {} GPU(s), but this libtorch has no CUDA part: trainings would run on the CPU",
+                gpus.driver
+            ),
+            "build with a libtorch whose `lib` folder holds libtorch_cuda.so (set `LIBTORCH`), or say `--device cpu`"
+                .into(),
+        )),
+        (0, Some(value)) => Some((
+            format!("the driver shows {} GPU(s), but `CUDA_VISIBLE_DEVICES={value}` leaves torch none", gpus.driver),
+            "unset CUDA_VISIBLE_DEVICES, or ask the batch system for GPUs (`--gres=gpu:N`)".into(),
+        )),
+        _ => Some((
+            format!("the driver shows {} GPU(s), torch can use {torch}", gpus.driver),
+            "the driver may be older than libtorch's CUDA, or a GPU be out of order: see `nvidia-smi`".into(),
+        )),
+    }
+}
+
+/// Whether each rank has a device.
+fn devices(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Seat>]) -> Vec<Line> {
+    let mut errors: Vec<(&crate::error::Error, Vec<usize>)> = Vec::new();
+    let (mut cpu, mut gpu) = (0, 0);
+    for (one, seat) in gathered.facts.iter().zip(seats) {
+        match seat {
+            Ok(Seat::Trains(Choice::Cpu)) => cpu += 1,
+            Ok(Seat::Trains(Choice::Gpu(_))) => gpu += 1,
+            Ok(Seat::Coordinates) => {}
+            Err(error) => match errors.iter_mut().find(|(known, _)| *known == error) {
+                Some((_, numbers)) => numbers.push(one.rank),
+                None => errors.push((error, vec![one.rank])),
+            },
+        }
+    }
+    if !errors.is_empty() {
+        let line = |(error, numbers): (&crate::error::Error, Vec<usize>)| {
+            let line = Line::of_error("devices", error, "give another `--device`");
+            Line { found: format!("{} ({})", line.found, ranks(numbers)), ..line }
+        };
+        return errors.into_iter().map(line).collect();
+    }
+    let Some(first) = gathered.facts.first() else { return Vec::new() };
+    if first.mpi.is_none() {
+        let (gpus, threads, each) =
+            (first.gpus.as_ref().map_or(0, Gpus::count), asked.run.threads, asked.run.ranks_per_gpu);
+        let (count, device) = match (cpu, asked.run.device.as_deref()) {
+            (1.., _) => (first.cores.usable / threads, "the CPU".to_string()),
+            (_, None | Some("cuda")) => (gpus * each, format!("{gpus} GPU(s)")),
+            (_, Some(one)) => (each, one.to_string()),
+        };
+        return vec![Line::pass("devices", format!("{} worker(s) on {device}", count.max(1)))];
+    }
+    if cpu + gpu == 0 {
+        return vec![Line::fail(
+            "devices",
+            "rank 0 only coordinates, and no other rank trains",
+            "start more ranks, or leave `--coordinator dedicated` out",
+        )];
+    }
+    let mut found = format!("{} rank(s) train", cpu + gpu);
+    for (count, device) in [(gpu, "GPUs"), (cpu, "the CPU")] {
+        if count > 0 {
+            found.push_str(&format!(", {count} on {device}"));
+        }
+    }
+    if cpu + gpu < gathered.facts.len() {
+        found.push_str("; rank 0 only coordinates");
+    }
+    // A host without GPUs among others is seldom meant.
+    match cpu > 0 && gpu > 0 {
+        true => vec![Line::warn("devices", found, "leave hosts without GPUs out, or say `--device cpu` for all")],
+        false => vec![Line::pass("devices", found)],
+    }
+}
+
+/// Whether the threads of all trainings have a core each.
+fn cores(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Seat>]) -> Vec<Line> {
+    let threads = asked.run.threads;
+    let bound = |one: &&Facts| one.cores.usable < threads;
+    let few: Vec<usize> = gathered.facts.iter().filter(bound).map(|one| one.rank).collect();
+    if let Some(one) = gathered.facts.iter().find(bound) {
+        let is_bound = listed(&one.cores.allowed).len() < listed(&one.cores.online).len();
+        let cure = match (is_bound, &one.mpi) {
+            (true, Some(_)) => format!("`mpirun --bind-to none`, or `--map-by slot:PE={threads}`"),
+            _ => format!("`--threads {}`", one.cores.usable),
+        };
+        let found = match one.mpi {
+            Some(_) => format!("{} may use {} core(s) for {threads} threads", ranks(few), one.cores.usable),
+            None => format!("this process may use {} core(s), a training has {threads} threads", one.cores.usable),
+        };
+        return vec![Line::warn("cores", found, cure)];
+    }
+    if gathered.facts.first().is_none_or(|first| first.mpi.is_none()) {
+        let cores = gathered.facts.first().map_or(1, |first| first.cores.usable);
+        return vec![Line::pass("cores", format!("{cores} for trainings of {threads} thread(s)"))];
+    }
+    let trains: BTreeMap<usize, bool> = gathered
+        .facts
+        .iter()
+        .zip(seats)
+        .map(|(one, seat)| (one.rank, !matches!(seat, Ok(Seat::Coordinates))))
+        .collect();
+    let mut crowded: BTreeMap<(usize, usize), Vec<&str>> = BTreeMap::new();
+    let mut most = 0.0f64;
+    for (host, those) in hosts_of(&gathered.facts) {
+        let (workers, cores) = (those.iter().filter(|one| trains[&one.rank]).count(), cores_of(&those));
+        most = most.max((workers * threads) as f64 / cores as f64);
+        if workers * threads > cores {
+            crowded.entry((workers, cores)).or_default().push(host);
+        }
+    }
+    let line = |((workers, cores), hosts): ((usize, usize), Vec<&str>)| {
+        let found = format!("{}: {workers} ranks with {threads} thread(s) each on {cores} core(s)", names(&hosts));
+        let fewer = format!("start {} ranks on a host", (cores / threads).max(1));
+        let cure = match cores / workers {
+            each @ 1.. if each < threads => format!("`--threads {each}`, or {fewer}"),
+            _ => fewer,
+        };
+        Line::warn("cores", found, format!("{cure}; `mpirun --bind-to none` if ranks are bound to few of its cores"))
+    };
+    match crowded.is_empty() {
+        true => vec![Line::pass("cores", format!("at most {:.0} % of those of a host are asked for", most * 100.0))],
+        false => crowded.into_iter().map(line).collect(),
+    }
+}
+
+/// Whether ranks that share a GPU can use it at the same time.
+fn sharing(gathered: &Gathered, seats: &[crate::error::Result<Seat>]) -> Option<Line> {
+    let mut on: BTreeMap<(&str, usize), Vec<&Gpus>> = BTreeMap::new();
+    for (one, seat) in gathered.facts.iter().zip(seats) {
+        if let (Ok(Seat::Trains(Choice::Gpu(number))), Some(gpus)) = (seat, one.gpus.as_ref().filter(|gpus| !gpus.own))
+        {
+            on.entry((one.host.as_str(), *number)).or_default().push(gpus);
+        }
+    }
+    on.retain(|_, ranks| ranks.len() > 1);
+    if on.is_empty() {
+        return None;
+    }
+    let mut without: Vec<&str> =
+        on.iter().filter(|(_, ranks)| ranks.iter().any(|gpus| !gpus.mps)).map(|((host, _), _)| *host).collect();
+    without.dedup();
+    Some(match without.is_empty() {
+        true => Line::pass("MPS", "runs where ranks share a GPU"),
+        false => Line::warn(
+            "MPS",
+            format!("{}: several ranks share a GPU, but no MPS daemon runs: they take turns", names(&without)),
+            "start `nvidia-cuda-mps-control -d` on each of these hosts before the run",
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made_up::{alone, asked, cluster};
+    use super::super::{Level, judge};
+    use super::*;
+
+    #[track_caller]
+    fn finds(gathered: &Gathered, asked: &Asked, check: &str, level: Level, found: &str, cure: &str) {
+        let lines: Vec<Line> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
+        let fits = |line: &Line| {
+            line.level == level && line.found.contains(found) && line.cure.as_deref().unwrap_or_default().contains(cure)
+        };
+        assert!(lines.iter().any(fits), "{check}: {found}\n{lines:#?}");
+    }
+
+    fn with_gpus(mut gathered: Gathered, change: impl Fn(&mut Gpus)) -> Gathered {
+        gathered.facts.iter_mut().filter_map(|one| one.gpus.as_mut()).for_each(change);
+        gathered
+    }
+
+    #[test]
+    fn gpus_that_torch_does_not_see_are_explained() {
+        let hidden = with_gpus(cluster(2, 4), |gpus| (gpus.torch, gpus.cuda_loaded) = (Some(0), false));
+        finds(
+            &hidden,
+            &asked(),
+            "GPUs",
+            Level::Warn,
+            "node0.cluster, node1.cluster: the driver shows 4 GPU(s), but this libtorch has no CUDA part",
+            "libtorch_cuda.so",
+        );
+        let empty = with_gpus(cluster(1, 4), |gpus| (gpus.torch, gpus.visible) = (Some(0), Some(String::new())));
+        finds(&empty, &asked(), "GPUs", Level::Warn, "`CUDA_VISIBLE_DEVICES=` leaves torch none", "unset");
+        let old = with_gpus(cluster(1, 4), |gpus| gpus.torch = Some(0));
+        finds(&old, &asked(), "GPUs", Level::Warn, "torch can use 0", "nvidia-smi");
+        // Some of them hidden on purpose, or all where the CPU is asked for.
+        let some = with_gpus(cluster(1, 2), |gpus| (gpus.driver, gpus.visible) = (8, Some("0,1".into())));
+        finds(&some, &asked(), "GPUs", Level::Pass, "2 on node0.cluster, driver 550.54.15", "");
+        let mut cpu = asked();
+        cpu.run.device = Some("cpu".into());
+        finds(&hidden, &cpu, "GPUs", Level::Pass, "0 on", "");
+    }
+
+    #[test]
+    fn a_driver_that_does_not_answer_names_the_ranks() {
+        let mut gathered = cluster(2, 4);
+        gathered.facts[6].gpus = None;
+        finds(&gathered, &asked(), "GPUs", Level::Fail, "rank 6: the driver did not answer within 15 s", "nvidia-smi");
+    }
+
+    #[test]
+    fn more_ranks_than_gpus_fail_with_the_numbers_of_each_host() {
+        let few = with_gpus(cluster(3, 8), |gpus| gpus.torch = Some(4));
+        let lines = judge(&few, &asked()).lines;
+        let failed: Vec<&Line> = lines.iter().filter(|line| line.check == "devices").collect();
+        assert_eq!(failed.len(), 3);
+        assert!(failed[1].found.starts_with("node1.cluster has 4 GPU(s) for 8 ranks that train, 1 to a GPU"));
+        assert!(failed[1].cure.as_ref().unwrap().contains("start 4 ranks on it"));
+        // On the host of rank 0 that one steps back, which is not enough.
+        assert!(failed[0].found.contains("4 GPU(s) for 7 ranks"));
+        let mut two = asked();
+        two.run.ranks_per_gpu = 2;
+        finds(&few, &two, "devices", Level::Pass, "24 rank(s) train, 24 on GPUs", "");
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_and_a_start_without_workers_fail() {
+        let mut far = asked();
+        far.run.device = Some("cuda:9".into());
+        finds(
+            &cluster(2, 4),
+            &far,
+            "devices",
+            Level::Fail,
+            "`cuda:9` is not there: torch finds 4 GPU(s), numbered from 0 (ranks 0-7)",
+            "--device",
+        );
+        finds(&alone(), &far, "devices", Level::Fail, "no GPU can be used", "--device cpu");
+        let mut dedicated = asked();
+        dedicated.run.coordinator = crate::sweep::value::Role::Dedicated;
+        finds(&cluster(1, 1), &dedicated, "devices", Level::Fail, "no other rank trains", "more ranks");
+    }
+
+    #[test]
+    fn hosts_without_gpus_among_others_are_pointed_out() {
+        let mut gathered = cluster(2, 2);
+        for one in gathered.facts.iter_mut().filter(|one| one.rank > 1) {
+            one.gpus = Some(Gpus { torch: Some(0), ..Gpus::default() });
+        }
+        finds(&gathered, &asked(), "devices", Level::Warn, "4 rank(s) train, 2 on GPUs, 2 on the CPU", "leave hosts");
+    }
+
+    #[test]
+    fn threads_without_cores_are_a_warning_with_numbers_that_fit() {
+        let mut eight = asked();
+        eight.run.threads = 16;
+        let gathered = cluster(2, 8);
+        finds(
+            &gathered,
+            &eight,
+            "cores",
+            Level::Warn,
+            "node0.cluster, node1.cluster: 8 ranks with 16 thread(s) each on 64 core(s)",
+            "`--threads 8`, or start 4 ranks",
+        );
+        finds(&gathered, &asked(), "cores", Level::Pass, "at most 12 %", "");
+        let mut bound = cluster(1, 2);
+        for (rank, one) in bound.facts.iter_mut().enumerate() {
+            (one.cores.usable, one.cores.allowed) = (1, rank.to_string());
+        }
+        finds(&bound, &asked(), "cores", Level::Pass, "100 %", "");
+        eight.run.threads = 4;
+        finds(&bound, &eight, "cores", Level::Warn, "ranks 0-1 may use 1 core(s) for 4 threads", "--bind-to none");
+        finds(&alone(), &eight, "cores", Level::Warn, "this process may use 2 core(s)", "`--threads 2`");
+    }
+
+    #[test]
+    fn sharing_a_gpu_without_mps_is_a_warning() {
+        let mut two = asked();
+        two.run.ranks_per_gpu = 2;
+        let shared = with_gpus(cluster(2, 4), |gpus| gpus.torch = Some(2));
+        finds(
+            &shared,
+            &two,
+            "MPS",
+            Level::Warn,
+            "node0.cluster, node1.cluster: several ranks share a GPU",
+            "nvidia-cuda-mps-control -d",
+        );
+        let with = with_gpus(shared, |gpus| gpus.mps = true);
+        finds(&with, &two, "MPS", Level::Pass, "runs", "");
+        // Each rank has a GPU of its own, which it sees as the first.
+        let own = with_gpus(cluster(2, 4), |gpus| (gpus.driver, gpus.torch, gpus.own) = (1, Some(1), true));
+        finds(&own, &asked(), "devices", Level::Pass, "on GPUs", "");
+        assert!(judge(&own, &two).lines.iter().all(|line| line.check != "MPS"));
+    }
+
+    #[test]
+    fn a_process_alone_says_how_many_workers_it_would_have() {
+        finds(&alone(), &asked(), "devices", Level::Pass, "2 worker(s) on the CPU", "");
+        let gpus = with_gpus(alone(), |gpus| (gpus.driver, gpus.torch) = (4, Some(4)));
+        finds(&gpus, &asked(), "devices", Level::Pass, "4 worker(s) on 4 GPU(s)", "");
+    }
+}

@@ -1,0 +1,58 @@
+//! Makes a process fail on purpose, for tests of what the others do then.
+//!
+//! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
+//! that leaves `main` early, or an `exit` without a word. Nothing else reads the variable, and nothing sets it but tests.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// What is to happen to this process, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    how: String,
+    after: Duration,
+}
+
+impl Fault {
+    /// The fault that is meant for this rank, if any.
+    pub fn of(rank: usize) -> Option<Self> {
+        parse(&std::env::var("TOMBOLA_FAULT").ok()?, rank)
+    }
+
+    /// Fails, once the time has come.
+    ///
+    /// # Errors
+    /// When that is how it is to fail.
+    ///
+    /// # Panics
+    /// When that is how it is to fail.
+    pub fn strike(&self, running: Duration) -> Result<()> {
+        match self.how.as_str() {
+            _ if running < self.after => Ok(()),
+            "panic" => panic!("a panic that was asked for"),
+            "exit" => signal_hook::low_level::exit(9),
+            _ => Err(Error::environment("an error that was asked for")),
+        }
+    }
+}
+
+fn parse(text: &str, rank: usize) -> Option<Fault> {
+    let mut parts = text.split(':');
+    let (whose, how, after) = (parts.next()?, parts.next()?, parts.next()?);
+    let after = Duration::try_from_secs_f64(after.parse().ok()?).ok()?;
+    (whose.parse() == Ok(rank)).then(|| Fault { how: how.to_string(), after })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_strikes_the_rank_that_it_names_and_not_before_its_time() {
+        assert_eq!(parse("2:error:1.5", 1), None);
+        assert_eq!(parse("nonsense", 0), None);
+        let fault = parse("2:error:1.5", 2).unwrap();
+        assert!(fault.strike(Duration::from_secs(1)).is_ok() && fault.strike(Duration::from_secs(2)).is_err());
+    }
+}

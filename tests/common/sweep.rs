@@ -1,0 +1,91 @@
+//! A sweep whose tables must not depend on where it was trained and on what went wrong meanwhile.
+
+use super::Folder;
+
+/// Trainings of [`text`].
+pub(crate) const TRAININGS: usize = 40;
+
+/// What must not depend on how a sweep came to its end.
+pub(crate) const TABLES: [&str; 3] = ["results.csv", "epochs.csv", "summary.csv"];
+
+/// Fully connected and convolutional, one-shot and iterative, each rewind, two seeds: 24 trials, 40 trainings. A snapshot
+/// after each epoch, so that what is lost can be taken up anywhere.
+pub(crate) fn text(images: usize, epochs: usize) -> String {
+    format!(
+        r#"
+name = "sweep"
+dataset = "synthetic"
+synthetic-size = {images}
+epochs = {epochs}
+pruning-ratio = 0.75
+prune-iterations = [1, 2]
+reinit = ["init", "epoch:1", "none"]
+seed = [1, 2]
+snapshot-seconds = 0
+
+[[grid]]
+network = "lenet-300-100"
+optimizer = "adam"
+learning-rate = 0.001
+
+[[grid]]
+network = "resnetb"
+depth = 11
+width = 4
+"#
+    )
+}
+
+/// A folder with the sweep in `sweep.toml`.
+pub(crate) fn folder(text: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("sweep.toml", text);
+    folder
+}
+
+/// What one process makes of a sweep.
+pub(crate) struct Alone {
+    folder: Folder,
+    /// Bytes of its journal: a measure of how far another run of the same sweep is.
+    pub(crate) journal: u64,
+}
+
+impl Alone {
+    pub(crate) fn run(text: &str) -> Self {
+        let folder = folder(text);
+        folder.tombola("run sweep.toml --quiet").expect(0);
+        let journal = journal(&folder);
+        assert!(tables(&folder).iter().all(|table| !table.contains("failed")));
+        Self { folder, journal }
+    }
+
+    /// Another run of the sweep came to the same, to the byte.
+    #[track_caller]
+    pub(crate) fn expect_same(&self, other: &Folder, situation: &str) {
+        expect_same(other, &tables(&self.folder), situation);
+    }
+}
+
+/// Bytes of the journal of the sweep in a folder.
+pub(crate) fn journal(folder: &Folder) -> u64 {
+    std::fs::metadata(folder.path("results/sweep/journal")).map_or(0, |found| found.len())
+}
+
+/// The tables of the sweep in a folder.
+pub(crate) fn tables(folder: &Folder) -> Vec<String> {
+    TABLES.iter().map(|name| folder.read(&format!("results/sweep/{name}"))).collect()
+}
+
+/// All tables are those of a run that was left alone.
+#[track_caller]
+pub(crate) fn expect_same(folder: &Folder, expected: &[String], situation: &str) {
+    for ((name, found), expected) in TABLES.iter().zip(tables(folder)).zip(expected) {
+        let differing = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+        assert!(found == *expected, "{name} differs, {situation}: {differing:#?}");
+    }
+}
+
+/// A folder with a sweep of some seconds: enough to do something to it in the middle.
+pub(crate) fn slow_folder() -> Folder {
+    folder(&text(1000, 3))
+}
