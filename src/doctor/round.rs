@@ -81,7 +81,7 @@ impl Round {
                 }
                 Some(_) => {}
                 None if begun.elapsed() >= PATIENCE => break,
-                None => std::thread::sleep(self.backoff.pause(self.post.is_moving())),
+                None => std::thread::sleep(self.backoff.pause(self.post.moving())),
             }
             waiting.retain(|rank| !self.silent.contains_key(rank));
         }
@@ -116,7 +116,7 @@ impl Round {
                         }
                     }
                     Some(_) => {}
-                    None => std::thread::sleep(self.backoff.pause(self.post.is_moving())),
+                    None => std::thread::sleep(self.backoff.pause(self.post.moving())),
                 }
                 asked.retain(|rank, _| !self.silent.contains_key(rank));
             }
@@ -158,7 +158,7 @@ impl Round {
             if let Some((rank, Answer::Bye)) = self.hear() {
                 waiting.remove(&rank);
             } else {
-                std::thread::sleep(self.backoff.pause(self.post.is_moving()));
+                std::thread::sleep(self.backoff.pause(self.post.moving()));
             }
             if waiting.iter().all(|rank| self.silent.contains_key(rank)) && !self.silent.is_empty() {
                 break;
@@ -196,7 +196,7 @@ pub fn answer(session: &Session, facts: Facts) -> Result<(bool, u8)> {
                 let text = format!("rank {}: no sign of rank 0 for {} s", session.rank(), UNTIL_END.as_secs());
                 return Err(Error::environment(text).hint("look at what the host of rank 0 does"));
             }
-            None => std::thread::sleep(backoff.pause(post.is_moving())),
+            None => std::thread::sleep(backoff.pause(post.moving())),
         }
     }
 }
