@@ -2,13 +2,14 @@
 //! one process, and as two ranks on a core each.
 //!
 //! `cargo bench --bench scaling`, on an idle machine with two cores or more, with `mpirun`. Eight seeds of a ResNet-8 on
-//! synthetic images, one thread a training. The three ways take turns, so that whatever else the machine does hits all
+//! synthetic images, one thread a training. The ways take turns, so that whatever else the machine does hits all
 //! alike; the fastest round of each counts. Bar: two ranks take at most 1/1.9 of the time of one worker, from the start
-//! of the program to its end. Ends with exit code 1 when it does not hold.
+//! of the program to its end. Two programs that know nothing of each other, with half of the sweep each, show what the
+//! machine itself allows. Ends with exit code 1 when the bar does not hold.
 
 mod common;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 
@@ -42,9 +43,11 @@ enum Way {
     One,
     Threads,
     Ranks,
+    /// Each with half of the sweep.
+    Programs,
 }
 
-const WAYS: [Way; 3] = [Way::One, Way::Threads, Way::Ranks];
+const WAYS: [Way; 4] = [Way::One, Way::Threads, Way::Ranks, Way::Programs];
 
 impl Way {
     fn name(self) -> &'static str {
@@ -52,25 +55,31 @@ impl Way {
             Self::One => "one worker",
             Self::Threads => "two threads",
             Self::Ranks => "two ranks",
+            Self::Programs => "two programs",
         }
     }
 
-    fn command(self) -> Command {
-        let alone = |workers: &str| {
+    /// What runs side by side, with the results folders that it writes.
+    fn commands(self) -> Vec<(Command, &'static str)> {
+        let alone = |out: &'static str, words: &[&str]| {
             let mut command = Command::new(PROGRAM);
-            command.args(["run", "sweep.toml", "--out", "out", "--quiet", "--workers", workers]);
-            command
+            command.args(["run", "sweep.toml", "--quiet", "--out", out]).args(words);
+            (command, out)
         };
         match self {
-            Self::One => alone("1"),
-            Self::Threads => alone("2"),
+            Self::One => vec![alone("out", &["--workers", "1"])],
+            Self::Threads => vec![alone("out", &["--workers", "2"])],
+            Self::Programs => vec![
+                alone("first", &["--workers", "1", "--seed", "1,2,3,4"]),
+                alone("second", &["--workers", "1", "--seed", "5,6,7,8"]),
+            ],
             Self::Ranks => {
                 let mut command = Command::new("mpirun");
                 command.args(["-np", "2", "--bind-to", "core"]);
                 command.envs(["OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"].map(|name| (name, "1")));
                 command.env("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
-                command.args([PROGRAM, "run", "sweep.toml", "--out", "out", "--quiet"]);
-                command
+                command.args([PROGRAM, "run", "sweep.toml", "--quiet", "--out", "out"]);
+                vec![(command, "out")]
             }
         }
     }
@@ -113,8 +122,8 @@ fn measure() -> Result<Bars> {
         }
     }
     let mut bars = Bars::default();
-    let [Some(one), threads, ranks] = fastest else { return Ok(bars) };
-    for (way, figures) in [(Way::Threads, threads), (Way::Ranks, ranks)] {
+    let [Some(one), threads, ranks, programs] = fastest else { return Ok(bars) };
+    for (way, figures) in [(Way::Threads, threads), (Way::Ranks, ranks), (Way::Programs, programs)] {
         let Some(figures) = figures else { continue };
         let (all, training) = (one.all / figures.all, one.training / figures.training);
         let bound = 2.0 * one.processor / figures.processor;
@@ -140,37 +149,44 @@ fn run(way: Way) -> Result<Option<Figures>> {
     let fail = |error: std::io::Error| Error::environment(format!("cannot run the sweep: {error}"));
     let folder = tempfile::tempdir().map_err(fail)?;
     std::fs::write(folder.path().join("sweep.toml"), SWEEP).map_err(fail)?;
-    let mut command = way.command();
-    command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
     let (begun, before, others) = (Instant::now(), processor::children(), Others::watch());
-    let status = match command.status() {
-        Err(error) if way == Way::Ranks && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        status => status.map_err(fail)?,
-    };
-    let (all, others) = (begun.elapsed().as_secs_f64(), others.cores());
-    if !status.success() {
-        return Err(Error::environment(format!("{}: the program ended with {status}", way.name())));
+    let (mut running, mut folders) = (Vec::new(), Vec::new());
+    for (mut command, out) in way.commands() {
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        running.push(match command.spawn() {
+            Err(error) if way == Way::Ranks && error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            child => child.map_err(fail)?,
+        });
+        folders.push(folder.path().join(out));
     }
-    let training = training(&folder.path().join("out"))?;
+    for mut child in running {
+        let status = child.wait().map_err(fail)?;
+        if !status.success() {
+            return Err(Error::environment(format!("{}: the program ended with {status}", way.name())));
+        }
+    }
+    let (all, others) = (begun.elapsed().as_secs_f64(), others.cores());
+    let training = training(&folders)?;
     Ok(Some(Figures { all, training, processor: processor::children() - before, others }))
 }
 
-/// Seconds from the start of the first training to the end of the last, by the journal in `folder`.
-fn training(folder: &Path) -> Result<f64> {
-    let path = folder.join("journal");
-    let bytes = std::fs::read(&path).map_err(|error| Error::file("read", &path, &error))?;
+/// Seconds from the start of the first training to the end of the last, by the journals in `folders`.
+fn training(folders: &[PathBuf]) -> Result<f64> {
     let (mut first, mut last) = (f64::INFINITY, f64::NEG_INFINITY);
-    // Behind a header of 16 bytes: frames of a length, a checksum and a record.
-    let mut rest = bytes.get(16..).unwrap_or_default();
-    while let Some((length, behind)) = rest.split_first_chunk::<4>() {
-        let length = u32::from_le_bytes(*length) as usize;
-        let Some(payload) = behind.get(4..4 + length) else { break };
-        match rmp_serde::from_slice(payload) {
-            Ok(Record::Began { time, .. }) => first = first.min(time),
-            Ok(Record::Finished { time, .. }) => last = last.max(time),
-            _ => {}
+    for path in folders.iter().map(|folder| folder.join("journal")) {
+        let bytes = std::fs::read(&path).map_err(|error| Error::file("read", &path, &error))?;
+        // Behind a header of 16 bytes: frames of a length, a checksum and a record.
+        let mut rest = bytes.get(16..).unwrap_or_default();
+        while let Some((length, behind)) = rest.split_first_chunk::<4>() {
+            let length = u32::from_le_bytes(*length) as usize;
+            let Some(payload) = behind.get(4..4 + length) else { break };
+            match rmp_serde::from_slice(payload) {
+                Ok(Record::Began { time, .. }) => first = first.min(time),
+                Ok(Record::Finished { time, .. }) => last = last.max(time),
+                _ => {}
+            }
+            rest = &behind[4 + length..];
         }
-        rest = &behind[4 + length..];
     }
     Ok(last - first)
 }
