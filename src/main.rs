@@ -1,20 +1,29 @@
 //! The program: reads the command line, does what it says, and turns errors into words and exit codes.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tombola::cli;
 use tombola::link::launcher;
 
+/// How long the other ranks wait for the launcher to end them; a crowded machine may start the first rank late.
+const FIRST_RANK_SPEAKS: Duration = Duration::from_secs(10);
+
 fn main() -> ExitCode {
     quiet_panics();
-    let matches = cli::command().try_get_matches().unwrap_or_else(|error| {
-        // Many ranks are given the same command line: one of them says what is wrong with it.
-        if launcher::launch().is_none_or(|launch| launch.rank == 0) {
-            let _ = error.print();
-        }
-        std::process::exit(error.exit_code())
-    });
+    let matches = cli::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
     ExitCode::from(cli::outcome(cli::dispatch(&matches)))
+}
+
+/// Says what is wrong with the command line, or what `--help` asks for. Many ranks are given the same command line: the
+/// first one says it. A launcher ends all ranks as soon as one fails, so the others leave it the time to do so.
+fn refuse(error: &clap::Error) -> ! {
+    if launcher::launch().is_none_or(|launch| launch.rank == 0) {
+        let _ = error.print();
+    } else if error.exit_code() != 0 {
+        std::thread::sleep(FIRST_RANK_SPEAKS);
+    }
+    std::process::exit(error.exit_code())
 }
 
 /// A failing tensor operation panics in its worker, which reports it as the training's error: nothing to print here.
