@@ -49,6 +49,7 @@ pub(super) struct Opened {
     pub state: State,
     pub workshop: Arc<Workshop>,
     /// The dense stages whose networks and data are needed.
+    #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only other ranks must be told"))]
     pub roots: Vec<usize>,
     _claim: Claim,
 }
