@@ -204,7 +204,7 @@ impl Trainer for Sender {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
             listen(Report::Snapshot(Moment::Epoch(number), Arc::clone(&snapshot)));
         }
-        Ok(Outcome { best_epoch: 1, best: Scores::default(), last: Scores::default() })
+        Ok(Outcome { best_epoch: 1, best: Scores::default(), last: Scores::default(), ..Outcome::default() })
     }
 }
 

@@ -117,7 +117,7 @@ impl Own {
         let one = |_| {
             let begun = Instant::now();
             let Self { forward, arena, optimizer, images, labels, tally } = self;
-            step(forward, arena, optimizer, images, labels, RATE, tally);
+            step(forward, arena, optimizer, images, labels, RATE, None, tally);
             begun.elapsed().as_secs_f64() * 1000.0
         };
         (0..count).map(one).collect()

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::ranks::{RECOVERY, can_start, end_of, kill_all, mpirun, processes, signal, wait_until};
-use common::sweep::{expect_same, journal, slow_folder, tables};
+use common::sweep::{TABLES, expect_same, journal, slow_folder, tables};
 use common::{Folder, PROGRAM, skipped};
 
 /// Ranks of each start.
@@ -60,7 +60,7 @@ fn disturb(event: &str, options: &[&str], prepare: impl FnOnce(&mut Command), ac
     let (code, after) = end_of(&mut child, &folder).unwrap_or_else(|| panic!("{event} {options:?}: it hangs"));
     await_last(&mut child, &folder, event);
     let status = folder.tombola("status results/sweep").expect(0);
-    let went_on = status.out.contains("24 of 24 done");
+    let went_on = status.out.contains("30 of 30 done");
     let next = folder.tombola("run sweep.toml").expect(0);
     if went_on {
         next.says("nothing to train");
@@ -194,7 +194,6 @@ fn a_full_disk_on_rank_0_stops_all_and_loses_nothing() {
     assert!(told.contains("No space left on device") && told.contains("hint: free some space"), "{told}");
     let codes: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("code ")).collect();
     assert_eq!(codes, ["3", "0"], "{said}{told}");
-    let found: Vec<String> =
-        ["results.csv", "epochs.csv", "summary.csv"].map(|name| folder.read(&format!("kept/{name}"))).into();
+    let found: Vec<String> = TABLES.map(|name| folder.read(&format!("kept/{name}"))).into();
     assert!(found == *expected, "the tables are not those of an undisturbed run");
 }

@@ -56,7 +56,7 @@ fn a_sweep_killed_at_ten_random_moments_gives_the_same_tables_to_the_byte() {
         child.wait().unwrap();
     }
     let ran = killed.tombola("run sweep.toml --workers 2").expect(0);
-    ran.says("40 trainings").prints("lenet-300-100");
+    ran.says("48 trainings").prints("lenet-300-100");
     expect_same(&killed, &expected, &situation);
     // What the killed processes had half done is gone.
     let is_torn = |path: &String| path.contains("progress") || path.ends_with(".tmp");
@@ -97,7 +97,7 @@ fn a_finished_sweep_is_not_trained_again_and_its_tables_can_be_rebuilt() {
     assert_eq!(begun, TRAININGS);
 
     let second = folder.tombola("run sweep.toml").expect(0);
-    let second = second.says("nothing to train: all 40 trainings are in results/sweep").does_not_say("changed");
+    let second = second.says("nothing to train: all 48 trainings are in results/sweep").does_not_say("changed");
     assert_eq!(second.out, first.out);
     assert_eq!((started(&folder, "results/sweep"), journal(&folder)), (begun, length));
     expect_same(&folder, &expected, "run again");

@@ -28,7 +28,7 @@ fn two_three_and_four_ranks_give_the_tables_of_one_process() {
     for count in [2, 3, 4] {
         let folder = folder();
         let ran = ran(&folder, count, "run sweep.toml").expect(0);
-        ran.says("24 trials: 40 trainings").prints("Tables in results/sweep");
+        ran.says("30 trials: 48 trainings").prints("Tables in results/sweep");
         expect_same(&folder, &expected, &format!("{count} ranks"));
         assert_eq!(started(&folder, "results/sweep"), TRAININGS, "each is trained once");
         // Everyone did something: each training names its worker.

@@ -11,26 +11,26 @@
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
+#[path = "reference/inputs.rs"]
+mod inputs;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use inputs::{filled, fnv, hashes, images, label, labels, network, path, recorded};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tch::{Device, Kind, Reduction, Tensor};
 use tombola::data::batches::Resident;
 use tombola::data::{DataSet, Images, Normalisation, Split};
 use tombola::mask::Bits;
 use tombola::net::arena::{Arena, to_vec};
 use tombola::net::forward::Forward;
-use tombola::net::zoo::{self, Choice};
-use tombola::net::{Graph, Layout, Parameter, Role, Shape, Snapshot};
+use tombola::net::{Layout, Parameter, Snapshot};
 use tombola::plan::Pruning;
 use tombola::prune::criterion::Key;
-use tombola::prune::unstructured::prunable;
-use tombola::sweep::value::{
-    Control, Criterion, Moment, Optimizer as Rule, PruneLayers, Rewind, Schedule, Scope, ShortcutOption,
-};
+use tombola::prune::scorer::NoGradients;
+use tombola::prune::unstructured::{draw, prunable};
+use tombola::sweep::value::{Optimizer as Rule, PruneLayers, Schedule, Scope};
 use tombola::sweep::{Settings, Value};
 use tombola::train::evaluate::evaluate;
 use tombola::train::optimizer::Optimizer;
@@ -41,87 +41,7 @@ const SLACK: f64 = 8.0;
 /// Distance that is always allowed.
 const FLOOR: f64 = 1e-6;
 
-// ---- Inputs, as `record.py` makes them ------------------------------------------------------------------------------
-
-/// FNV-1a, 64 bits.
-fn fnv(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3))
-}
-
-/// Endless 64-bit hashes (splitmix64) of the stream `name`.
-fn hashes(name: &str) -> impl Iterator<Item = u64> + use<> {
-    let start = fnv(name.as_bytes());
-    (1u64..).map(move |index| {
-        let x = start.wrapping_add(index.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        x ^ (x >> 31)
-    })
-}
-
-/// Even over [-1, 1) in steps of 2^-23.
-fn noise(name: &str, count: usize) -> Vec<f32> {
-    hashes(name).take(count).map(|hash| (hash >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
-}
-
-fn label(image: usize) -> i64 {
-    (image * 7 % 10) as i64
-}
-
-fn labels(count: usize) -> Tensor {
-    Tensor::from_slice(&(0..count).map(label).collect::<Vec<_>>())
-}
-
-/// Every parameter and every running statistic of a network.
-fn filled(layout: &Layout, salt: &str) -> Snapshot {
-    let mut parameters = vec![0.0; layout.len];
-    for parameter in &layout.parameters {
-        let mut values = noise(&format!("{salt}{}", parameter.name), parameter.len);
-        match parameter.role {
-            Role::ConvWeight | Role::LinearWeight => {
-                let bound = (6.0 / parameter.fan_in() as f64).sqrt() as f32;
-                values.iter_mut().for_each(|value| *value *= bound);
-            }
-            Role::NormScale => values.iter_mut().for_each(|value| *value = 1.0 + *value / 4.0),
-            Role::Bias | Role::NormShift => values.iter_mut().for_each(|value| *value /= 8.0),
-        }
-        parameters[parameter.range()].copy_from_slice(&parameter.from_pytorch(&values));
-    }
-    let mut buffers = vec![0.0; layout.buffer_len];
-    for buffer in &layout.buffers {
-        let values = noise(&format!("{salt}{}", buffer.name), buffer.len);
-        for (place, value) in buffers[buffer.range()].iter_mut().zip(values) {
-            *place = if buffer.name.ends_with("running_var") { 1.0 + value / 4.0 } else { value / 8.0 };
-        }
-    }
-    Snapshot { epoch: 0, batches: 0, parameters, buffers, optimizer: None, mask: None }
-}
-
-/// Images in PyTorch's order of values, in channels-last memory as batches are.
-fn images(stream: &str, count: usize, [channels, height, width]: [usize; 3]) -> Tensor {
-    let size = [count as i64, channels as i64, height as i64, width as i64];
-    let images = Tensor::from_slice(&noise(stream, count * channels * height * width)).view(size);
-    images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-}
-
-fn network(name: &str, depth: usize, width: usize, shortcut: &str, image: [usize; 3]) -> (Arc<Graph>, Arc<Layout>) {
-    let shortcut = ShortcutOption::parse(shortcut).unwrap();
-    let choice = Choice { name: name.to_string(), depth, width, shortcut };
-    let graph = zoo::build(&choice, Shape::Image(image[0], image[1], image[2]), 10).unwrap();
-    let layout = Layout::of(&graph);
-    (Arc::new(graph), Arc::new(layout))
-}
-
 // ---- What was recorded -----------------------------------------------------------------------------------------------
-
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
-}
-
-fn recorded<T: DeserializeOwned>(name: &str) -> T {
-    let text = std::fs::read_to_string(path(name)).unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
 
 /// What was kept of one tensor.
 #[derive(Deserialize)]
@@ -399,23 +319,18 @@ fn masks_of_two_levels_hold_exactly_the_positions_that_pytorch_keeps() {
     let coarse = |values: &Vec<f32>| values.iter().map(|value| (value * 8.0).round_ties_even() / 8.0).collect();
     let with_ties: Vec<Vec<f32>> = weights.iter().map(coarse).collect();
     for record in recorded::<Vec<MaskRecord>>("masks.json") {
-        let pruning = Pruning {
-            rate: record.rate,
-            criterion: Criterion::Magnitude,
+        let settings = Settings {
             scope: Scope::parse(&record.scope).unwrap(),
-            layers: PruneLayers::parse(&record.layers).unwrap(),
+            prune_layers: PruneLayers::parse(&record.layers).unwrap(),
             output_rate: record.output_rate,
-            draw: Moment::Last,
-            rewind: Rewind::Init,
-            control: Control::None,
-            fine_tune_epochs: 1,
-            fine_tune_lr: None,
+            ..Settings::default()
         };
+        let pruning = Pruning::of(&settings, record.rate);
         let mut mask = Bits::ones(layout.len);
         for (level, expected) in record.levels.iter().enumerate() {
             let values = if record.ties { &with_ties[level] } else { &weights[level] };
             let key = Key { seed: 1, level: level as u64 + 1 };
-            mask = tombola::prune::draw(&graph, &layout, values, &mask, &pruning, key).unwrap();
+            mask = draw(&graph, &layout, values, &mask, &pruning, key, &mut NoGradients).unwrap();
             let mut names = 0;
             for (_, parameter) in prunable(&layout, PruneLayers::All) {
                 let bits: Vec<bool> = parameter.range().map(|position| mask.get(position)).collect();

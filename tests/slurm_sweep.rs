@@ -86,7 +86,7 @@ fn whatever_happens_to_a_job_it_comes_to_the_tables_of_one_process() {
     done"#;
     job.slurm(&format!("ssh $(squeue --noheader --jobs={} --format=%B) \"{}\"", job.number, kill.replace('$', "\\$")));
     job.expect_end(&["COMPLETED, 1 requeues, exit 0:0"]);
-    assert!(job.log().contains("of 40 trainings done, "), "{}", job.log());
+    assert!(job.log().contains("of 48 trainings done, "), "{}", job.log());
     alone.expect_same(&job.folder, "after the end of rank 0");
 
     // Who cancels a job means it.
@@ -100,7 +100,7 @@ fn whatever_happens_to_a_job_it_comes_to_the_tables_of_one_process() {
     // An array of parts of the sweep, without MPI.
     let job = Job::submit(&cluster, &text, "--array 3 --log log-%a");
     job.expect_end(&["COMPLETED, 0 requeues, exit 0:0"; 3]);
-    job.folder.tombola("status results/sweep --check").expect(0).prints("40 of 40 trainings done");
+    job.folder.tombola("status results/sweep --check").expect(0).prints("48 of 48 trainings done");
     job.folder.tombola("tables results/sweep").expect(0);
     alone.expect_same(&job.folder, "of three shards");
 

@@ -102,14 +102,14 @@ fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
         for (stage, epoch) in &before.1 {
             assert!(after.1.get(stage).is_some_and(|now| now >= epoch), "{stage} lost epochs, {situation}");
         }
-        println!("kill {kill} of {kills}: {} of 40 trainings done", after.0);
+        println!("kill {kill} of {kills}: {} of 48 trainings done", after.0);
         before = after;
     }
     let last = mpirun(&folder, ranks as usize, &[], "run sweep.toml").output().unwrap();
     assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
     expect_same(&folder, &expected, &situation);
     let ends = ends(&folder);
-    assert!(ends.len() == 40 && ends.values().all(|count| *count == 1), "{ends:?}, {situation}");
+    assert!(ends.len() == 48 && ends.values().all(|count| *count == 1), "{ends:?}, {situation}");
     assert_eq!(folder.tombola("run sweep.toml").expect(0).err.matches("nothing to train").count(), 1);
     println!("{kill} kills survived by {PROGRAM}");
 }

@@ -46,6 +46,7 @@ fn trained(plan: &Plan, index: usize) -> Vec<Record> {
         dead_layers: vec![],
         pruned: scores,
         start: scores,
+        ..Drawn::default()
     };
     let epoch = |epoch| EpochRecord {
         epoch,
@@ -63,7 +64,7 @@ fn trained(plan: &Plan, index: usize) -> Vec<Record> {
         Record::Kept { stage, moment: Moment::Last },
         Record::Finished {
             stage,
-            outcome: Outcome { best_epoch: 1, best: scores, last: scores },
+            outcome: Outcome { best_epoch: 1, best: scores, last: scores, ..Outcome::default() },
             images_per_second: 100.0,
             place: "here".into(),
             attempts: 1,

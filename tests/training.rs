@@ -4,213 +4,27 @@
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tch::{Device, Tensor};
-use tombola::data::batches::{Parts, Resident};
-use tombola::data::{Normalisation, split, synthetic};
-use tombola::error::{Error, Kind, Result};
-use tombola::journal::{Drawn, EpochRecord, Outcome};
+use place::{Place, Start, TRAIN, Trained, dense, device, pruned, settings};
+use tch::Tensor;
+use tombola::data::batches::Parts;
+use tombola::error::{Error, Kind};
 use tombola::mask::Bits;
 use tombola::net::arena::Arena;
 use tombola::net::forward::Forward;
-use tombola::net::zoo::{self, Choice};
-use tombola::net::{Graph, Layout, Role, Shape, Snapshot, initial};
-use tombola::plan::{Pruning, Stage, StageId};
+use tombola::net::{Layout, Role, Snapshot, initial};
 use tombola::prune::{Sources, starting_point};
 use tombola::sweep::Settings;
-use tombola::sweep::value::{
-    Augment, Control, Criterion, Moment, Optimizer as Rule, PruneLayers, Rewind, Schedule, Scope,
-};
+use tombola::sweep::value::{Augment, Moment, Optimizer as Rule, Rewind, Schedule};
 use tombola::train::evaluate::{Tally, evaluate};
 use tombola::train::optimizer::Optimizer;
 use tombola::train::run::mask_tensor;
-use tombola::train::{Flow, Report, Resume, Task, run, step};
-
-/// Images trained on: four whole batches of 64 and a smaller one.
-const TRAIN: usize = 300;
-
-/// Where the tests train: the CPU, unless `TOMBOLA_TEST_DEVICE` names another device.
-fn device() -> Device {
-    let wish = std::env::var("TOMBOLA_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_string());
-    tombola::worker::device::device(Some(&wish), 0).unwrap()
-}
-
-/// Data and network that the trainings of a test share.
-struct Place {
-    graph: Arc<Graph>,
-    layout: Arc<Layout>,
-    data: Resident,
-    normalisation: Normalisation,
-}
-
-impl Place {
-    /// A small residual network with batch norm, or another of the zoo.
-    fn new(network: &str) -> Self {
-        Self::with_test_labels(network, |label| label)
-    }
-
-    /// The same, with the labels of the test images changed.
-    fn with_test_labels(network: &str, change: impl Fn(u8) -> u8) -> Self {
-        tch::set_num_threads(1);
-        let mut images = synthetic((1, 8, 8), 10, TRAIN + 60, 100).unwrap();
-        images.test.labels.iter_mut().for_each(|label| *label = change(*label));
-        let choice = Choice { depth: 8, width: 4, ..Choice::named(network) };
-        let graph = Arc::new(zoo::build(&choice, Shape::Image(1, 8, 8), 10).unwrap());
-        let layout = Arc::new(Layout::of(&graph));
-        let normalisation = Normalisation::of(&images.train, 0..TRAIN).unwrap();
-        Self { graph, layout, data: Resident::new(&images, device()), normalisation }
-    }
-
-    fn parts(&self) -> Parts {
-        self.data.parts(&split(TRAIN + 60, None, Some(60)).unwrap(), &self.normalisation)
-    }
-
-    fn run(&self, stage: &Stage, start: Start) -> Result<Trained> {
-        self.run_until(stage, start, usize::MAX)
-    }
-
-    /// Trains, and asks to stop after the epoch `stop`.
-    fn run_until(&self, stage: &Stage, start: Start, stop: usize) -> Result<Trained> {
-        let mut trained =
-            Trained { epochs: start.resume.iter().flat_map(|r| r.epochs.clone()).collect(), ..start.told };
-        let task = Task {
-            stage,
-            graph: &self.graph,
-            layout: &self.layout,
-            parts: &self.parts(),
-            device: device(),
-            sources: start.sources,
-            dense_losses: start.dense_losses,
-            resume: start.resume,
-            snapshot_every: Duration::ZERO,
-        };
-        let outcome = run(task, &mut |report| {
-            match report {
-                Report::Drawn(drawn) => trained.drawn.push(*drawn),
-                Report::Images { .. } => {}
-                Report::Epoch(epoch) => {
-                    trained.epochs.push(EpochRecord { seconds: 0.0, ..epoch });
-                    if trained.epochs.len() >= stop {
-                        return Flow::Stop;
-                    }
-                }
-                Report::Snapshot(moment, snapshot) => {
-                    trained.snapshots.push((moment, snapshot.checksum(), snapshot));
-                }
-                Report::Progress(state, best) => {
-                    let best = best.or_else(|| trained.progress.last().and_then(|resume| resume.best.clone()));
-                    trained.progress.push(Resume { state, best, epochs: trained.epochs.clone() });
-                }
-            }
-            Flow::Continue
-        });
-        match outcome {
-            Ok(outcome) => Ok(Trained { outcome: Some(outcome), ..trained }),
-            Err(error) if error.kind == Kind::Interrupted => Ok(trained),
-            Err(error) => Err(error),
-        }
-    }
-}
-
-/// What a training goes on from.
-#[derive(Default)]
-struct Start {
-    sources: Sources,
-    dense_losses: Vec<f64>,
-    resume: Option<Resume>,
-    /// What was told before the resume.
-    told: Trained,
-}
-
-impl Start {
-    /// From a dense training: drawn at its end, rewound to the epoch if one is given.
-    fn after(dense: &Trained, epoch: Option<usize>) -> Self {
-        let drawn = Some(Arc::clone(dense.snapshot(Moment::Last)));
-        let rewound = epoch.map(|epoch| Arc::clone(dense.snapshot(Moment::Epoch(epoch))));
-        let dense_losses = dense.epochs.iter().map(|epoch| epoch.validation.loss).collect();
-        Self { sources: Sources { drawn, rewound }, dense_losses, ..Self::default() }
-    }
-}
-
-/// Everything that a training told. Seconds, which differ from run to run, are 0.
-#[derive(Default, Debug, Clone)]
-struct Trained {
-    /// None when it was stopped.
-    outcome: Option<Outcome>,
-    drawn: Vec<Drawn>,
-    epochs: Vec<EpochRecord>,
-    /// With the checksum at the moment of the report.
-    snapshots: Vec<(Moment, String, Arc<Snapshot>)>,
-    progress: Vec<Resume>,
-}
-
-/// Everything that a training told, snapshots as checksums.
-type Fingerprint = (Option<Outcome>, Vec<Drawn>, Vec<EpochRecord>, Vec<(Moment, String)>);
-
-impl Trained {
-    fn snapshot(&self, moment: Moment) -> &Arc<Snapshot> {
-        let found = self.snapshots.iter().find(|(found, ..)| *found == moment);
-        &found.unwrap_or_else(|| panic!("no snapshot {moment}")).2
-    }
-
-    /// Everything that must be the same when the same thing is trained again.
-    fn fingerprint(&self) -> Fingerprint {
-        let snapshots = self.snapshots.iter().map(|(moment, checksum, _)| (*moment, checksum.clone())).collect();
-        (self.outcome.clone(), self.drawn.clone(), self.epochs.clone(), snapshots)
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        network: "resnet".to_string(),
-        epochs: 4,
-        learning_rate: 0.02,
-        schedule: Schedule::None,
-        augment: Some(Augment::CropFlip),
-        ..Settings::default()
-    }
-}
-
-/// A stage that takes all snapshots it can.
-fn stage(settings: &Settings, pruning: Option<Pruning>) -> Stage {
-    let mut stage = Stage {
-        id: StageId::dense(settings, None, None),
-        level: usize::from(pruning.is_some()),
-        parent: None,
-        root: 0,
-        settings: Arc::new(settings.clone()),
-        pruning,
-        wanted: BTreeSet::new(),
-        kept: BTreeSet::new(),
-    };
-    let epochs = (0..=settings.epochs).flat_map(|epoch| [Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
-    let moments = epochs.chain([Moment::Best, Moment::Last]).filter(|moment| stage.passes(*moment));
-    stage.wanted = moments.collect();
-    stage
-}
-
-fn dense(settings: &Settings) -> Stage {
-    stage(settings, None)
-}
-
-fn pruned(settings: &Settings, rate: f64, rewind: Rewind) -> Stage {
-    let pruning = Pruning {
-        rate,
-        criterion: Criterion::Magnitude,
-        scope: Scope::Global,
-        layers: PruneLayers::All,
-        output_rate: 1.0,
-        draw: Moment::Last,
-        rewind,
-        control: Control::None,
-        fine_tune_epochs: 2,
-        fine_tune_lr: None,
-    };
-    stage(settings, Some(pruning))
-}
+use tombola::train::step;
 
 /// Every optimiser in every form, with strong weight decay.
 fn rules() -> Vec<Settings> {
@@ -252,7 +66,7 @@ impl Steps {
         let first = self.taken * 20 % (TRAIN - 20);
         let (images, labels) = self.parts.train.range(first..first + 20);
         let mut tally = Tally::new(device());
-        step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, self.rate, &mut tally);
+        step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, self.rate, None, &mut tally);
         self.taken += 1;
     }
 
@@ -314,7 +128,7 @@ fn pitfalls_2_and_3_nothing_revives_a_pruned_weight_in_any_step_of_any_optimizer
         // Momentum and moments of a dense training are kept, as a rewind to its middle does.
         let mut before = Steps::new(&place, &settings, &first_weights(&place, &settings));
         (0..5).for_each(|_| before.step());
-        let sources = Sources { drawn: None, rewound: Some(Arc::new(before.snapshot())) };
+        let sources = Sources { drawn: None, rewound: Some(Arc::new(before.snapshot())), sibling: None };
         let start = starting_point(Rewind::Epoch(1), &sources, &place.layout, &settings, 1, Arc::clone(&mask)).unwrap();
         let mut steps = Steps::new(&place, &settings, &start);
         for taken in 1..=25 {
@@ -419,7 +233,7 @@ fn pitfalls_5_and_7_rewinding_an_unpruned_network_repeats_the_dense_training_to_
 }
 
 #[test]
-fn every_rewind_starts_from_the_weights_and_the_learning_rate_that_it_names() {
+fn pitfall_15_every_rewind_starts_from_the_weights_and_the_learning_rate_that_it_names() {
     let place = Place::new("resnet");
     let schedule = |learning_rate| Settings {
         schedule: Schedule::Manual,
@@ -670,7 +484,7 @@ fn a_training_that_diverges_in_its_very_last_step_is_an_error_too() {
 fn a_snapshot_of_another_network_is_refused() {
     let (place, other) = (Place::new("resnet"), Place::new("lenet-300-100"));
     let snapshot = first_weights(&other, &settings());
-    let sources = Sources { drawn: Some(Arc::new(snapshot)), rewound: None };
+    let sources = Sources { drawn: Some(Arc::new(snapshot)), rewound: None, sibling: None };
     let error = place.run(&dense(&settings()), Start { sources, ..Start::default() }).unwrap_err();
     assert!(error.kind == Kind::Input && error.message.contains("weights"), "{error}");
     let mut steps = Steps::new(&place, &settings(), &first_weights(&place, &settings()));

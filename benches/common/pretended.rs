@@ -90,7 +90,7 @@ impl Case {
         };
         let work = vec![1.0; plan.stages.len()];
         let lease = Duration::from_secs_f64(run.lease);
-        let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &|_| true);
+        let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &HashSet::new(), &|_| true);
         let sweep = Sweep {
             ledger,
             progress: Progress::new(Loudness::Quiet, &folder.join("log"), work.len(), work.len() as f64)?,
@@ -152,6 +152,7 @@ impl Trainer for Pretended {
             dead_layers: Vec::new(),
             pruned: scores,
             start: scores,
+            ..Drawn::default()
         })));
         let begun = Instant::now();
         std::thread::sleep(self.pause);
@@ -177,6 +178,6 @@ impl Trainer for Pretended {
             };
             listen(Report::Snapshot(*moment, Arc::new(snapshot)));
         }
-        Ok(Outcome { best_epoch: stage.epochs().end, best: scores, last: scores })
+        Ok(Outcome { best_epoch: stage.epochs().end, best: scores, last: scores, ..Outcome::default() })
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::journal::History;
 use crate::plan::Plan;
 use crate::status::{Facts, Run};
-use crate::store::{Holder, Lock};
+use crate::store::{Holder, Lock, Store};
 use crate::sweep::Spec;
 use crate::sweep::value::{Shard, Value};
 
@@ -124,6 +124,14 @@ impl Results {
         Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs, joined: true })
     }
 
+    /// Where snapshots lie: in this folder, or in those of its shards.
+    pub fn stores(&self) -> Vec<Store> {
+        match self.joined {
+            true => shards_in(&self.folder).iter().map(|shard| Store::new(&self.folder.join(shard.folder()))).collect(),
+            false => vec![Store::new(&self.folder)],
+        }
+    }
+
     /// What status and explanations are made from. `work` is the guess for an epoch of each stage.
     pub fn facts<'a>(&'a self, work: &'a [f64], folder: &'a str) -> Facts<'a> {
         let whole = self.joined || self.spec.run.shard.is_none();
@@ -151,6 +159,26 @@ pub fn spec_of(folder: &Path) -> Result<Spec> {
         Error::file("read", &path, &error).hint("give a results folder, such as `results/quickstart`")
     })?;
     Spec::read(Some(&text), &[]).map_err(|error| error.at(format!("`{}`", path.display())))
+}
+
+/// The stage that a word means: the last one of a trial, or the one whose name begins with it.
+///
+/// # Errors
+/// When there is none, or there are several.
+pub fn find(plan: &Plan, word: &str) -> Result<usize> {
+    // Names are 20 digits and letters: their beginning can look like a number, but hardly like that of a trial.
+    let Some(number) = word.parse::<usize>().ok().filter(|number| *number <= plan.chains.len() + plan.repeated) else {
+        return stage_of(plan, word);
+    };
+    let chain = plan.chains.iter().find(|chain| chain.trial.number == number);
+    match chain.and_then(|chain| chain.stages.last()) {
+        Some(stage) => Ok(*stage),
+        None if number == 0 => Err(Error::input("there is no trial `0`").hint("trials are counted from 1")),
+        None => {
+            Err(Error::input(format!("trial {number} means the same as one before it, so it has no rows of its own"))
+                .hint("`tombola tables` lists the trials that differ, in `results.csv`"))
+        }
+    }
 }
 
 /// The stage whose name begins with these digits.
@@ -217,4 +245,25 @@ fn journal_of(folder: &Path, shard: Option<Shard>) -> Result<(History, Run)> {
     let written = ["journal", "log"].into_iter().filter_map(seconds).reduce(f64::max);
     let run = Run::of(&history, shard, holder, written);
     Ok((history, run))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::forest::Outside;
+    use crate::sweep::Spec;
+
+    #[test]
+    fn a_trial_is_found_by_its_number_and_a_training_by_its_name() {
+        let spec = Spec::read(Some("pr = [0.5, 0.7]\n[[grid]]\n[[grid]]\nseed = 2"), &[]).unwrap();
+        let plan = Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap();
+        assert_eq!(plan.repeated, 0);
+        assert_eq!(find(&plan, "2").unwrap(), plan.chains[1].stages[1]);
+        let name = plan.stages[1].id.to_string();
+        assert_eq!(find(&plan, &name).unwrap(), 1);
+        assert_eq!(find(&plan, &name[..10]).unwrap(), 1);
+        assert!(find(&plan, "0").unwrap_err().message.contains("`0`"));
+        assert!(find(&plan, "none").unwrap_err().message.contains("begins with `none`"));
+        assert!(stage_of(&plan, "").is_err());
+    }
 }

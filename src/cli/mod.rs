@@ -9,6 +9,7 @@ use crate::error::{Error, Kind, Result};
 pub mod data;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod flags;
 pub mod folder;
 pub mod plan;
@@ -50,6 +51,7 @@ pub fn command() -> Command {
         .subcommand(explain::command())
         .subcommand(retry::command())
         .subcommand(tables::command())
+        .subcommand(export::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
         .subcommand(settings::command())
         .subcommand(slurm::command())
@@ -68,6 +70,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
         Some(("retry", matches)) => run::again(matches),
         Some(("explain", matches)) => explain::run(matches).map(|()| 0),
         Some(("tables", matches)) => tables::run(matches).map(|()| 0),
+        Some(("export", matches)) => export::run(matches).map(|()| 0),
         Some(("settings", _)) => {
             print!("{}", settings::markdown());
             Ok(0)

@@ -30,11 +30,13 @@ pub fn command() -> Command {
 /// # Errors
 /// When the folder holds no sweep, shards of several, or cannot be written.
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let Results { folder, spec, plan, history, runs, joined } = Results::read(&folder::given(matches))?;
+    let results = Results::read(&folder::given(matches))?;
+    let stores = results.stores();
+    let Results { folder, spec, plan, history, runs, joined } = results;
     if joined {
         write_spec(&folder, &spec)?;
     }
-    tables::write_all(&folder, &plan, &history)?;
+    tables::write_final(&folder, &stores, &spec.networks, &plan, &history)?;
     super::print(&tables::render(&plan, &history, &style()))?;
     let count = runs.iter().find_map(|run| run.shard).map_or(0, |shard| shard.count);
     let missing: Vec<String> = (1..=count)

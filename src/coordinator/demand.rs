@@ -60,15 +60,18 @@ impl Demand {
     /// What a plan leaves to do. `work` is the estimated seconds of each stage as a whole.
     ///
     /// `chosen` stages that are not `finished` are trained, and so is every stage, finished or not chosen as it may be,
-    /// of which they need a snapshot that is not among `kept`. Only stages of this run count as needing a snapshot.
+    /// of which they need a snapshot that is not among `kept`. What needs a snapshot that is known to be `absent`, because
+    /// its stage ended without it, is left out with all that descends from it. Only stages of this run count as needing a
+    /// snapshot.
     pub fn of(
         plan: &Plan,
         work: &[f64],
         finished: &HashSet<usize>,
         kept: &HashSet<(usize, Moment)>,
+        absent: &HashSet<(usize, Moment)>,
         chosen: &dyn Fn(usize) -> bool,
     ) -> Self {
-        let todo = todo(plan, finished, kept, chosen);
+        let todo = todo(plan, finished, kept, absent, chosen);
         let needs = todo.iter().enumerate().map(|(index, todo)| {
             let root = plan.stages[index].root;
             todo.then(|| Need { root, work: work[index], sources: plan.sources(index) })
@@ -214,10 +217,18 @@ fn todo(
     plan: &Plan,
     finished: &HashSet<usize>,
     kept: &HashSet<(usize, Moment)>,
+    absent: &HashSet<(usize, Moment)>,
     chosen: &dyn Fn(usize) -> bool,
 ) -> Vec<bool> {
     let count = plan.stages.len();
-    let mut todo: Vec<bool> = (0..count).map(|index| chosen(index) && !finished.contains(&index)).collect();
+    let mut hopeless = vec![false; count];
+    for stage in 0..count {
+        let missing =
+            |source: &(usize, Moment)| absent.contains(source) || hopeless[source.0] && !kept.contains(source);
+        hopeless[stage] = !finished.contains(&stage) && plan.sources(stage).iter().any(missing);
+    }
+    let wanted = |index: usize| chosen(index) && !finished.contains(&index) && !hopeless[index];
+    let mut todo: Vec<bool> = (0..count).map(wanted).collect();
     // Sources stand before the stages that need them, so one walk from the end finds all that are missing.
     for stage in (0..count).rev() {
         if todo[stage] {

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{Error, Result};
-use crate::journal::{EpochRecord, History, Journal, Outcome, Record};
+use crate::journal::{EpochRecord, History, Journal, MaskRecord, Outcome, Record};
 use crate::link::{Assignment, Source, Worker};
+use crate::mask::Bits;
 use crate::net::{Layout, Snapshot};
 use crate::plan::{Networks, Plan, StageId};
 use crate::store::{Store, snapshots};
@@ -82,6 +83,11 @@ impl Ledger {
         self.journal.sync()
     }
 
+    /// The epochs of a stage, where its draw decided them.
+    fn known_span(&self, stage: usize) -> Option<(usize, usize)> {
+        self.history.stages.get(&self.id(stage))?.drawn.as_ref()?.span
+    }
+
     fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
         let network = self.networks.get(&self.plan, stage);
         let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
@@ -102,12 +108,12 @@ impl Ledger {
         let stage = &self.plan.stages[index];
         let layout = self.layout(index)?;
         let mut sources = Vec::new();
-        for (source, moment) in self.plan.sources(index) {
+        for (part, source, moment) in self.plan.parts(index) {
             let snapshot = match holds(source, moment) {
                 true => None,
                 false => Some(Arc::new(self.store.load(self.id(source), &moment.show(), &layout)?)),
             };
-            sources.push(Source { stage: source, moment, snapshot });
+            sources.push(Source { stage: source, moment, part, snapshot });
         }
         let loaded = match (stage.level, &stage.settings.load) {
             (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
@@ -125,17 +131,49 @@ impl Ledger {
             sources,
             loaded,
             dense_losses,
-            resume: self.resume(index, &layout),
+            resume: self.resume(index, &layout)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
         })
     }
 
     /// Where a stage was interrupted; nothing if its files cannot be read: then it begins again.
-    fn resume(&self, index: usize, layout: &Layout) -> Option<Resume> {
+    fn resume(&self, index: usize, layout: &Layout) -> Result<Option<Resume>> {
+        let Some(mut resume) = self.state_of(index, layout) else { return Ok(None) };
+        let stage = &self.plan.stages[index];
+        let Some(known) = self.history.stages.get(&stage.id) else { return Ok(None) };
+        for track in &stage.tracks {
+            // As far back as any early bird of these masks looks.
+            let birds = stage.birds.iter().filter(|bird| bird.track == track.key);
+            let Some(window) = birds.map(|bird| bird.settling.window).max() else { continue };
+            let Some(masks) = known.masks.get(&track.key) else { return Ok(None) };
+            let first = stage.span(self.known_span(index)).start + 1;
+            let from = (resume.state.epoch + 1).saturating_sub(window + 1).max(first);
+            let range = from..resume.state.epoch + 1;
+            if !range.clone().all(|epoch| masks.contains_key(&epoch)) {
+                return Ok(None);
+            }
+            let Some(len) = masks.values().map(|mask| mask.len).next() else { continue };
+            let read = self.store.read_masks(
+                stage.id,
+                track.key,
+                stage.mask_place(len, self.known_span(index)),
+                range.clone(),
+            )?;
+            resume.masks.push((track.key, range.zip(read.into_iter().map(Arc::new)).collect()));
+        }
+        let drawn =
+            stage.birds.iter().filter(|bird| known.bird(bird).is_some_and(|(epoch, _)| epoch <= resume.state.epoch));
+        resume.drawn = drawn.map(|bird| bird.key).collect();
+        let lost = |key: &u64| !known.kept.contains(&Moment::EarlyBird(*key));
+        Ok(if resume.drawn.iter().any(lost) { None } else { Some(resume) })
+    }
+
+    /// The state that a stage was interrupted in, without its masks.
+    fn state_of(&self, index: usize, layout: &Layout) -> Option<Resume> {
         let stage = &self.plan.stages[index];
         let known = self.history.stages.get(&stage.id)?;
         let (epoch, best) = known.progress?;
-        known.drawn.as_ref()?;
+        let start = stage.span(known.drawn.as_ref()?.span).start;
         let state = self.store.load(stage.id, &progress_name(epoch), layout).ok()?;
         let best = match best {
             Some(best) => Some(Arc::new(self.store.load(stage.id, &best_name(best), layout).ok()?)),
@@ -144,10 +182,10 @@ impl Ledger {
         let epochs: Vec<EpochRecord> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
         // A snapshot of this moment may be wanted now that was not when the stage passed it.
         let passed = |moment: &Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
-        if epochs.len() != epoch - stage.epochs().start || stage.wanted.iter().any(passed) {
+        if epochs.len() != epoch.saturating_sub(start) || stage.wanted.iter().any(passed) {
             return None;
         }
-        Some(Resume { state: Arc::new(state), best, epochs })
+        Some(Resume { state: Arc::new(state), best, epochs, masks: Vec::new(), drawn: Vec::new() })
     }
 
     /// Keeps a snapshot.
@@ -158,6 +196,18 @@ impl Ledger {
         let id = self.id(stage);
         self.store.save(id, &moment.show(), snapshot, &*self.layout(stage)?)?;
         self.write(Record::Kept { stage: id, moment })
+    }
+
+    /// Keeps the mask of an epoch, and how far it is from those before.
+    ///
+    /// # Errors
+    /// When it cannot be written, or those before cannot be read.
+    pub fn keep_mask(&mut self, index: usize, track: u64, epoch: usize, mask: &Bits) -> Result<()> {
+        let (id, place) = (self.id(index), self.plan.stages[index].mask_place(mask.len(), self.known_span(index)));
+        let distances = self.store.distances(id, track, place, epoch, mask)?;
+        self.store.write_mask(id, track, place, epoch, mask)?;
+        let mask = MaskRecord { len: mask.len(), alive: mask.count(), first: place.first, distances };
+        self.write(Record::Mask { stage: id, track, epoch, mask })
     }
 
     /// Lets go of a snapshot.
@@ -200,7 +250,8 @@ impl Ledger {
     /// # Errors
     /// When the journal cannot be written.
     pub fn began(&mut self, stage: usize, worker: Worker, resume: Option<&Resume>) -> Result<usize> {
-        let epoch = resume.map_or(0, |resume| resume.state.epoch - self.plan.stages[stage].epochs().start);
+        let start = self.plan.stages[stage].span(self.known_span(stage)).start;
+        let epoch = resume.map_or(0, |resume| resume.state.epoch.saturating_sub(start));
         self.write(Record::Began { stage: self.id(stage), worker, epoch, time: now() })?;
         Ok(epoch)
     }
@@ -233,21 +284,36 @@ impl Ledger {
     }
 }
 
-/// The stages that a run need not train, and the snapshots that it starts with.
-pub fn standing(plan: &Plan, history: &History, store: &Store) -> (HashSet<usize>, HashSet<(usize, Moment)>) {
-    let (mut finished, mut kept) = (HashSet::new(), HashSet::new());
+/// What a run starts with.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// Stages that it need not train.
+    pub finished: HashSet<usize>,
+    /// Snapshots that are there.
+    pub kept: HashSet<(usize, Moment)>,
+    /// Snapshots that their stages ended without: early birds of masks that never settled.
+    pub absent: HashSet<(usize, Moment)>,
+}
+
+/// What a run starts with, by what earlier ones left behind.
+pub fn standing(plan: &Plan, history: &History, store: &Store) -> Standing {
+    let Standing { mut finished, mut kept, mut absent } = Standing::default();
     for (index, stage) in plan.stages.iter().enumerate() {
         let Some(known) = history.stages.get(&stage.id) else { continue };
         // Someone may have tidied up by hand: only what is really there counts.
         let there = |moment: &&Moment| store.path(stage.id, &moment.show()).exists();
         let own: Vec<Moment> = known.kept.iter().filter(there).copied().collect();
+        let never: Vec<Moment> =
+            stage.birds.iter().filter(|bird| known.lacks(bird)).map(|bird| bird.moment()).collect();
         // What was asked for and is not there makes a training unfinished.
-        if known.outcome.is_some() && stage.kept.iter().all(|moment| own.contains(moment)) {
+        let is_there = |moment: &Moment| own.contains(moment) || never.contains(moment);
+        if known.is_finished(stage) && stage.kept.iter().all(is_there) {
             finished.insert(index);
+            absent.extend(never.into_iter().map(|moment| (index, moment)));
         }
         kept.extend(own.into_iter().map(|moment| (index, moment)));
     }
-    (finished, kept)
+    Standing { finished, kept, absent }
 }
 
 /// Removes what killed processes left half done: nothing that the journal does not name is of use to anyone.

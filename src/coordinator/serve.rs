@@ -343,6 +343,7 @@ impl Run<'_> {
                 ledger.write(Record::Epoch { stage: id, epoch })?;
                 progress.epoch(worker, &line);
             }
+            Report::Mask { track, epoch, mask } => ledger.keep_mask(stage, track, epoch, &mask)?,
             Report::Snapshot(moment, snapshot) => {
                 ledger.keep(stage, moment, &snapshot)?;
                 self.events.push_back(Event::Kept(stage, moment, worker));

@@ -27,7 +27,8 @@ pub enum Event {
     Heard(Worker),
     /// A snapshot of the stage that the worker trains is on disk; the worker holds a copy in memory.
     Kept(usize, Moment, Worker),
-    /// A stage is done, all its snapshots kept; its worker is idle.
+    /// A stage is done, all its snapshots kept; its worker is idle. Those that wait for a snapshot that it did not keep wait
+    /// in vain.
     Finished(usize, Worker),
     /// A stage went wrong; its worker is idle.
     Failed(usize, Worker),
@@ -50,7 +51,7 @@ pub enum Action {
     Forget(usize, Moment, Worker),
     /// Nothing needs this snapshot any more: it can go from the disk.
     Free(usize, Moment),
-    /// A stage cannot be trained because this one failed.
+    /// A stage cannot be trained because this one failed, or ended without the snapshot that it starts from.
     Skip(usize, usize),
     /// A stage that failed will be tried again in this run.
     Retry(usize),
@@ -150,6 +151,8 @@ impl State {
                 if self.trains(worker, stage, now) {
                     self.release(worker, true, &mut actions);
                     self.close(stage, Status::Done, &mut actions);
+                    // A snapshot that it did not come to, such as an early bird of masks that never settled, never comes.
+                    self.skip_descendants(stage, &mut actions);
                 }
             }
             Event::Failed(stage, worker) => {

@@ -121,6 +121,7 @@ mod tests {
             dead_layers: vec![],
             pruned: scores,
             start: scores,
+            ..Drawn::default()
         };
         let more = [Record::Drawn { stage: stage(1), drawn }];
         let less = [Record::Failed { stage: stage(1), reason: "none".into(), again: false, time: 1.0 }];

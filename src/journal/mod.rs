@@ -6,5 +6,7 @@ pub mod record;
 pub mod write;
 
 pub use read::{History, Recent, Running, StageHistory, WorkerHistory};
-pub use record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
+pub use record::{
+    BarrierPoint, ChannelCount, Drawn, EpochRecord, Evaluation, MaskRecord, Outcome, Record, Scores, Size,
+};
 pub use write::Journal;

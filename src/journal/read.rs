@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use super::record::{Drawn, EpochRecord, Outcome, Record};
+use super::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record};
 use super::write::HEADER;
 use crate::error::{Error, Result};
-use crate::plan::StageId;
+use crate::mask::early_bird;
+use crate::plan::{Bird, Stage, StageId};
 use crate::sweep::value::Moment;
 
 /// What the journal tells of one stage.
@@ -18,6 +19,8 @@ pub struct StageHistory {
     pub drawn: Option<Drawn>,
     /// Its epochs so far, by number. An epoch trained again after a kill replaces the first.
     pub epochs: BTreeMap<usize, EpochRecord>,
+    /// Masks that were drawn after its epochs: for each kind (`Track::key`) by epoch.
+    pub masks: BTreeMap<u64, BTreeMap<usize, MaskRecord>>,
     /// How it ended, once it did.
     pub outcome: Option<Outcome>,
     /// Why it failed, if that is the last that is known of it and its run did not want to try it again.
@@ -74,6 +77,33 @@ pub struct WorkerHistory {
 }
 
 impl StageHistory {
+    /// When an early bird was drawn, and the largest distance that its rule looked at.
+    pub fn bird(&self, bird: &Bird) -> Option<(usize, f64)> {
+        let masks = self.masks.get(&bird.track)?;
+        let shares = masks.iter().map(|(epoch, mask)| {
+            let share = |differing: &u32| f64::from(*differing) / mask.len.max(1) as f64;
+            (*epoch, mask.distances.iter().map(share).collect())
+        });
+        early_bird::drawn_at(bird.settling, shares)
+    }
+
+    /// Whether it ended, and its masks never settled.
+    pub fn lacks(&self, bird: &Bird) -> bool {
+        let compared =
+            self.masks.get(&bird.track).is_some_and(|masks| self.epochs.keys().all(|epoch| masks.contains_key(epoch)));
+        self.outcome.is_some() && compared && self.bird(bird).is_none()
+    }
+
+    /// Whether it was trained as far as `stage` asks.
+    pub fn is_finished(&self, stage: &Stage) -> bool {
+        self.outcome.as_ref().is_some_and(|outcome| {
+            let needed = |until| {
+                move |stopped: usize| until <= stopped && stage.birds.iter().all(|bird| self.bird(bird).is_some())
+            };
+            outcome.stopped_at.is_none_or(|stopped| stage.needed_until().is_some_and(|until| needed(until)(stopped)))
+        })
+    }
+
     /// The records that tell what is known of a finished stage, to be written into another journal.
     pub fn records(&self, stage: StageId) -> Vec<Record> {
         let drawn = self.drawn.iter().map(|drawn| Record::Drawn { stage, drawn: drawn.clone() });
@@ -87,7 +117,10 @@ impl StageHistory {
             attempts: self.attempts,
             time: 0.0,
         });
-        drawn.chain(epochs).chain(kept).chain(finished).collect()
+        let masks = self.masks.iter().flat_map(|(track, masks)| masks.iter().map(|mask| (*track, mask)));
+        let masks =
+            masks.map(|(track, (epoch, mask))| Record::Mask { stage, track, epoch: *epoch, mask: mask.clone() });
+        drawn.chain(epochs).chain(masks).chain(kept).chain(finished).collect()
     }
 }
 
@@ -165,6 +198,9 @@ impl History {
                 self.data.insert(dataset, fingerprint);
             }
             Record::Drawn { stage, drawn } => self.stage(stage).drawn = Some(drawn),
+            Record::Mask { stage, track, epoch, mask } => {
+                self.stage(stage).masks.entry(track).or_default().insert(epoch, mask);
+            }
             Record::Epoch { stage, epoch } => {
                 let stage = self.stage(stage);
                 stage.recent.epochs += 1;

@@ -53,8 +53,30 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
+/// Channels that a structured pruning may remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ChannelCount {
+    /// All of them, each once however many layers share it.
+    pub prunable: usize,
+    /// Those that are alive.
+    pub alive: usize,
+    /// Those that stay only because their layer would be empty.
+    pub forced: usize,
+}
+
+/// What a network takes when it computes only what is alive: a compact network for channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Size {
+    /// Weights, biases and batch-norm parameters.
+    pub parameters: usize,
+    /// Multiply-adds for one image, forward.
+    pub macs: usize,
+    /// Bytes that training keeps for one image from the forward to the backward pass.
+    pub activation_bytes: usize,
+}
+
 /// A mask and what it does before it is trained with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Drawn {
     /// Weights of the layers that may be pruned.
     pub prunable: usize,
@@ -71,6 +93,16 @@ pub struct Drawn {
     pub pruned: Scores,
     /// What training starts from: after rewinding.
     pub start: Scores,
+    /// Channels, where those are pruned.
+    #[serde(default)]
+    pub channels: Option<ChannelCount>,
+    /// The dense network, and what is left of it. Of masked weights only the alive ones are counted; only a program that
+    /// skips the others is that fast.
+    #[serde(default)]
+    pub sizes: Option<(Size, Size)>,
+    /// The first epoch that it trains, counted from 0, and the one after the last, where the plan could not know them.
+    #[serde(default)]
+    pub span: Option<(usize, usize)>,
 }
 
 impl Drawn {
@@ -90,8 +122,17 @@ impl Drawn {
     }
 }
 
+/// A network between two others: `(1 - alpha)` of the one and `alpha` of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BarrierPoint {
+    /// Share of the second network.
+    pub alpha: f64,
+    /// With batch-norm statistics taken anew on the training images.
+    pub scores: Scores,
+}
+
 /// How a training ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Outcome {
     /// The epoch with the highest accuracy on the selecting part; the first of equals.
     pub best_epoch: usize,
@@ -99,6 +140,25 @@ pub struct Outcome {
     pub best: Scores,
     /// At the last epoch.
     pub last: Scores,
+    /// The last epoch, where the training stopped because all its early birds were drawn.
+    #[serde(default)]
+    pub stopped_at: Option<usize>,
+    /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
+    #[serde(default)]
+    pub barrier: Vec<BarrierPoint>,
+}
+
+/// What the journal keeps of a mask that was drawn after some epoch and pruned nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct MaskRecord {
+    /// Bits: prunable weights or channels.
+    pub len: usize,
+    /// Those that are 1.
+    pub alive: usize,
+    /// The first epoch of which there is a mask.
+    pub first: usize,
+    /// Bits that differ from the mask of each epoch from `first` to the one before.
+    pub distances: Vec<u32>,
 }
 
 /// One entry of the journal.
@@ -133,6 +193,17 @@ pub enum Record {
         stage: StageId,
         /// What came out.
         epoch: EpochRecord,
+    },
+    /// The mask of an epoch was drawn; it is on disk.
+    Mask {
+        /// The stage.
+        stage: StageId,
+        /// The kind of mask: `Track::key`.
+        track: u64,
+        /// Epochs trained before it.
+        epoch: usize,
+        /// Its distances.
+        mask: MaskRecord,
     },
     /// A snapshot is on disk.
     Kept {

@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::journal::Outcome;
 use crate::net::Snapshot;
-use crate::plan::StageId;
+use crate::plan::{Part, StageId};
 use crate::sweep::value::Moment;
 use crate::train::{Report, Resume};
 
 /// The version of everything below.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// From the coordinator to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,6 +146,8 @@ pub struct Source {
     pub stage: usize,
     /// When.
     pub moment: Moment,
+    /// What it is for.
+    pub part: Part,
     /// The snapshot; nothing if the worker holds a copy.
     pub snapshot: Option<Arc<Snapshot>>,
 }
@@ -198,10 +200,21 @@ mod tests {
                 attempt: 7,
                 stage: 3,
                 id: StageId::dense(&Settings::default(), None, None),
-                sources: vec![Source { stage: 1, moment: Moment::Epoch(4), snapshot: Some(Arc::clone(&snapshot)) }],
+                sources: vec![Source {
+                    stage: 1,
+                    moment: Moment::Epoch(4),
+                    part: Part::Draw,
+                    snapshot: Some(Arc::clone(&snapshot)),
+                }],
                 loaded: None,
                 dense_losses: vec![0.1, f64::MIN_POSITIVE],
-                resume: Some(Resume { state: Arc::clone(&snapshot), best: None, epochs: vec![epoch.clone()] }),
+                resume: Some(Resume {
+                    state: Arc::clone(&snapshot),
+                    best: None,
+                    epochs: vec![epoch.clone()],
+                    masks: Vec::new(),
+                    drawn: vec![3],
+                }),
                 snapshot_seconds: 20.0,
             })),
             Order::Forget(3, Moment::Best),

@@ -99,7 +99,46 @@ impl Bits {
 
     /// Number of bits that are 1 in a range of positions.
     pub fn count_in(&self, range: std::ops::Range<usize>) -> usize {
-        range.filter(|&position| self.get(position)).count()
+        let (first, last) = (range.start.div_ceil(64), range.end / 64);
+        if first > last {
+            return range.filter(|&position| self.get(position)).count();
+        }
+        let single = |range: std::ops::Range<usize>| range.filter(|&position| self.get(position)).count();
+        let whole: usize = self.words[first..last].iter().map(|word| word.count_ones() as usize).sum();
+        single(range.start..first * 64) + whole + single(last * 64..range.end)
+    }
+
+    /// The bits of some ranges of positions, one range after the other.
+    pub fn select(&self, ranges: impl Iterator<Item = std::ops::Range<usize>>) -> Self {
+        let (mut words, mut len) = (Vec::with_capacity(self.words.len()), 0);
+        for range in ranges {
+            let mut at = range.start;
+            while at < range.end {
+                // As many bits as both the word that is read and the one that is written still have.
+                let count = (64 - at % 64).min(64 - len % 64).min(range.end - at);
+                let piece = self.words[at / 64] >> (at % 64) & (u64::MAX >> (64 - count));
+                if len % 64 == 0 {
+                    words.push(0);
+                }
+                if let Some(last) = words.last_mut() {
+                    *last |= piece << (len % 64);
+                }
+                (at, len) = (at + count, len + count);
+            }
+        }
+        Self { words, len }
+    }
+
+    /// The packed words, bit 0 of the first being position 0. Unused bits of the last are 0.
+    pub fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// The bits that are 1 both here and in `other`, which must be as long.
+    pub fn and(&self, other: &Self) -> Self {
+        debug_assert_eq!(self.len, other.len);
+        let words = self.words.iter().zip(&other.words).map(|(own, others)| own & others);
+        Self { words: words.collect(), len: self.len }
     }
 
     /// Whether every 1 here is a 1 in `other` too: masks of later levels must lie within those of earlier ones.
@@ -148,6 +187,23 @@ mod tests {
             prop_assert_eq!(Bits::from_bytes(&bits.to_bytes(), values.len()), Some(bits.clone()));
             prop_assert!(bits.is_within(&Bits::ones(values.len())));
             prop_assert!(Bits::zeros(values.len()).is_within(&bits));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn ranges_are_counted_and_selected_bit_by_bit(
+            values in proptest::collection::vec(any::<bool>(), 300), cuts in proptest::collection::vec(0usize..=300, 4),
+        ) {
+            let mut cuts = cuts;
+            cuts.sort_unstable();
+            let bits = Bits::from_bools(&values);
+            let ranges = [cuts[0]..cuts[1], cuts[2]..cuts[3]];
+            for range in &ranges {
+                prop_assert_eq!(bits.count_in(range.clone()), values[range.clone()].iter().filter(|v| **v).count());
+            }
+            let expected: Vec<bool> = ranges.iter().flat_map(|range| values[range.clone()].to_vec()).collect();
+            prop_assert_eq!(bits.select(ranges.into_iter()), Bits::from_bools(&expected));
         }
     }
 

@@ -10,6 +10,9 @@ use super::layout::{Layout, Role};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
 
+/// PyTorch's default.
+const NORM_MOMENTUM: f64 = 0.1;
+
 /// A network's state on a device.
 #[derive(Debug)]
 pub struct Arena {
@@ -20,6 +23,8 @@ pub struct Arena {
     pub buffers: Tensor,
     /// Batches seen since the statistics started.
     pub batches: u64,
+    /// How far each training batch moves the batch-norm statistics: 0.1, or 1 to take those of one batch.
+    pub norm_momentum: f64,
     /// Lengths of the pieces of the weight vector.
     lengths: Vec<i64>,
 }
@@ -42,7 +47,7 @@ impl Arena {
         let weights = Tensor::from_slice(&snapshot.parameters).to_device(device).set_requires_grad(true);
         let buffers = Tensor::from_slice(&snapshot.buffers).to_device(device);
         let lengths = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
-        Ok(Self { layout, weights, buffers, batches: snapshot.batches, lengths })
+        Ok(Self { layout, weights, buffers, batches: snapshot.batches, norm_momentum: NORM_MOMENTUM, lengths })
     }
 
     /// Overwrites all state with that of a snapshot of the same network.

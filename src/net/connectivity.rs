@@ -107,11 +107,11 @@ impl Walk<'_> {
                     let pixels = pixels(self.graph.nodes[from].shape);
                     reached[from].iter().flat_map(|&flag| std::iter::repeat_n(flag, pixels)).collect()
                 }
-                (Op::PadShortcut { out, .. }, &[from]) => {
-                    let mut flags = vec![false; out];
-                    let before = padding_before(reached[from].len(), out);
-                    flags[before..before + reached[from].len()].copy_from_slice(&reached[from]);
-                    flags
+                (Op::PadShortcut { before, after, .. }, &[from]) => {
+                    [vec![false; before], reached[from].clone(), vec![false; after]].concat()
+                }
+                (Op::Select { list, .. }, &[from]) => {
+                    self.graph.selections[list].iter().map(|channel| reached[from][*channel]).collect()
                 }
                 (_, &[from, ..]) => reached[from].clone(),
                 (_, &[]) => vec![false; channels],
@@ -140,9 +140,10 @@ impl Walk<'_> {
                             *flag |= features.contains(&true);
                         }
                     }
-                    Op::PadShortcut { out, .. } => {
-                        let before = padding_before(below.len(), out);
-                        join(below, &own[before..]);
+                    Op::PadShortcut { before, .. } => join(below, &own[before..]),
+                    Op::Select { list, .. } => {
+                        let chosen = self.graph.selections[list].iter().zip(&own);
+                        chosen.for_each(|(channel, flag)| below[*channel] |= flag);
                     }
                     _ => join(below, &own),
                 }
@@ -214,12 +215,6 @@ fn pixels(shape: Shape) -> usize {
         Shape::Image(_, height, width) => height * width,
         Shape::Vector(_) => 1,
     }
-}
-
-/// Zero channels that [`Op::PadShortcut`] puts before the kept ones; when the added ones are odd in number, the one
-/// left over comes after.
-fn padding_before(channels: usize, out: usize) -> usize {
-    (out - channels) / 2
 }
 
 #[cfg(test)]

@@ -157,7 +157,7 @@ mod tests {
         let mut build = Builder::new(Shape::Image(2, 8, 8));
         let conv = build.conv("conv", 0, 3, 3, 2).unwrap();
         let norm = build.batch_norm("bn", conv).unwrap();
-        let pool = build.add("pool", Op::MaxPool { kernel: 2, stride: 2 }, &[norm]).unwrap();
+        let pool = build.add("pool", Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[norm]).unwrap();
         let flat = build.add("flatten", Op::Flatten, &[pool]).unwrap();
         build.linear("fc", flat, 5).unwrap();
         build.finish(5).unwrap()

@@ -195,7 +195,7 @@ impl Layers {
                 Layer::Linear { out, bias } => Op::Linear { out: out.count(classes), bias },
                 Layer::BatchNorm => Op::BatchNorm,
                 Layer::Relu => Op::Relu,
-                Layer::MaxPool { kernel, stride } => Op::MaxPool { kernel, stride },
+                Layer::MaxPool { kernel, stride } => Op::MaxPool { kernel, stride, padding: 0 },
                 Layer::AveragePool { kernel, stride } => Op::AvgPool { kernel, stride },
                 Layer::GlobalAveragePool => Op::GlobalAveragePool,
                 Layer::Flatten => Op::Flatten,

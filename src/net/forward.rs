@@ -1,14 +1,14 @@
 //! Runs a network: walks its graph with real tensors.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::arena::Arena;
-use super::graph::{Graph, NodeId, Op, Shape};
+use super::graph::{Graph, NodeId, Op};
 use super::layout::Layout;
 
-const NORM_MOMENTUM: f64 = 0.1;
 const NORM_EPSILON: f64 = 1e-5;
 
 /// What the walk needs to know beforehand of each node.
@@ -19,6 +19,8 @@ pub struct Forward {
     first: Vec<(usize, usize)>,
     /// The last node that reads each node's output: after it the output is dropped.
     last_reader: Vec<NodeId>,
+    /// The channels that each selection takes, where they are needed.
+    selections: Vec<OnceCell<Tensor>>,
     /// How many nodes read each node's output: where it is one, that one may overwrite it.
     readers: Vec<usize>,
 }
@@ -42,7 +44,16 @@ impl Forward {
                 readers[input] += 1;
             }
         }
-        Self { graph, first, last_reader, readers }
+        let selections = graph.selections.iter().map(|_| OnceCell::new()).collect();
+        Self { graph, first, last_reader, selections, readers }
+    }
+
+    /// The channels of a selection, `[channels]`, int64, on the device where the network runs.
+    fn selected(&self, list: usize, device: Device) -> &Tensor {
+        self.selections[list].get_or_init(|| {
+            let channels: Vec<i64> = self.graph.selections[list].iter().map(|channel| *channel as i64).collect();
+            Tensor::from_slice(&channels).to_device(device)
+        })
     }
 
     /// Scores of each class, `[images, classes]`, for normalised images `[images, channels, height, width]`.
@@ -52,11 +63,11 @@ impl Forward {
         if training {
             arena.batches += 1;
         }
-        let (weights, statistics) = (arena.views(), arena.buffer_views());
+        let (weights, statistics, momentum) = (arena.views(), arena.buffer_views(), arena.norm_momentum);
         let mut outputs: Vec<Option<Tensor>> = vec![Some(images.shallow_clone())];
         outputs.resize_with(self.graph.nodes.len(), || None);
         for id in 1..self.graph.nodes.len() {
-            let output = self.node(id, &outputs, &weights, &statistics, training);
+            let output = self.node(id, &outputs, &weights, &statistics, training.then_some(momentum));
             outputs[id] = Some(output);
             for &input in &self.graph.nodes[id].inputs {
                 if self.last_reader[input] == id {
@@ -73,7 +84,7 @@ impl Forward {
         outputs: &[Option<Tensor>],
         weights: &[Tensor],
         statistics: &[Tensor],
-        training: bool,
+        training: Option<f64>,
     ) -> Tensor {
         let node = &self.graph.nodes[id];
         let input = |number: usize| {
@@ -96,8 +107,8 @@ impl Forward {
                 Some(&weights[parameter + 1]),
                 Some(&statistics[buffer]),
                 Some(&statistics[buffer + 1]),
-                training,
-                NORM_MOMENTUM,
+                training.is_some(),
+                training.unwrap_or(0.0),
                 NORM_EPSILON,
                 true,
             ),
@@ -108,9 +119,9 @@ impl Forward {
             }
             Op::Relu => x.relu(),
             Op::Add => x + input(1),
-            Op::MaxPool { kernel, stride } => {
-                let (kernel, stride) = (kernel as i64, stride as i64);
-                x.max_pool2d([kernel, kernel], [stride, stride], [0, 0], [1, 1], false)
+            Op::MaxPool { kernel, stride, padding } => {
+                let (kernel, stride, padding) = (kernel as i64, stride as i64, padding as i64);
+                x.max_pool2d([kernel, kernel], [stride, stride], [padding, padding], [1, 1], false)
             }
             Op::AvgPool { kernel, stride } => {
                 let (kernel, stride) = (kernel as i64, stride as i64);
@@ -118,15 +129,26 @@ impl Forward {
             }
             Op::GlobalAveragePool => x.mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
             Op::Flatten => x.flatten(1, -1),
-            Op::PadShortcut { stride, out } => {
-                let Shape::Image(channels, ..) = self.graph.input_of(id) else { return x };
+            Op::Select { list, .. } => select(&x, self.selected(list, x.device())),
+            Op::PadShortcut { stride, before, after } => {
                 let stride = stride as i64;
-                let added = out - channels;
-                let before = (added / 2) as i64;
-                let after = added as i64 - before;
                 let kept = x.slice(2, 0, None, stride).slice(3, 0, None, stride);
-                kept.constant_pad_nd([0, 0, 0, 0, before, after])
+                kept.constant_pad_nd([0, 0, 0, 0, before as i64, after as i64])
             }
         }
+    }
+}
+
+/// Some of the channels of `x`, `[images, channels]` or `[images, channels, height, width]`.
+///
+/// Images lie channels-last, so they are taken as a matrix of pixels and channels: selecting along the second of four axes
+/// is ten times slower, and its result lies otherwise.
+fn select(x: &Tensor, channels: &Tensor) -> Tensor {
+    match *x.size() {
+        [images, all, height, width] => {
+            let pixels = x.permute([0, 2, 3, 1]).reshape([-1, all]);
+            pixels.index_select(1, channels).view([images, height, width, -1]).permute([0, 3, 1, 2])
+        }
+        _ => x.index_select(1, channels),
     }
 }

@@ -80,6 +80,8 @@ pub enum Op {
         kernel: usize,
         /// Step between two windows.
         stride: usize,
+        /// Positions added on each side that are never the largest; at most half a window.
+        padding: usize,
     },
     /// Mean of each window.
     AvgPool {
@@ -96,7 +98,16 @@ pub enum Op {
     PadShortcut {
         /// Step between two kept pixels.
         stride: usize,
-        /// Channels after padding; the added ones are split evenly before and after.
+        /// Zero channels before the kept ones.
+        before: usize,
+        /// Zero channels after the kept ones.
+        after: usize,
+    },
+    /// Some of the channels, in a given order.
+    Select {
+        /// Which ones: a position in [`Graph::selections`].
+        list: usize,
+        /// How many they are.
         out: usize,
     },
 }
@@ -119,6 +130,8 @@ pub struct Node {
 pub struct Graph {
     /// In an order in which they can be run.
     pub nodes: Vec<Node>,
+    /// The channels that each [`Op::Select`] takes.
+    pub selections: Vec<Vec<usize>>,
 }
 
 impl Graph {
@@ -147,12 +160,14 @@ impl Graph {
 #[derive(Debug)]
 pub struct Builder {
     nodes: Vec<Node>,
+    selections: Vec<Vec<usize>>,
 }
 
 impl Builder {
     /// Starts a network that reads images of this shape. The input is node 0.
     pub fn new(input: Shape) -> Self {
-        Self { nodes: vec![Node { name: String::new(), op: Op::Input, inputs: Vec::new(), shape: input }] }
+        let input = Node { name: String::new(), op: Op::Input, inputs: Vec::new(), shape: input };
+        Self { nodes: vec![input], selections: Vec::new() }
     }
 
     /// The shape that node `id` gives.
@@ -203,6 +218,20 @@ impl Builder {
         self.add(name, Op::Linear { out, bias: true }, &[from])
     }
 
+    /// Takes some of the channels of node `from`.
+    ///
+    /// # Errors
+    /// As [`Builder::add`], and when `from` has no such channel.
+    pub fn select(&mut self, name: &str, from: NodeId, channels: Vec<usize>) -> Result<NodeId> {
+        let there = self.shape(from).channels();
+        if let Some(channel) = channels.iter().find(|channel| **channel >= there) {
+            return Err(Error::input(format!("layer `{name}`: there is no channel {channel} among {there}")));
+        }
+        let op = Op::Select { list: self.selections.len(), out: channels.len() };
+        self.selections.push(channels);
+        self.add(name, op, &[from])
+    }
+
     /// Ends the network at its last node, which must give one value for each of `classes`.
     ///
     /// # Errors
@@ -216,7 +245,7 @@ impl Builder {
             ))
             .hint(format!("end the network with a linear layer of {classes} outputs (`linear = \"classes\"`)")));
         }
-        Ok(Graph { nodes: self.nodes })
+        Ok(Graph { nodes: self.nodes, selections: self.selections })
     }
 }
 
@@ -248,7 +277,11 @@ fn infer(op: Op, inputs: &[Shape]) -> Result<Shape, String> {
     match op {
         Op::Conv { out: 0, .. } | Op::Linear { out: 0, .. } => Err("needs at least one output".to_string()),
         Op::Conv { out, kernel, stride, padding, .. } => windows(one, Some(out), kernel, stride, padding),
-        Op::MaxPool { kernel, stride } | Op::AvgPool { kernel, stride } => windows(one, None, kernel, stride, 0),
+        Op::MaxPool { kernel, padding, .. } if 2 * padding > kernel => {
+            Err(format!("a padding of {padding} is more than half a window of {kernel}"))
+        }
+        Op::MaxPool { kernel, stride, padding } => windows(one, None, kernel, stride, padding),
+        Op::AvgPool { kernel, stride } => windows(one, None, kernel, stride, 0),
         Op::Linear { out, .. } => match one {
             Shape::Vector(_) => Ok(Shape::Vector(out)),
             Shape::Image(..) => {
@@ -259,12 +292,17 @@ fn infer(op: Op, inputs: &[Shape]) -> Result<Shape, String> {
             Shape::Image(channels, ..) => Ok(Shape::Vector(channels)),
             Shape::Vector(n) => Err(format!("needs an image, but its input is a vector of {n}")),
         },
-        Op::PadShortcut { stride, out } => match one {
-            Shape::Image(channels, h, w) if out >= channels && stride > 0 => {
-                Ok(Shape::Image(out, h.div_ceil(stride), w.div_ceil(stride)))
+        Op::PadShortcut { stride, before, after } => match one {
+            Shape::Image(channels, h, w) if stride > 0 => {
+                Ok(Shape::Image(before + channels + after, h.div_ceil(stride), w.div_ceil(stride)))
             }
-            _ => Err(format!("cannot pad {one} to {out} channels")),
+            _ => Err(format!("cannot pad {one} by {before} and {after} channels at a stride of {stride}")),
         },
+        Op::Select { out: 0, .. } => Err("needs at least one channel".to_string()),
+        Op::Select { out, .. } => Ok(match one {
+            Shape::Image(_, h, w) => Shape::Image(out, h, w),
+            Shape::Vector(_) => Shape::Vector(out),
+        }),
         Op::Flatten => Ok(Shape::Vector(one.size())),
         Op::BatchNorm | Op::Relu => Ok(one),
         Op::Input | Op::Add => Err("has the wrong number of inputs".to_string()),
@@ -280,9 +318,9 @@ mod tests {
         let mut build = Builder::new(Shape::Image(3, 33, 32));
         let conv = build.conv("conv", 0, 16, 3, 2).unwrap();
         assert_eq!(build.shape(conv), Shape::Image(16, 17, 16));
-        let pool = build.add("pool", Op::MaxPool { kernel: 2, stride: 2 }, &[conv]).unwrap();
+        let pool = build.add("pool", Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[conv]).unwrap();
         assert_eq!(build.shape(pool), Shape::Image(16, 8, 8));
-        let pad = build.add("pad", Op::PadShortcut { stride: 2, out: 32 }, &[pool]).unwrap();
+        let pad = build.add("pad", Op::PadShortcut { stride: 2, before: 8, after: 8 }, &[pool]).unwrap();
         assert_eq!(build.shape(pad), Shape::Image(32, 4, 4));
         let flat = build.add("flatten", Op::Flatten, &[pad]).unwrap();
         assert_eq!(build.shape(flat), Shape::Vector(512));
@@ -293,7 +331,7 @@ mod tests {
         let mut build = Builder::new(Shape::Image(3, 4, 4));
         let error = build.add("fc", Op::Linear { out: 10, bias: true }, &[0]).unwrap_err();
         assert!(error.message.contains("`fc`") && error.message.contains("3x4x4"), "{error}");
-        let error = build.add("pool", Op::MaxPool { kernel: 5, stride: 1 }, &[0]).unwrap_err();
+        let error = build.add("pool", Op::MaxPool { kernel: 5, stride: 1, padding: 0 }, &[0]).unwrap_err();
         assert!(error.message.contains("`pool`") && error.message.contains("window of 5"), "{error}");
         let small =
             build.add("conv", Op::Conv { out: 3, kernel: 3, stride: 1, padding: 0, bias: false }, &[0]).unwrap();

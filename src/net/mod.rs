@@ -2,6 +2,8 @@
 
 #[cfg(feature = "torch")]
 pub mod arena;
+pub mod channels;
+pub mod compact;
 pub mod connectivity;
 pub mod cost;
 pub mod custom;

@@ -9,8 +9,19 @@ use std::sync::Arc;
 use super::stage::{Pruning, Stage, StageId};
 use crate::error::{Error, Result};
 use crate::sweep::settings::Settings;
-use crate::sweep::value::{Control, Keep, Load, Moment, Rewind};
+use crate::sweep::value::{Control, Keep, Load, Moment, Rewind, TrackMasks};
 use crate::sweep::{Spec, Trial};
+
+/// What a stage takes a snapshot of another for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Part {
+    /// Its mask is drawn from it.
+    Draw,
+    /// Its weights go back to it.
+    Rewind,
+    /// The ticket that it is a fork of.
+    Sibling,
+}
 
 /// A trial and its stages.
 #[derive(Debug, Clone)]
@@ -100,16 +111,22 @@ impl Plan {
         children
     }
 
-    /// The snapshots that a stage needs before it can start: its parent's at the draw, and the dense one that it goes
-    /// back to.
+    /// The snapshots that a stage needs before it can start: its parent's at the draw, the dense one that it goes back to,
+    /// and for a fork the ticket's at its end.
     pub fn sources(&self, index: usize) -> Vec<(usize, Moment)> {
+        self.parts(index).into_iter().map(|(_, source, moment)| (source, moment)).collect()
+    }
+
+    /// As [`Plan::sources`], with what each is for.
+    pub fn parts(&self, index: usize) -> Vec<(Part, usize, Moment)> {
         let stage = &self.stages[index];
         let (Some(parent), Some(pruning)) = (stage.parent, &stage.pruning) else { return Vec::new() };
-        let mut sources = vec![(parent, pruning.draw)];
+        let mut parts = vec![(Part::Draw, parent, pruning.draw)];
         if let Some(epoch) = stage.rewinds_to_epoch() {
-            sources.push((stage.root, Moment::Epoch(epoch)));
+            parts.push((Part::Rewind, stage.root, Moment::Epoch(epoch)));
         }
-        sources
+        parts.extend(stage.sibling.map(|sibling| (Part::Sibling, sibling, Moment::Last)));
+        parts
     }
 
     /// Epochs to train when each stage is trained once.
@@ -142,19 +159,23 @@ impl Plan {
             let parent = chain[level - 1];
             self.check(parent, &own, level)?;
             let id = StageId::pruned(self.stages[parent].id, rate, &own);
-            let pruning = Pruning {
-                rate,
-                criterion: own.criterion,
-                scope: own.scope,
-                layers: own.prune_layers,
-                output_rate: own.output_rate,
-                draw: own.draw,
-                rewind: own.rewind,
-                control,
-                fine_tune_epochs: own.fine_tune_epochs.unwrap_or(own.epochs),
-                fine_tune_lr: own.fine_tune_lr,
-            };
-            chain.push(self.stage(id, settings, Some(parent), Some(pruning)));
+            let mut pruning = Pruning::of(&own, rate);
+            if pruning.draw.is_early_bird() {
+                pruning.draw = self.stages[parent].bird(&pruning);
+            }
+            // A fork is measured against the ticket itself, which is there whether a trial asks for it or not.
+            let sibling = (control == Control::Fork).then(|| {
+                let ticket = Settings { control: Control::None, ..own.clone() };
+                let id = StageId::pruned(self.stages[parent].id, rate, &ticket);
+                let pruning = Pruning { control: Control::None, ..pruning.clone() };
+                let sibling = self.stage(id, settings, Some(parent), Some(pruning));
+                self.stages[sibling].wanted.insert(Moment::Last);
+                self.stages[sibling].to_the_end = true;
+                sibling
+            });
+            let index = self.stage(id, settings, Some(parent), Some(pruning));
+            self.stages[index].sibling = sibling;
+            chain.push(index);
         }
         Ok(chain)
     }
@@ -178,8 +199,12 @@ impl Plan {
             root,
             settings,
             pruning,
+            sibling: None,
             wanted: Default::default(),
             kept: Default::default(),
+            tracks: Vec::new(),
+            birds: Vec::new(),
+            to_the_end: false,
         });
         self.by_id.insert(id, index);
         index
@@ -214,10 +239,13 @@ impl Plan {
     fn want(&mut self, chain: &[usize], settings: &Settings, run: &Settings) {
         let tickets = run.keep == Keep::Tickets;
         for (level, &index) in chain.iter().enumerate() {
+            let next = chain.get(level + 1).and_then(|next| self.stages[*next].pruning.clone());
             let stage = &mut self.stages[index];
             let mut kept = Vec::new();
             if tickets {
-                kept.push(settings.draw);
+                // Where nothing is drawn any more, no early bird is.
+                let end = if settings.draw.is_early_bird() { Moment::Last } else { settings.draw };
+                kept.push(next.as_ref().map_or(end, |pruning| pruning.draw));
             }
             if run.save {
                 kept.extend([Moment::Best, Moment::Last]);
@@ -228,8 +256,18 @@ impl Plan {
             kept.retain(|moment| stage.passes(*moment));
             stage.wanted.extend(&kept);
             stage.kept.extend(kept);
-            if level + 1 < chain.len() {
-                stage.wanted.insert(settings.draw);
+            match &next {
+                Some(pruning) => {
+                    stage.wanted.insert(pruning.draw);
+                    stage.to_the_end |= matches!(pruning.draw, Moment::Best | Moment::Last);
+                    if level == 0 && track_also(pruning) {
+                        stage.track(run, pruning);
+                    }
+                }
+                None => stage.to_the_end = true,
+            }
+            if let (0, None, TrackMasks::Ratios(_)) = (level, &next, &run.track_masks) {
+                stage.track(run, &Pruning::of(settings, settings.rate()));
             }
             if let Some(epoch) = stage.rewinds_to_epoch() {
                 let root = stage.root;
@@ -241,6 +279,16 @@ impl Plan {
             }
         }
     }
+}
+
+/// Whether masks of this kind are worth drawing after every epoch: random ones do not settle, and those that take gradients
+/// are meant for networks before training.
+fn track_also(pruning: &Pruning) -> bool {
+    use crate::sweep::value::Criterion;
+    let Pruning { control, criterion, .. } = pruning;
+    *control == Control::None
+        && !criterion.needs_images()
+        && !matches!(criterion, Criterion::Random | Criterion::SynFlow)
 }
 
 #[cfg(test)]
@@ -275,6 +323,15 @@ mod tests {
             .unwrap();
         assert_eq!(plan.stages.len(), 6);
         assert!(plan.chains.iter().all(|chain| chain.stages[..3] == [0, 1, 2]));
+    }
+
+    #[test]
+    fn pitfall_13_levels_differ_from_their_dense_training_in_nothing_but_the_pruning() {
+        let plan = plan("pr = 0.875\npriter = 3\nreinit = [\"init\", \"lr\"]").unwrap();
+        for stage in &plan.stages {
+            assert!(Arc::ptr_eq(&stage.settings, &plan.stages[stage.root].settings));
+            assert_eq!(stage.epochs().len(), plan.stages[stage.root].epochs().len());
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ pub mod forest;
 mod lookup;
 pub mod networks;
 pub mod stage;
+mod track;
 
-pub use forest::{Chain, Plan};
+pub use forest::{Chain, Part, Plan};
 pub use networks::{Network, Networks};
 pub use stage::{Pruning, Stage, StageId};
+pub use track::{Bird, Track};

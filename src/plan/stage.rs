@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::track::{Bird, Track};
+use crate::mask::Settling;
+use crate::store::MaskPlace;
 use crate::sweep::settings::{Decides, Settings};
-use crate::sweep::value::{Control, Criterion, Moment, PruneLayers, Rewind, Scope};
+use crate::sweep::value::{Budget, Control, Criterion, Moment, PruneLayers, Rewind, Scope, Streams, TrackMasks};
 
 /// Part of every identity; raised when the meaning of a setting changes, so that old results are not taken for new.
 const MEANING: &str = "tombola stage 1";
@@ -78,16 +81,24 @@ impl fmt::Debug for StageId {
 /// How a level comes from the one before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pruning {
-    /// Share of the weights still alive that is pruned.
+    /// Share of the weights or channels still alive that is pruned.
     pub rate: f64,
-    /// How weights are scored.
+    /// Whether channels are pruned, not single weights.
+    pub channels: bool,
+    /// How weights or channels are scored.
     pub criterion: Criterion,
-    /// Which weights compete.
+    /// Which weights or channels compete.
     pub scope: Scope,
     /// Which layers may be pruned.
     pub layers: PruneLayers,
     /// Share of the rate for the output layer.
     pub output_rate: f64,
+    /// What happens to the channels of residual streams.
+    pub streams: Streams,
+    /// Layers keep a multiple of this many channels.
+    pub round_channels: usize,
+    /// Training images from which gradients are taken, where the criterion needs them.
+    pub score_images: usize,
     /// The parent's snapshot that the mask is drawn from.
     pub draw: Moment,
     /// Where the kept weights go back to.
@@ -98,6 +109,12 @@ pub struct Pruning {
     pub fine_tune_epochs: usize,
     /// Learning rate of a fine-tuning, if not the last of the schedule.
     pub fine_tune_lr: Option<f64>,
+    /// How long it trains.
+    pub budget: Budget,
+    /// When an early bird counts as drawn.
+    pub settling: Settling,
+    /// Points at which the barrier of a fork is measured.
+    pub barrier_points: usize,
 }
 
 /// One training.
@@ -111,6 +128,8 @@ pub struct Stage {
     pub parent: Option<usize>,
     /// Index of the dense stage it descends from; itself at level 0.
     pub root: usize,
+    /// Index of the ticket that a fork is measured against.
+    pub sibling: Option<usize>,
     /// The settings of the first trial that wants it. Those that decide the training are the same in all.
     pub settings: Arc<Settings>,
     /// How it comes from its parent; none at level 0.
@@ -119,6 +138,12 @@ pub struct Stage {
     pub wanted: BTreeSet<Moment>,
     /// Snapshots that stay when nothing needs them any more.
     pub kept: BTreeSet<Moment>,
+    /// Masks that are drawn after every epoch.
+    pub tracks: Vec<Track>,
+    /// Early birds that are drawn from it.
+    pub birds: Vec<Bird>,
+    /// Whether its end is needed: it stops when all its early birds are drawn if nothing else asks for the rest.
+    pub to_the_end: bool,
 }
 
 impl Stage {
@@ -131,8 +156,27 @@ impl Stage {
         match self.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning.fine_tune_epochs)) {
             Some((Rewind::None, epochs)) => 0..epochs,
             Some((Rewind::Epoch(epoch), _)) => epoch..self.settings.epochs,
-            _ => 0..self.settings.epochs,
+            Some(_) => self.first_of_budget()..self.settings.epochs,
+            None => 0..self.settings.epochs,
         }
+    }
+
+    /// Where the rest of a budget begins, as far as the plan knows it.
+    fn first_of_budget(&self) -> usize {
+        let remaining = self.pruning.as_ref().filter(|pruning| pruning.budget == Budget::Remaining);
+        remaining.and_then(|pruning| pruning.draw.epoch()).unwrap_or(0)
+    }
+
+    /// The epochs that it trains: the plan's, unless its journal (`Drawn::span`) says otherwise.
+    pub fn span(&self, known: Option<(usize, usize)>) -> std::ops::Range<usize> {
+        known.map_or_else(|| self.epochs(), |(start, end)| start..end)
+    }
+
+    /// Where its masks of `len` bits lie on disk, the first of them that after its first epoch. Before training there is
+    /// nothing to compare: all scales of batch norms are equal, and a mask would only show the order of channels.
+    pub fn mask_place(&self, len: usize, known: Option<(usize, usize)>) -> MaskPlace {
+        let span = self.span(known);
+        MaskPlace { first: span.start + 1, rows: span.len(), len }
     }
 
     /// Whether a snapshot at this moment can be taken of this training.
@@ -145,7 +189,43 @@ impl Stage {
             }
             Moment::BestUntil(epoch) => epoch > epochs.start && epoch <= epochs.end,
             Moment::Best | Moment::Last => true,
+            Moment::EarlyBird(_) => !epochs.is_empty(),
         }
+    }
+
+    /// Draws an early bird of the masks that `pruning` would draw. Returns the moment.
+    pub fn bird(&mut self, pruning: &Pruning) -> Moment {
+        let track = Track::of(pruning);
+        let bird = Bird::of(&track, pruning.settling);
+        self.add(track);
+        if !self.birds.iter().any(|known| known.key == bird.key) {
+            self.birds.push(bird);
+        }
+        Moment::EarlyBird(bird.key)
+    }
+
+    /// Draws masks as `pruning` would after every epoch, at the ratios that the run asks for.
+    pub fn track(&mut self, run: &Settings, pruning: &Pruning) {
+        match &run.track_masks {
+            TrackMasks::None => {}
+            TrackMasks::Auto => self.add(Track::of(pruning)),
+            TrackMasks::Ratios(ratios) => {
+                ratios.iter().for_each(|rate| self.add(Track::of(&Pruning { rate: *rate, ..pruning.clone() })));
+            }
+        }
+    }
+
+    fn add(&mut self, track: Track) {
+        // Nothing pruned is nothing to compare.
+        if track.pruning.rate > 0.0 && !self.tracks.iter().any(|known| known.key == track.key) {
+            self.tracks.push(track);
+        }
+    }
+
+    /// The epoch after which nothing more of it is needed once its early birds are drawn; nothing if its end is needed.
+    pub fn needed_until(&self) -> Option<usize> {
+        let moments = self.wanted.iter().filter_map(|moment| moment.epoch());
+        (!self.to_the_end && !self.birds.is_empty()).then(|| moments.max().unwrap_or(0))
     }
 
     /// The epoch of the dense training that it goes back to, if any.
@@ -158,6 +238,38 @@ impl Stage {
 }
 
 impl Pruning {
+    /// What the settings say about a pruning at `rate`.
+    pub fn of(settings: &Settings, rate: f64) -> Self {
+        Self {
+            rate,
+            channels: settings.prunes_channels(),
+            criterion: settings.criterion(),
+            scope: settings.scope,
+            layers: settings.prune_layers,
+            output_rate: settings.output_rate,
+            streams: settings.streams,
+            round_channels: settings.round_channels,
+            score_images: settings.score_images,
+            draw: settings.draw,
+            rewind: settings.rewind,
+            control: settings.control,
+            fine_tune_epochs: settings.fine_tune_epochs.unwrap_or(settings.epochs),
+            fine_tune_lr: settings.fine_tune_lr,
+            budget: settings.budget,
+            settling: Settling {
+                rule: settings.early_bird_rule,
+                window: settings.early_bird_window,
+                epsilon: settings.early_bird_epsilon,
+            },
+            barrier_points: settings.barrier_points,
+        }
+    }
+
+    /// The layers whose weights the density counts: pruned channels take weights of any layer with them.
+    pub fn layers_counted(&self) -> PruneLayers {
+        if self.channels { PruneLayers::All } else { self.layers }
+    }
+
     /// The rewind, or new weights for the re-initialised twin.
     pub fn effective_rewind(&self) -> Rewind {
         if self.control == Control::Reinit { Rewind::Random } else { self.rewind }

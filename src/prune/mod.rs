@@ -1,8 +1,13 @@
 //! Draws masks and sends kept weights back to where they train on from. Works on snapshots, without torch.
 
+pub mod channels;
 pub mod criterion;
+pub mod densities;
 pub mod rewind;
+pub mod scorer;
+pub mod ticket;
 pub mod unstructured;
 
 pub use rewind::{Sources, starting_point};
-pub use unstructured::draw;
+pub use scorer::{Scorer, Want};
+pub use ticket::{Pruner, Ticket};

@@ -9,13 +9,19 @@ use std::ops::Range;
 
 use rand::Rng;
 
-use super::criterion::{Key, scores};
+use super::criterion::{Key, scores, wanted};
+use super::densities::erdos_renyi_kernel;
+use super::{Scorer, Want};
 use crate::error::{Error, Result};
 use crate::mask::Bits;
 use crate::net::{Graph, Layout, Parameter, Role};
 use crate::plan::Pruning;
 use crate::stream::stream;
 use crate::sweep::value::{Control, PruneLayers, Scope};
+
+/// Steps in which [`Criterion::SynFlow`](crate::sweep::value::Criterion) prunes, scores taken anew after each: what is
+/// left falls by the same factor each time (Tanaka et al. 2020, algorithm 1, and 100 in its experiments).
+const FLOW_STEPS: i32 = 100;
 
 /// The connections that may be pruned.
 pub fn prunable(layout: &Layout, layers: PruneLayers) -> impl Iterator<Item = (usize, &Parameter)> {
@@ -32,7 +38,7 @@ pub fn prunable(layout: &Layout, layers: PruneLayers) -> impl Iterator<Item = (u
 /// carries nothing of the ticket but its layer densities.
 ///
 /// # Errors
-/// When a weight is not a number, or no layer may be pruned.
+/// When a weight is not a number, no layer may be pruned, or `scorer` cannot give gradients that are needed.
 pub fn draw(
     graph: &Graph,
     layout: &Layout,
@@ -40,25 +46,35 @@ pub fn draw(
     before: &Bits,
     pruning: &Pruning,
     key: Key,
+    scorer: &mut dyn Scorer,
 ) -> Result<Bits> {
+    let want = wanted(pruning.criterion);
+    let steps = if want == Some(Want::SynapticFlow) { FLOW_STEPS } else { 1 };
+    let groups = groups(graph, layout, before, pruning)?;
     let mut mask = before.clone();
-    for (group, rate) in groups(graph, layout, pruning)? {
-        let mut alive: Vec<(f32, usize)> = Vec::new();
-        for (number, parameter) in group {
-            let values = &values[parameter.range()];
-            let scores = scores(pruning.criterion, parameter, number, values, &key);
-            let positions = parameter.range().zip(scores).filter(|(position, _)| before.get(*position));
-            alive.extend(positions.map(|(position, score)| (score, position)));
-            if alive.iter().any(|(score, _)| score.is_nan()) {
-                return Err(Error::training(format!("`{}` holds weights that are not numbers", parameter.name))
-                    .hint("the training diverged: lower the learning rate"));
+    for step in 1..=steps {
+        let gradients = want.map(|want| scorer.gradients(want, &mask)).transpose()?;
+        for group in &groups {
+            let mut alive: Vec<(f32, usize)> = Vec::new();
+            for (number, parameter) in &group.layers {
+                let known = (values, gradients.as_deref());
+                let mut scores = scores(pruning.criterion, parameter, *number, known, &mask, key);
+                if pruning.scope == Scope::Deviation {
+                    let deviation = deviation(values, &scores);
+                    scores.iter_mut().for_each(|(score, _)| *score = (f64::from(*score) / deviation) as f32);
+                }
+                if scores.iter().any(|(score, position)| score.is_nan() || values[*position].is_nan()) {
+                    return Err(Error::training(format!("`{}` holds weights that are not numbers", parameter.name))
+                        .hint("the training diverged: lower the learning rate"));
+                }
+                alive.extend(scores);
             }
-        }
-        let pruned = (rate * alive.len() as f64).round() as usize;
-        if pruned > 0 {
-            let lower = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
-            alive.select_nth_unstable_by(pruned - 1, lower);
-            alive[..pruned].iter().for_each(|(_, position)| mask.set(*position, false));
+            let pruned = alive.len() - group.left_after(step, steps).min(alive.len());
+            if pruned > 0 {
+                let lower = |a: &(f32, usize), b: &(f32, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+                alive.select_nth_unstable_by(pruned - 1, lower);
+                alive[..pruned].iter().for_each(|(_, position)| mask.set(*position, false));
+            }
         }
     }
     if pruning.control == Control::RandomMask {
@@ -69,11 +85,34 @@ pub fn draw(
     Ok(mask)
 }
 
-/// Connections that compete with each other, with their numbers in the layout, and the share of them that goes.
-type Group<'a> = (Vec<(usize, &'a Parameter)>, f64);
+/// Connections that compete with each other.
+struct Group<'a> {
+    /// With their numbers in the layout.
+    layers: Vec<(usize, &'a Parameter)>,
+    /// How many of them are alive, and how many stay.
+    alive: usize,
+    kept: usize,
+}
+
+impl<'a> Group<'a> {
+    /// Of which the share `rate` goes.
+    fn of(layers: Vec<(usize, &'a Parameter)>, before: &Bits, rate: f64) -> Self {
+        let alive = layers.iter().map(|(_, layer)| before.count_in(layer.range())).sum();
+        Self { layers, alive, kept: alive - (rate * alive as f64).round() as usize }
+    }
+
+    /// How many are left after some of the steps: the same share goes in each.
+    fn left_after(&self, step: i32, steps: i32) -> usize {
+        if step == steps {
+            return self.kept;
+        }
+        let share = self.kept as f64 / self.alive.max(1) as f64;
+        (self.alive as f64 * share.powf(f64::from(step) / f64::from(steps))).round() as usize
+    }
+}
 
 /// The sets of connections that compete.
-fn groups<'a>(graph: &Graph, layout: &'a Layout, pruning: &Pruning) -> Result<Vec<Group<'a>>> {
+fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Pruning) -> Result<Vec<Group<'a>>> {
     let parts: Vec<(usize, &Parameter)> = prunable(layout, pruning.layers).collect();
     if parts.is_empty() {
         return Err(
@@ -83,17 +122,31 @@ fn groups<'a>(graph: &Graph, layout: &'a Layout, pruning: &Pruning) -> Result<Ve
     let output = graph.output_layer();
     // At a rate of its own the output layer cannot compete with the others.
     let apart = |parameter: &Parameter| pruning.output_rate != 1.0 && Some(parameter.node) == output;
-    let own_rate =
-        |parameter: &Parameter| if apart(parameter) { pruning.rate * pruning.output_rate } else { pruning.rate };
-    Ok(match pruning.scope {
-        Scope::Layer => parts.into_iter().map(|part| (vec![part], own_rate(part.1))).collect(),
-        Scope::Global => {
-            let (alone, together): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, parameter)| apart(parameter));
-            let mut groups = vec![(together, pruning.rate)];
-            groups.extend(alone.into_iter().map(|part| (vec![part], own_rate(part.1))));
-            groups
+    let (alone, together): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, parameter)| apart(parameter));
+    let own = |part, rate| Group::of(vec![part], before, rate);
+    let mut groups: Vec<Group> = match pruning.scope {
+        Scope::Layer => together.into_iter().map(|part| own(part, pruning.rate)).collect(),
+        Scope::Global | Scope::Deviation => vec![Group::of(together, before, pruning.rate)],
+        Scope::Erk => {
+            let all = Group::of(together, before, pruning.rate);
+            let layers: Vec<&Parameter> = all.layers.iter().map(|(_, layer)| *layer).collect();
+            let alive: Vec<usize> = layers.iter().map(|layer| before.count_in(layer.range())).collect();
+            let kept = erdos_renyi_kernel(&layers, &alive, all.kept);
+            let counted = all.layers.into_iter().zip(alive).zip(kept);
+            counted.map(|((part, alive), kept)| Group { layers: vec![part], alive, kept }).collect()
         }
-    })
+    };
+    groups.extend(alone.into_iter().map(|part| own(part, pruning.rate * pruning.output_rate)));
+    Ok(groups)
+}
+
+/// Standard deviation of the alive weights of a layer; 1 for a layer without any spread, or with weights that have none.
+fn deviation(values: &[f32], alive: &[(f32, usize)]) -> f64 {
+    let count = alive.len().max(1) as f64;
+    let weights = || alive.iter().map(|(_, position)| f64::from(values[*position]));
+    let mean = weights().sum::<f64>() / count;
+    let variance = weights().map(|weight| (weight - mean).powi(2)).sum::<f64>() / count;
+    if variance > 0.0 && variance.is_finite() { variance.sqrt() } else { 1.0 }
 }
 
 /// Moves the alive bits of a layer to random positions of it (Fisher and Yates).
@@ -111,7 +164,9 @@ fn shuffle(mask: &mut Bits, range: Range<usize>, number: usize, key: Key) {
 mod tests {
     use super::*;
     use crate::net::{Builder, Shape};
-    use crate::sweep::value::{Criterion, Moment, Rewind};
+    use crate::prune::scorer::NoGradients;
+    use crate::sweep::Settings;
+    use crate::sweep::value::{Criterion, Rewind};
     use proptest::prelude::*;
 
     fn network() -> Graph {
@@ -125,18 +180,8 @@ mod tests {
     }
 
     fn pruning(rate: f64) -> Pruning {
-        Pruning {
-            rate,
-            criterion: Criterion::Magnitude,
-            scope: Scope::Global,
-            layers: PruneLayers::All,
-            output_rate: 1.0,
-            draw: Moment::Last,
-            rewind: Rewind::Init,
-            control: Control::None,
-            fine_tune_epochs: 1,
-            fine_tune_lr: None,
-        }
+        let settings = Settings { rewind: Rewind::Init, ..Settings::default() };
+        Pruning { criterion: Criterion::Magnitude, ..Pruning::of(&settings, rate) }
     }
 
     const KEY: Key = Key { seed: 1, level: 1 };
@@ -155,14 +200,15 @@ mod tests {
 
         #[test]
         fn pitfall_8_exactly_the_rounded_share_is_pruned_whatever_the_values(
-            values in values_strategy(Layout::of(&network()).len), rate in 0.0f64..1.0, layer in any::<bool>(),
+            values in values_strategy(Layout::of(&network()).len), rate in 0.0f64..1.0,
+            scope in proptest::sample::select(vec![Scope::Global, Scope::Layer, Scope::Erk, Scope::Deviation]),
+            criterion in proptest::sample::select(vec![Criterion::Magnitude, Criterion::Lamp, Criterion::Random]),
         ) {
             let (graph, layout) = (network(), Layout::of(&network()));
-            let scope = if layer { Scope::Layer } else { Scope::Global };
             let before = Bits::ones(layout.len);
-            let mask = draw(&graph, &layout, &values, &before, &Pruning { scope, ..pruning(rate) }, KEY).unwrap();
+            let mask = draw(&graph, &layout, &values, &before, &Pruning { scope, criterion, ..pruning(rate) }, KEY, &mut NoGradients).unwrap();
             let expected: usize = match scope {
-                Scope::Global => {
+                Scope::Global | Scope::Erk | Scope::Deviation => {
                     let total = alive(&before, &layout, PruneLayers::All);
                     total - (rate * total as f64).round() as usize
                 }
@@ -184,7 +230,7 @@ mod tests {
             let total = alive(&Bits::ones(layout.len), &layout, PruneLayers::All);
             let mut mask = Bits::ones(layout.len);
             for _ in 0..levels {
-                let next = draw(&graph, &layout, &values, &mask, &pruning(rate), KEY).unwrap();
+                let next = draw(&graph, &layout, &values, &mask, &pruning(rate), KEY, &mut NoGradients).unwrap();
                 prop_assert!(next.is_within(&mask));
                 mask = next;
             }
@@ -197,7 +243,16 @@ mod tests {
     #[test]
     fn pitfall_8_equal_scores_fall_in_the_order_of_their_positions() {
         let (graph, layout) = (network(), Layout::of(&network()));
-        let mask = draw(&graph, &layout, &vec![0.5; layout.len], &Bits::ones(layout.len), &pruning(0.25), KEY).unwrap();
+        let mask = draw(
+            &graph,
+            &layout,
+            &vec![0.5; layout.len],
+            &Bits::ones(layout.len),
+            &pruning(0.25),
+            KEY,
+            &mut NoGradients,
+        )
+        .unwrap();
         let positions: Vec<usize> = prunable(&layout, PruneLayers::All).flat_map(|(_, p)| p.range()).collect();
         let pruned = (positions.len() as f64 * 0.25).round() as usize;
         for (index, position) in positions.into_iter().enumerate() {
@@ -212,10 +267,11 @@ mod tests {
         values[0] = 0.0;
         values[1] = -3.0;
         // Level 1 prunes nothing: the zero weight lives on, and counts among the alive at level 2.
-        let kept = draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.0), KEY).unwrap();
+        let kept =
+            draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.0), KEY, &mut NoGradients).unwrap();
         assert_eq!(kept, Bits::ones(layout.len));
         let total = alive(&kept, &layout, PruneLayers::All);
-        let next = draw(&graph, &layout, &values, &kept, &pruning(1.0 / total as f64), KEY).unwrap();
+        let next = draw(&graph, &layout, &values, &kept, &pruning(1.0 / total as f64), KEY, &mut NoGradients).unwrap();
         assert!(!next.get(0) && next.get(1), "the smallest magnitude goes first, the sign does not matter");
     }
 
@@ -224,7 +280,7 @@ mod tests {
         let (graph, layout) = (network(), Layout::of(&network()));
         let values: Vec<f32> = (0..layout.len).map(|i| (i as f32).sin()).collect();
         let conv = Pruning { layers: PruneLayers::Conv, ..pruning(0.5) };
-        let mask = draw(&graph, &layout, &values, &Bits::ones(layout.len), &conv, KEY).unwrap();
+        let mask = draw(&graph, &layout, &values, &Bits::ones(layout.len), &conv, KEY, &mut NoGradients).unwrap();
         assert_eq!(alive(&mask, &layout, PruneLayers::Conv), 36);
         assert_eq!(alive(&mask, &layout, PruneLayers::Linear), 700 + 21);
     }
@@ -237,7 +293,8 @@ mod tests {
         for scope in [Scope::Global, Scope::Layer] {
             for (output_rate, pruned) in [(0.0, 0), (0.5, 4)] {
                 let pruning = Pruning { output_rate, scope, ..pruning(0.4) };
-                let mask = draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning, KEY).unwrap();
+                let mask =
+                    draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning, KEY, &mut NoGradients).unwrap();
                 assert_eq!(output.len - mask.count_in(output.range()), pruned);
             }
         }
@@ -248,8 +305,9 @@ mod tests {
         let (graph, layout) = (network(), Layout::of(&network()));
         let values: Vec<f32> = (0..layout.len).map(|i| (i as f32).sin()).collect();
         let twin = Pruning { control: Control::RandomMask, ..pruning(0.6) };
-        let ticket = draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.6), KEY).unwrap();
-        let random = draw(&graph, &layout, &values, &Bits::ones(layout.len), &twin, KEY).unwrap();
+        let ticket =
+            draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.6), KEY, &mut NoGradients).unwrap();
+        let random = draw(&graph, &layout, &values, &Bits::ones(layout.len), &twin, KEY, &mut NoGradients).unwrap();
         assert_ne!(ticket, random);
         for parameter in &layout.parameters {
             assert_eq!(ticket.count_in(parameter.range()), random.count_in(parameter.range()), "{}", parameter.name);
@@ -261,7 +319,8 @@ mod tests {
         let (graph, layout) = (network(), Layout::of(&network()));
         let mut values = vec![1.0f32; layout.len];
         values[3] = f32::NAN;
-        let error = draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.5), KEY).unwrap_err();
+        let error =
+            draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.5), KEY, &mut NoGradients).unwrap_err();
         assert!(error.message.contains("conv.weight"));
     }
 
@@ -273,7 +332,8 @@ mod tests {
         let graph = build.finish(4000).unwrap();
         let layout = Layout::of(&graph);
         let values: Vec<f32> = (0..layout.len).map(|i| ((i as u64 * 2_654_435_761) % 1_000_003) as f32).collect();
-        let mask = draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.9), KEY).unwrap();
+        let mask =
+            draw(&graph, &layout, &values, &Bits::ones(layout.len), &pruning(0.9), KEY, &mut NoGradients).unwrap();
         assert_eq!(alive(&mask, &layout, PruneLayers::All), 1_680_000);
     }
 }

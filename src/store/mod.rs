@@ -3,9 +3,11 @@
 pub mod atomic;
 pub mod claim;
 pub mod lock;
+pub mod masks;
 pub mod snapshots;
 
 pub use atomic::write_atomically;
 pub use claim::Claim;
 pub use lock::{Holder, Lock};
+pub use masks::MaskPlace;
 pub use snapshots::Store;

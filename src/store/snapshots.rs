@@ -73,6 +73,14 @@ impl Store {
         write(&self.path(stage, name), state_dict(snapshot, layout), &facts)
     }
 
+    /// Writes a snapshot as one file anywhere, for other programs: a plain state dict, with `facts` in its metadata.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn export(path: &Path, snapshot: &Snapshot, layout: &Layout, facts: &[(&str, String)]) -> Result<()> {
+        write(path, state_dict(snapshot, layout), facts)
+    }
+
     /// Reads a snapshot back.
     ///
     /// # Errors
@@ -83,11 +91,18 @@ impl Store {
         if optimizer.exists() {
             snapshot.optimizer = Some(load_optimizer(&optimizer, layout)?);
         }
-        let mask = self.folder(stage).join("mask.safetensors");
-        if mask.exists() {
-            snapshot.mask = Some(Arc::new(load_mask(&mask, layout)?));
-        }
+        snapshot.mask = self.mask(stage, layout)?.map(Arc::new);
         Ok(snapshot)
+    }
+
+    /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
+    /// are of a dense network.
+    ///
+    /// # Errors
+    /// When the file is damaged or of another network.
+    pub fn mask(&self, stage: StageId, layout: &Layout) -> Result<Option<Bits>> {
+        let path = self.folder(stage).join("mask.safetensors");
+        path.exists().then(|| load_mask(&path, layout)).transpose()
     }
 
     /// Removes a snapshot, and the stage's folder with the last one.
@@ -159,15 +174,23 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
-/// The mask says nothing without the weights; a folder that still holds some stays.
+/// The mask says nothing without the weights. Masks of every epoch (`store/masks.rs`) stay.
 fn remove_if_only_mask(folder: &Path) {
-    if entries(folder).iter().all(|path| path.ends_with("mask.safetensors")) {
-        let _ = std::fs::remove_dir_all(folder);
+    let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
+    let mask = folder.join("mask.safetensors");
+    if !entries(folder).iter().any(|path| is_snapshot(path) && *path != mask) {
+        let _ = std::fs::remove_file(&mask);
+        // Not if something else is left.
+        let _ = std::fs::remove_dir(folder);
     }
 }
 
-/// Whether this store gives such names: `best`, `last`, `epoch-10`, `best-until-10`, `progress-10`, `progress-best-10`.
+/// Whether this store gives such names: `best`, `last`, `epoch-10`, `best-until-10`, `progress-10`, `progress-best-10`,
+/// `early-bird-0123456789abcdef`.
 fn is_own_name(name: &str) -> bool {
+    if let Some(kind) = name.strip_prefix("early-bird-") {
+        return kind.len() == 16 && kind.bytes().all(|byte| byte.is_ascii_hexdigit());
+    }
     let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let numbered = ["epoch-", "best-until-", "progress-", "progress-best-"];
     ["best", "last"].contains(&name) || (word.len() < name.len() && numbered.contains(&word))

@@ -97,20 +97,68 @@ choices! {
         Structured = "structured" | "s",
     }
 
-    /// How weights are scored; the lowest scores are pruned.
+    /// How weights or channels are scored; the lowest scores are pruned.
     Criterion {
-        /// Absolute value.
+        /// Weights: absolute value (Han et al. 2015).
         Magnitude = "magnitude",
-        /// A random number from the seed.
+        /// Weights or channels: a random number from the seed.
         Random = "random",
+        /// Weights: squared magnitude over the sum of those of its layer that are not smaller (Lee et al. 2021).
+        Lamp = "lamp",
+        /// Weights: |gradient · weight| before training (Lee et al. 2019).
+        Snip = "snip",
+        /// Weights: what removing them does to the gradient's norm before training (Wang et al. 2020).
+        Grasp = "grasp",
+        /// Weights: flow of an all-ones image through absolute weights, without data (Tanaka et al. 2020).
+        SynFlow = "synflow",
+        /// Channels: absolute batch-norm scale (Liu et al. 2017).
+        NormScale = "bn-scale" | "gamma",
+        /// Channels: mean absolute value of the filter's weights (Li et al. 2017).
+        L1 = "l1",
+        /// Channels: root of the mean square of the filter's weights.
+        L2 = "l2",
+        /// Channels: distance of the filter from all others of its layer (He et al. 2019).
+        GeometricMedian = "geometric-median" | "fpgm",
+        /// Channels: |sum of gradient · weight| over the filter (Molchanov et al. 2019).
+        Taylor = "taylor",
     }
 
-    /// Which weights compete with each other.
+    /// Which weights or channels compete with each other.
     Scope {
-        /// All prunable weights of the network.
+        /// All prunable ones of the network.
         Global = "global",
         /// Those of each layer among themselves.
         Layer = "layer" | "layerwise" | "local",
+        /// Weights of each layer among themselves, at Erdős–Rényi-kernel densities (Evci et al. 2020).
+        Erk = "erk",
+        /// All weights, each measured by the standard deviation of its layer: one factor for all (Han et al. 2015).
+        Deviation = "deviation",
+    }
+
+    /// What happens to the channels of residual streams.
+    Streams {
+        /// They stay; channels are pruned inside blocks only.
+        Whole = "whole",
+        /// Each is pruned in all layers that write or read it, as one.
+        Group = "group",
+    }
+
+    /// How long a ticket trains.
+    Budget {
+        /// As many epochs as the dense network (Scratch-E of Liu et al. 2019).
+        Epochs = "epochs" | "all" | "scratch-e",
+        /// As many multiply-adds as the dense network (Scratch-B), schedule stretched alike.
+        Flops = "flops" | "scratch-b",
+        /// What is left of the dense network's epochs after the draw.
+        Remaining = "remaining",
+    }
+
+    /// When masks have settled enough to draw an early bird (You et al. 2020).
+    EarlyBirdRule {
+        /// The last `window` distances between successive epochs are all below epsilon: the paper's text.
+        Paper = "paper",
+        /// The newest mask is no farther than epsilon from each of the `window` - 1 before: the authors' program.
+        Code = "code",
     }
 
     /// Which layers may be pruned.
@@ -129,8 +177,10 @@ choices! {
         None = "none",
         /// The ticket's mask on newly initialised weights.
         Reinit = "reinit",
-        /// As many weights in each layer as the ticket keeps, but random ones.
+        /// As many weights or channels in each layer as the ticket keeps, but random ones.
         RandomMask = "random-mask",
+        /// The ticket again with another data order; the error barrier between both is measured.
+        Fork = "fork",
     }
 
     /// On which part of the data the reported epoch is chosen.
@@ -165,5 +215,22 @@ choices! {
         Shared = "shared",
         /// It does not.
         Dedicated = "dedicated",
+    }
+}
+
+impl Criterion {
+    /// Whether it can score single weights.
+    pub fn scores_weights(self) -> bool {
+        matches!(self, Self::Magnitude | Self::Random | Self::Lamp | Self::Snip | Self::Grasp | Self::SynFlow)
+    }
+
+    /// Whether it can score channels.
+    pub fn scores_channels(self) -> bool {
+        self == Self::Random || !self.scores_weights()
+    }
+
+    /// Whether it takes gradients of the loss on training images.
+    pub fn needs_images(self) -> bool {
+        matches!(self, Self::Snip | Self::Grasp | Self::Taylor)
     }
 }

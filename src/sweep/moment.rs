@@ -15,6 +15,9 @@ pub enum Moment {
     BestUntil(usize),
     /// The end.
     Last,
+    /// When the masks of one kind have settled. The number tells kinds of masks and rules apart; it is 0 in settings, where
+    /// the other settings say which.
+    EarlyBird(u64),
 }
 
 impl Moment {
@@ -22,8 +25,15 @@ impl Moment {
     pub fn epoch(self) -> Option<usize> {
         match self {
             Self::Epoch(epoch) | Self::BestUntil(epoch) => Some(epoch),
-            Self::Best | Self::Last => None,
+            Self::Best | Self::Last | Self::EarlyBird(_) => None,
         }
+    }
+}
+
+impl Moment {
+    /// Whether it is the moment at which masks have settled.
+    pub fn is_early_bird(self) -> bool {
+        matches!(self, Self::EarlyBird(_))
     }
 }
 
@@ -35,12 +45,13 @@ impl std::fmt::Display for Moment {
 
 impl Value for Moment {
     fn parse(text: &str) -> Result<Self, String> {
-        let expected = || "`best`, `last`, `epoch:K` or `best-until:K`, such as `epoch:10`".to_string();
+        let expected = || "`best`, `last`, `early-bird`, `epoch:K` or `best-until:K`, such as `epoch:10`".to_string();
         let (word, epoch) = match text.split_once(':') {
             Some((word, epoch)) => (word, Some(epoch.parse().map_err(|_| expected())?)),
             None => (text, None),
         };
         match (word, epoch) {
+            ("early-bird", None) => Ok(Self::EarlyBird(0)),
             ("best", None) => Ok(Self::Best),
             ("last", None) => Ok(Self::Last),
             ("epoch", Some(epoch)) => Ok(Self::Epoch(epoch)),
@@ -55,6 +66,44 @@ impl Value for Moment {
             Self::BestUntil(epoch) => format!("best-until:{epoch}"),
             Self::Best => "best".to_string(),
             Self::Last => "last".to_string(),
+            Self::EarlyBird(0) => "early-bird".to_string(),
+            Self::EarlyBird(kind) => format!("early-bird:{kind:016x}"),
+        }
+    }
+}
+
+/// Ratios at which the masks of all epochs are drawn and compared.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrackMasks {
+    /// Those at which the sweep prunes.
+    Auto,
+    /// None but what early birds need.
+    None,
+    /// These.
+    Ratios(Vec<f64>),
+}
+
+impl Value for TrackMasks {
+    const LIST: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = "`auto`, `none` or ratios above 0 and below 1, such as `0.3,0.5`";
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            text => {
+                let ratios = Vec::<f64>::parse(text).map_err(|_| expected.to_string())?;
+                let fit = !ratios.is_empty() && ratios.iter().all(|ratio| *ratio > 0.0 && *ratio < 1.0);
+                if fit { Ok(Self::Ratios(ratios)) } else { Err(expected.to_string()) }
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_string(),
+            Self::None => "none".to_string(),
+            Self::Ratios(ratios) => ratios.show(),
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use super::value::{
-    Augment, Control, Criterion, Keep, Load, Moment, NormStart, OnFail, Optimizer, PruneLayers, PruningType, Rewind,
-    Role, Schedule, Scope, Select, Shard, ShortcutOption, Value,
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, Load, Moment, NormStart, OnFail, Optimizer, PruneLayers,
+    PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
 };
 use crate::error::{Error, Result};
 
@@ -98,8 +98,8 @@ macro_rules! settings {
 
 settings! {
     group "Network" Training {
-        /// Network to train: a built-in one (lenet-300-100, lenet-5, conv-2, conv-4, conv-6, resnet, resnetb, vgg-11,
-        /// vgg-13, vgg-16, vgg-19) or one that the sweep file defines under `[networks.NAME]`
+        /// Network to train: a built-in one (lenet-300-100, lenet-5, conv-2, conv-4, conv-6, resnet, resnetb, resnet-18,
+        /// resnet-50, vgg-11, vgg-13, vgg-16, vgg-19) or one that the sweep file defines under `[networks.NAME]`
         "network" ["model"] => network: String = "resnetb".to_string();
         /// Layers of a residual network: 6n+2 for `resnet`, 9n+2 for `resnetb`
         "depth" => depth: usize = 20, in 1..=10_000, "a whole number from 1 to 10000", if |s| zoo_has(s, "depth");
@@ -147,6 +147,8 @@ settings! {
         "nesterov" => nesterov: bool = true, if |s| s.optimizer == Optimizer::Sgd && s.momentum > 0.0;
         /// Weight decay (L2), on all weights as in PyTorch
         "weight-decay" ["w-decay", "wd"] => weight_decay: f64 = 1e-4, in 0.0..=1e6, "a number from 0 to 1e6";
+        /// Pull on prunable batch-norm scales: their gradient gets S times their sign (network slimming; 1e-4 or 1e-5)
+        "slimming" ["sr", "sparsity-regularization"] => slimming: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6", if |s| s.slimming > 0.0;
         /// Decay of the mean of gradients in adam and adamw
         "beta1" => beta1: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
         /// Decay of the mean of squared gradients in adam and adamw
@@ -192,17 +194,38 @@ settings! {
     group "Pruning" Pruning {
         /// What is removed: single weights (unstructured, u) or channels (structured, s)
         "pruning-type" ["prunety"] => pruning_type: PruningType = PruningType::Unstructured;
-        /// How weights are scored; the lowest scores are pruned
-        "criterion" => criterion: Criterion = Criterion::Magnitude;
-        /// Whether all weights compete (global) or those of each layer among themselves (layer)
+        /// How weights (magnitude, random, lamp, snip, grasp, synflow) or channels (bn-scale, l1, l2, geometric-median,
+        /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
+        "criterion" => criterion: Option<Criterion> = None;
+        /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
+        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation)
         "scope" => scope: Scope = Scope::Global;
         /// Which layers may be pruned; the seed prunes `conv` only
-        "prune-layers" => prune_layers: PruneLayers = PruneLayers::All;
+        "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
         /// 0 never, 1 like the others
-        "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1";
-        /// Which snapshot a mask is drawn from: best (on validation), last or epoch:K
+        "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1", if |s| !s.prunes_channels();
+        /// Channels of residual streams: whole (only channels inside blocks are pruned) or group (each stream channel in
+        /// all layers that share it)
+        "streams" => streams: Streams = Streams::Whole, if |s| s.prunes_channels();
+        /// Keep a multiple of this many channels in each layer, such as 8 or 16, where there are that many
+        "round-channels" => round_channels: usize = 1, in 1..=1024, "a whole number from 1 to 1024",
+            if |s| s.prunes_channels() && s.round_channels > 1;
+        /// Training images from which snip, grasp and taylor take their gradients
+        "score-images" => score_images: usize = 1024, in 1..=10_000_000, "a whole number from 1 to 10000000",
+            if |s| s.criterion.is_some_and(|criterion| criterion.needs_images());
+        /// Which snapshot a mask is drawn from: best (on validation), last, epoch:K, or early-bird (when the mask has
+        /// settled)
         "draw" => draw: Moment = Moment::Last;
+        /// Rule of the early bird: paper (the last distances between successive epochs all below epsilon) or code (the
+        /// newest mask within epsilon of each of the window before)
+        "early-bird-rule" => early_bird_rule: EarlyBirdRule = EarlyBirdRule::Paper, if draws_early_birds;
+        /// Distances (paper) or masks (code) that the rule looks at
+        "early-bird-window" => early_bird_window: usize = 5, in 2..=1000, "a whole number from 2 to 1000",
+            if draws_early_birds;
+        /// Share of differing bits below which two masks count as the same
+        "early-bird-epsilon" => early_bird_epsilon: f64 = 0.1, in 0.0..=1.0, "a number from 0 to 1",
+            if draws_early_birds;
         /// Where the kept weights go back to: none (fine-tune at the last learning rate), lr (the schedule starts again,
         /// the weights stay), init, random or epoch:K
         "reinit" ["rewind"] => rewind: Rewind = Rewind::LearningRate;
@@ -211,9 +234,15 @@ settings! {
             if |s| s.rewind == Rewind::None;
         /// Learning rate of a fine-tuning (reinit none); auto = the last one of the schedule
         "fine-tune-lr" => fine_tune_lr: Option<f64> = None, if |s| s.rewind == Rewind::None;
-        /// Twin of the last level that shows what the ticket is worth: its mask on new weights (reinit) or as many
-        /// random weights in each layer (random-mask)
+        /// How long a ticket trains: epochs (as many as the dense network), flops (as many multiply-adds, the schedule
+        /// stretched) or remaining (the epochs after the draw)
+        "budget" => budget: Budget = Budget::Epochs, if |s| s.budget != Budget::Epochs;
+        /// Twin of the last level that shows what the ticket is worth: its mask on new weights (reinit), as many random
+        /// weights in each layer (random-mask), or the ticket in another data order (fork: measures the error barrier)
         "control" => control: Control = Control::None;
+        /// Points between both networks at which the error barrier of a fork is measured, both ends included
+        "barrier-points" => barrier_points: usize = 11, in 3..=1001, "a whole number from 3 to 1001",
+            if |s| s.control == Control::Fork;
     }
 
     group "Seeds and selection" Training {
@@ -247,6 +276,10 @@ settings! {
         "save" => save: bool = false;
         /// Keep the weights after these epochs of every training, and the best up to each
         "epochs-save" => epochs_save: Vec<usize> = Vec::new();
+        /// Ratios at which the mask of every epoch is drawn and compared; auto = those of the sweep, none, or a list
+        "track-masks" => track_masks: TrackMasks = TrackMasks::Auto;
+        /// Add to each ticket the twins that show what it is worth: controls reinit and random-mask
+        "controls" => controls: bool = false;
         /// Accepted for the seed's commands; training is always logged, in epochs.csv
         "log-train" => log_train: bool = true;
         /// Which snapshots stay on disk when no training needs them any more: tickets, or nothing but what save and
@@ -319,6 +352,10 @@ fn zoo_has(settings: &Settings, what: &str) -> bool {
     }
 }
 
+fn draws_early_birds(settings: &Settings) -> bool {
+    settings.draw.is_early_bird()
+}
+
 fn is_adam(settings: &Settings) -> bool {
     matches!(settings.optimizer, Optimizer::Adam | Optimizer::AdamW)
 }
@@ -374,57 +411,43 @@ impl Settings {
             *part = part.or(Some(self.seed));
         }
         self.fine_tune_epochs = self.fine_tune_epochs.or(Some(self.epochs));
+        self.criterion = self.criterion.or(Some(match self.pruning_type {
+            PruningType::Unstructured => Criterion::Magnitude,
+            PruningType::Structured => Criterion::NormScale,
+        }));
         self.milestones.sort_unstable();
         self.milestones.dedup();
         self.check()?;
         Ok(self)
     }
 
-    fn check(&self) -> Result<()> {
-        let beyond = |what: &str, epoch: usize| {
-            Error::input(format!("`{what}` names epoch {epoch}, but a training has {} epochs", self.epochs))
-                .hint(format!("give `epochs` of at least {epoch}, or an earlier epoch"))
-        };
-        if let Rewind::Epoch(epoch) = self.rewind
-            && epoch >= self.epochs
-            && self.prune_iterations > 0
-        {
-            return Err(beyond("reinit", epoch).hint("rewind to an epoch before the last"));
+    /// Whether channels are pruned, not single weights.
+    pub fn prunes_channels(&self) -> bool {
+        self.pruning_type == PruningType::Structured
+    }
+
+    /// How weights or channels are scored.
+    pub fn criterion(&self) -> Criterion {
+        self.criterion.unwrap_or(match self.prunes_channels() {
+            true => Criterion::NormScale,
+            false => Criterion::Magnitude,
+        })
+    }
+
+    /// These settings with `epochs` epochs, and everything that counts epochs stretched alike.
+    #[must_use]
+    pub fn stretched(&self, epochs: usize) -> Self {
+        let factor = epochs as f64 / self.epochs.max(1) as f64;
+        let stretch = |count: usize| (count as f64 * factor).round() as usize;
+        Self {
+            epochs,
+            milestones: self.milestones.iter().map(|milestone| stretch(*milestone)).collect(),
+            step_epochs: stretch(self.step_epochs).max(1),
+            patience: stretch(self.patience),
+            cycle_epochs: stretch(self.cycle_epochs).max(1),
+            warmup_epochs: stretch(self.warmup_epochs),
+            ..self.clone()
         }
-        if let Some(epoch) = self.draw.epoch()
-            && epoch > self.epochs
-            && self.prune_iterations > 0
-        {
-            return Err(beyond("draw", epoch));
-        }
-        if let Some(&epoch) = self.epochs_save.iter().find(|epoch| **epoch > self.epochs) {
-            return Err(beyond("epochs-save", epoch));
-        }
-        if self.fine_tune_lr.is_some_and(|rate| rate <= 0.0) {
-            return Err(Error::input("`fine-tune-lr` must be above 0"));
-        }
-        if self.validation_size == Some(0) && self.select == Select::Validation {
-            return Err(Error::input("`validation-size` is 0, but epochs are chosen on the validation images")
-                .hint("hold some images out, or choose on the test set with `--select test`"));
-        }
-        if self.min_lr > self.learning_rate {
-            return Err(Error::input(format!(
-                "`min-lr` is {}, above the learning rate of {}",
-                self.min_lr, self.learning_rate
-            )));
-        }
-        if self.dataset == "synthetic" && (self.synthetic_shape.len() != 3 || self.synthetic_shape.contains(&0)) {
-            return Err(Error::input(format!(
-                "`synthetic-shape`: found {}, expected channels, height and width, each at least 1",
-                self.synthetic_shape.show()
-            ))
-            .hint("for example `1,8,8`"));
-        }
-        if self.pruning_type == PruningType::Structured && self.prune_iterations > 0 {
-            return Err(Error::input("structured pruning (`--prunety s`) is not built yet")
-                .hint("use `--prunety u`; channels are the next step of the project"));
-        }
-        Ok(())
     }
 
     /// The settings of some kind that make a difference, one `key=value` a line: what an identity is made of.
@@ -450,5 +473,6 @@ impl Settings {
     }
 }
 
+mod check;
 #[cfg(test)]
 mod tests;

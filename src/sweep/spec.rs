@@ -9,6 +9,7 @@ use std::path::Path;
 use super::Trial;
 use super::grid::{Axis, Grid, unknown};
 use super::settings::{Decides, FIELDS, Field, Settings};
+use super::value::Control;
 use crate::error::{Error, Result};
 use crate::net::custom::{self, Layers};
 
@@ -143,8 +144,14 @@ impl Spec {
             for mut settings in points {
                 settings.epochs_save.clone_from(&self.run.epochs_save);
                 self.check_network(&settings.network)?;
-                let number = trials.len() + 1;
-                trials.push(Trial { number, settings: settings.resolve()? });
+                let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {
+                    true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
+                    _ => &[settings.control],
+                };
+                for &control in twins {
+                    let settings = Settings { control, ..settings.clone() };
+                    trials.push(Trial { number: trials.len() + 1, settings: settings.resolve()? });
+                }
             }
         }
         if trials.is_empty() {
@@ -242,13 +249,11 @@ fn literal(field: &Field, shown: &str) -> String {
         let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
         number || text == "true" || text == "false"
     };
-    match field.list || plain(shown) {
-        true if field.list => {
-            let list: Vec<&str> =
-                shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
-            format!("[{}]", list.join(", "))
-        }
-        true => shown.to_string(),
+    let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
+    match field.list && items.iter().all(|item| plain(item)) {
+        true => format!("[{}]", items.join(", ")),
+        false if plain(shown) => shown.to_string(),
+        // A word that stands for a list, too.
         false => toml::Value::String(shown.to_string()).to_string(),
     }
 }

@@ -6,10 +6,10 @@
 use std::path::PathBuf;
 
 pub use super::choices::{
-    Augment, Control, Criterion, Keep, NormStart, OnFail, Optimizer, PruneLayers, PruningType, Role, Schedule, Scope,
-    Select, ShortcutOption,
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, NormStart, OnFail, Optimizer, PruneLayers, PruningType,
+    Role, Schedule, Scope, Select, ShortcutOption, Streams,
 };
-pub use super::moment::{Load, Moment, Rewind};
+pub use super::moment::{Load, Moment, Rewind, TrackMasks};
 pub use super::shard::Shard;
 
 /// Something that a setting can be.

@@ -4,8 +4,12 @@
 //! which order the trainings ran and how often they were started; all others are the same to the byte however a sweep
 //! came to its end.
 
+mod barrier;
+mod birds;
 pub mod epochs;
+mod hamming;
 mod methods;
+mod overlap;
 pub mod results;
 mod rows;
 mod sheet;
@@ -13,15 +17,19 @@ pub mod standing;
 pub mod statistics;
 pub mod summary;
 pub mod terminal;
+mod tickets;
 pub mod timing;
+mod tracked;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use crate::error::Result;
 use crate::journal::History;
+use crate::net::custom::Layers;
 use crate::plan::Plan;
-use crate::store::write_atomically;
+use crate::store::{Store, write_atomically};
 
 pub use standing::{Standing, State};
 pub use terminal::{Style, render};
@@ -30,10 +38,13 @@ pub use terminal::{Style, render};
 type Table = fn(&mut dyn Write, &Plan, &History) -> std::io::Result<()>;
 
 /// The files and what writes them.
-const FILES: [(&str, Table); 4] = [
+const FILES: [(&str, Table); 7] = [
     ("results.csv", results::write),
     ("epochs.csv", epochs::write),
     ("summary.csv", summary::write),
+    ("hamming.csv", hamming::write),
+    ("tickets.csv", tickets::write),
+    ("barrier.csv", barrier::write),
     ("timing.csv", timing::write),
 ];
 
@@ -46,6 +57,23 @@ pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
         write_atomically(&folder.join(name), |file| table(file, plan, history))?;
     }
     Ok(())
+}
+
+/// As [`write_all`], and `overlap.csv`, which reads the masks of all tickets in `stores`: for the end of a run. `own` are
+/// the networks of the sweep file.
+///
+/// # Errors
+/// As [`write_all`], and when a mask cannot be read.
+pub fn write_final(
+    folder: &Path,
+    stores: &[Store],
+    own: &BTreeMap<String, Layers>,
+    plan: &Plan,
+    history: &History,
+) -> Result<()> {
+    write_all(folder, plan, history)?;
+    let pairs = overlap::pairs(stores, own, plan, history)?;
+    write_atomically(&folder.join("overlap.csv"), |file| overlap::write(file, plan, &pairs))
 }
 
 #[cfg(test)]

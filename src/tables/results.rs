@@ -11,7 +11,7 @@ use crate::journal::{Evaluation, History};
 use crate::plan::Plan;
 
 /// The columns after those of the settings.
-const MEASURED: [&str; 22] = [
+const MEASURED: [&str; 30] = [
     "rate",
     "density",
     "density_total",
@@ -20,6 +20,14 @@ const MEASURED: [&str; 22] = [
     "prunable",
     "parameters",
     "dead_layers",
+    "density_channels",
+    "channels_alive",
+    "channels",
+    "channels_forced",
+    "macs_dense",
+    "macs",
+    "density_macs",
+    "parameters_alive",
     "pruned_validation_accuracy",
     "pruned_test_accuracy",
     "start_validation_accuracy",
@@ -73,6 +81,17 @@ fn measured<W: Write>(sheet: &mut Sheet<W>, plan: &Plan, standings: &[Standing],
     sheet.maybe(drawn.map(|drawn| drawn.parameters))?;
     sheet.maybe(drawn.map(|drawn| drawn.dead_layers.join(";")))?;
 
+    let channels = drawn.and_then(|drawn| drawn.channels);
+    sheet.float(channels.map(|channels| channels.alive as f64 / channels.prunable.max(1) as f64))?;
+    sheet.maybe(channels.map(|channels| channels.alive))?;
+    sheet.maybe(channels.map(|channels| channels.prunable))?;
+    sheet.maybe(channels.map(|channels| channels.forced))?;
+    let sizes = drawn.and_then(|drawn| drawn.sizes);
+    sheet.maybe(sizes.map(|(dense, _)| dense.macs))?;
+    sheet.maybe(sizes.map(|(_, alive)| alive.macs))?;
+    sheet.float(sizes.map(|(dense, alive)| alive.macs as f64 / dense.macs.max(1) as f64))?;
+    sheet.maybe(sizes.map(|(_, alive)| alive.parameters))?;
+
     // Nothing was pruned before a dense training: what it starts from is under `start`.
     let pruned = drawn.filter(|_| row.level > 0).map(|drawn| drawn.pruned);
     let accuracy = |evaluation: Evaluation| evaluation.accuracy();
@@ -85,7 +104,10 @@ fn measured<W: Write>(sheet: &mut Sheet<W>, plan: &Plan, standings: &[Standing],
     sheet.maybe(outcome.map(|outcome| outcome.best_epoch))?;
     sheet.float(outcome.map(|outcome| accuracy(outcome.best.validation)))?;
     sheet.float(outcome.map(|outcome| accuracy(outcome.best.test)))?;
-    sheet.maybe(outcome.map(|_| stage.epochs().end))?;
+    sheet.maybe(outcome.map(|outcome| {
+        let end = stage.span(drawn.and_then(|drawn| drawn.span)).end;
+        outcome.stopped_at.unwrap_or(end)
+    }))?;
     sheet.float(outcome.map(|outcome| accuracy(outcome.last.validation)))?;
     sheet.float(outcome.map(|outcome| accuracy(outcome.last.test)))?;
     sheet.float(outcome.map(|outcome| outcome.last.test.loss))?;

@@ -43,6 +43,8 @@ pub struct Standing<'a> {
     pub history: Option<&'a StageHistory>,
     /// Index of the stage whose failure stops it: itself or one that it descends from.
     pub blame: Option<usize>,
+    /// Index of the stage that ended without the early bird that it, or one that it descends from, was to be drawn from.
+    pub birdless: Option<usize>,
 }
 
 impl<'a> Standing<'a> {
@@ -53,6 +55,8 @@ impl<'a> Standing<'a> {
             let known = history.stages.get(&stage.id);
             // Parents stand before their children.
             let inherited = stage.parent.and_then(|parent| all[parent].blame);
+            let birdless =
+                stage.parent.and_then(|parent| all[parent].birdless.or(without_bird(plan, history, index, parent)));
             // An outcome stays valid whatever was tried after it, so the order of records makes no difference.
             let (state, blame) = match known {
                 Some(stage) if stage.outcome.is_some() => (State::Done, None),
@@ -60,16 +64,24 @@ impl<'a> Standing<'a> {
                 Some(stage) if stage.running.is_some() => (State::Training, None),
                 Some(stage) if stage.failure.is_some() => (State::Failed, Some(index)),
                 Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => (State::Training, inherited),
-                _ if inherited.is_some() => (State::Skipped, inherited),
+                _ if inherited.is_some() || birdless.is_some() => (State::Skipped, inherited),
                 _ => (State::Waiting, None),
             };
-            all.push(Self { state, history: known, blame });
+            all.push(Self { state, history: known, blame, birdless });
         }
         all
     }
 
     /// Why it has no outcome and will have none in this run.
     pub fn error(&self, plan: &Plan, all: &[Self]) -> Option<String> {
+        if let (State::Skipped, None, Some(stage)) = (self.state, self.blame, self.birdless) {
+            let stage = &plan.stages[stage];
+            return Some(format!(
+                "skipped: no early bird in the {} epochs of level {}: its masks did not settle",
+                stage.epochs().len(),
+                stage.level
+            ));
+        }
         let blamed = self.blame.filter(|_| matches!(self.state, State::Failed | State::Skipped))?;
         let reason = all[blamed].history?.failure.as_deref()?;
         match self.state {
@@ -77,4 +89,11 @@ impl<'a> Standing<'a> {
             _ => Some(format!("skipped: level {} failed: {reason}", plan.stages[blamed].level)),
         }
     }
+}
+
+/// The parent of a stage, if it ended without the early bird that the stage is drawn from.
+fn without_bird(plan: &Plan, history: &History, index: usize, parent: usize) -> Option<usize> {
+    let draw = plan.stages[index].pruning.as_ref()?.draw;
+    let bird = plan.stages[parent].birds.iter().find(|bird| bird.moment() == draw)?;
+    history.stages.get(&plan.stages[parent].id)?.lacks(bird).then_some(parent)
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
 
+use super::birds;
 use super::methods::{Course, Method, Methods, Section, Share};
 use super::standing::{Standing, State};
 use super::statistics::Sample;
@@ -81,7 +82,7 @@ pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
         }
         text.push('\n');
     }
-    for note in view.notes(plan) {
+    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)) {
         for line in wrapped(&[note], style.width, " ", "") {
             text.push_str(&line);
             text.push('\n');

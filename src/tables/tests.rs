@@ -37,6 +37,7 @@ pub(crate) fn records_of(plan: &Plan, index: usize) -> Vec<Record> {
         dead_layers: if stage.level == 3 { vec!["conv1".into(), "fc".into()] } else { vec![] },
         pruned: scores(correct - 300),
         start: scores(correct - 600),
+        ..Drawn::default()
     };
     let mut records = vec![Record::Drawn { stage: stage.id, drawn }];
     for epoch in stage.epochs().map(|epoch| epoch + 1) {
@@ -50,7 +51,12 @@ pub(crate) fn records_of(plan: &Plan, index: usize) -> Vec<Record> {
         };
         records.push(Record::Epoch { stage: stage.id, epoch });
     }
-    let outcome = Outcome { best_epoch: stage.epochs().start + 1, best: scores(correct), last: scores(correct - 5) };
+    let outcome = Outcome {
+        best_epoch: stage.epochs().start + 1,
+        best: scores(correct),
+        last: scores(correct - 5),
+        ..Outcome::default()
+    };
     records.push(Record::Finished {
         stage: stage.id,
         outcome,
@@ -132,7 +138,7 @@ pub(super) const SMALL: &str = r#"
     control = ["none", "reinit"]
 "#;
 
-const ALL: [(&str, Table); 4] = FILES;
+const ALL: [(&str, Table); 7] = FILES;
 
 #[test]
 fn results_of_a_small_sweep() {
@@ -164,6 +170,7 @@ fn results_of_a_small_sweep() {
     momentum | 0.9 | 0.9 | 0.9
     nesterov | true | true | true
     weight-decay | 0.0001 | 0.0001 | 0.0001
+    slimming |  |  |
     beta1 |  |  |
     beta2 |  |  |
     schedule | none | none | none
@@ -182,11 +189,19 @@ fn results_of_a_small_sweep() {
     scope |  | global | global
     prune-layers |  | all | all
     output-rate |  | 1.0 | 1.0
+    streams |  |  |
+    round-channels |  |  |
+    score-images |  |  |
     draw |  | last | last
+    early-bird-rule |  |  |
+    early-bird-window |  |  |
+    early-bird-epsilon |  |  |
     reinit |  | init | init
     fine-tune-epochs |  |  |
     fine-tune-lr |  |  |
+    budget |  |  |
     control |  | none | reinit
+    barrier-points |  |  |
     seed | 1 | 1 | 1
     init-seed | 1 | 1 | 1
     order-seed | 1 | 1 | 1
@@ -201,6 +216,14 @@ fn results_of_a_small_sweep() {
     prunable | 8000 | 8000 | 8000
     parameters | 10000 | 10000 | 10000
     dead_layers |  |  |
+    density_channels |  |  |
+    channels_alive |  |  |
+    channels |  |  |
+    channels_forced |  |  |
+    macs_dense |  |  |
+    macs |  |  |
+    density_macs |  |  |
+    parameters_alive |  |  |
     pruned_validation_accuracy |  | 0.592 | 0.583
     pruned_test_accuracy |  | 0.591 | 0.582
     start_validation_accuracy | 0.301 | 0.292 | 0.283
@@ -230,6 +253,25 @@ fn epochs_of_a_small_sweep() {
     #0,0,1,2,0.05,1.15,0.85,1.12,0.88,,
     #1,1,1,2,0.05,1.159,0.841,1.129,0.871,,
     ");
+}
+
+#[test]
+fn pitfall_12_what_is_called_best_was_chosen_on_validation_and_the_last_epoch_stands_beside_it() {
+    let plan = plan(SMALL);
+    let history = history(&plan, &BTreeMap::new());
+    let (results, summary) = (text(results::write, &plan, &history), text(summary::write, &plan, &history));
+    assert!(column(&results, "selected_on").iter().all(|part| part == "validation"));
+    for (stage, epoch) in column(&results, "stage").iter().zip(column(&results, "best_epoch")) {
+        let index = plan.stages.iter().position(|known| known.id.to_string() == *stage).unwrap();
+        let epochs = &history.stages[&plan.stages[index].id].epochs;
+        let best = epochs.values().map(|epoch| epoch.validation.correct).max();
+        assert_eq!(epochs.get(&epoch.parse().unwrap()).map(|epoch| epoch.validation.correct), best);
+    }
+    let names: Vec<&str> =
+        summary.lines().next().unwrap().split(',').filter(|name| name.contains("accuracy")).collect();
+    assert!(names.contains(&"last_test_accuracy_mean") && names.contains(&"best_test_accuracy_mean"));
+    // Nothing is the best on the test set.
+    assert!(names.iter().all(|name| !name.contains("max") && !name.starts_with("test")), "{names:?}");
 }
 
 #[test]

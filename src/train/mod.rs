@@ -1,7 +1,13 @@
 //! One training, from its first weights to its last. It knows nothing of sweeps, files or workers.
 
 #[cfg(feature = "torch")]
+mod barrier;
+#[cfg(feature = "torch")]
 pub mod evaluate;
+#[cfg(feature = "torch")]
+pub mod form;
+#[cfg(feature = "torch")]
+mod masks;
 pub mod memory;
 #[cfg(feature = "torch")]
 pub mod optimizer;
@@ -9,6 +15,10 @@ pub mod report;
 #[cfg(feature = "torch")]
 pub mod run;
 pub mod schedule;
+#[cfg(feature = "torch")]
+pub mod scores;
+#[cfg(feature = "torch")]
+mod start;
 #[cfg(feature = "torch")]
 pub mod step;
 

@@ -7,8 +7,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Drawn, EpochRecord};
+use crate::mask::Bits;
 use crate::net::Snapshot;
 use crate::sweep::value::Moment;
+
+/// Masks with the epochs after which they were drawn, oldest first.
+pub type Masks = Vec<(usize, Arc<Bits>)>;
 
 /// An interrupted training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +23,10 @@ pub struct Resume {
     pub best: Option<Arc<Snapshot>>,
     /// Its epochs until then.
     pub epochs: Vec<EpochRecord>,
+    /// The last masks of each kind, oldest first, with their epochs: what early birds are judged by.
+    pub masks: Vec<(u64, Masks)>,
+    /// Early birds that were drawn before: their keys.
+    pub drawn: Vec<u64>,
 }
 
 /// What a training tells while it runs.
@@ -35,6 +43,15 @@ pub enum Report {
     },
     /// An epoch is done.
     Epoch(EpochRecord),
+    /// The mask of one kind (`Track::key`) after an epoch.
+    Mask {
+        /// Its kind.
+        track: u64,
+        /// Epochs trained before it.
+        epoch: usize,
+        /// The mask: over the weight vector, or over channels.
+        mask: Arc<Bits>,
+    },
     /// A snapshot that was wanted.
     Snapshot(Moment, Arc<Snapshot>),
     /// The state to resume from, and the best weights so far if they changed since the last such report.

@@ -4,31 +4,34 @@
 //! workers or messages.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
 
+use super::barrier;
 use super::evaluate::{EVALUATION_BATCH, Tally, evaluate};
+use super::form::Form;
+use super::masks::Masks;
 use super::memory::keep_freed_memory;
 use super::optimizer::Optimizer;
 use super::report::{Flow, Report, Resume};
 use super::schedule::{When, learning_rate};
+use super::scores::TorchScorer;
+use super::start::{course, first_state};
 use super::step::step;
 use crate::data::batches::{Batches, Parts, Variation};
 use crate::error::{Error, Result};
-use crate::journal::{Drawn, EpochRecord, Evaluation, Outcome, Scores};
+use crate::journal::{EpochRecord, Evaluation, Outcome, Scores};
 use crate::mask::Bits;
 use crate::net::arena::Arena;
-use crate::net::connectivity::effective;
 use crate::net::forward::Forward;
-use crate::net::{Graph, Layout, Snapshot, initial};
+use crate::net::{Graph, Layout, Snapshot};
 use crate::plan::Stage;
-use crate::prune::criterion::Key;
-use crate::prune::unstructured::prunable;
-use crate::prune::{Sources, draw, starting_point};
+use crate::prune::{Pruner, Sources};
 use crate::sweep::Settings;
-use crate::sweep::value::{Augment, Moment, PruneLayers, Rewind, Select};
+use crate::sweep::value::{Augment, Control, Moment, Rewind, Select};
 
 /// Everything that decides a training, and how to report it.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct Task<'a> {
     pub graph: &'a Arc<Graph>,
     /// Where its weights lie.
     pub layout: &'a Arc<Layout>,
+    /// What draws its masks.
+    pub pruner: &'a Pruner,
     /// The data.
     pub parts: &'a Parts,
     /// Where to train.
@@ -61,7 +66,10 @@ pub struct Task<'a> {
 pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
     keep_freed_memory();
     let mut training = Training::begin(&task, listen)?;
-    for epoch in training.epoch..task.stage.epochs().end {
+    for epoch in training.epoch..training.span.end {
+        if training.masks.is_enough(&task, epoch) {
+            break;
+        }
         let record = training.epoch(&task, epoch, listen)?;
         if training.finish_epoch(&task, record, listen)? == Flow::Stop {
             return Err(Error::interrupted(format!("stopped after epoch {}", epoch + 1)));
@@ -74,8 +82,15 @@ pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome
 struct Training {
     arena: Arena,
     forward: Forward,
+    form: Form,
     optimizer: Optimizer,
+    /// What is added to the gradient for each sign of a weight.
+    slimming: Option<Tensor>,
     mask: Option<Arc<Bits>>,
+    masks: Masks,
+    /// Its epochs, and the settings that they follow.
+    span: Range<usize>,
+    settings: Settings,
     /// Epochs trained, on the stage's own count.
     epoch: usize,
     epochs: Vec<EpochRecord>,
@@ -87,36 +102,54 @@ struct Training {
 
 impl Training {
     fn begin(task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Self> {
-        let forward = Forward::new(Arc::clone(task.graph), task.layout);
-        let resumed = task.resume.clone();
-        let (start, epochs, best) = match resumed {
-            Some(Resume { state, best, epochs }) => (state, epochs, best),
-            None => (Arc::new(first_state(task, &forward, listen)?), Vec::new(), None),
+        let (start, epochs, best) = match task.resume.clone() {
+            Some(resume) => (resume.state, resume.epochs, resume.best),
+            None => {
+                let forward = Forward::new(Arc::clone(task.graph), task.layout);
+                (Arc::new(first_state(task, &forward, listen)?), Vec::new(), None)
+            }
         };
-        let settings = &task.stage.settings;
-        let arena = Arena::new(Arc::clone(task.layout), &start, task.device)?;
-        let mask = start.mask.as_ref().map(|mask| mask_tensor(mask, task.device));
-        let mut optimizer = Optimizer::new(settings, task.layout.len, mask, task.device);
-        if let Some(state) = &start.optimizer {
+        let (span, settings) = course(task, &start)?;
+        let form = Form::of(task, &start)?;
+        let forward = Forward::new(Arc::clone(&form.graph), &form.layout);
+        let inner = form.inner(&start);
+        let arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
+        let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
+        let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
+        if let Some(state) = &inner.optimizer {
             optimizer.restore(state)?;
         }
-        let epoch = task.resume.as_ref().map_or(task.stage.epochs().start, |resume| resume.state.epoch);
-        let last_progress = Instant::now();
-        let mask = start.mask.clone();
-        Ok(Self { arena, forward, optimizer, mask, epoch, epochs, best, best_is_new: false, last_progress })
+        let slimming = form.slimming(task, settings.slimming, task.device)?;
+        let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);
+        let masks = Masks::of(task, task.resume.as_ref());
+        let (mask, last_progress) = (start.mask.clone(), Instant::now());
+        Ok(Self {
+            arena,
+            forward,
+            form,
+            optimizer,
+            slimming,
+            mask,
+            masks,
+            span,
+            settings,
+            epoch,
+            epochs,
+            best,
+            best_is_new: false,
+            last_progress,
+        })
     }
 
     /// Trains one epoch and evaluates it.
     fn epoch(&mut self, task: &Task, epoch: usize, listen: &mut dyn FnMut(Report) -> Flow) -> Result<EpochRecord> {
         let begun = Instant::now();
-        let settings = &task.stage.settings;
         let Clock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
+        let settings = &self.settings;
         let (train, size) = (&task.parts.train, settings.batch_size);
-        let order = train.order(settings.order_seed.unwrap_or(settings.seed), data_epoch);
-        let variation = (settings.augment == Some(Augment::CropFlip)).then(|| {
-            let seed = settings.augment_seed.unwrap_or(settings.seed);
-            Variation::new(train.len(), seed, data_epoch, task.device)
-        });
+        let order = train.order(order_seed(task), data_epoch);
+        let variation = (settings.augment == Some(Augment::CropFlip))
+            .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
         let mut tally = Tally::new(task.device);
         let steps = train.len().div_ceil(size);
         let mut rate = settings.learning_rate;
@@ -127,7 +160,8 @@ impl Training {
             rate = fixed_rate.unwrap_or_else(|| {
                 learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
             });
-            step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, rate, &mut tally);
+            let slimming = self.slimming.as_ref();
+            step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, rate, slimming, &mut tally);
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
                 listen(Report::Images { seen: (number + 1) * size, of: train.len() });
@@ -135,7 +169,7 @@ impl Training {
         }
         let train = tally.finish();
         let validation = self.evaluate(&task.parts.validation);
-        let test = (settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
+        let test = (self.settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
         // The loss of a batch is taken before its step: only the evaluation sees what the last step did.
         let evaluated = [("training", Some(train)), ("validation", Some(validation)), ("test", test)];
         for (part, evaluation) in evaluated {
@@ -159,7 +193,7 @@ impl Training {
 
     /// Where an epoch stands in the schedule and the data order.
     fn clock(&self, task: &Task, epoch: usize) -> Clock {
-        let settings = &task.stage.settings;
+        let settings = &self.settings;
         let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.validation.loss).collect();
         let dense = |count: usize| task.dense_losses[..count.min(task.dense_losses.len())].to_vec();
         match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
@@ -187,21 +221,34 @@ impl Training {
         self.epoch = record.epoch;
         let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
         self.epochs.push(record.clone());
+        let state = (is_best || !self.masks.is_empty()).then(|| Arc::new(self.state()));
         if is_best {
-            self.best = Some(Arc::new(self.state()));
+            self.best.clone_from(&state);
             self.best_is_new = true;
         }
         let mut flow = listen(Report::Epoch(record));
-        let wanted = |moment| task.stage.wanted.contains(&moment);
-        if wanted(Moment::Epoch(self.epoch)) {
-            flow = flow.or(listen(Report::Snapshot(Moment::Epoch(self.epoch), Arc::new(self.full_state()))));
+        let mut due = vec![Moment::Epoch(self.epoch)];
+        if let Some(state) = state.filter(|_| !self.masks.is_empty()) {
+            let images = task.stage.tracks.first().map_or(0, |track| track.pruning.score_images);
+            let seen = self.masks.after(task, &state, &mut TorchScorer::new(task, &state, images))?;
+            for (track, mask) in seen.masks {
+                flow = flow.or(listen(Report::Mask { track, epoch: self.epoch, mask }));
+            }
+            due.extend(seen.birds);
         }
-        if wanted(Moment::BestUntil(self.epoch))
+        due.retain(|moment| task.stage.wanted.contains(moment));
+        if !due.is_empty() {
+            let state = Arc::new(self.full_state());
+            for moment in due {
+                flow = flow.or(listen(Report::Snapshot(moment, Arc::clone(&state))));
+            }
+        }
+        if task.stage.wanted.contains(&Moment::BestUntil(self.epoch))
             && let Some(best) = &self.best
         {
             flow = flow.or(listen(Report::Snapshot(Moment::BestUntil(self.epoch), Arc::clone(best))));
         }
-        let is_last = self.epoch == task.stage.epochs().end;
+        let is_last = self.epoch == self.span.end || self.masks.is_enough(task, self.epoch);
         if !is_last && (flow == Flow::Stop || self.last_progress.elapsed() >= task.snapshot_every) {
             let best = self.best.clone().filter(|_| std::mem::take(&mut self.best_is_new));
             flow = flow.or(listen(Report::Progress(Arc::new(self.full_state()), best)));
@@ -219,7 +266,7 @@ impl Training {
         let best = match best_state.epoch == self.epoch {
             true => last,
             false => {
-                self.arena.restore(&best_state);
+                self.arena.restore(&self.form.inner(&best_state));
                 self.scores(task.parts)
             }
         };
@@ -229,17 +276,26 @@ impl Training {
                 listen(Report::Snapshot(moment, Arc::clone(snapshot)));
             }
         }
-        Ok(Outcome { best_epoch: best_state.epoch, best, last })
+        let barrier = match &task.stage.pruning {
+            Some(pruning) if pruning.control == Control::Fork => {
+                let Self { form, forward, arena, .. } = &mut self;
+                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points)?
+            }
+            _ => Vec::new(),
+        };
+        let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
+        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier })
     }
 
-    /// Weights, statistics and mask as they are.
+    /// Weights, statistics and mask as they are, in the form of the dense network.
     fn state(&self) -> Snapshot {
-        Snapshot { mask: self.mask.clone(), ..self.arena.snapshot(self.epoch) }
+        Snapshot { mask: self.mask.clone(), ..self.form.outer(self.arena.snapshot(self.epoch)) }
     }
 
     /// All that training goes on from.
     fn full_state(&self) -> Snapshot {
-        Snapshot { optimizer: Some(self.optimizer.state()), ..self.state() }
+        let inner = Snapshot { optimizer: Some(self.optimizer.state()), ..self.arena.snapshot(self.epoch) };
+        Snapshot { mask: self.mask.clone(), ..self.form.outer(inner) }
     }
 
     fn scores(&mut self, parts: &Parts) -> Scores {
@@ -271,79 +327,22 @@ pub fn mask_tensor(mask: &Bits, device: Device) -> Tensor {
     Tensor::from_slice(&values).to_device(device)
 }
 
-/// Draws the mask, rewinds, and evaluates both: what training starts from.
-fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Snapshot> {
-    let (stage, settings) = (task.stage, &task.stage.settings);
-    let seed = settings.init_seed.unwrap_or(settings.seed);
-    let mut arena = None;
-    let mut scores = |snapshot: &Snapshot| -> Result<Scores> {
-        let arena = match &mut arena {
-            Some(arena) => arena,
-            none => none.insert(Arena::new(Arc::clone(task.layout), snapshot, task.device)?),
-        };
-        arena.restore(snapshot);
-        let mut on = |part: &Batches| evaluate(forward, arena, part, EVALUATION_BATCH);
-        Ok(Scores { validation: on(&task.parts.validation), test: on(&task.parts.test) })
-    };
-    let (start, pruned, layers) = match &stage.pruning {
-        None => {
-            let start = match &task.sources.drawn {
-                Some(loaded) => (**loaded).clone(),
-                None => initial(task.layout, settings.norm_start, seed, 0),
-            };
-            let pruned = scores(&start)?;
-            if stage.wanted.contains(&Moment::Epoch(0)) {
-                listen(Report::Snapshot(Moment::Epoch(0), Arc::new(start.clone())));
-            }
-            (start, pruned, PruneLayers::All)
-        }
-        Some(pruning) => {
-            let drawn =
-                task.sources.drawn.as_ref().ok_or_else(|| Error::environment("the drawn snapshot is missing"))?;
-            let before = drawn.mask.as_deref().cloned().unwrap_or_else(|| Bits::ones(task.layout.len));
-            let key = Key { seed, level: stage.level as u64 };
-            let mask = Arc::new(draw(task.graph, task.layout, &drawn.parameters, &before, pruning, key)?);
-            let mut silenced = (**drawn).clone();
-            crate::prune::rewind::silence(&mut silenced.parameters, &mask);
-            let pruned = scores(&silenced)?;
-            let rewind = pruning.effective_rewind();
-            let start = starting_point(rewind, &task.sources, task.layout, settings, stage.level, mask)?;
-            (start, pruned, pruning.layers)
-        }
-    };
-    let mask = start.mask.as_deref().cloned().unwrap_or_else(|| Bits::ones(task.layout.len));
-    let connectivity = effective(task.graph, task.layout, &mask);
-    let prunable = prunable(task.layout, layers);
-    let (prunable, alive) =
-        prunable.fold((0, 0), |(all, alive), (_, p)| (all + p.len, alive + mask.count_in(p.range())));
-    let effective = match layers {
-        PruneLayers::All => connectivity.effective,
-        // Of the layers that may be pruned only, as the density is.
-        _ => effective_within(&connectivity, task.layout, layers),
-    };
-    let start_scores = if stage.pruning.is_none() { pruned } else { scores(&start)? };
-    listen(Report::Drawn(Box::new(Drawn {
-        prunable,
-        alive,
-        effective,
-        parameters: task.layout.len,
-        dead_layers: connectivity.dead_layers,
-        pruned,
-        start: start_scores,
-    })));
-    Ok(start)
+/// Added to the seeds of data order and augmentation of a fork: all that tells it from its ticket.
+const FORK: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn order_seed(task: &Task) -> u64 {
+    let settings = &task.stage.settings;
+    forked(task, settings.order_seed.unwrap_or(settings.seed))
 }
 
-fn effective_within(
-    connectivity: &crate::net::connectivity::Connectivity,
-    layout: &Layout,
-    layers: PruneLayers,
-) -> usize {
-    let connections = layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
-    let chosen: BTreeSet<usize> = prunable(layout, layers).map(|(_, parameter)| parameter.offset).collect();
-    connections
-        .zip(&connectivity.layers)
-        .filter(|(parameter, _)| chosen.contains(&parameter.offset))
-        .map(|(_, layer)| layer.effective)
-        .sum()
+fn augment_seed(task: &Task) -> u64 {
+    let settings = &task.stage.settings;
+    forked(task, settings.augment_seed.unwrap_or(settings.seed))
+}
+
+fn forked(task: &Task, seed: u64) -> u64 {
+    match &task.stage.pruning {
+        Some(pruning) if pruning.control == Control::Fork => seed.wrapping_add(FORK),
+        _ => seed,
+    }
 }

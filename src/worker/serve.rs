@@ -15,6 +15,7 @@ use crate::journal::Outcome;
 use crate::link::local::{Hand, Words};
 use crate::link::{Assignment, Order, Ready, Word, Worker};
 use crate::net::Snapshot;
+use crate::plan::Part;
 use crate::prune::Sources;
 use crate::sweep::value::Moment;
 use crate::train::{Flow, Report};
@@ -151,7 +152,7 @@ impl Bench {
 
     /// The snapshots that an assignment names: those that came with it, and copies held from before.
     fn sources(&mut self, assignment: &mut Assignment) -> Result<Sources> {
-        let mut found = Vec::with_capacity(2);
+        let mut sources = Sources { drawn: assignment.loaded.take(), ..Sources::default() };
         for source in assignment.sources.drain(..) {
             let key = (source.stage, source.moment);
             let snapshot = match source.snapshot {
@@ -163,11 +164,14 @@ impl Bench {
                     Error::environment(format!("worker {} holds no copy of snapshot `{}`", self.number, source.moment))
                 })?,
             };
-            found.push(snapshot);
+            let place = match source.part {
+                Part::Draw => &mut sources.drawn,
+                Part::Rewind => &mut sources.rewound,
+                Part::Sibling => &mut sources.sibling,
+            };
+            *place = Some(snapshot);
         }
-        let mut found = found.into_iter();
-        let drawn = found.next().or(assignment.loaded.take());
-        Ok(Sources { drawn, rewound: found.next() })
+        Ok(sources)
     }
 }
 

@@ -35,11 +35,13 @@ impl Trainer for TorchTrainer {
         let missing = || Error::environment("the stage's network or data were not loaded");
         let stage = self.workshop.plan.stages.get(index).filter(|stage| stage.id == id).ok_or_else(missing)?;
         let network = self.workshop.network(index).ok_or_else(missing)?;
+        let pruner = self.workshop.pruner(index).ok_or_else(missing)?;
         let parts = self.workshop.parts(index, self.device).ok_or_else(missing)?;
         let task = Task {
             stage,
             graph: &network.graph,
             layout: &network.layout,
+            pruner,
             parts: &parts,
             device: self.device,
             sources,

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::net::Shape;
 use crate::net::custom::Layers;
 use crate::plan::{Network, Networks, Plan, StageId, estimate};
+use crate::prune::Pruner;
 use crate::sweep::Settings;
 
 /// A data set on each device, cut as some dense training asks.
@@ -28,6 +29,8 @@ pub struct Workshop {
     /// What is to be trained.
     pub plan: Arc<Plan>,
     networks: Networks,
+    /// What draws masks, by dense stage; one for all that have the same network.
+    pruners: HashMap<StageId, Arc<Pruner>>,
     cuts: HashMap<StageId, Cut>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
@@ -47,6 +50,7 @@ impl Workshop {
     ) -> Result<Self> {
         let mut sets: HashMap<String, Set> = HashMap::new();
         let networks = Networks::of(&plan, roots, own)?;
+        let pruners = pruners(&plan, roots, &networks);
         let mut cuts = HashMap::new();
         let mut fingerprints = BTreeMap::new();
         for &root in roots {
@@ -66,12 +70,17 @@ impl Workshop {
             let normalisation = set.normalisation(&split)?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
-        Ok(Self { plan, networks, cuts, fingerprints })
+        Ok(Self { plan, networks, pruners, cuts, fingerprints })
     }
 
     /// The network of a stage.
     pub fn network(&self, stage: usize) -> Option<&Network> {
         self.networks.get(&self.plan, stage)
+    }
+
+    /// What draws the masks of a stage.
+    pub fn pruner(&self, stage: usize) -> Option<&Arc<Pruner>> {
+        self.pruners.get(&self.root_id(stage))
     }
 
     /// The data of a stage on a device.
@@ -84,6 +93,25 @@ impl Workshop {
     fn root_id(&self, stage: usize) -> StageId {
         self.plan.stages[self.plan.stages[stage].root].id
     }
+}
+
+fn pruners(plan: &Plan, roots: &[usize], networks: &Networks) -> HashMap<StageId, Arc<Pruner>> {
+    let mut alike: Vec<(&Network, Arc<Pruner>)> = Vec::new();
+    let mut pruners = HashMap::new();
+    for &root in roots {
+        let Some(network) = networks.get(plan, root) else { continue };
+        let known = alike.iter().find(|(other, _)| Arc::ptr_eq(&other.graph, &network.graph));
+        let pruner = match known {
+            Some((_, pruner)) => Arc::clone(pruner),
+            None => {
+                let pruner = Arc::new(Pruner::new(&network.graph, &network.layout));
+                alike.push((network, Arc::clone(&pruner)));
+                pruner
+            }
+        };
+        pruners.insert(plan.stages[root].id, pruner);
+    }
+    pruners
 }
 
 /// A data set while the workshop is set up. Its bytes in ordinary memory are dropped after that.

@@ -3,13 +3,15 @@
 use super::Folder;
 
 /// Trainings of [`text`].
-pub(crate) const TRAININGS: usize = 40;
+pub(crate) const TRAININGS: usize = 48;
 
 /// What must not depend on how a sweep came to its end.
-pub(crate) const TABLES: [&str; 3] = ["results.csv", "epochs.csv", "summary.csv"];
+pub(crate) const TABLES: [&str; 7] =
+    ["results.csv", "epochs.csv", "summary.csv", "hamming.csv", "tickets.csv", "overlap.csv", "barrier.csv"];
 
-/// Fully connected and convolutional, one-shot and iterative, each rewind, two seeds: 24 trials, 40 trainings. A snapshot
-/// after each epoch, so that what is lost can be taken up anywhere.
+/// Fully connected and convolutional, one-shot and iterative, each rewind, two seeds; channels of early birds at which the
+/// dense training stops; forks: 30 trials, 48 trainings. A snapshot after each epoch, so that what is lost can be taken up
+/// anywhere.
 pub(crate) fn text(images: usize, epochs: usize) -> String {
     format!(
         r#"
@@ -32,6 +34,30 @@ learning-rate = 0.001
 network = "resnetb"
 depth = 11
 width = 4
+
+[[grid]]
+network = "resnetb"
+depth = 11
+width = 4
+slimming = 1e-4
+pruning-type = "structured"
+pruning-ratio = 0.5
+prune-iterations = 1
+draw = "early-bird"
+early-bird-rule = "code"
+early-bird-window = 2
+early-bird-epsilon = 1.0
+reinit = ["lr", "init"]
+budget = "remaining"
+
+[[grid]]
+network = "lenet-300-100"
+optimizer = "adam"
+learning-rate = 0.001
+prune-iterations = 1
+reinit = "epoch:1"
+control = "fork"
+barrier-points = 3
 "#
     )
 }

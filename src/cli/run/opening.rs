@@ -1,6 +1,6 @@
 //! From what was asked to a sweep that is ready to run: results folder, journal, networks and data.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,12 +10,13 @@ use tch::Device;
 
 use super::adopt::adopt;
 use crate::cli::sweep::{self, Asked};
-use crate::coordinator::ledger::{Ledger, now, standing, tidy};
+use crate::coordinator::ledger::{Ledger, Standing, now, standing, tidy};
 use crate::coordinator::serve::{Count, Sweep};
 use crate::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use crate::error::{Error, Kind, Result};
 use crate::journal::{History, Journal, Record};
 use crate::link::Link;
+use crate::net::custom::Layers;
 use crate::plan::{Networks, Plan, StageId};
 use crate::store::{Claim, Store, snapshots, write_atomically};
 use crate::sweep::value::Load;
@@ -51,6 +52,7 @@ pub(super) struct Opened {
     /// The dense stages whose networks and data are needed.
     #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only other ranks must be told"))]
     pub roots: Vec<usize>,
+    own: BTreeMap<String, Layers>,
     _claim: Claim,
 }
 
@@ -90,12 +92,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
         adopt(&plan, folder, &store, &mut history, &mut journal, &say)?;
     }
-    let (finished, kept) = standing(&plan, &history, &store);
+    let Standing { finished, kept, absent } = standing(&plan, &history, &store);
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
         mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
     };
-    let demand = Demand::of(&plan, &work, &finished, &kept, &asked_for);
+    let demand = Demand::of(&plan, &work, &finished, &kept, &absent, &asked_for);
     let todo: Vec<usize> = demand.todo().collect();
     let asked_count = (0..plan.stages.len()).filter(|stage| asked_for(*stage)).count();
     if let Some(shard) = run.shard {
@@ -107,7 +109,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         claim.keep();
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
-        return finish(folder, &plan, &history, Count::default()).map(Opening::Nothing);
+        let results = Written { folder, store: &store, own: &asked.spec.networks, plan: &plan, history: &history };
+        return finish(&results, Count::default()).map(Opening::Nothing);
     }
     if todo.len() < asked_count {
         let done = asked_count - todo.len();
@@ -162,7 +165,14 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     };
     let state = State::new(demand, rules);
     let workshop = Arc::new(workshop);
-    Ok(Opening::Ready(Box::new(Opened { sweep, state, workshop, roots, _claim: claim })))
+    Ok(Opening::Ready(Box::new(Opened {
+        sweep,
+        state,
+        workshop,
+        roots,
+        own: asked.spec.networks.clone(),
+        _claim: claim,
+    })))
 }
 
 impl Opened {
@@ -171,14 +181,15 @@ impl Opened {
     /// # Errors
     /// When the results folder cannot be written, or (kind `Interrupted`) something is left for another run.
     pub(super) fn run(self, link: &mut dyn Link) -> Result<u8> {
-        let Self { mut sweep, state, _claim, .. } = self;
+        let Self { mut sweep, state, own, _claim, .. } = self;
         let count = sweep.run(link, state)?;
         sweep.progress.finish();
         let stages = count.finished + count.failed;
         let each = count.busy.as_secs_f64() * 1e3 / stages.max(1) as f64;
         sweep.progress.log(&format!("coordinator: {each:.3} ms a training, {stages} trainings"));
         let Sweep { mut ledger, .. } = sweep;
-        let result = finish(&ledger.folder, &ledger.plan, &ledger.history, count);
+        let Ledger { folder, store, plan, history, .. } = &ledger;
+        let result = finish(&Written { folder, store, own: &own, plan, history }, count);
         let how = match &result {
             Ok(0) => "all done".to_string(),
             Ok(_) => "some trainings failed".to_string(),
@@ -190,9 +201,20 @@ impl Opened {
     }
 }
 
+/// All that tables are made from.
+struct Written<'a> {
+    folder: &'a Path,
+    store: &'a Store,
+    /// Networks of the sweep file.
+    own: &'a BTreeMap<String, Layers>,
+    plan: &'a Plan,
+    history: &'a History,
+}
+
 /// Writes the tables, prints the readable one, and says how it ended.
-fn finish(folder: &Path, plan: &Plan, history: &History, count: Count) -> Result<u8> {
-    tables::write_all(folder, plan, history)?;
+fn finish(written: &Written, count: Count) -> Result<u8> {
+    let Written { folder, store, own, plan, history } = *written;
+    tables::write_final(folder, std::slice::from_ref(store), own, plan, history)?;
     if let (Some(error), true) = (count.deserted, count.open > 0 && count.lost > 0) {
         // Nobody could even begin: that is the reason, not an interruption.
         if count.finished + count.failed == 0 && error.kind != Kind::Interrupted {
@@ -220,6 +242,16 @@ fn finish(folder: &Path, plan: &Plan, history: &History, count: Count) -> Result
             if count.open > 0 { format!(", {} are not finished", count.open) } else { String::new() },
             folder.join("results.csv").display()
         );
+        return Ok(Kind::Training.exit_code());
+    }
+    let standings = tables::Standing::of(plan, history);
+    let birdless = standings.iter().filter(|standing| standing.birdless.is_some()).count();
+    if birdless > 0 {
+        eprintln!(
+            "{birdless} trainings were left out: no early bird was drawn for them, since the masks did not settle; see {}",
+            folder.join("tickets.csv").display()
+        );
+        eprintln!("hint: train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch");
         return Ok(Kind::Training.exit_code());
     }
     Ok(0)

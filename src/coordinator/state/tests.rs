@@ -23,7 +23,7 @@ fn plan(text: &str) -> Arc<Plan> {
 fn demand(plan: &Plan, finished: &[usize], kept: &[(usize, Moment)]) -> Demand {
     let work: Vec<f64> = plan.stages.iter().map(|stage| stage.epochs().len() as f64).collect();
     let (finished, kept) = (finished.iter().copied().collect(), kept.iter().copied().collect());
-    Demand::of(plan, &work, &finished, &kept, &|_| true)
+    Demand::of(plan, &work, &finished, &kept, &HashSet::new(), &|_| true)
 }
 
 /// A run of a plan at time 0.
@@ -232,10 +232,10 @@ fn a_run_of_some_stages_trains_those_and_what_they_start_from() {
     let plan = plan("pr = 0.9\npriter = 3\nseed = [1, 2]");
     let work = vec![1.0; plan.stages.len()];
     let chosen = plan.chains[1].stages[1];
-    let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &|stage| stage == chosen);
+    let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &HashSet::new(), &|stage| stage == chosen);
     assert_eq!(demand.todo().collect::<Vec<_>>(), plan.chains[1].stages[..2]);
     let done = HashSet::from([chosen]);
-    let demand = Demand::of(&plan, &work, &done, &HashSet::new(), &|stage| stage == chosen);
+    let demand = Demand::of(&plan, &work, &done, &HashSet::new(), &HashSet::new(), &|stage| stage == chosen);
     assert_eq!(demand.todo().count(), 0);
 }
 

@@ -110,11 +110,12 @@ fn random_graph(input: Shape, steps: &[(u8, usize)], flatten: bool) -> Result<Gr
             1 => build.conv(&name, last, out, 1, 2),
             2 => build.batch_norm(&name, last),
             3 => build.relu(last),
-            4 => build.add(&name, Op::MaxPool { kernel: 2, stride: 2 }, &[last]),
+            4 => build.add(&name, Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[last]),
             5 => build.add(&name, Op::AvgPool { kernel: 2, stride: 1 }, &[last]),
             6 => build.conv(&name, last, channels, 3, 1).and_then(|conv| build.add("add", Op::Add, &[conv, last])),
             _ => build.conv(&name, last, channels + out, 3, 2).and_then(|conv| {
-                let pad = build.add("pad", Op::PadShortcut { stride: 2, out: channels + out }, &[last])?;
+                let pad =
+                    build.add("pad", Op::PadShortcut { stride: 2, before: out / 2, after: out - out / 2 }, &[last])?;
                 build.add("add", Op::Add, &[pad, conv])
             }),
         };
@@ -176,9 +177,8 @@ fn by_search(graph: &Graph, layout: &Layout, mask: &Bits) -> (usize, usize) {
                 let pixels = input.size() / input.channels();
                 edges.extend((0..input.size()).map(|f| (first[node.inputs[0]] + f / pixels, first[id] + f)));
             }
-            (Op::PadShortcut { out, .. }, _) => {
+            (Op::PadShortcut { before, .. }, _) => {
                 let channels = graph.input_of(id).channels();
-                let before = (out - channels) / 2;
                 edges.extend((0..channels).map(|c| (first[node.inputs[0]] + c, first[id] + before + c)));
             }
             _ => {

@@ -17,7 +17,7 @@ pub(super) fn build(layers: usize, input: Shape, classes: usize) -> Result<Graph
             last = build.relu(last)?;
             position += 2;
         }
-        last = build.add(&format!("features.{position}"), Op::MaxPool { kernel: 2, stride: 2 }, &[last])?;
+        last = build.add(&format!("features.{position}"), Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[last])?;
         position += 1;
     }
     last = build.add("flatten", Op::Flatten, &[last])?;

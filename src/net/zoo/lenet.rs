@@ -21,7 +21,7 @@ pub(super) fn convolutional(input: Shape, classes: usize) -> Result<Graph> {
         let conv = Op::Conv { out, kernel: 5, stride: 1, padding, bias: true };
         last = build.add(&format!("conv{number}"), conv, &[last])?;
         last = build.relu(last)?;
-        last = build.add(&format!("pool{number}"), Op::MaxPool { kernel: 2, stride: 2 }, &[last])?;
+        last = build.add(&format!("pool{number}"), Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[last])?;
     }
     let flat = build.add("flatten", Op::Flatten, &[last])?;
     head(&mut build, flat, [120, 84], classes)?;

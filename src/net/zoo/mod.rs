@@ -3,12 +3,14 @@
 //! It may not know of files, sweeps or torch. A new network is one builder and one line in `KNOWN`.
 
 mod conv;
+mod imagenet;
 mod lenet;
 mod preresnet;
 mod resnet;
 mod stages;
 mod vgg;
 
+use self::imagenet::Block;
 use super::cost;
 use super::graph::{Graph, Shape};
 use crate::error::{Error, Result, nearest};
@@ -38,7 +40,7 @@ impl Choice {
 type Build = fn(&Choice, Shape, usize) -> Result<Graph>;
 
 /// The built-in networks: name, settings it uses (depth, width, shortcut), builder.
-const KNOWN: [(&str, [bool; 3], Build); 11] = [
+const KNOWN: [(&str, [bool; 3], Build); 13] = [
     ("lenet-300-100", [false; 3], |_, input, classes| lenet::fully_connected(input, classes)),
     ("lenet-5", [false; 3], |_, input, classes| lenet::convolutional(input, classes)),
     ("conv-2", [false; 3], |_, input, classes| conv::build(2, input, classes)),
@@ -48,6 +50,8 @@ const KNOWN: [(&str, [bool; 3], Build); 11] = [
     ("vgg-13", [false; 3], |_, input, classes| vgg::build([2, 2, 2, 2, 2], input, classes)),
     ("vgg-16", [false; 3], |_, input, classes| vgg::build([2, 2, 3, 3, 3], input, classes)),
     ("vgg-19", [false; 3], |_, input, classes| vgg::build([2, 2, 4, 4, 4], input, classes)),
+    ("resnet-18", [false; 3], |_, input, classes| imagenet::build(Block::Basic, [2, 2, 2, 2], input, classes)),
+    ("resnet-50", [false; 3], |_, input, classes| imagenet::build(Block::Bottleneck, [3, 4, 6, 3], input, classes)),
     ("resnet", [true; 3], |choice, input, classes| {
         resnet::build(blocks(choice, "resnet", 6)?, choice.width, choice.shortcut, input, classes)
     }),

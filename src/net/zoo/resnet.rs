@@ -37,7 +37,12 @@ fn block(build: &mut Builder, place: &Place, from: NodeId, shortcut: ShortcutOpt
     let kept = match shortcut {
         // The first stage has the stem's channels: its blocks keep their input as it is.
         _ if stride == 1 => from,
-        ShortcutOption::A => build.add(&format!("{name}.downsample"), Op::PadShortcut { stride, out }, &[from])?,
+        ShortcutOption::A => {
+            // Added channels are split evenly; one left over comes after.
+            let added = out - build.shape(from).channels();
+            let pad = Op::PadShortcut { stride, before: added / 2, after: added - added / 2 };
+            build.add(&format!("{name}.downsample"), pad, &[from])?
+        }
         ShortcutOption::B => {
             let conv = build.conv(&format!("{name}.downsample.0"), from, out, 1, stride)?;
             build.batch_norm(&format!("{name}.downsample.1"), conv)?

@@ -41,6 +41,20 @@ fn published_sizes_of_the_other_networks() {
     assert_eq!(parameters("conv-6", CIFAR), 2_262_602);
     assert_eq!(parameters("vgg-16", CIFAR), 14_724_042);
     assert_eq!(parameters("vgg-19", CIFAR), 20_035_018);
+    // With 3x3 stem and 10 classes; the ImageNet form follows below.
+    assert_eq!(parameters("resnet-18", CIFAR), 11_173_962);
+}
+
+#[test]
+fn resnets_of_imagenet_have_the_sizes_of_torchvision() {
+    let cost = |name: &str| Cost::of(&build(&Choice::named(name), Shape::Image(3, 224, 224), 1000).unwrap());
+    assert_eq!((cost("resnet-18").parameters, cost("resnet-18").macs), (11_689_512, 1_814_073_344));
+    assert_eq!((cost("resnet-50").parameters, cost("resnet-50").macs), (25_557_032, 4_089_184_256));
+    let names = Layout::of(&build(&Choice::named("resnet-50"), Shape::Image(3, 224, 224), 1000).unwrap());
+    let names: Vec<String> = names.parameters.into_iter().map(|p| p.name).collect();
+    for name in ["conv1.weight", "layer1.0.downsample.0.weight", "layer4.2.bn3.bias", "fc.bias"] {
+        assert!(names.iter().any(|known| known == name), "{name}");
+    }
 }
 
 #[test]
