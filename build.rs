@@ -1,6 +1,8 @@
 //! Lets the program find libtorch and MPI without LD_LIBRARY_PATH: the folders it was linked with become its run path.
+//! Compiles the kernels in C++ against the headers of the same libtorch.
 
 use std::env;
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
@@ -8,12 +10,34 @@ fn main() {
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     if let Ok(folder) = env::var("DEP_TCH_LIBTORCH_LIB") {
         println!("cargo:rustc-link-arg=-Wl,-rpath={folder}");
+        if env::var_os("CARGO_FEATURE_TORCH").is_some() {
+            compile_kernels(&Path::new(&folder).with_file_name("include"));
+        }
     }
     if env::var_os("CARGO_FEATURE_MPI").is_some() {
         for folder in mpi_folders() {
             println!("cargo:rustc-link-arg=-Wl,-rpath={folder}");
         }
     }
+}
+
+/// With the flags that the bindings to libtorch are compiled with.
+fn compile_kernels(headers: &Path) {
+    const KERNELS: &str = "src/net/kernels/norm_relu.cpp";
+    println!("cargo:rerun-if-changed={KERNELS}");
+    println!("cargo:rerun-if-env-changed=LIBTORCH_CXX11_ABI");
+    let abi = env::var("LIBTORCH_CXX11_ABI").unwrap_or_else(|_| "1".to_string());
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .opt_level(3)
+        .define("_GLIBCXX_USE_CXX11_ABI", abi.as_str())
+        .flag("-isystem")
+        .flag(headers)
+        .flag("-isystem")
+        .flag(headers.join("torch/csrc/api/include"))
+        .file(KERNELS)
+        .compile("tombola_kernels");
 }
 
 /// The library folders of the MPI that the bindings link to, which their build script finds in this order and keeps to

@@ -30,7 +30,7 @@ use tombola::plan::Pruning;
 use tombola::prune::criterion::Key;
 use tombola::prune::scorer::NoGradients;
 use tombola::prune::unstructured::{draw, prunable};
-use tombola::sweep::value::{Optimizer as Rule, PruneLayers, Schedule, Scope};
+use tombola::sweep::value::{Optimizer as Rule, Precision, PruneLayers, Schedule, Scope};
 use tombola::sweep::{Settings, Value};
 use tombola::train::evaluate::evaluate;
 use tombola::train::optimizer::Optimizer;
@@ -416,4 +416,41 @@ fn a_network_trained_in_pytorch_classifies_the_same_images_correctly() {
         record.loss
     );
     assert_eq!(arena.weights.kind(), Kind::Float);
+}
+
+// ---- 6. Half precision -----------------------------------------------------------------------------------------------
+
+#[derive(Deserialize)]
+struct PrecisionRecord {
+    network: String,
+    depth: usize,
+    width: usize,
+    shortcut: String,
+    loss: f64,
+    exact_loss: f64,
+    gradient_error: f64,
+}
+
+#[test]
+fn half_precision_is_that_of_pytorchs_autocast() {
+    for record in recorded::<Vec<PrecisionRecord>>("precision.json") {
+        let PrecisionRecord { depth, width, shortcut, .. } = &record;
+        let (graph, layout) = network(&record.network, *depth, *width, shortcut, [3, 16, 16]);
+        let pass = |precision| {
+            let mut arena = Arena::new(Arc::clone(&layout), &filled(&layout, ""), Device::Cpu).unwrap();
+            arena.precision = precision;
+            let images = images("half images", 64, [3, 16, 16]);
+            let scores = Forward::new(Arc::clone(&graph), &layout).run(&mut arena, &images, true);
+            let loss = scores.cross_entropy_for_logits(&labels(64));
+            (loss.double_value(&[]), to_vec(&Tensor::run_backward(&[loss], &[&arena.weights], false, false)[0]))
+        };
+        let ((exact_loss, exact), (loss, half)) = (pass(Precision::Fp32), pass(Precision::Bf16));
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let error = norm(&mut exact.iter().zip(&half).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
+        // In which order numbers of 8 bits are added up depends on the processor and on the number of threads.
+        assert!((exact_loss - record.exact_loss).abs() < 1e-5 * record.exact_loss, "{}: {exact_loss}", record.network);
+        assert!((loss - record.loss).abs() < 1e-3 * record.loss, "{}: {loss}, {}", record.network, record.loss);
+        let difference = (error - record.gradient_error).abs();
+        assert!(difference < 0.15 * record.gradient_error, "{}: {error}, {}", record.network, record.gradient_error);
+    }
 }

@@ -20,7 +20,7 @@ use tombola::net::forward::Forward;
 use tombola::net::{Layout, Role, Snapshot, initial};
 use tombola::prune::{Sources, starting_point};
 use tombola::sweep::Settings;
-use tombola::sweep::value::{Augment, Moment, Optimizer as Rule, Rewind, Schedule};
+use tombola::sweep::value::{Augment, Moment, Optimizer as Rule, Precision, Rewind, Schedule};
 use tombola::train::evaluate::{Tally, evaluate};
 use tombola::train::optimizer::Optimizer;
 use tombola::train::run::mask_tensor;
@@ -397,6 +397,39 @@ fn pitfall_23_an_evaluation_does_not_depend_on_the_size_of_its_batches() {
     // Evaluating changes nothing.
     assert_eq!(arena.snapshot(0).checksum(), Snapshot { optimizer: None, ..(**state).clone() }.checksum());
     assert_eq!(trained.outcome.unwrap().last.test, evaluate(&forward, &mut arena, &parts.test, 500));
+}
+
+#[test]
+fn half_precision_changes_numbers_a_little_and_nothing_else() {
+    for network in ["resnet", "resnetb", "lenet-5"] {
+        let place = if network == "lenet-5" { Place::with_side(network, 16) } else { Place::new(network) };
+        let exact = Settings { network: network.to_string(), learning_rate: 0.005, ..settings() };
+        let half = Settings { precision: Precision::Bf16, ..exact.clone() };
+        let first = first_weights(&place, &exact);
+        let gradient = |precision| {
+            let mut arena = Arena::new(Arc::clone(&place.layout), &first, device()).unwrap();
+            arena.precision = precision;
+            let (images, labels) = place.parts().train.range(0..100);
+            let scores = Forward::new(Arc::clone(&place.graph), &place.layout).run(&mut arena, &images, true);
+            assert_eq!(scores.kind(), tch::Kind::Float, "losses are taken in float32");
+            let loss = scores.cross_entropy_for_logits(&labels);
+            let gradients = Tensor::run_backward(&[loss], &[&arena.weights], false, false);
+            assert_eq!((gradients[0].kind(), arena.buffers.kind()), (tch::Kind::Float, tch::Kind::Float));
+            tombola::net::arena::to_vec(&gradients[0])
+        };
+        let (own, rounded) = (gradient(Precision::Fp32), gradient(Precision::Bf16));
+        let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let error = norm(&mut own.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut own.iter().copied());
+        // Eight bits of precision: each number is off by up to 0.4 %, and errors add up over the layers (as in PyTorch's
+        // autocast, `tests/reference.rs`).
+        assert!(error > 1e-4 && error < 0.2, "{network}: {error}");
+        let (exact, half) = (place.run(&dense(&exact), Start::default()), place.run(&dense(&half), Start::default()));
+        let (exact, half) = (exact.unwrap(), half.unwrap());
+        let losses = |trained: &Trained| trained.epochs.iter().map(|epoch| epoch.validation.loss).collect::<Vec<_>>();
+        for (a, b) in losses(&exact).iter().zip(losses(&half)) {
+            assert!(a != &b && (a - b).abs() < 0.15 * a, "{network}: {a}, {b}");
+        }
+    }
 }
 
 #[test]

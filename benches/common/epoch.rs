@@ -9,7 +9,7 @@ use tombola::net::arena::Arena;
 use tombola::net::forward::Forward;
 use tombola::net::{Graph, Layout, Shape, Snapshot, initial};
 use tombola::sweep::Settings;
-use tombola::sweep::value::NormStart;
+use tombola::sweep::value::{NormStart, Precision};
 use tombola::train::evaluate::Tally;
 use tombola::train::optimizer::Optimizer;
 use tombola::train::step;
@@ -47,6 +47,12 @@ impl Steps {
             labels: Tensor::randint(10, [BATCH as i64], (Kind::Int64, Device::Cpu)),
             tally: Tally::new(Device::Cpu),
         })
+    }
+
+    /// The same, computed in another precision.
+    pub(crate) fn in_precision(mut self, precision: Precision) -> Self {
+        self.arena.precision = precision;
+        self
     }
 
     /// Seconds of one training step.

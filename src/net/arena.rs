@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::layout::{Layout, Role};
 use super::snapshot::Snapshot;
 use crate::error::{Error, Result};
+use crate::sweep::value::Precision;
 
 /// PyTorch's default.
 const NORM_MOMENTUM: f64 = 0.1;
@@ -25,12 +26,14 @@ pub struct Arena {
     pub batches: u64,
     /// How far each training batch moves the batch-norm statistics: 0.1, or 1 to take those of one batch.
     pub norm_momentum: f64,
+    /// The numbers that the network computes with.
+    pub precision: Precision,
     /// Lengths of the pieces of the weight vector.
     lengths: Vec<i64>,
 }
 
 impl Arena {
-    /// Copies a snapshot to a device.
+    /// Copies a snapshot to a device, to be computed with in float32.
     ///
     /// # Errors
     /// When the snapshot is of another network.
@@ -47,7 +50,8 @@ impl Arena {
         let weights = Tensor::from_slice(&snapshot.parameters).to_device(device).set_requires_grad(true);
         let buffers = Tensor::from_slice(&snapshot.buffers).to_device(device);
         let lengths = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
-        Ok(Self { layout, weights, buffers, batches: snapshot.batches, norm_momentum: NORM_MOMENTUM, lengths })
+        let (batches, norm_momentum, precision) = (snapshot.batches, NORM_MOMENTUM, Precision::Fp32);
+        Ok(Self { layout, weights, buffers, batches, norm_momentum, precision, lengths })
     }
 
     /// Overwrites all state with that of a snapshot of the same network.
@@ -71,11 +75,22 @@ impl Arena {
         }
     }
 
-    /// Views of the weights, one for each parameter of the layout, in PyTorch's shape.
+    /// Views of the weights, one for each parameter of the layout, in PyTorch's shape: those of connections and biases in the
+    /// numbers that the network computes with, batch norms in float32.
     ///
     /// They are cut anew for each forward pass, so that the gradient flows back into the one vector.
     pub fn views(&self) -> Vec<Tensor> {
-        let pieces = self.weights.split_with_sizes(self.lengths.as_slice(), 0);
+        let cut = |vector: &Tensor| vector.split_with_sizes(self.lengths.as_slice(), 0);
+        let pieces = match self.precision {
+            Precision::Fp32 => cut(&self.weights),
+            Precision::Bf16 => {
+                let exact = cut(&self.weights).into_iter();
+                let rounded = cut(&self.weights.to_kind(Kind::BFloat16));
+                let norm = |role| matches!(role, Role::NormScale | Role::NormShift);
+                let chosen = exact.zip(rounded).zip(&self.layout.parameters);
+                chosen.map(|((exact, rounded), parameter)| if norm(parameter.role) { exact } else { rounded }).collect()
+            }
+        };
         let shaped = |(piece, parameter): (Tensor, &super::layout::Parameter)| {
             let shape: Vec<i64> = parameter.shape.iter().map(|size| *size as i64).collect();
             match (parameter.role, shape.as_slice()) {

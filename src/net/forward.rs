@@ -6,8 +6,10 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::arena::Arena;
-use super::graph::{Graph, NodeId, Op};
+use super::fused::{Chain, Norm, chains, norm_relu};
+use super::graph::{Graph, Node, NodeId, Op};
 use super::layout::Layout;
+use crate::sweep::value::Precision;
 
 const NORM_EPSILON: f64 = 1e-5;
 
@@ -17,6 +19,12 @@ pub struct Forward {
     graph: Arc<Graph>,
     /// Position of each node's first parameter and first buffer in the layout.
     first: Vec<(usize, usize)>,
+    /// Batch norms and additions that the ReLU behind them takes over.
+    chains: Vec<Option<Chain>>,
+    /// Whether a node is taken over.
+    taken: Vec<bool>,
+    /// Whether those may be run as one: not where gradients are differentiated again.
+    fused: bool,
     /// The last node that reads each node's output: after it the output is dropped.
     last_reader: Vec<NodeId>,
     /// The channels that each selection takes, where they are needed.
@@ -36,16 +44,29 @@ impl Forward {
                 (parameter.unwrap_or(0), buffer.unwrap_or(0))
             })
             .collect();
-        let mut last_reader: Vec<NodeId> = (0..nodes.len()).collect();
         let mut readers = vec![0; nodes.len()];
-        for (id, node) in nodes.iter().enumerate() {
-            for &input in &node.inputs {
+        nodes.iter().flat_map(|node| &node.inputs).for_each(|input| readers[*input] += 1);
+        let chains = chains(&graph, &readers);
+        let mut taken = vec![false; nodes.len()];
+        for (id, chain) in chains.iter().enumerate() {
+            if let Some(chain) = chain {
+                taken[chain.norm] = true;
+                taken[nodes[id].inputs[0]] = true;
+            }
+        }
+        let mut last_reader: Vec<NodeId> = (0..nodes.len()).collect();
+        for (id, node) in nodes.iter().enumerate().filter(|(id, _)| !taken[*id]) {
+            for input in inputs(&graph, &chains, id, node) {
                 last_reader[input] = id;
-                readers[input] += 1;
             }
         }
         let selections = graph.selections.iter().map(|_| OnceCell::new()).collect();
-        Self { graph, first, last_reader, selections, readers }
+        Self { graph, first, chains, taken, fused: true, last_reader, selections, readers }
+    }
+
+    /// The same, with nothing but operations of libtorch: gradients can be differentiated again.
+    pub fn unfused(self) -> Self {
+        Self { fused: false, ..self }
     }
 
     /// The channels of a selection, `[channels]`, int64, on the device where the network runs.
@@ -58,24 +79,81 @@ impl Forward {
 
     /// Scores of each class, `[images, classes]`, for normalised images `[images, channels, height, width]`.
     ///
-    /// In training, batch norms use and move the statistics of the batch; otherwise they use the running ones.
+    /// They are float32, whatever the network computes with. In training, batch norms use and move the statistics of the batch; otherwise they use the running ones.
     pub fn run(&self, arena: &mut Arena, images: &Tensor, training: bool) -> Tensor {
         if training {
             arena.batches += 1;
         }
         let (weights, statistics, momentum) = (arena.views(), arena.buffer_views(), arena.norm_momentum);
-        let mut outputs: Vec<Option<Tensor>> = vec![Some(images.shallow_clone())];
+        let images = match arena.precision {
+            Precision::Fp32 => images.shallow_clone(),
+            Precision::Bf16 => images.to_kind(Kind::BFloat16),
+        };
+        let mut outputs: Vec<Option<Tensor>> = vec![Some(images)];
         outputs.resize_with(self.graph.nodes.len(), || None);
-        for id in 1..self.graph.nodes.len() {
-            let output = self.node(id, &outputs, &weights, &statistics, training.then_some(momentum));
+        let momentum = training.then_some(momentum);
+        for id in (1..self.graph.nodes.len()).filter(|id| !self.taken[*id]) {
+            let output = match self.chains[id] {
+                Some(chain) => self.chain(chain, &outputs, &weights, &statistics, momentum),
+                None => self.node(id, &outputs, &weights, &statistics, momentum),
+            };
             outputs[id] = Some(output);
-            for &input in &self.graph.nodes[id].inputs {
+            for input in inputs(&self.graph, &self.chains, id, &self.graph.nodes[id]) {
                 if self.last_reader[input] == id {
                     outputs[input] = None;
                 }
             }
         }
-        outputs.pop().flatten().unwrap_or_else(|| images.shallow_clone())
+        let scores = outputs.pop().flatten().unwrap_or_default();
+        match arena.precision {
+            Precision::Fp32 => scores,
+            Precision::Bf16 => scores.to_kind(Kind::Float),
+        }
+    }
+
+    /// A ReLU with the batch norm, and perhaps the addition, before it.
+    fn chain(
+        &self,
+        chain: Chain,
+        outputs: &[Option<Tensor>],
+        weights: &[Tensor],
+        statistics: &[Tensor],
+        training: Option<f64>,
+    ) -> Tensor {
+        let output = |id: NodeId| outputs[id].as_ref().map(Tensor::shallow_clone).unwrap_or_default();
+        let x = output(self.graph.nodes[chain.norm].inputs[0]);
+        let residual = chain.residual.map(output);
+        let norm = self.norm(chain.norm, weights, statistics);
+        let fused = || norm_relu(&x, residual.as_ref(), norm, training, NORM_EPSILON);
+        self.fused.then(fused).flatten().unwrap_or_else(|| {
+            let normed = self.normed(&x, norm, training);
+            match residual {
+                Some(residual) => normed + residual,
+                None => normed,
+            }
+            .relu_()
+        })
+    }
+
+    fn is_convolution(&self, id: NodeId) -> bool {
+        matches!(self.graph.nodes[id].op, Op::Conv { .. })
+    }
+
+    fn norm<'a>(&self, id: NodeId, weights: &'a [Tensor], statistics: &'a [Tensor]) -> Norm<'a> {
+        let (parameter, buffer) = self.first[id];
+        Norm {
+            scale: &weights[parameter],
+            shift: &weights[parameter + 1],
+            mean: &statistics[buffer],
+            variance: &statistics[buffer + 1],
+        }
+    }
+
+    fn normed(&self, x: &Tensor, norm: Norm, training: Option<f64>) -> Tensor {
+        let Norm { scale, shift, mean, variance } = norm;
+        let momentum = training.unwrap_or(0.0);
+        let (train, cudnn) = (training.is_some(), true);
+        x.batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), train, momentum, NORM_EPSILON, cudnn)
     }
 
     fn node(
@@ -93,7 +171,7 @@ impl Forward {
             input.map(Tensor::shallow_clone).unwrap_or_default()
         };
         let x = input(0);
-        let (parameter, buffer) = self.first[id];
+        let (parameter, _) = self.first[id];
         match node.op {
             Op::Input => x,
             Op::Conv { stride, padding, bias, .. } => {
@@ -102,22 +180,18 @@ impl Forward {
                 x.conv2d(&weights[parameter], bias, [stride, stride], [padding, padding], [1, 1], 1)
             }
             Op::Linear { bias, .. } => x.linear(&weights[parameter], bias.then(|| &weights[parameter + 1])),
-            Op::BatchNorm => x.batch_norm(
-                Some(&weights[parameter]),
-                Some(&weights[parameter + 1]),
-                Some(&statistics[buffer]),
-                Some(&statistics[buffer + 1]),
-                training.is_some(),
-                training.unwrap_or(0.0),
-                NORM_EPSILON,
-                true,
-            ),
+            Op::BatchNorm => self.normed(&x, self.norm(id, weights, statistics), training),
             // In place where nobody else reads the input; backward needs only the result.
             Op::Relu if self.readers[node.inputs[0]] == 1 && node.inputs[0] != 0 => {
                 let mut x = x;
                 x.relu_()
             }
             Op::Relu => x.relu(),
+            // A convolution needs its output no more.
+            Op::Add if self.readers[node.inputs[0]] == 1 && self.is_convolution(node.inputs[0]) => {
+                let mut x = x;
+                x.g_add_(&input(1))
+            }
             Op::Add => x + input(1),
             Op::MaxPool { kernel, stride, padding } => {
                 let (kernel, stride, padding) = (kernel as i64, stride as i64, padding as i64);
@@ -136,6 +210,14 @@ impl Forward {
                 kept.constant_pad_nd([0, 0, 0, 0, before as i64, after as i64])
             }
         }
+    }
+}
+
+/// The nodes whose outputs a node reads, through the chain that it ends if it ends one.
+fn inputs(graph: &Graph, chains: &[Option<Chain>], id: NodeId, node: &Node) -> Vec<NodeId> {
+    match chains[id] {
+        Some(chain) => graph.nodes[chain.norm].inputs.iter().copied().chain(chain.residual).collect(),
+        None => node.inputs.clone(),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod custom;
 pub mod floats;
 #[cfg(feature = "torch")]
 pub mod forward;
+#[cfg(feature = "torch")]
+mod fused;
 pub mod graph;
 pub mod initial;
 pub mod layout;

@@ -79,6 +79,14 @@ choices! {
         B = "b" | "B",
     }
 
+    /// The numbers that a network computes with. Weights, batch norms, the loss and the optimiser are float32 in any case.
+    Precision {
+        /// 32 bits.
+        Fp32 = "fp32" | "float32",
+        /// 16 bits with the range of 32 in convolutions, linear layers and what lies between them.
+        Bf16 = "bf16" | "bfloat16",
+    }
+
     /// Scale of batch norms before training.
     NormStart {
         /// 1.0, PyTorch's default.

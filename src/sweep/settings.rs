@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use super::value::{
-    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, Load, Moment, NormStart, OnFail, Optimizer, PruneLayers,
-    PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, Load, Moment, NormStart, OnFail, Optimizer, Precision,
+    PruneLayers, PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
 };
 use crate::error::{Error, Result};
 
@@ -136,6 +136,9 @@ settings! {
         "epochs" => epochs: usize = 160, in 1..=1_000_000, "a whole number from 1 to 1000000";
         /// Images a step
         "batch-size" ["bs"] => batch_size: usize = 64, in 1..=1_000_000, "a whole number from 1 to 1000000";
+        /// Numbers that networks compute with: fp32, or bf16 (faster where the processor has it; weights, batch norms, loss and
+        /// optimiser stay fp32)
+        "precision" => precision: Precision = Precision::Fp32, if |s| s.precision != Precision::Fp32;
         /// Optimiser, each as in PyTorch
         "optimizer" ["o", "optimiser"] => optimizer: Optimizer = Optimizer::Sgd;
         /// Learning rate at the start of the schedule

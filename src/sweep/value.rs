@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 pub use super::choices::{
-    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, NormStart, OnFail, Optimizer, PruneLayers, PruningType,
-    Role, Schedule, Scope, Select, ShortcutOption, Streams,
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, NormStart, OnFail, Optimizer, Precision, PruneLayers,
+    PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
 };
 pub use super::moment::{Load, Moment, Rewind, TrackMasks};
 pub use super::shard::Shard;

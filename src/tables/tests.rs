@@ -165,6 +165,7 @@ fn results_of_a_small_sweep() {
     synthetic-size |  |  |
     epochs | 2 | 2 | 2
     batch-size | 64 | 64 | 64
+    precision |  |  |
     optimizer | sgd | sgd | sgd
     learning-rate | 0.1 | 0.1 | 0.1
     momentum | 0.9 | 0.9 | 0.9

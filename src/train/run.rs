@@ -113,7 +113,8 @@ impl Training {
         let form = Form::of(task, &start)?;
         let forward = Forward::new(Arc::clone(&form.graph), &form.layout);
         let inner = form.inner(&start);
-        let arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
+        let mut arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
+        arena.precision = settings.precision;
         let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
         let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
         if let Some(state) = &inner.optimizer {

@@ -97,7 +97,7 @@ impl Scorer for TorchScorer<'_> {
     fn gradients(&mut self, want: Want, mask: &Bits) -> Result<Vec<f32>> {
         let mut snapshot = self.snapshot.clone();
         silence(&mut snapshot.parameters, mask);
-        let forward = Forward::new(Arc::clone(self.task.graph), self.task.layout);
+        let forward = Forward::new(Arc::clone(self.task.graph), self.task.layout).unfused();
         let arena = Arena::new(Arc::clone(self.task.layout), &snapshot, self.task.device)?;
         let gradients = match want {
             Want::Gradient => self.of_loss(&forward, arena, false),

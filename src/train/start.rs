@@ -36,6 +36,7 @@ pub(super) fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut
             Some(arena) => arena,
             none => none.insert(Arena::new(Arc::clone(task.layout), snapshot, task.device)?),
         };
+        arena.precision = settings.precision;
         arena.restore(snapshot);
         let mut on = |part: &Batches| evaluate(forward, arena, part, EVALUATION_BATCH);
         Ok(Scores { validation: on(&task.parts.validation), test: on(&task.parts.test) })

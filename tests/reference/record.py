@@ -593,6 +593,34 @@ def write_safetensors(path, state):
     path.write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
+# ---- 6. Half precision -----------------------------------------------------------------------------------------------
+
+
+def record_precision():
+    """Loss under autocast to bfloat16, and how far all gradients together are from those in float32."""
+    recorded = []
+    for name, network, depth, width, shortcut in [
+        ("resnet", ResNet(3, 8, 4, "B"), 8, 4, "B"),
+        ("resnetb", PreResNet(3, 11, 4), 11, 4, "A"),
+        ("resnet", ResNet(3, 20, 16, "A"), 20, 16, "A"),
+    ]:
+        fill(network)
+        images = noise("half images", 64, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+        gradients, losses = [], []
+        for half in [False, True]:
+            own = copy.deepcopy(network).train()
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                scores = own(images)
+            loss = F.cross_entropy(scores.float(), labels(64))
+            loss.backward()
+            losses.append(float(loss.detach()))
+            gradients.append(torch.cat([parameter.grad.flatten() for parameter in own.parameters()]))
+        error = float((gradients[0] - gradients[1]).norm() / gradients[0].norm())
+        entry = {"network": name, "depth": depth, "width": width, "shortcut": shortcut}
+        recorded.append(entry | {"loss": short(losses[1]), "exact_loss": short(losses[0]), "gradient_error": short(error)})
+    return recorded
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -608,6 +636,7 @@ def main():
         ("schedules", record_schedules),
         ("masks", record_masks),
         ("snapshot", record_snapshot),
+        ("precision", record_precision),
     ]:
         # One entry a line: small, and a change is seen in a diff.
         value = record()
