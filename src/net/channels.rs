@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{Graph, NodeId, Op, Shape};
+use super::graph::{Graph, NodeId, Op};
 use super::layout::{Layout, Parameter, Role};
 use crate::mask::Bits;
 use crate::sweep::value::Streams;
@@ -138,7 +138,7 @@ impl Channels {
                 true => self.of_input(parameter.node, mask),
                 false => vec![true],
             };
-            for (row, output) in rows(parameter).zip(&outputs) {
+            for (row, output) in parameter.rows().zip(&outputs) {
                 for (position, input) in row.zip(inputs.iter().cycle()) {
                     if !(*output && *input) {
                         weights.set(position, false);
@@ -159,7 +159,7 @@ impl Channels {
             let selected: Vec<Option<usize>> =
                 inputs.iter().map(|unit| unit.filter(|unit| self.units[*unit].filters.is_empty())).collect();
             let selects = selected.iter().any(Option::is_some);
-            for (row, output) in rows(parameter).zip(outputs) {
+            for (row, output) in parameter.rows().zip(outputs) {
                 if let Some(unit) = output.filter(|_| weights.count_in(row.clone()) > 0) {
                     alive.set(unit, true);
                 }
@@ -172,12 +172,6 @@ impl Channels {
         }
         alive
     }
-}
-
-/// Positions of each output's values: over them the inputs go round (`[out, kernel, kernel, in]` or `[out, in]`).
-fn rows(parameter: &Parameter) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let (offset, length) = (parameter.offset, parameter.fan_in());
-    (0..parameter.shape[0]).map(move |row| offset + row * length..offset + (row + 1) * length)
 }
 
 /// Channels of all nodes in classes that share their fate.
@@ -213,7 +207,7 @@ impl Classes {
                     read
                 }
                 Op::Flatten => {
-                    let pixels = pixels(graph.input_of(id));
+                    let pixels = graph.input_of(id).pixels();
                     read.into_iter().flat_map(|element| std::iter::repeat_n(element, pixels)).collect()
                 }
                 Op::PadShortcut { before, after, .. } => {
@@ -293,13 +287,6 @@ fn gates(graph: &Graph, classes: &Classes) -> BTreeSet<NodeId> {
     };
     let norms = (0..graph.nodes.len()).filter(|id| graph.nodes[*id].op == Op::BatchNorm);
     norms.filter(|id| !bound[*id] && shared(*id)).collect()
-}
-
-fn pixels(shape: Shape) -> usize {
-    match shape {
-        Shape::Image(_, height, width) => height * width,
-        Shape::Vector(_) => 1,
-    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! Paths are followed channel by channel, after flattening feature by feature. Pixels are not told apart: a kernel
 //! position that reads nothing but padding counts as a connection. It may not know of torch.
 
-use super::graph::{Graph, NodeId, Op, Shape};
+use super::graph::{Graph, NodeId, Op};
 use super::layout::{Layout, Parameter, Role};
 use crate::mask::bits::Bits;
 
@@ -104,7 +104,7 @@ impl Walk<'_> {
                 (Op::BatchNorm, &[from]) => self.through_scales(id, &reached[from]),
                 (Op::Add, &[a, b]) => reached[a].iter().zip(&reached[b]).map(|(a, b)| *a || *b).collect(),
                 (Op::Flatten, &[from]) => {
-                    let pixels = pixels(self.graph.nodes[from].shape);
+                    let pixels = self.graph.nodes[from].shape.pixels();
                     reached[from].iter().flat_map(|&flag| std::iter::repeat_n(flag, pixels)).collect()
                 }
                 (Op::PadShortcut { before, after, .. }, &[from]) => {
@@ -135,7 +135,7 @@ impl Walk<'_> {
                     Op::Conv { .. } | Op::Linear { .. } => self.back_through_weights(id, &own, below),
                     Op::BatchNorm => join(below, &self.through_scales(id, &own)),
                     Op::Flatten => {
-                        let pixels = pixels(self.graph.nodes[from].shape).max(1);
+                        let pixels = self.graph.nodes[from].shape.pixels().max(1);
                         for (flag, features) in below.iter_mut().zip(own.chunks(pixels)) {
                             *flag |= features.contains(&true);
                         }
@@ -195,25 +195,15 @@ fn weights_of_nodes<'a>(graph: &Graph, layout: &'a Layout) -> Vec<Option<&'a Par
     weights
 }
 
-/// For each output of a layer the positions of its weights, over which the `inputs` go round: a convolution stores
-/// `[out, kernel, kernel, in]`, a linear layer `[out, in]`.
+/// [`Parameter::rows`] of a layer that reads `inputs` channels or features.
 fn rows(weight: &Parameter, inputs: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let length = weight.fan_in();
-    debug_assert!(inputs > 0 && length.is_multiple_of(inputs));
-    let (offset, outputs) = (weight.offset, weight.shape[0]);
-    (0..outputs).map(move |out| offset + out * length..offset + (out + 1) * length)
+    debug_assert!(inputs > 0 && weight.fan_in().is_multiple_of(inputs));
+    weight.rows()
 }
 
 fn join(flags: &mut [bool], others: &[bool]) {
     for (flag, other) in flags.iter_mut().zip(others) {
         *flag |= other;
-    }
-}
-
-fn pixels(shape: Shape) -> usize {
-    match shape {
-        Shape::Image(_, height, width) => height * width,
-        Shape::Vector(_) => 1,
     }
 }
 

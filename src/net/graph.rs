@@ -25,6 +25,14 @@ impl Shape {
         }
     }
 
+    /// Pixels of each channel; 1 for a feature.
+    pub fn pixels(self) -> usize {
+        match self {
+            Shape::Image(_, height, width) => height * width,
+            Shape::Vector(_) => 1,
+        }
+    }
+
     /// Number of values.
     pub fn size(self) -> usize {
         match self {

@@ -56,6 +56,13 @@ impl Parameter {
         self.offset..self.offset + self.len
     }
 
+    /// For each output the positions of its weights, over which the inputs go round: a convolution stores
+    /// `[out, kernel, kernel, in]`, a linear layer `[out, in]`.
+    pub fn rows(&self) -> impl Iterator<Item = Range<usize>> {
+        let (offset, length) = (self.offset, self.fan_in());
+        (0..self.shape[0]).map(move |row| offset + row * length..offset + (row + 1) * length)
+    }
+
     /// Number of inputs of one output unit: what initialisations scale by.
     pub fn fan_in(&self) -> usize {
         self.shape.iter().skip(1).product()

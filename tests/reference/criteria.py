@@ -8,7 +8,6 @@ channels are marked as unsure.
 """
 
 import copy
-import json
 import math
 
 import numpy
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from record import EXPECTED, HERE, PreResNet, ResNet, fill, hashes, labels
+from record import PreResNet, ResNet, fill, hashes, labels, prepare, write
 
 SIZE = 8
 IMAGES = 64
@@ -283,14 +282,9 @@ def record():
 
 
 def main():
-    found = torch.__version__.partition("+")[0]
-    if found != EXPECTED:
-        raise SystemExit(f"torch is {found}, expected {EXPECTED}")
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    prepare()
     recorded = record()
-    lines = ",\n".join(json.dumps(value) for value in recorded)
-    (HERE / "criteria.json").write_text(f"[\n{lines}\n]\n")
+    write("criteria", recorded)
     unsure = sum(bin(int(value, 16)).count("1") for value in (v for r in recorded for v in r["unsure"].values()))
     print(len(recorded), "masks,", unsure, "bits too close to call")
 

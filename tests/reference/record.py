@@ -624,12 +624,23 @@ def record_precision():
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def main():
+def prepare():
+    """Refuses another version of PyTorch, and makes this one repeat itself."""
     found = torch.__version__.partition("+")[0]
     if found != EXPECTED:
         raise SystemExit(f"torch is {found}, expected {EXPECTED}: install it, or change `EXPECTED` and the README together")
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+
+
+def write(name, value):
+    """One entry a line: small, and a change is seen in a diff."""
+    lines = ",\n".join(json.dumps(entry) for entry in value) if isinstance(value, list) else json.dumps(value)
+    (HERE / f"{name}.json").write_text(f"[\n{lines}\n]\n" if isinstance(value, list) else f"{lines}\n")
+
+
+def main():
+    prepare()
     for name, record in [
         ("networks", record_networks),
         ("optimizers", record_optimizers),
@@ -638,10 +649,7 @@ def main():
         ("snapshot", record_snapshot),
         ("precision", record_precision),
     ]:
-        # One entry a line: small, and a change is seen in a diff.
-        value = record()
-        lines = ",\n".join(json.dumps(entry) for entry in value) if isinstance(value, list) else json.dumps(value)
-        (HERE / f"{name}.json").write_text(f"[\n{lines}\n]\n" if isinstance(value, list) else f"{lines}\n")
+        write(name, record())
 
 
 if __name__ == "__main__":

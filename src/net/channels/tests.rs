@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use rand::Rng;
 
 use super::*;
+use crate::net::Shape;
 use crate::net::zoo::{Choice, build};
 use crate::stream::stream;
 use crate::sweep::value::ShortcutOption;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::Result;
 use crate::net::Builder;
+use crate::net::Shape;
 use crate::net::zoo::{self, Choice};
 use proptest::prelude::*;
 
