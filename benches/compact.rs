@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use common::bars::Bars;
-use common::epoch::{BATCH, Steps, median};
 use common::is_asked_for;
+use tombola::bench::steps::{BATCH, Steps, median};
 use tombola::error::Result;
 use tombola::net::compact::Compact;
 use tombola::net::cost::Cost;

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::bars::Bars;
-use common::epoch::median;
 use common::{is_asked_for, wants};
 use rand::RngCore;
+use tombola::bench::steps::{BATCH, Steps, median};
 use tombola::error::{Error, Result};
 use tombola::link::message;
 use tombola::mask::{Bits, hamming};
@@ -131,7 +131,9 @@ fn epoch(bars: &mut Bars) -> Result<()> {
     let choice = Choice::named("resnet");
     let graph = Arc::new(zoo::build(&choice, Shape::Image(3, 32, 32), 10)?);
     let layout = Arc::new(Layout::of(&graph));
-    let seconds = common::epoch::seconds(&graph, &layout, 45_000)?;
+    let mut steps = Steps::new(&graph, &layout, &initial(&layout, NormStart::One, 1, 0))?;
+    steps.times(3);
+    let seconds = median(&mut steps.times(15)) * 45_000usize.div_ceil(BATCH) as f64;
     println!("an epoch of resnet, depth 20, 45,000 images, batch 64, one thread: {seconds:.1} s");
     let pruner = Pruner::new(&graph, &layout);
     let state = initial(&layout, NormStart::Uniform, 1, 0);

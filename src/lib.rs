@@ -1,5 +1,7 @@
 //! Tombola runs sweeps of pruning, lottery-ticket and early-bird experiments.
 
+#[cfg(feature = "torch")]
+pub mod bench;
 pub mod cli;
 pub mod coordinator;
 pub mod data;
@@ -12,6 +14,7 @@ pub mod mask;
 pub mod net;
 pub mod plan;
 pub mod prune;
+pub mod report;
 pub mod slurm;
 pub mod status;
 pub mod store;

@@ -1,40 +1,40 @@
-//! The program: reads the command line, does what it says, and turns errors into words and exit codes.
+//! The program. What needs no libtorch it does itself; for the rest it becomes `tombola-torch`, which lies beside it.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tombola::cli;
-use tombola::link::launcher;
 
-/// How long the other ranks wait for the launcher to end them; a crowded machine may start the first rank late.
-const FIRST_RANK_SPEAKS: Duration = Duration::from_secs(10);
-
+#[cfg(not(feature = "torch"))]
 fn main() -> ExitCode {
-    quiet_panics();
-    let matches = cli::command().try_get_matches().unwrap_or_else(|error| refuse(&error));
-    ExitCode::from(cli::outcome(cli::dispatch(&matches)))
+    cli::process::run(cli::dispatch)
 }
 
-/// Says what is wrong with the command line, or what `--help` asks for. Many ranks are given the same command line: the
-/// first one says it. A launcher ends all ranks as soon as one fails, so the others leave it the time to do so.
-fn refuse(error: &clap::Error) -> ! {
-    if launcher::launch().is_none_or(|launch| launch.rank == 0) {
-        let _ = error.print();
-    } else if error.exit_code() != 0 {
-        std::thread::sleep(FIRST_RANK_SPEAKS);
+// Nothing named here may lead to libtorch, or the linker makes this program load it at each start.
+#[cfg(feature = "torch")]
+fn main() -> ExitCode {
+    cli::process::run(|matches| cli::without_torch(matches).unwrap_or_else(become_torch))
+}
+
+/// The same process with the same arguments, as the other program.
+///
+/// # Errors
+/// When that does not lie beside this one.
+#[cfg(feature = "torch")]
+fn become_torch() -> tombola::error::Result<u8> {
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
+    use tombola::error::Error;
+
+    let own = std::env::current_exe()
+        .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?;
+    let other = own.with_file_name("tombola-torch");
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(&other);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
     }
-    std::process::exit(error.exit_code())
-}
-
-/// A failing tensor operation panics in its worker, which reports it as the training's error: nothing to print here.
-/// Any other panic is a defect of the program, and says so without a backtrace.
-fn quiet_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let in_worker = std::thread::current().name().is_some_and(|name| name.starts_with("worker"));
-        if !in_worker {
-            eprintln!(
-                "error: the program has a defect: {panic}\n\nhint: everything written so far is kept; please report this"
-            );
-        }
-    }));
+    let error = command.args(arguments).exec();
+    Err(Error::environment(format!("cannot start `{}`: {error}", other.display()))
+        .hint("`tombola` trains by `tombola-torch`, which a build makes beside it: copy both"))
 }

@@ -41,9 +41,26 @@ fn help_of_a_run_lists_the_flag_of_each_setting_once() {
 #[test]
 fn every_verb_has_help_that_ends_with_examples() {
     let folder = Folder::new();
-    for verb in
-        ["run", "retry", "plan", "doctor", "status", "explain", "tables", "data", "data fetch", "data check", "slurm"]
-    {
+    for verb in [
+        "run",
+        "retry",
+        "plan",
+        "doctor",
+        "status",
+        "watch",
+        "explain",
+        "tables",
+        "report",
+        "serve",
+        "table",
+        "export",
+        "data",
+        "data fetch",
+        "data check",
+        "slurm",
+        "bench",
+        "tune",
+    ] {
         let help = folder.tombola(&format!("{verb} --help")).expect(0).out;
         assert!(help.contains("\nExamples:\n  tombola "), "{verb}:\n{help}");
         assert!(help.contains(&format!("Usage: tombola {verb}")), "{verb}:\n{help}");

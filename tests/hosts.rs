@@ -68,7 +68,7 @@ impl<'a> Started<'a> {
     /// No rank is left anywhere, though nobody has ended them.
     fn expect_nobody(&self) {
         for host in HOSTS {
-            wait_until(&format!("no rank is left on {host}"), || !self.cluster.runs(host, "tombola"));
+            wait_until(&format!("no rank is left on {host}"), || !self.cluster.runs(host, "tombola-torch"));
         }
     }
 

@@ -33,7 +33,7 @@ use tombola::prune::unstructured::{draw, prunable};
 use tombola::sweep::value::{Optimizer as Rule, Precision, PruneLayers, Schedule, Scope};
 use tombola::sweep::{Settings, Value};
 use tombola::train::evaluate::evaluate;
-use tombola::train::optimizer::Optimizer;
+use tombola::train::optimizer::{Optimizer, Rate};
 use tombola::train::schedule::{When, learning_rate};
 
 /// How many times further from float64 than PyTorch's float32 run Tombola's may be.
@@ -221,7 +221,7 @@ fn steps_of_every_optimizer_are_those_of_pytorch_with_and_without_a_mask() {
             let images = images(&format!("{} {step}", record.stream), 16, image);
             let scores = forward.run(&mut arena, &images, true);
             let (loss, gradient) = backward(&arena, &scores, &labels(16));
-            optimizer.step(&mut arena.weights, gradient, record.options.lr);
+            optimizer.step(&mut arena.weights, gradient, Rate::Number(record.options.lr));
             losses.push(loss.double_value(&[]) as f32);
         }
         let mut found = by_name(&layout, &arena.weights);

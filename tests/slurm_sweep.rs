@@ -82,7 +82,7 @@ fn whatever_happens_to_a_job_it_comes_to_the_tables_of_one_process() {
     let job = Job::submit(&cluster, &text, JOB);
     job.wait_for_a_quarter(&alone);
     let kill = r#"cd /proc; for process in [0-9]*; do
-        if grep -qsx tombola $process/comm && grep -qsz '^OMPI_COMM_WORLD_RANK=0$' $process/environ; then kill -KILL $process; fi
+        if grep -qs ^tombola $process/comm && grep -qsz '^OMPI_COMM_WORLD_RANK=0$' $process/environ; then kill -KILL $process; fi
     done"#;
     job.slurm(&format!("ssh $(squeue --noheader --jobs={} --format=%B) \"{}\"", job.number, kill.replace('$', "\\$")));
     job.expect_end(&["COMPLETED, 1 requeues, exit 0:0"]);

@@ -22,7 +22,7 @@ use tombola::prune::{Sources, starting_point};
 use tombola::sweep::Settings;
 use tombola::sweep::value::{Augment, Moment, Optimizer as Rule, Precision, Rewind, Schedule};
 use tombola::train::evaluate::{Tally, evaluate};
-use tombola::train::optimizer::Optimizer;
+use tombola::train::optimizer::{Optimizer, Rate};
 use tombola::train::run::mask_tensor;
 use tombola::train::step;
 
@@ -66,7 +66,16 @@ impl Steps {
         let first = self.taken * 20 % (TRAIN - 20);
         let (images, labels) = self.parts.train.range(first..first + 20);
         let mut tally = Tally::new(device());
-        step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, self.rate, None, &mut tally);
+        step(
+            &self.forward,
+            &mut self.arena,
+            &mut self.optimizer,
+            &images,
+            &labels,
+            Rate::Number(self.rate),
+            None,
+            &mut tally,
+        );
         self.taken += 1;
     }
 

@@ -3,8 +3,6 @@
 #![allow(dead_code, reason = "each bench uses some of it")]
 
 pub(crate) mod bars;
-#[cfg(feature = "torch")]
-pub(crate) mod epoch;
 pub(crate) mod pretended;
 pub(crate) mod processor;
 #[cfg(feature = "mpi")]

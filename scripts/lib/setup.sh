@@ -14,8 +14,9 @@
 
 # The libtorch that the `tch` of Cargo.toml was written for: change both together.
 readonly torch_version=2.11.0
-# A libtorch built for CUDA names two libraries of NVIDIA's even where it computes on the CPU only.
-readonly cpu_parts=("torch==$torch_version" 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*')
+# A libtorch built for CUDA names two libraries of NVIDIA's even where it computes on the CPU only; the third package is
+# headers, for the part of the program that captures CUDA graphs.
+readonly cpu_parts=("torch==$torch_version" 'nvidia-cuda-runtime==13.0.*' 'nvidia-cuda-cupti==13.0.*' 'nvidia-cuda-crt==13.0.*')
 # Everything at once, for those who must ask somebody else to install it.
 readonly all_packages='Debian, Ubuntu: apt-get install g++ python3 python3-pip; Fedora, Rocky: dnf install gcc-c++ python3-pip; Arch: pacman -S gcc python-pip; on a cluster: module load gcc python'
 readonly data_package=dataset-fashion-mnist
@@ -73,7 +74,7 @@ identity() {
 # and its library; its time is that of the *start* of the build, so that a source file saved during the build counts as
 # newer.
 up_to_date() {
-    [[ -f $stamp && -x $binary ]] || return 1
+    [[ -f $stamp && -x $binary && -x $binary-torch ]] || return 1
     local built_with built mpi_built_with mpi_library
     { read -r built_with && read -r built && read -r mpi_built_with && read -r mpi_library; } <"$stamp" || return 1
     [[ -r $built_with/lib/libtorch_cpu.so ]] || return 1
@@ -304,7 +305,7 @@ fetch_libtorch() {
         what=("${cpu_parts[@]}")
         say "Fetching libtorch $torch_version for the CPU (some 0.6 GB, 1.3 GB on disk) into \`$copy\`"
     else
-        what=("torch==$torch_version")
+        what=("torch==$torch_version" 'nvidia-cuda-crt==13.0.*')
         say "Fetching libtorch $torch_version with its CUDA parts (some 2.5 GB, 4.7 GB on disk) into \`$copy\`"
     fi
     if ! pip_install "$part" ${options[@]+"${options[@]}"} "${what[@]}"; then
@@ -427,7 +428,7 @@ prepare_program() {
     build_program
     # Once: a machine without a network would otherwise wait for it after every change of the source.
     [[ -e $tried ]] || { fetch_data && touch -- "$tried"; }
-    library=$(mpi_library "$binary") || fail "the program is built with the MPI of \`${mpi%% *}\`, and the loader does not find its library" \
+    library=$(mpi_library "$binary-torch") || fail "the program is built with the MPI of \`${mpi%% *}\`, and the loader does not find its library" \
         'load its module, or set LD_LIBRARY_PATH to the folder of its libmpi, and run the same command again; TOMBOLA_MPI=no builds without it'
     printf '%s\n' "$libtorch" "$(identity "$binary")" "$mpi" "$library" >"$stamp.new"
     touch -r "$started" -- "$stamp.new"

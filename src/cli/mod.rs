@@ -6,6 +6,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use crate::error::{Error, Kind, Result};
 
+pub mod bench;
 pub mod data;
 pub mod doctor;
 pub mod explain;
@@ -13,13 +14,18 @@ pub mod export;
 pub mod flags;
 pub mod folder;
 pub mod plan;
+pub mod process;
+pub mod report;
 pub mod retry;
 pub mod run;
+pub mod serve;
 pub mod settings;
 pub mod slurm;
 pub mod status;
 pub mod sweep;
+pub mod table;
 pub mod tables;
+pub mod watch;
 
 const ABOUT: &str = "Runs sweeps of pruning, lottery-ticket and early-bird experiments";
 
@@ -30,6 +36,7 @@ Examples:
   tombola plan sweeps/experiment1.toml
   tombola doctor --dataset cifar-10
   tombola status results/quickstart
+  tombola report results/quickstart
   tombola data fetch cifar-10
   tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
@@ -48,13 +55,19 @@ pub fn command() -> Command {
         .subcommand(plan::command())
         .subcommand(doctor::command())
         .subcommand(status::command())
+        .subcommand(watch::command())
         .subcommand(explain::command())
         .subcommand(retry::command())
         .subcommand(tables::command())
+        .subcommand(report::command())
+        .subcommand(serve::command())
+        .subcommand(table::command())
         .subcommand(export::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
         .subcommand(settings::command())
         .subcommand(slurm::command())
+        .subcommand(bench::command())
+        .subcommand(bench::tune_command())
 }
 
 /// Does what was asked. The result is the exit code of a run that came to its end.
@@ -64,24 +77,35 @@ pub fn command() -> Command {
 pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
     match matches.subcommand() {
         Some(("run", matches)) => run::run(matches),
-        Some(("plan", matches)) => plan::run(matches).map(|()| 0),
         Some(("doctor", matches)) => doctor::run(matches),
-        Some(("status", matches)) => status::run(matches),
         Some(("retry", matches)) => run::again(matches),
-        Some(("explain", matches)) => explain::run(matches).map(|()| 0),
-        Some(("tables", matches)) => tables::run(matches).map(|()| 0),
-        Some(("export", matches)) => export::run(matches).map(|()| 0),
-        Some(("settings", _)) => {
-            print!("{}", settings::markdown());
-            Ok(0)
-        }
-        Some(("slurm", matches)) => slurm::run(matches).map(|()| 0),
-        Some(("data", matches)) => {
-            let args = data::DataArgs::from_arg_matches(matches).map_err(|error| Error::input(error.to_string()))?;
-            data::run(&args).map(|()| 0)
-        }
-        _ => Ok(2),
+        Some(("bench", matches)) => bench::run(matches).map(|()| 0),
+        Some(("tune", matches)) => bench::tune(matches).map(|()| 0),
+        _ => without_torch(matches).unwrap_or(Ok(2)),
     }
+}
+
+/// Does what was asked where that needs no libtorch, and nothing otherwise.
+pub fn without_torch(matches: &ArgMatches) -> Option<Result<u8>> {
+    let done = match matches.subcommand()? {
+        ("plan", matches) => plan::run(matches).map(|()| 0),
+        ("status", matches) => status::run(matches),
+        ("explain", matches) => explain::run(matches).map(|()| 0),
+        ("report", matches) => report::run(matches).map(|()| 0),
+        ("serve", matches) => serve::run(matches).map(|()| 0),
+        ("watch", matches) => watch::run(matches),
+        ("table", matches) => table::run(matches).map(|()| 0),
+        ("tables", matches) => tables::run(matches).map(|()| 0),
+        ("export", matches) => export::run(matches).map(|()| 0),
+        ("settings", _) => print(&settings::markdown()).map(|()| 0),
+        ("slurm", matches) => slurm::run(matches).map(|()| 0),
+        ("data", matches) => data::DataArgs::from_arg_matches(matches)
+            .map_err(|error| Error::input(error.to_string()))
+            .and_then(|args| data::run(&args))
+            .map(|()| 0),
+        _ => return None,
+    };
+    Some(done)
 }
 
 /// Prints an error, if it came to one, and gives the exit code of the process.

@@ -100,6 +100,15 @@ fn alone(request: Request) -> Result<u8> {
 
 #[cfg(not(feature = "torch"))]
 fn alone(_: Request) -> Result<u8> {
+    no_torch()
+}
+
+/// What a program without torch says where it should train.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "torch"))]
+pub(super) fn no_torch<T>() -> Result<T> {
     use crate::error::Error;
 
     Err(Error::environment("this program was built without torch: it plans and shows, but does not train")

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::net::cost::Cost;
 use crate::plan::{Plan, estimate};
 use crate::sweep::value::Load;
-use crate::sweep::{Flag, Spec};
+use crate::sweep::{Flag, Spec, Trial};
 
 /// A sweep, read and laid out.
 #[derive(Debug)]
@@ -68,17 +68,18 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
 /// # Errors
 /// As [`read`].
 pub fn grow(spec: &Spec) -> Result<Plan> {
-    let loaded = loaded(spec)?;
-    Plan::of(spec, loaded)
+    let trials = spec.trials()?;
+    let loaded = loaded(&trials)?;
+    Plan::of(spec, trials, loaded)
 }
 
 /// Checksum of each file that a dense network of a sweep is loaded from.
 ///
 /// # Errors
 /// When one cannot be read.
-pub fn loaded(spec: &Spec) -> Result<HashMap<String, String>> {
+pub fn loaded(trials: &[Trial]) -> Result<HashMap<String, String>> {
     let mut loaded = HashMap::new();
-    for trial in &spec.trials()? {
+    for trial in trials {
         if let Load::Path(path) = &trial.settings.load
             && let Entry::Vacant(entry) = loaded.entry(path.display().to_string())
         {

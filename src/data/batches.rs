@@ -175,6 +175,18 @@ impl Variation {
         Self { top: tensor(&|draw| draw.0), left: tensor(&|draw| draw.1), flipped: tensor(&|draw| draw.2) }
     }
 
+    /// The same numbers in tensors of their own.
+    pub fn copy(&self) -> Self {
+        Self { top: self.top.copy(), left: self.left.copy(), flipped: self.flipped.copy() }
+    }
+
+    /// Takes the numbers of another epoch, in the tensors that it has.
+    pub fn take(&mut self, other: &Self) {
+        self.top.copy_(&other.top);
+        self.left.copy_(&other.left);
+        self.flipped.copy_(&other.flipped);
+    }
+
     /// Varies `pixels` (`[images, height, width, channels]`), which are the images at `indices`.
     fn apply(&self, pixels: &Tensor, indices: &Tensor) -> Tensor {
         let (count, height, width, _) = pixels.size4().unwrap_or((0, 0, 0, 0));

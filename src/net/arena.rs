@@ -82,7 +82,7 @@ impl Arena {
     pub fn views(&self) -> Vec<Tensor> {
         let cut = |vector: &Tensor| vector.split_with_sizes(self.lengths.as_slice(), 0);
         let pieces = match self.precision {
-            Precision::Fp32 => cut(&self.weights),
+            Precision::Fp32 | Precision::Tf32 => cut(&self.weights),
             Precision::Bf16 => {
                 let exact = cut(&self.weights).into_iter();
                 let rounded = cut(&self.weights.to_kind(Kind::BFloat16));

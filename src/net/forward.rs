@@ -86,7 +86,7 @@ impl Forward {
         }
         let (weights, statistics, momentum) = (arena.views(), arena.buffer_views(), arena.norm_momentum);
         let images = match arena.precision {
-            Precision::Fp32 => images.shallow_clone(),
+            Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
             Precision::Bf16 => images.to_kind(Kind::BFloat16),
         };
         let mut outputs: Vec<Option<Tensor>> = vec![Some(images)];
@@ -106,7 +106,7 @@ impl Forward {
         }
         let scores = outputs.pop().flatten().unwrap_or_default();
         match arena.precision {
-            Precision::Fp32 => scores,
+            Precision::Fp32 | Precision::Tf32 => scores,
             Precision::Bf16 => scores.to_kind(Kind::Float),
         }
     }

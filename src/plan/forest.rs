@@ -54,13 +54,13 @@ pub struct Outside {
 }
 
 impl Plan {
-    /// The plan of a sweep. `loaded` has the checksum of each file that a dense network is loaded from.
+    /// The plan of a sweep and its `trials`. `loaded` has the checksum of each file that a dense network is loaded from.
     ///
     /// # Errors
-    /// As [`Plan::grow`], and when the sweep's settings contradict each other.
-    pub fn of(spec: &Spec, loaded: HashMap<String, String>) -> Result<Self> {
+    /// As [`Plan::grow`].
+    pub fn of(spec: &Spec, trials: Vec<Trial>, loaded: HashMap<String, String>) -> Result<Self> {
         let networks = spec.networks.iter().map(|(name, layers)| (name.clone(), layers.canonical())).collect();
-        Self::grow(spec.trials()?, &spec.run, &Outside { networks, loaded })
+        Self::grow(trials, &spec.run, &Outside { networks, loaded })
     }
 
     /// A checksum over the names of all stages: equal exactly when two processes mean the same trainings.

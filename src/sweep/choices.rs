@@ -83,6 +83,8 @@ choices! {
     Precision {
         /// 32 bits.
         Fp32 = "fp32" | "float32",
+        /// Float32 whose products are taken with ten bits of mantissa, on NVIDIA GPUs.
+        Tf32 = "tf32",
         /// 16 bits with the range of 32 in convolutions, linear layers and what lies between them.
         Bf16 = "bf16" | "bfloat16",
     }

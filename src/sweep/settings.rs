@@ -136,8 +136,8 @@ settings! {
         "epochs" => epochs: usize = 160, in 1..=1_000_000, "a whole number from 1 to 1000000";
         /// Images a step
         "batch-size" ["bs"] => batch_size: usize = 64, in 1..=1_000_000, "a whole number from 1 to 1000000";
-        /// Numbers that networks compute with: fp32, or bf16 (faster where the processor has it; weights, batch norms, loss and
-        /// optimiser stay fp32)
+        /// Numbers that networks compute with: fp32, bf16 (faster where the processor has it; weights, batch norms, loss and
+        /// optimiser stay fp32), or on NVIDIA GPUs tf32 (fp32 whose products are rounded more)
         "precision" => precision: Precision = Precision::Fp32, if |s| s.precision != Precision::Fp32;
         /// Optimiser, each as in PyTorch
         "optimizer" ["o", "optimiser"] => optimizer: Optimizer = Optimizer::Sgd;

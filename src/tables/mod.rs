@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::journal::History;
 use crate::net::custom::Layers;
 use crate::plan::Plan;
@@ -47,6 +47,24 @@ const FILES: [(&str, Table); 7] = [
     ("barrier.csv", barrier::write),
     ("timing.csv", timing::write),
 ];
+
+/// The names of the tables that [`write_all`] writes.
+pub fn names() -> [&'static str; FILES.len()] {
+    FILES.map(|(name, _)| name)
+}
+
+/// The text of one of the tables that [`write_all`] writes; of another name, an empty one.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn text(name: &str, plan: &Plan, history: &History) -> Result<String> {
+    let mut bytes = Vec::new();
+    if let Some((_, table)) = FILES.iter().find(|(file, _)| *file == name) {
+        table(&mut bytes, plan, history)
+            .map_err(|error| Error::environment(format!("cannot make the table `{name}`: {error}")))?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
 
 /// Writes all tables of a sweep into its folder, each whole or not at all.
 ///

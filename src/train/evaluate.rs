@@ -36,6 +36,22 @@ impl Tally {
         self.images += labels.numel() as u64;
     }
 
+    /// Forgets what it saw, and keeps its tensors.
+    pub fn clear(&mut self) {
+        let _ = (self.loss.zero_(), self.correct.zero_());
+        self.images = 0;
+    }
+
+    /// Images seen.
+    pub fn images(&self) -> u64 {
+        self.images
+    }
+
+    /// Counts images that the device saw by itself.
+    pub fn set_images(&mut self, images: u64) {
+        self.images = images;
+    }
+
     /// Reads the sums: the one moment that waits for the device.
     pub fn finish(&self) -> Evaluation {
         Evaluation {

@@ -7,11 +7,16 @@ pub mod evaluate;
 #[cfg(feature = "torch")]
 pub mod form;
 #[cfg(feature = "torch")]
+pub mod graph;
+#[cfg(feature = "torch")]
 mod masks;
 pub mod memory;
 #[cfg(feature = "torch")]
 pub mod optimizer;
+#[cfg(feature = "torch")]
+pub mod replay;
 pub mod report;
+pub mod room;
 #[cfg(feature = "torch")]
 pub mod run;
 pub mod schedule;
@@ -21,6 +26,8 @@ pub mod scores;
 mod start;
 #[cfg(feature = "torch")]
 pub mod step;
+#[cfg(feature = "torch")]
+pub mod tf32;
 
 pub use report::{Flow, Report, Resume};
 #[cfg(feature = "torch")]

@@ -17,6 +17,32 @@ const ADADELTA_EPSILON: f64 = 1e-6;
 const RMSPROP_ALPHA: f64 = 0.99;
 const RMSPROP_EPSILON: f64 = 1e-8;
 
+/// The learning rate of a step.
+#[derive(Debug, Clone, Copy)]
+pub enum Rate<'a> {
+    /// A number.
+    Number(f64),
+    /// A float32 of no dimensions on the device, which a captured step reads anew each time.
+    OnDevice(&'a Tensor),
+}
+
+impl Rate<'_> {
+    fn scale_(self, values: &mut Tensor) {
+        let _ = match self {
+            Self::Number(rate) => values.g_mul_scalar_(rate),
+            Self::OnDevice(rate) => values.g_mul_(rate),
+        };
+    }
+
+    /// As a number, for optimisers that compute with it: those that [`Optimizer::takes_device_rate`] says no to.
+    fn number(self) -> f64 {
+        match self {
+            Self::Number(rate) => rate,
+            Self::OnDevice(rate) => rate.double_value(&[]),
+        }
+    }
+}
+
 /// An optimiser with its state.
 #[derive(Debug)]
 pub struct Optimizer {
@@ -57,8 +83,23 @@ impl Optimizer {
         }
     }
 
+    /// Whether the learning rate is only multiplied by, so that it may lie on the device.
+    pub fn takes_device_rate(&self) -> bool {
+        self.choice == Choice::Sgd
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Counts steps that the device took by itself.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
     /// Takes one step: moves `weights` (`[count]`) against `gradient` (`[count]`), which is used up.
-    pub fn step(&mut self, weights: &mut Tensor, gradient: Tensor, learning_rate: f64) {
+    pub fn step(&mut self, weights: &mut Tensor, gradient: Tensor, rate: Rate) {
         let _no_grad = tch::no_grad_guard();
         self.steps += 1;
         let mut gradient = gradient;
@@ -73,13 +114,15 @@ impl Optimizer {
             (Choice::Sgd, [momentum]) => {
                 let _ = momentum.g_mul_scalar_(self.momentum).g_add_(&gradient);
                 if self.nesterov {
-                    let _ = gradient.g_add_(&(&*momentum * self.momentum)).g_mul_scalar_(learning_rate);
+                    let _ = gradient.g_add_(&(&*momentum * self.momentum));
                 } else {
-                    gradient = &*momentum * learning_rate;
+                    gradient.copy_(momentum);
                 }
+                rate.scale_(&mut gradient);
                 let _ = weights.g_sub_(&gradient);
             }
             (Choice::Adam | Choice::AdamW, [mean, square]) => {
+                let learning_rate = rate.number();
                 if self.choice == Choice::AdamW {
                     let _ = weights.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
                 }
@@ -95,16 +138,17 @@ impl Optimizer {
                 let size = (&*square + ADADELTA_EPSILON).sqrt();
                 let delta = (&*change + ADADELTA_EPSILON).sqrt() / size * &gradient;
                 let _ = change.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&delta * &delta) * (1.0 - ADADELTA_RHO)));
-                let _ = weights.g_sub_(&(delta * learning_rate));
+                let _ = weights.g_sub_(&(delta * rate.number()));
             }
             (Choice::RmsProp, [square]) => {
                 let _ = square.g_mul_scalar_(RMSPROP_ALPHA).g_add_(&((&gradient * &gradient) * (1.0 - RMSPROP_ALPHA)));
                 let size = square.sqrt().g_add_scalar_(RMSPROP_EPSILON);
-                let _ = weights.g_sub_(&(gradient / size * learning_rate));
+                let _ = weights.g_sub_(&(gradient / size * rate.number()));
             }
             // Plain gradient descent keeps no vector.
             _ => {
-                let _ = weights.g_sub_(&(gradient * learning_rate));
+                rate.scale_(&mut gradient);
+                let _ = weights.g_sub_(&gradient);
             }
         }
     }

@@ -16,11 +16,12 @@ use super::form::Form;
 use super::masks::Masks;
 use super::memory::keep_freed_memory;
 use super::optimizer::Optimizer;
+use super::replay::{Stepper, Work};
 use super::report::{Flow, Report, Resume};
 use super::schedule::{When, learning_rate};
 use super::scores::TorchScorer;
 use super::start::{course, first_state};
-use super::step::step;
+use super::tf32;
 use crate::data::batches::{Batches, Parts, Variation};
 use crate::error::{Error, Result};
 use crate::journal::{EpochRecord, Evaluation, Outcome, Scores};
@@ -31,7 +32,7 @@ use crate::net::{Graph, Layout, Snapshot};
 use crate::plan::Stage;
 use crate::prune::{Pruner, Sources};
 use crate::sweep::Settings;
-use crate::sweep::value::{Augment, Control, Moment, Rewind, Select};
+use crate::sweep::value::{Augment, Control, Moment, Precision, Rewind, Select};
 
 /// Everything that decides a training, and how to report it.
 #[derive(Debug)]
@@ -65,6 +66,12 @@ pub struct Task<'a> {
 /// listener asked to stop.
 pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
     keep_freed_memory();
+    let precision = task.stage.settings.precision;
+    if precision == Precision::Tf32 && task.device == Device::Cpu {
+        return Err(Error::input("`precision = \"tf32\"` is of NVIDIA GPUs, and this training is on a processor")
+            .hint("use fp32, or bf16 for speed"));
+    }
+    let _held = tf32::hold(precision == Precision::Tf32);
     let mut training = Training::begin(&task, listen)?;
     for epoch in training.epoch..training.span.end {
         if training.masks.is_enough(&task, epoch) {
@@ -84,6 +91,8 @@ struct Training {
     forward: Forward,
     form: Form,
     optimizer: Optimizer,
+    stepper: Stepper,
+    tally: Tally,
     /// What is added to the gradient for each sign of a weight.
     slimming: Option<Tensor>,
     mask: Option<Arc<Bits>>,
@@ -120,6 +129,8 @@ impl Training {
         if let Some(state) = &inner.optimizer {
             optimizer.restore(state)?;
         }
+        let stepper = Stepper::new(task.device, settings.batch_size, &optimizer);
+        let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
         let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);
         let masks = Masks::of(task, task.resume.as_ref());
@@ -129,6 +140,8 @@ impl Training {
             forward,
             form,
             optimizer,
+            stepper,
+            tally,
             slimming,
             mask,
             masks,
@@ -151,24 +164,31 @@ impl Training {
         let order = train.order(order_seed(task), data_epoch);
         let variation = (settings.augment == Some(Augment::CropFlip))
             .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
-        let mut tally = Tally::new(task.device);
+        self.tally.clear();
+        self.stepper.vary(variation.as_ref());
         let steps = train.len().div_ceil(size);
         let mut rate = settings.learning_rate;
         for number in 0..steps {
             let count = size.min(train.len() - number * size);
             let indices = order.narrow(0, (number * size) as i64, count as i64);
-            let (images, labels) = train.gather(&indices, variation.as_ref());
             rate = fixed_rate.unwrap_or_else(|| {
                 learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
             });
-            let slimming = self.slimming.as_ref();
-            step(&self.forward, &mut self.arena, &mut self.optimizer, &images, &labels, rate, slimming, &mut tally);
+            let mut work = Work {
+                images: train,
+                forward: &self.forward,
+                arena: &mut self.arena,
+                optimizer: &mut self.optimizer,
+                slimming: self.slimming.as_ref(),
+                tally: &mut self.tally,
+            };
+            self.stepper.step(&mut work, &indices, variation.as_ref(), rate)?;
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
                 listen(Report::Images { seen: (number + 1) * size, of: train.len() });
             }
         }
-        let train = tally.finish();
+        let train = self.tally.finish();
         let validation = self.evaluate(&task.parts.validation);
         let test = (self.settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
         // The loss of a batch is taken before its step: only the evaluation sees what the last step did.
@@ -259,16 +279,16 @@ impl Training {
         Ok(if is_last { Flow::Continue } else { flow })
     }
 
-    /// Evaluates the last and the best epoch on both held-out parts.
+    /// Evaluates the last and the best epoch on both held-out parts, as far as their epochs did not do so already.
     fn finish(mut self, task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
-        let last = self.scores(task.parts);
+        let last = self.scores(task.parts, self.epoch);
         let state = Arc::new(self.state());
         let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
         let best = match best_state.epoch == self.epoch {
             true => last,
             false => {
                 self.arena.restore(&self.form.inner(&best_state));
-                self.scores(task.parts)
+                self.scores(task.parts, best_state.epoch)
             }
         };
         let wanted: &BTreeSet<Moment> = &task.stage.wanted;
@@ -299,8 +319,14 @@ impl Training {
         Snapshot { mask: self.mask.clone(), ..self.form.outer(inner) }
     }
 
-    fn scores(&mut self, parts: &Parts) -> Scores {
-        Scores { validation: self.evaluate(&parts.validation), test: self.evaluate(&parts.test) }
+    /// The scores after an epoch, whose weights and statistics are in the arena.
+    fn scores(&mut self, parts: &Parts, epoch: usize) -> Scores {
+        let seen = self.epochs.iter().find(|record| record.epoch == epoch);
+        let (validation, test) = (seen.map(|record| record.validation), seen.and_then(|record| record.test));
+        Scores {
+            validation: validation.unwrap_or_else(|| self.evaluate(&parts.validation)),
+            test: test.unwrap_or_else(|| self.evaluate(&parts.test)),
+        }
     }
 }
 

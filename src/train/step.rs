@@ -3,7 +3,7 @@
 use tch::{Reduction, Tensor};
 
 use super::evaluate::Tally;
-use super::optimizer::Optimizer;
+use super::optimizer::{Optimizer, Rate};
 use crate::net::arena::Arena;
 use crate::net::forward::Forward;
 
@@ -18,7 +18,7 @@ pub fn step(
     optimizer: &mut Optimizer,
     images: &Tensor,
     labels: &Tensor,
-    learning_rate: f64,
+    rate: Rate,
     slimming: Option<&Tensor>,
     tally: &mut Tally,
 ) {
@@ -32,6 +32,6 @@ pub fn step(
             // The sign of 0 is 0: a scale that has come to rest stays there.
             let _ = gradient.g_add_(&tch::no_grad(|| slimming * arena.weights.sign()));
         }
-        optimizer.step(&mut arena.weights, gradient, learning_rate);
+        optimizer.step(&mut arena.weights, gradient, rate);
     }
 }

@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use tch::Device;
 
+use super::device;
 use super::serve::Trainer;
 use super::workshop::Workshop;
 use crate::error::{Error, Result};
 use crate::journal::Outcome;
 use crate::link::Assignment;
+use crate::net::Graph;
+use crate::net::cost::Cost;
 use crate::prune::Sources;
-use crate::train::{self, Flow, Report, Task};
+use crate::sweep::Settings;
+use crate::train::{self, Flow, Report, Task, graph, room};
 
 /// What trains on one device.
 #[derive(Debug)]
@@ -22,6 +26,20 @@ pub struct TorchTrainer {
     pub workshop: Arc<Workshop>,
     /// Where to train.
     pub device: Device,
+}
+
+impl TorchTrainer {
+    /// Refuses what cannot fit before it takes the memory of those that train beside it.
+    fn check_room(&self, graph: &Graph, settings: &Settings) -> Result<()> {
+        let free = match self.device {
+            Device::Cpu => room::free_in_system(),
+            Device::Cuda(number) => graph::free_memory(number).ok(),
+            _ => None,
+        };
+        let device = device::describe(self.device, 1);
+        let device = device.split(',').next().unwrap_or_default();
+        free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, device))
+    }
 }
 
 impl Trainer for TorchTrainer {
@@ -37,6 +55,7 @@ impl Trainer for TorchTrainer {
         let network = self.workshop.network(index).ok_or_else(missing)?;
         let pruner = self.workshop.pruner(index).ok_or_else(missing)?;
         let parts = self.workshop.parts(index, self.device).ok_or_else(missing)?;
+        self.check_room(&network.graph, &stage.settings)?;
         let task = Task {
             stage,
             graph: &network.graph,

@@ -57,7 +57,9 @@ pub(crate) fn processes(folder: &Folder) -> BTreeMap<usize, u32> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let is_ours = std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == Path::new(PROGRAM));
+        // `tombola` becomes `tombola-torch` a moment after its start.
+        let is_ours = std::fs::read_link(entry.path().join("exe"))
+            .is_ok_and(|exe| exe == Path::new(PROGRAM) || exe == Path::new(PROGRAM).with_file_name("tombola-torch"));
         let Ok(environment) = std::fs::read_to_string(entry.path().join("environ")) else { continue };
         let variable = |name: &str| {
             let mut all = environment.split('\0').filter_map(|line| line.split_once('='));

@@ -76,7 +76,7 @@ fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce(
     };
     let welcome = Welcome {
         sweep: asked.spec.to_toml(),
-        loaded: crate::cli::sweep::loaded(&asked.spec)?,
+        loaded: crate::cli::sweep::loaded(&asked.spec.trials()?)?,
         plan: asked.plan.checksum(),
         roots: opened.roots.clone(),
         lease: run.lease,
@@ -108,7 +108,7 @@ fn work(session: Session) -> Result<u8> {
 /// Builds and loads what rank 0 says, as it did itself.
 fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchTrainer, Ready)> {
     let spec = Spec::read(Some(&welcome.sweep), &[])?;
-    let plan = Plan::of(&spec, welcome.loaded.clone())?;
+    let plan = Plan::of(&spec, spec.trials()?, welcome.loaded.clone())?;
     if plan.checksum() != welcome.plan {
         return Err(Error::environment("it understands the sweep differently from rank 0")
             .hint("start the same build of Tombola on every node"));

@@ -1,0 +1,83 @@
+//! Training curves: validation and training accuracy over the epochs of the dense networks and of the last levels.
+
+use plotters::prelude::*;
+
+use super::{Area, Axis, Chart, Drawn, Entry, LABEL, MOST_LINES, around, colour, mark, picture};
+use crate::report::sheet::Sheet;
+
+/// The course of one training.
+struct Course<'a> {
+    name: String,
+    /// Epoch and accuracy on the part that epochs are chosen by, or on the training images where there is none.
+    points: Vec<(f64, f64)>,
+    rows: Vec<&'a Vec<String>>,
+}
+
+/// The trainings of the first trials. `None` before the first epoch.
+pub fn curves(epochs: &Sheet) -> Option<Chart> {
+    let value = |row: &Vec<String>| {
+        let test = epochs.number(row, "test_accuracy");
+        test.or_else(|| epochs.number(row, "validation_accuracy"))
+    };
+    let courses: Vec<Course> = epochs
+        .by("stage")
+        .into_iter()
+        .map(|(_, rows)| {
+            let (level, trial) = (epochs.text(rows[0], "level"), epochs.text(rows[0], "trial"));
+            let name = match level {
+                "0" => format!("dense, trial {trial}"),
+                level => format!("level {level}, trial {trial}"),
+            };
+            let points = rows.iter().filter_map(|row| Some((epochs.number(row, "epoch")?, value(row)?))).collect();
+            Course { name, points, rows }
+        })
+        .collect();
+    let shown: Vec<&Course> = courses.iter().filter(|course| course.points.len() > 1).take(MOST_LINES).collect();
+    if shown.is_empty() {
+        return None;
+    }
+    let legend: Vec<Entry> =
+        shown.iter().enumerate().map(|(index, course)| Entry { name: &course.name, index, dashed: false }).collect();
+    let svg = picture(&legend, |area| plot(area, &shown))?;
+    let more = courses.len() - shown.len();
+    let more = if more > 0 { format!(" {more} more trainings are in `epochs.csv`.") } else { String::new() };
+    Some(Chart {
+        name: "training-curves".into(),
+        title: "Training curves".into(),
+        note: format!(
+            "Accuracy after each epoch on the part of the data that epochs are chosen by, of the first trainings.{more}"
+        ),
+        svg,
+        data: epochs.csv(shown.iter().flat_map(|course| course.rows.iter().copied())),
+    })
+}
+
+fn plot(area: &Area, courses: &[&Course]) -> Drawn {
+    let points = || courses.iter().flat_map(|course| &course.points);
+    let (low, high) = around(points().map(|(_, accuracy)| *accuracy), (0.0, 1.0));
+    let last = points().map(|(epoch, _)| *epoch).fold(1.0, f64::max);
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(58)
+        .build_cartesian_2d(Axis::epochs(0.0, last * 1.02), low..high)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
+        .axis_style(BLACK.mix(0.5))
+        .label_style(("sans-serif", LABEL))
+        .x_desc("epoch")
+        .y_desc("accuracy")
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{:.1} %", 100.0 * y))
+        .draw()?;
+    for (index, course) in courses.iter().enumerate() {
+        chart.draw_series(LineSeries::new(course.points.iter().copied(), colour(index).stroke_width(2)))?;
+        // Some ten marks tell lines of one colour from each other.
+        for point in course.points.iter().step_by(course.points.len().div_ceil(10)) {
+            mark(area, chart.backend_coord(point), index)?;
+        }
+    }
+    Ok(())
+}

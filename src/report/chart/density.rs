@@ -1,0 +1,101 @@
+//! Accuracy against density: the curve of the lottery-ticket papers (Frankle and Carbin 2019, figure 1).
+
+use plotters::prelude::*;
+
+use super::{Area, Axis, Chart, Drawn, Entry, LABEL, MOST_LINES, apart, around, colour, mark, picture};
+use crate::report::findings::percent;
+use crate::report::lines::{Line, Lines};
+
+/// Densities on the axis that are closer than this are not both written: a quarter of a factor of two.
+const GAP: f64 = 0.28;
+
+/// One line a method, a band over seeds, the dense network for reference. `None` where there is no ticket.
+pub fn density(lines: &Lines) -> Option<Chart> {
+    let shown: Vec<&Line> = lines.tickets.iter().take(MOST_LINES).collect();
+    let dense = lines.dense_accuracy()?;
+    if shown.is_empty() {
+        return None;
+    }
+    let mut legend: Vec<Entry> =
+        shown.iter().enumerate().map(|(index, line)| Entry { name: &line.name, index, dashed: false }).collect();
+    legend.push(Entry { name: "dense", index: 0, dashed: true });
+    let svg = picture(&legend, |area| plot(area, &shown, dense))?;
+    let left_out = lines.tickets.len() - shown.len();
+    let left_out =
+        if left_out > 0 { format!(" {left_out} more methods are in the table below.") } else { String::new() };
+    Some(Chart {
+        name: "accuracy-density".into(),
+        title: "Accuracy against density".into(),
+        note: format!(
+            "Test accuracy at the chosen epoch, mean over seeds; bands are 95 % confidence intervals of the mean (Student's t), \
+             none for one seed. The axis is logarithmic.{left_out}"
+        ),
+        svg,
+        data: data(lines),
+    })
+}
+
+/// A density's place on the axis: sparser to the right.
+fn place(density: f64) -> f64 {
+    -density.max(1e-6).ln()
+}
+
+fn plot(area: &Area, lines: &[&Line], dense: f64) -> Drawn {
+    let points = || lines.iter().flat_map(|line| &line.points);
+    let end = points().map(|point| place(point.density)).fold(0.5, f64::max);
+    // A band of two seeds can be wider than all accuracies: what is outside is cut off.
+    let (low, high) = around(points().map(|point| point.accuracy).chain([dense]), (0.0, 1.0));
+    let (low, high) = ((low - 0.2 * (high - low)).max(0.0), (high + 0.2 * (high - low)).min(1.0));
+    let ticks = apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / 14.0));
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .x_label_area_size(44)
+        .y_label_area_size(58)
+        .build_cartesian_2d(Axis { range: -0.05 * end..1.05 * end, ticks }, low..high)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
+        .axis_style(BLACK.mix(0.5))
+        .label_style(("sans-serif", LABEL))
+        .x_desc("density")
+        .y_desc("test accuracy")
+        .x_label_formatter(&|x| percent((-x).exp()))
+        .y_label_formatter(&|y| format!("{:.1} %", 100.0 * y))
+        .draw()?;
+    let ends = [(-0.05 * end, dense), (1.05 * end, dense)];
+    chart.draw_series(DashedLineSeries::new(ends, 6, 4, BLACK.stroke_width(1)))?;
+    for (index, line) in lines.iter().enumerate() {
+        let banded: Vec<(f64, f64, f64)> = line
+            .points
+            .iter()
+            .filter_map(|point| {
+                let half = point.half_width?;
+                let cut = |value: f64| value.clamp(low, high);
+                Some((place(point.density), cut(point.accuracy - half), cut(point.accuracy + half)))
+            })
+            .collect();
+        if banded.len() > 1 {
+            let upper = banded.iter().map(|(x, _, high)| (*x, *high));
+            let outline: Vec<(f64, f64)> = upper.chain(banded.iter().rev().map(|(x, low, _)| (*x, *low))).collect();
+            chart.draw_series([Polygon::new(outline, colour(index).mix(0.15))])?;
+        }
+        let course: Vec<(f64, f64)> = line.points.iter().map(|point| (place(point.density), point.accuracy)).collect();
+        chart.draw_series(LineSeries::new(course.clone(), colour(index).stroke_width(2)))?;
+        for point in course {
+            mark(area, chart.backend_coord(&point), index)?;
+        }
+    }
+    Ok(())
+}
+
+fn data(lines: &Lines) -> String {
+    let mut text = String::from("method,density,accuracy,half_width_95,n\n");
+    for line in lines.dense.iter().chain(&lines.tickets) {
+        for point in &line.points {
+            let half = point.half_width.map(|half| half.to_string()).unwrap_or_default();
+            text.push_str(&format!("\"{}\",{},{},{half},{}\n", line.name, point.density, point.accuracy, point.n));
+        }
+    }
+    text
+}

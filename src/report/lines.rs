@@ -1,0 +1,161 @@
+//! Lines of accuracy against density: trials that differ in nothing but how far they prune, means over seeds.
+
+use super::sheet::Sheet;
+
+/// A point: a density, and the accuracy there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Share of what can be pruned that is alive.
+    pub density: f64,
+    /// Mean test accuracy over seeds.
+    pub accuracy: f64,
+    /// Half the width of its 95 % confidence interval; none for one seed.
+    pub half_width: Option<f64>,
+    /// Seeds.
+    pub n: usize,
+}
+
+/// The points of one method, the densest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Line {
+    /// What tells it from the others.
+    pub name: String,
+    /// At least one.
+    pub points: Vec<Point>,
+}
+
+/// The lines of a sweep.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lines {
+    /// Dense networks, each with its name; one unless the sweep varies how they are trained.
+    pub dense: Vec<Line>,
+    /// Tickets and their twins.
+    pub tickets: Vec<Line>,
+}
+
+/// Settings that say how far a trial prunes rather than how.
+const HOW_FAR: [&str; 3] = ["level", "pruning-ratio", "prune-iterations"];
+
+impl Lines {
+    /// The lines that `summary.csv` holds.
+    pub fn of(summary: &Sheet) -> Self {
+        let settings: Vec<usize> = match summary.column("planned") {
+            Some(end) => (0..end).collect(),
+            None => Vec::new(),
+        };
+        let rows: Vec<&Vec<String>> =
+            summary.rows.iter().filter(|row| summary.number(row, "best_test_accuracy_mean").is_some()).collect();
+        let mut lines = Self::default();
+        let mut keys: Vec<(bool, Vec<(usize, String)>)> = Vec::new();
+        let mut found: Vec<Vec<Point>> = Vec::new();
+        for row in rows {
+            let dense = summary.text(row, "level") == "0";
+            let iterative = summary.number(row, "prune-iterations").is_some_and(|count| count > 1.0);
+            let mut key: Vec<(usize, String)> = settings
+                .iter()
+                .filter(|column| !HOW_FAR.contains(&summary.columns[**column].as_str()))
+                .map(|column| (*column, row[*column].clone()))
+                .collect();
+            // Levels of one chain belong together; single prunings to several ratios do.
+            let course = match (dense, iterative) {
+                (true, _) => "dense".to_string(),
+                (false, false) => "one-shot".to_string(),
+                (false, true) => {
+                    let rate = rate(summary, row);
+                    format!("iterative, {:.3} % a level", 100.0 * rate).replace(".000 %", " %")
+                }
+            };
+            key.push((usize::MAX, course));
+            let Some(point) = point(summary, row) else { continue };
+            match keys.iter().position(|known| *known == (dense, key.clone())) {
+                Some(place) => found[place].push(point),
+                None => {
+                    keys.push((dense, key));
+                    found.push(vec![point]);
+                }
+            }
+        }
+        for ((dense, key), mut points) in keys.iter().zip(found) {
+            points.sort_by(|one, other| other.density.total_cmp(&one.density));
+            // Chains of several lengths share their levels.
+            points.dedup_by(|one, other| one.density == other.density && one.accuracy == other.accuracy);
+            let alike: Vec<&Vec<(usize, String)>> =
+                keys.iter().filter(|(other, _)| other == dense).map(|(_, key)| key).collect();
+            let line = Line { name: name(summary, key, &alike), points };
+            if *dense { lines.dense.push(line) } else { lines.tickets.push(line) }
+        }
+        lines
+    }
+
+    /// Mean accuracy of the dense networks, over all of their kinds.
+    pub fn dense_accuracy(&self) -> Option<f64> {
+        let all: Vec<f64> = self.dense.iter().flat_map(|line| &line.points).map(|point| point.accuracy).collect();
+        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+    }
+}
+
+/// What each level of a chain prunes.
+fn rate(summary: &Sheet, row: &[String]) -> f64 {
+    let ratio = summary.number(row, "pruning-ratio").unwrap_or_default();
+    let levels = summary.number(row, "prune-iterations").unwrap_or(1.0);
+    1.0 - (1.0 - ratio).powf(1.0 / levels.max(1.0))
+}
+
+fn point(summary: &Sheet, row: &[String]) -> Option<Point> {
+    Some(Point {
+        density: summary.number(row, "density_mean").unwrap_or(1.0),
+        accuracy: summary.number(row, "best_test_accuracy_mean")?,
+        half_width: summary.number(row, "best_test_accuracy_ci95"),
+        n: summary.number(row, "n").unwrap_or(1.0) as usize,
+    })
+}
+
+/// The settings in which it differs from any of those alike, in words.
+fn name(summary: &Sheet, key: &[(usize, String)], alike: &[&Vec<(usize, String)>]) -> String {
+    // Where a setting makes no difference its cell is empty: another setting says so already.
+    let differs = |place: usize| {
+        let value = |key: &[(usize, String)]| key.get(place).map(|(_, value)| value.clone()).unwrap_or_default();
+        alike.iter().any(|other| !value(other).is_empty() && value(other) != value(key))
+    };
+    let mut parts = Vec::new();
+    for (place, (column, value)) in key.iter().enumerate().rev() {
+        let course = *column == usize::MAX;
+        if (course || differs(place)) && !value.is_empty() {
+            let control = !course && summary.columns[*column] == "control";
+            match (course, control && value == "none") {
+                (true, _) => parts.push(value.clone()),
+                (_, true) => {}
+                _ => parts.push(format!("{} {value}", summary.columns[*column])),
+            }
+        }
+    }
+    parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUMMARY: &str = "\
+level,network,pruning-ratio,prune-iterations,reinit,control,planned,n,density_mean,best_test_accuracy_mean,best_test_accuracy_ci95
+0,lenet-5,,,,,2,2,1.0,0.9,0.01
+1,lenet-5,0.5,1,init,none,2,2,0.5,0.89,0.02
+1,lenet-5,0.9,1,init,none,2,2,0.1,0.8,
+1,lenet-5,0.5,1,lr,none,2,2,0.5,0.88,0.02
+1,lenet-5,0.75,2,init,none,2,2,0.5,0.89,0.02
+2,lenet-5,0.75,2,init,none,2,1,0.25,0.885,
+1,lenet-5,0.5,1,init,random-mask,2,0,,,
+";
+
+    #[test]
+    fn trials_that_differ_in_how_far_they_prune_are_one_line() {
+        let lines = Lines::of(&Sheet::parse(SUMMARY));
+        let names: Vec<&str> = lines.tickets.iter().map(|line| line.name.as_str()).collect();
+        assert_eq!(names, ["one-shot, reinit init", "one-shot, reinit lr", "iterative, 50 % a level, reinit init"]);
+        let densities = |line: usize| lines.tickets[line].points.iter().map(|point| point.density).collect::<Vec<_>>();
+        assert_eq!((densities(0), densities(2)), (vec![0.5, 0.1], vec![0.5, 0.25]));
+        assert_eq!(lines.dense[0].name, "dense");
+        assert_eq!(lines.dense_accuracy(), Some(0.9));
+        assert_eq!(lines.tickets[0].points[0].half_width, Some(0.02));
+    }
+}

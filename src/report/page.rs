@@ -1,0 +1,168 @@
+//! The page: one HTML file that needs nothing else, for screens and paper, light and dark.
+
+use super::chart::Chart;
+use super::sheet::Sheet;
+use super::{Missing, Report};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+/// A browser filters and sorts this many rows without a pause; with more, the page has the rows over seeds instead.
+const MOST_ROWS: usize = 20_000;
+
+/// The page of some sweeps, one below the other. `made` says by what and when it was made.
+pub fn page(reports: &[Report], made: &str) -> String {
+    let names: Vec<&str> = reports.iter().map(|report| report.name.as_str()).collect();
+    let title = escaped(&names.join(", "));
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <link rel=\"icon\" href=\"data:,\">\n\
+         <title>{title} · Tombola</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+    );
+    for (number, report) in reports.iter().enumerate() {
+        sweep(&mut html, report, number);
+    }
+    html.push_str(&format!("<footer>{}</footer>\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n", escaped(made)));
+    html
+}
+
+fn sweep(html: &mut String, report: &Report, number: usize) {
+    html.push_str(&format!("<main>\n<h1>{}</h1>\n<section class=\"findings\">\n", escaped(&report.name)));
+    for sentence in &report.findings {
+        html.push_str(&format!("<p>{}</p>\n", escaped(sentence)));
+    }
+    html.push_str("</section>\n");
+    report.charts.iter().for_each(|chart| figure(html, chart));
+    for Missing { what, why } in &report.missing {
+        html.push_str(&format!("<p class=\"note\">{}: {}.</p>\n", escaped(what), escaped(why)));
+    }
+    failures(html, &report.failures);
+    let whole = report.results.rows.len() <= MOST_ROWS;
+    let (title, sheet, note) = match whole {
+        true => ("All rows", &report.results, "Every trial and level, as in <code>results.csv</code>."),
+        false => (
+            "Rows over seeds",
+            &report.summary,
+            "As in <code>summary.csv</code>; every trial and level is in <code>results.csv</code>.",
+        ),
+    };
+    table(html, title, sheet, note, number);
+    html.push_str(&format!(
+        "<section>\n<h2>To do it again</h2>\n<p>Save this as <code>sweep.toml</code>, then \
+         <code>tombola run sweep.toml</code>.</p>\n<details><summary>Settings</summary><pre>{}</pre></details>\n",
+        escaped(&report.settings)
+    ));
+    for (name, sum) in &report.data {
+        html.push_str(&format!(
+            "<p class=\"note\">Data set {}: BLAKE3 <code>{}</code></p>\n",
+            escaped(name),
+            escaped(sum)
+        ));
+    }
+    html.push_str("</section>\n</main>\n");
+}
+
+fn figure(html: &mut String, chart: &Chart) {
+    // The canvas draws in black: in the page that is the colour of the text, whatever it is.
+    let svg = chart.svg.replace("#000000", "currentColor");
+    let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(&chart.title)), 1);
+    html.push_str(&format!(
+        "<section>\n<h2>{}</h2>\n<figure id=\"{}\">\n{svg}\n<figcaption>{}</figcaption>\n</figure>\n\
+         <details><summary>Numbers</summary><pre>{}</pre></details>\n</section>\n",
+        escaped(&chart.title),
+        escaped(&chart.name),
+        escaped(&chart.note),
+        escaped(&chart.data)
+    ));
+}
+
+fn failures(html: &mut String, failures: &[(String, String)]) {
+    if failures.is_empty() {
+        return;
+    }
+    html.push_str("<section>\n<h2>Failures</h2>\n<ul>\n");
+    for (place, reason) in failures {
+        html.push_str(&format!("<li>{}: {}</li>\n", escaped(place), escaped(reason)));
+    }
+    html.push_str("</ul>\n</section>\n");
+}
+
+/// A table whose rows the script draws, sorts and filters; what all rows share stands above it.
+fn table(html: &mut String, title: &str, sheet: &Sheet, note: &str, number: usize) {
+    let (varying, shared) = sheet.parted();
+    let columns: Vec<&str> = varying.iter().map(|column| sheet.columns[*column].as_str()).collect();
+    let rows: Vec<Vec<&str>> =
+        sheet.rows.iter().map(|row| varying.iter().map(|column| row[*column].as_str()).collect()).collect();
+    // `</script>` in a cell would end the script.
+    let json = serde_json::json!({ "columns": columns, "rows": rows }).to_string().replace('<', "\\u003c");
+    html.push_str(&format!("<section>\n<h2>{title}</h2>\n<p class=\"note\">{note}</p>\n"));
+    if !shared.is_empty() {
+        html.push_str("<details><summary>The same in all rows</summary><dl>\n");
+        for (name, value) in shared {
+            html.push_str(&format!("<dt>{}</dt><dd>{}</dd>\n", escaped(&name), escaped(&value)));
+        }
+        html.push_str("</dl></details>\n");
+    }
+    html.push_str(&format!(
+        "<div class=\"table\" data-table=\"{number}\"><label>Filter <input type=\"search\" \
+         placeholder=\"words that a row must have\"></label> <span class=\"count\"></span>\n\
+         <div class=\"scroll\" tabindex=\"0\"><table><thead><tr></tr></thead><tbody></tbody></table></div></div>\n\
+         <script type=\"application/json\" id=\"table-{number}\">{json}</script>\n</section>\n"
+    ));
+}
+
+/// A text as HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        Report {
+            name: "a <sweep>".into(),
+            findings: vec!["4 < 5".into()],
+            charts: vec![Chart {
+                name: "x".into(),
+                title: "A chart".into(),
+                note: "note".into(),
+                svg: "<svg width=\"1\"><path stroke=\"#000000\"/></svg>".into(),
+                data: "a,b\n".into(),
+            }],
+            missing: vec![Missing { what: "How masks settle", why: "no masks are watched" }],
+            results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n"),
+            summary: Sheet::default(),
+            failures: vec![("trial 2, level 0".into(), "</script>".into())],
+            settings: "network = \"lenet-5\"".into(),
+            data: vec![("mnist".into(), "00".into())],
+        }
+    }
+
+    #[test]
+    fn texts_cannot_become_markup() {
+        let html = page(&[report()], "by a test");
+        assert!(html.contains("a &lt;sweep&gt;") && html.contains("4 &lt; 5"));
+        // The ends of the table's data and of the script itself.
+        assert_eq!(html.matches("</script>").count(), 2);
+        assert!(html.contains("stroke=\"currentColor\"") && !html.contains("#000000"));
+    }
+
+    #[test]
+    fn the_page_loads_nothing() {
+        let html = page(&[report(), report()], "by a test");
+        for attribute in ["src=", "@import", "url(", "http://", "href=\"h"] {
+            let found = html.replace("http://www.w3.org/2000/svg", "");
+            assert!(!found.contains(attribute), "{attribute}");
+        }
+        assert!(html.contains("id=\"table-0\"") && html.contains("id=\"table-1\""));
+    }
+
+    #[test]
+    fn what_all_rows_share_stands_above_the_table() {
+        let html = page(&[report()], "by a test");
+        assert!(html.contains("<dt>network</dt><dd>lenet-5</dd>"));
+        assert!(html.contains("\"columns\":[\"trial\",\"error\"]"));
+    }
+}
