@@ -104,8 +104,9 @@ struct Shown {
 
 impl Shown {
     fn new(folder: PathBuf) -> Result<Self> {
-        let report = report_of(&folder)?;
-        let (page, version) = (renewing(&report), version(&folder));
+        // What is written while the page is made belongs to the next one.
+        let version = version(&folder);
+        let page = renewing(&report_of(&folder)?);
         Ok(Self { folder, page, version, made: Instant::now() })
     }
 

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, LABEL, MOST_LINES, around, colour, mark, picture};
+use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, around, colour, frame, mark, picture};
 use crate::report::sheet::Sheet;
 
 /// The course of one training.
@@ -56,22 +56,12 @@ fn plot(area: &Area, courses: &[&Course]) -> Drawn {
     let points = || courses.iter().flat_map(|course| &course.points);
     let (low, high) = around(points().map(|(_, accuracy)| *accuracy), (0.0, 1.0));
     let last = points().map(|(epoch, _)| *epoch).fold(1.0, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(58)
-        .build_cartesian_2d(Axis::epochs(0.0, last * 1.02), low..high)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .axis_style(BLACK.mix(0.5))
-        .label_style(("sans-serif", LABEL))
-        .x_desc("epoch")
-        .y_desc("accuracy")
-        .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| format!("{:.1} %", 100.0 * y))
-        .draw()?;
+    let mut chart = frame(
+        area,
+        (Axis::epochs(0.0, last * 1.02), low..high),
+        ("epoch", "accuracy"),
+        (&|x| format!("{x:.0}"), &|y| format!("{:.1} %", 100.0 * y)),
+    )?;
     for (index, course) in courses.iter().enumerate() {
         chart.draw_series(LineSeries::new(course.points.iter().copied(), colour(index).stroke_width(2)))?;
         // Some ten marks tell lines of one colour from each other.

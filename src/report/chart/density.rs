@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, LABEL, MOST_LINES, apart, around, colour, mark, picture};
+use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, apart, around, colour, frame, mark, picture};
 use crate::report::findings::percent;
 use crate::report::lines::{Line, Lines};
 
@@ -47,22 +47,12 @@ fn plot(area: &Area, lines: &[&Line], dense: f64) -> Drawn {
     let (low, high) = around(points().map(|point| point.accuracy).chain([dense]), (0.0, 1.0));
     let (low, high) = ((low - 0.2 * (high - low)).max(0.0), (high + 0.2 * (high - low)).min(1.0));
     let ticks = apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / 14.0));
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(58)
-        .build_cartesian_2d(Axis { range: -0.05 * end..1.05 * end, ticks }, low..high)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .axis_style(BLACK.mix(0.5))
-        .label_style(("sans-serif", LABEL))
-        .x_desc("density")
-        .y_desc("test accuracy")
-        .x_label_formatter(&|x| percent((-x).exp()))
-        .y_label_formatter(&|y| format!("{:.1} %", 100.0 * y))
-        .draw()?;
+    let mut chart = frame(
+        area,
+        (Axis { range: -0.05 * end..1.05 * end, ticks }, low..high),
+        ("density", "test accuracy"),
+        (&|x| percent((-x).exp()), &|y| format!("{:.1} %", 100.0 * y)),
+    )?;
     let ends = [(-0.05 * end, dense), (1.05 * end, dense)];
     chart.draw_series(DashedLineSeries::new(ends, 6, 4, BLACK.stroke_width(1)))?;
     for (index, line) in lines.iter().enumerate() {

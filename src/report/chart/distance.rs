@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, LABEL, MOST_LINES, around, colour, mark, picture};
+use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, around, colour, frame, mark, picture};
 use crate::report::sheet::Sheet;
 
 /// One line a ratio, of the first watched training. `None` where no masks are watched.
@@ -48,22 +48,12 @@ fn plot(area: &Area, lines: &[(String, Vec<(f64, f64)>)], epsilon: Option<f64>) 
     let points = || lines.iter().flat_map(|line| &line.1);
     let (_, high) = around(points().map(|(_, distance)| *distance).chain(epsilon), (0.0, 1.0));
     let last = points().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(58)
-        .build_cartesian_2d(Axis::epochs(1.0, last + 0.5), 0.0..high)?;
-    chart
-        .configure_mesh()
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(BLACK.mix(0.12))
-        .axis_style(BLACK.mix(0.5))
-        .label_style(("sans-serif", LABEL))
-        .x_desc("epoch")
-        .y_desc("distance")
-        .x_label_formatter(&|x| format!("{x:.0}"))
-        .y_label_formatter(&|y| format!("{y:.3}"))
-        .draw()?;
+    let mut chart = frame(
+        area,
+        (Axis::epochs(1.0, last + 0.5), 0.0..high),
+        ("epoch", "distance"),
+        (&|x| format!("{x:.0}"), &|y| format!("{y:.3}")),
+    )?;
     if let Some(epsilon) = epsilon {
         let ends = [(1.0, epsilon), (last + 0.5, epsilon)];
         chart.draw_series(DashedLineSeries::new(ends, 6, 4, BLACK.stroke_width(1)))?;

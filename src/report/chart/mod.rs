@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 pub use curves::curves;
@@ -20,6 +21,11 @@ pub use heat::heat;
 /// What drawing may fail with; the canvas is a text, so only a chart without room does.
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// How a number is written at an axis.
+type Words<'w> = &'w dyn Fn(&f64) -> String;
+/// A drawn frame, to draw lines into.
+type Framed<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, RangedCoordf64>>;
 
 const WIDTH: u32 = 760;
 const PLOT_HEIGHT: u32 = 380;
@@ -111,6 +117,29 @@ fn picture(legend: &[Entry], plot: impl FnOnce(&Area) -> Drawn) -> Option<String
         root.present().ok()?;
     }
     Some(text)
+}
+
+/// Axes with their names, and a line across at each number that is written. `words` write numbers at either axis.
+fn frame<'a>(
+    area: &Area<'a>,
+    (x, y): (Axis, Range<f64>),
+    names: (&str, &str),
+    words: (Words, Words),
+) -> Result<Framed<'a>, DrawingAreaErrorKind<std::io::Error>> {
+    let mut chart =
+        ChartBuilder::on(area).margin(12).x_label_area_size(44).y_label_area_size(58).build_cartesian_2d(x, y)?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(BLACK.mix(0.12))
+        .axis_style(BLACK.mix(0.5))
+        .label_style(("sans-serif", LABEL))
+        .x_desc(names.0)
+        .y_desc(names.1)
+        .x_label_formatter(&words.0)
+        .y_label_formatter(&words.1)
+        .draw()?;
+    Ok(chart)
 }
 
 /// The legend: a line for each entry.
