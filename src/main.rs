@@ -25,6 +25,7 @@ fn become_torch() -> tombola::error::Result<u8> {
     use std::process::Command;
 
     use tombola::error::Error;
+    use tombola::train::memory;
 
     let own = std::env::current_exe()
         .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?;
@@ -34,6 +35,7 @@ fn become_torch() -> tombola::error::Result<u8> {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
+    command.env(memory::TUNABLES, memory::with_huge_pages(std::env::var_os(memory::TUNABLES)));
     let error = command.args(arguments).exec();
     Err(Error::environment(format!("cannot start `{}`: {error}", other.display()))
         .hint("`tombola` trains by `tombola-torch`, which a build makes beside it: copy both"))

@@ -91,6 +91,7 @@ fn networks() -> Vec<(String, Graph, [i64; 4])> {
         zoo("resnet", 14, ShortcutOption::A, [9, 3, 16, 16]),
         zoo("resnet", 8, ShortcutOption::B, [8, 3, 15, 17]),
         zoo("resnetb", 11, ShortcutOption::A, [8, 1, 12, 12]),
+        zoo("resnetb", 20, ShortcutOption::A, [6, 3, 12, 12]),
         zoo("vgg-11", 0, ShortcutOption::A, [4, 3, 32, 32]),
         ("odd".to_string(), odd.finish(10).unwrap(), [11, 1, 7, 5]),
     ]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::arena::Arena;
-use super::fused::{Chain, Norm, chains, norm_relu};
+use super::fused::{Chain, Norm, chains, norm_relu, sum_norm_relu};
 use super::graph::{Graph, Node, NodeId, Op};
 use super::layout::Layout;
 use crate::sweep::value::Precision;
@@ -19,7 +19,7 @@ pub struct Forward {
     graph: Arc<Graph>,
     /// Position of each node's first parameter and first buffer in the layout.
     first: Vec<(usize, usize)>,
-    /// Batch norms and additions that the ReLU behind them takes over.
+    /// Batch norms and additions that the ReLU behind them takes over. A sum before a batch norm has its own output still.
     chains: Vec<Option<Chain>>,
     /// Whether a node is taken over.
     taken: Vec<bool>,
@@ -52,6 +52,7 @@ impl Forward {
             if let Some(chain) = chain {
                 taken[chain.norm] = true;
                 taken[nodes[id].inputs[0]] = true;
+                chain.sum.into_iter().for_each(|sum| taken[sum] = true);
             }
         }
         let mut last_reader: Vec<NodeId> = (0..nodes.len()).collect();
@@ -89,22 +90,21 @@ impl Forward {
             Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
             Precision::Bf16 => images.to_kind(Kind::BFloat16),
         };
-        let mut outputs: Vec<Option<Tensor>> = vec![Some(images)];
-        outputs.resize_with(self.graph.nodes.len(), || None);
+        let mut outputs = vec![Output { tensor: Some(images), twin: None }];
+        outputs.resize_with(self.graph.nodes.len(), Output::default);
         let momentum = training.then_some(momentum);
         for id in (1..self.graph.nodes.len()).filter(|id| !self.taken[*id]) {
-            let output = match self.chains[id] {
-                Some(chain) => self.chain(chain, &outputs, &weights, &statistics, momentum),
-                None => self.node(id, &outputs, &weights, &statistics, momentum),
-            };
-            outputs[id] = Some(output);
+            match self.chains[id] {
+                Some(chain) => self.chain(id, chain, &mut outputs, &weights, &statistics, momentum),
+                None => outputs[id] = self.node(id, &outputs, &weights, &statistics, momentum).into(),
+            }
             for input in inputs(&self.graph, &self.chains, id, &self.graph.nodes[id]) {
                 if self.last_reader[input] == id {
-                    outputs[input] = None;
+                    outputs[input] = Output::default();
                 }
             }
         }
-        let scores = outputs.pop().flatten().unwrap_or_default();
+        let scores = outputs.pop().and_then(|output| output.tensor).unwrap_or_default();
         match arena.precision {
             Precision::Fp32 | Precision::Tf32 => scores,
             Precision::Bf16 => scores.to_kind(Kind::Float),
@@ -114,25 +114,54 @@ impl Forward {
     /// A ReLU with the batch norm, and perhaps the addition, before it.
     fn chain(
         &self,
+        id: NodeId,
         chain: Chain,
-        outputs: &[Option<Tensor>],
+        outputs: &mut [Output],
         weights: &[Tensor],
         statistics: &[Tensor],
         training: Option<f64>,
-    ) -> Tensor {
-        let output = |id: NodeId| outputs[id].as_ref().map(Tensor::shallow_clone).unwrap_or_default();
-        let x = output(self.graph.nodes[chain.norm].inputs[0]);
-        let residual = chain.residual.map(output);
+    ) {
         let norm = self.norm(chain.norm, weights, statistics);
-        let fused = || norm_relu(&x, residual.as_ref(), norm, training, NORM_EPSILON);
-        self.fused.then(fused).flatten().unwrap_or_else(|| {
-            let normed = self.normed(&x, norm, training);
-            match residual {
-                Some(residual) => normed + residual,
-                None => normed,
+        let x = match chain.sum {
+            Some(sum) => {
+                let [x, added] = [0, 1].map(|number| self.input(outputs, self.graph.nodes[sum].inputs[number], id));
+                let both = || sum_norm_relu(&x, &added, norm, training?, NORM_EPSILON);
+                let found = self.fused.then(both).flatten();
+                let whole = found.as_ref().map_or_else(|| add_to(&x, &added), |(whole, _)| whole.shallow_clone());
+                if self.last_reader[sum] != sum {
+                    outputs[sum] = whole.shallow_clone().into();
+                }
+                if let Some((_, y)) = found {
+                    outputs[id] = y.into();
+                    return;
+                }
+                whole
             }
-            .relu_()
-        })
+            None => self.input(outputs, self.graph.nodes[chain.norm].inputs[0], id),
+        };
+        let residual = chain.residual.map(|residual| self.input(outputs, residual, id));
+        let with_twin = self.readers[id] > 1;
+        let fused = || norm_relu(&x, residual.as_ref(), norm, training, NORM_EPSILON, with_twin);
+        outputs[id] = match self.fused.then(fused).flatten() {
+            Some(fused) => Output { tensor: Some(fused.y), twin: fused.twin },
+            None => {
+                let normed = self.normed(&x, norm, training);
+                match residual {
+                    Some(residual) => normed + residual,
+                    None => normed,
+                }
+                .relu_()
+                .into()
+            }
+        };
+    }
+
+    /// The output of node `from`, as node `reader` reads it.
+    fn input(&self, outputs: &[Output], from: NodeId, reader: NodeId) -> Tensor {
+        let Output { tensor, twin } = &outputs[from];
+        let twin = twin.as_ref().filter(|_| self.last_reader[from] == reader);
+        // Outputs are dropped only after their last reader, so every input is there.
+        twin.or(tensor.as_ref()).map(Tensor::shallow_clone).unwrap_or_default()
     }
 
     fn is_convolution(&self, id: NodeId) -> bool {
@@ -159,17 +188,13 @@ impl Forward {
     fn node(
         &self,
         id: NodeId,
-        outputs: &[Option<Tensor>],
+        outputs: &[Output],
         weights: &[Tensor],
         statistics: &[Tensor],
         training: Option<f64>,
     ) -> Tensor {
         let node = &self.graph.nodes[id];
-        let input = |number: usize| {
-            let input = outputs[node.inputs[number]].as_ref();
-            // Outputs are dropped only after their last reader, so every input is there.
-            input.map(Tensor::shallow_clone).unwrap_or_default()
-        };
+        let input = |number: usize| self.input(outputs, node.inputs[number], id);
         let x = input(0);
         let (parameter, _) = self.first[id];
         match node.op {
@@ -189,8 +214,7 @@ impl Forward {
             Op::Relu => x.relu(),
             // A convolution needs its output no more.
             Op::Add if self.readers[node.inputs[0]] == 1 && self.is_convolution(node.inputs[0]) => {
-                let mut x = x;
-                x.g_add_(&input(1))
+                add_to(&x, &input(1))
             }
             Op::Add => x + input(1),
             Op::MaxPool { kernel, stride, padding } => {
@@ -213,9 +237,29 @@ impl Forward {
     }
 }
 
+/// What came out of a node.
+#[derive(Debug, Default)]
+struct Output {
+    tensor: Option<Tensor>,
+    /// The same memory for the last reader, whose gradient arrives apart from the others'.
+    twin: Option<Tensor>,
+}
+
+impl From<Tensor> for Output {
+    fn from(tensor: Tensor) -> Self {
+        Self { tensor: Some(tensor), twin: None }
+    }
+}
+
+/// `x` + `added`, in the memory of `x`.
+fn add_to(x: &Tensor, added: &Tensor) -> Tensor {
+    x.shallow_clone().g_add_(added)
+}
+
 /// The nodes whose outputs a node reads, through the chain that it ends if it ends one.
 fn inputs(graph: &Graph, chains: &[Option<Chain>], id: NodeId, node: &Node) -> Vec<NodeId> {
     match chains[id] {
+        Some(Chain { sum: Some(sum), .. }) => graph.nodes[sum].inputs.clone(),
         Some(chain) => graph.nodes[chain.norm].inputs.iter().copied().chain(chain.residual).collect(),
         None => node.inputs.clone(),
     }

@@ -6,7 +6,7 @@
 
 use tch::Tensor;
 
-use super::evaluate::{EVALUATION_BATCH, evaluate};
+use super::evaluate::{evaluate, evaluation_batch};
 use super::form::Form;
 use super::run::Task;
 use crate::error::{Error, Result};
@@ -17,6 +17,8 @@ use crate::net::forward::Forward;
 
 /// Training images over which batch-norm statistics are taken anew, in the order in which they lie, not varied.
 const RECALIBRATION_IMAGES: usize = 10_000;
+/// How many of them make one batch, whose statistics they give.
+const RECALIBRATION_BATCH: usize = 500;
 
 /// Evaluates `points` networks on the line from the ticket's end to `own`, the fork's.
 ///
@@ -42,9 +44,10 @@ pub(super) fn measure(
             .map(|(a, b)| if a == b { *a } else { ((1.0 - alpha) * f64::from(*a) + alpha * f64::from(*b)) as f32 });
         arena.restore(&Snapshot { parameters: mixed.collect(), ..(*own).clone() });
         recalibrate(task, forward, arena);
+        let batch = evaluation_batch(arena.device());
         let scores = Scores {
-            validation: evaluate(forward, arena, &task.parts.validation, EVALUATION_BATCH),
-            test: evaluate(forward, arena, &task.parts.test, EVALUATION_BATCH),
+            validation: evaluate(forward, arena, &task.parts.validation, batch),
+            test: evaluate(forward, arena, &task.parts.test, batch),
         };
         measured.push(BarrierPoint { alpha, scores });
     }
@@ -65,7 +68,7 @@ fn recalibrate(task: &Task, forward: &Forward, arena: &mut Arena) {
     let mut mean: Option<Tensor> = None;
     let mut seen = 0;
     while seen < images {
-        let end = (seen + EVALUATION_BATCH).min(images);
+        let end = (seen + RECALIBRATION_BATCH).min(images);
         let (pixels, _) = train.range(seen..end);
         let _ = forward.run(arena, &pixels, true);
         let share = (end - seen) as f64 / images as f64;

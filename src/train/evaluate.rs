@@ -7,8 +7,14 @@ use crate::journal::Evaluation;
 use crate::net::arena::Arena;
 use crate::net::forward::Forward;
 
-/// Images evaluated at a time: large enough to be fast, small enough for any memory.
-pub const EVALUATION_BATCH: usize = 500;
+/// Images evaluated at a time: on a CPU few enough that what lies between two layers stays in its caches, elsewhere enough to
+/// fill the device.
+pub fn evaluation_batch(device: tch::Device) -> usize {
+    match device {
+        tch::Device::Cpu => 100,
+        _ => 500,
+    }
+}
 
 /// Running sums over batches, kept on the device so that nothing waits for it within an epoch.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
 use super::barrier;
-use super::evaluate::{EVALUATION_BATCH, Tally, evaluate};
+use super::evaluate::{Tally, evaluate, evaluation_batch};
 use super::form::Form;
 use super::masks::Masks;
 use super::memory::keep_freed_memory;
@@ -209,7 +209,8 @@ impl Training {
     }
 
     fn evaluate(&mut self, part: &Batches) -> Evaluation {
-        evaluate(&self.forward, &mut self.arena, part, EVALUATION_BATCH)
+        let batch = evaluation_batch(self.arena.device());
+        evaluate(&self.forward, &mut self.arena, part, batch)
     }
 
     /// Where an epoch stands in the schedule and the data order.

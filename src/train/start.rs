@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::evaluate::{EVALUATION_BATCH, evaluate};
+use super::evaluate::{evaluate, evaluation_batch};
 use super::report::{Flow, Report};
 use super::run::Task;
 use super::scores::TorchScorer;
@@ -38,7 +38,8 @@ pub(super) fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut
         };
         arena.precision = settings.precision;
         arena.restore(snapshot);
-        let mut on = |part: &Batches| evaluate(forward, arena, part, EVALUATION_BATCH);
+        let batch = evaluation_batch(arena.device());
+        let mut on = |part: &Batches| evaluate(forward, arena, part, batch);
         Ok(Scores { validation: on(&task.parts.validation), test: on(&task.parts.test) })
     };
     let Some(pruning) = &stage.pruning else {
