@@ -1,7 +1,7 @@
 //! Makes a process fail on purpose, for tests of what the others do then.
 //!
 //! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
-//! that leaves `main` early, or an `exit` without a word. Nothing else reads the variable, and nothing sets it but tests.
+//! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do. Nothing else reads the variable, and nothing sets it but tests.
 
 use std::time::Duration;
 
@@ -20,6 +20,13 @@ impl Fault {
         parse(&std::env::var("TOMBOLA_FAULT").ok()?, rank)
     }
 
+    /// Ends the process, if it is to end before its main loop.
+    pub fn strike_early(&self) {
+        if self.how == "early" {
+            signal_hook::low_level::exit(9);
+        }
+    }
+
     /// Fails, once the time has come.
     ///
     /// # Errors
@@ -32,6 +39,7 @@ impl Fault {
             _ if running < self.after => Ok(()),
             "panic" => panic!("a panic that was asked for"),
             "exit" => signal_hook::low_level::exit(9),
+            "early" => Ok(()),
             _ => Err(Error::environment("an error that was asked for")),
         }
     }

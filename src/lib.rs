@@ -7,6 +7,7 @@ pub mod coordinator;
 pub mod data;
 pub mod doctor;
 pub mod error;
+pub mod export;
 pub mod fault;
 pub mod journal;
 pub mod link;

@@ -231,10 +231,10 @@ fn other_data_than_the_results_are_of_are_refused() {
 fn a_checkpoint_that_cannot_be_loaded_is_refused_before_anything_starts() {
     let folder = Folder::new();
     let missing = "cannot read `none.safetensors`: ";
-    refused(&folder, &format!("{SMALL} --load none.safetensors"), 2, missing, "give the path of a safetensors file");
+    refused(&folder, &format!("{SMALL} --load none.safetensors"), 2, missing, "give the path of a state dict");
     folder.write("model.pth", "PK\x03\x04 a zip of pickles");
-    let message = "`load`: `model.pth` is no safetensors file, or a damaged one";
-    folder.tombola(&format!("{SMALL} --load model.pth")).expect(2).says(message).says("hint: PyTorch files");
+    let message = "`load`: `model.pth` is no zip archive, or a damaged one";
+    folder.tombola(&format!("{SMALL} --load model.pth")).expect(2).says(message).says("hint: give a state dict");
 
     folder.tombola(&format!("{SMALL} --priter 0 --save --out dense")).expect(0);
     let stage = folder.table("dense/results.csv")[0]["stage"].clone();

@@ -129,6 +129,9 @@ fn a_killed_rank_ends_all_or_is_replaced() {
         }
         let ended = disturb("SIGKILL on rank 1", RECOVERY, plain, send(1, "KILL"));
         assert!(ended.went_on && ended.code == 0, "{}", ended.code);
+        // Before it has told the others anything, there is no lease to wait for.
+        let ended = disturb("SIGKILL on rank 0 at its start", RECOVERY, fault(0, "early"), wait);
+        assert!(!ended.went_on && ended.after < Duration::from_secs(20), "{:?}", ended.after);
         // Without rank 0 there is nobody to go on for.
         let ended = disturb("SIGKILL on rank 0", RECOVERY, plain, send(0, "KILL"));
         assert!(!ended.went_on);

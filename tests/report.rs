@@ -195,3 +195,18 @@ fn watching_a_sweep_that_has_ended_prints_once() {
     let ran = folder.tombola("watch results/sweep").expect(0);
     assert!(ran.out.contains("results/sweep"), "{}", ran.out);
 }
+
+#[test]
+fn the_table_for_a_paper_compiles() {
+    let folder = finished();
+    let table = folder.tombola("table results/sweep --by density,reinit --format latex").expect(0).out;
+    if std::process::Command::new("pdflatex").arg("--version").output().is_err() {
+        return common::skipped("the table for a paper", "there is no `pdflatex`");
+    }
+    let document = format!(
+        "\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{table}\n\\end{{document}}\n"
+    );
+    folder.write("paper.tex", document);
+    folder.shell("pdflatex -interaction=nonstopmode -halt-on-error paper.tex").expect(0);
+    assert!(folder.path("paper.pdf").exists());
+}

@@ -125,12 +125,17 @@ fn a_channel_ticket_is_exported_small_or_masked() {
 fn what_cannot_be_exported_is_told_with_what_there_is() {
     let folder = ran("network = \"lenet-300-100\"\npr = 0.5");
     folder
-        .tombola("export results/sweep 1 --snapshot best --out a")
+        .tombola("export results/sweep 1 --snapshot best --out a.safetensors")
         .expect(2)
         .says("no snapshot `best`")
         .says("found `last`");
-    folder.tombola("export results/sweep 7 --out a").expect(2).says("7");
-    folder.tombola("export results/none 1 --out a").expect(2).says("results/none");
-    folder.tombola("export results/sweep 1 --out no/such/folder/a").expect(2).says("no/such/folder");
-    assert!(!folder.path("a").exists());
+    folder.tombola("export results/sweep 7 --out a.onnx").expect(2).says("7");
+    folder.tombola("export results/none 1 --out a.py").expect(2).says("results/none");
+    folder.tombola("export results/sweep 1 --out no/such/folder/a.pt").expect(2).says("no/such/folder");
+    folder
+        .tombola("export results/sweep 1 --out a")
+        .expect(2)
+        .says("does not say what to write")
+        .says("`.npz` (numpy)");
+    assert!(!folder.path("a").exists() && !folder.path("a.safetensors").exists());
 }

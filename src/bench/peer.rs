@@ -25,12 +25,19 @@ pub fn program(name: &str) -> Result<PathBuf> {
     })
 }
 
+/// A Python in the environment of a user: without what `tombola` sets for its own memory.
+fn python_command(python: &str) -> Command {
+    let mut command = Command::new(python);
+    command.env_remove(crate::train::memory::TUNABLES);
+    command
+}
+
 /// Runs a peer to its end; the last line that it prints is the answer.
 ///
 /// # Errors
 /// When it fails, or its answer cannot be read.
 pub fn answer<T: DeserializeOwned>(python: &str, name: &str, arguments: &[&str]) -> Result<T> {
-    let output = Command::new(python)
+    let output = python_command(python)
         .arg(program(name)?)
         .args(arguments)
         .stdin(Stdio::null())
@@ -59,7 +66,7 @@ impl Stepper {
     /// # Errors
     /// When there is no such Python, or it has no torch of this version.
     pub fn start(python: &str, device: &str, batch: usize) -> Result<Self> {
-        let mut process = Command::new(python)
+        let mut process = python_command(python)
             .arg(program("step.py")?)
             .args(["--device", device, "--batch", &batch.to_string()])
             .stdin(Stdio::piped())

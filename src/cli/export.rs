@@ -1,27 +1,43 @@
 //! `tombola export`: a trained network or a ticket as one file for other programs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder::{self, Results};
 use crate::error::{Error, Result};
+use crate::export::{Form, Ticket};
 use crate::net::compact::Compact;
 use crate::net::cost::Cost;
-use crate::net::{Graph, Layout, Op, Snapshot};
+use crate::net::{Graph, Layout, Op, Snapshot, initial};
 use crate::plan::{Networks, Plan};
-use crate::store::Store;
+use crate::prune::rewind;
 use crate::sweep::Value;
+use crate::sweep::value::{Load, Rewind};
+
+/// The moment that is no snapshot: the weights before the first epoch, which the seed gives.
+const INIT: &str = "init";
 
 const EXAMPLES: &str = "\
 Examples:
   tombola export results/early-bird 3 --out ticket.safetensors
   tombola export results/early-bird 3f2a91c0 --snapshot last --form masked --out ticket.safetensors
+  tombola export results/early-bird 3 --out ticket.py
+  tombola export results/early-bird 3 --out ticket.onnx
+  tombola export results/early-bird 3 --snapshot init --out start.safetensors
+  tombola export results/early-bird 3 --out masks.npz
 
-The file is a state dict under PyTorch's names: `safetensors.torch.load_file(\"ticket.safetensors\")`. A compact network has
-fewer channels in each layer; where a batch norm reads some channels of a residual stream only, the file's metadata has
-their numbers under `select.NAME`, NAME being the batch norm.";
+The name's ending says what is written:
+  .safetensors  a state dict under PyTorch's names: `safetensors.torch.load_file(\"ticket.safetensors\")`
+  .py           the same, and beside it a module of plain PyTorch: `import ticket; network = ticket.load()`
+  .onnx         a network of ONNX operators with its weights
+  .pt           TorchScript: `torch.jit.load(\"ticket.pt\")`
+  .npz          the mask of each layer as NumPy arrays of bool: `numpy.load(\"masks.npz\")`
+
+A compact network has fewer channels in each layer; where a batch norm reads some channels of a residual stream only, the
+metadata of the safetensors file has their numbers under `select.NAME`, NAME being the batch norm. Images go in normalised:
+by the mean and standard deviation of each channel of the training images, of pixels in [0, 1].";
 
 /// The verb.
 pub fn command() -> Command {
@@ -35,11 +51,10 @@ pub fn command() -> Command {
                 .required(true)
                 .help("Name of a training or its beginning, or number of a trial, of which the last level is written"),
         )
-        .arg(
-            Arg::new("snapshot").long("snapshot").value_name("MOMENT").help(
-                "Which state: best, last, epoch:K … [default: the best one that was kept, else the last, else any]",
-            ),
-        )
+        .arg(Arg::new("snapshot").long("snapshot").value_name("MOMENT").help(
+            "Which state: best, last, epoch:K …, or init for the weights before training, under the ticket's mask \
+                 [default: the best one that was kept, else the last, else any]",
+        ))
         .arg(
             Arg::new("form")
                 .long("form")
@@ -47,6 +62,13 @@ pub fn command() -> Command {
                 .value_parser(["compact", "masked"])
                 .default_value("compact")
                 .help("Without its pruned channels, or in the form of the dense network with zeros"),
+        )
+        .arg(
+            Arg::new("kind")
+                .long("kind")
+                .value_name("KIND")
+                .value_parser(Form::names())
+                .help("What to write, where the file's name does not say it by its ending"),
         )
         .arg(
             Arg::new("out")
@@ -58,14 +80,26 @@ pub fn command() -> Command {
         )
 }
 
+/// Whether what was asked for is made by libtorch.
+pub fn needs_torch(matches: &ArgMatches) -> bool {
+    form(matches).is_ok_and(|(form, _)| form == Form::TorchScript)
+}
+
+/// What to write, and where.
+fn form(matches: &ArgMatches) -> Result<(Form, PathBuf)> {
+    let path = matches.get_one::<PathBuf>("out").cloned().unwrap_or_default();
+    let named = matches.get_one::<String>("kind").and_then(|kind| Form::named(kind));
+    Ok((named.map_or_else(|| Form::of(&path), Ok)?, path))
+}
+
 /// Writes the file and says what it holds.
 ///
 /// # Errors
 /// When the folder has no such training or snapshot, or the file cannot be written.
 pub fn run(matches: &ArgMatches) -> Result<()> {
+    let (form, path) = form(matches)?;
     let results = Results::read(&folder::given(matches))?;
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
-    let path = matches.get_one::<PathBuf>("out").cloned().unwrap_or_default();
     let index = folder::find(&results.plan, text("what").unwrap_or_default())?;
     let stage = &results.plan.stages[index];
     let networks = Networks::of(&results.plan, &[stage.root], &results.spec.networks)?;
@@ -75,7 +109,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let (snapshot, moment) = load(&results, index, &network.layout, text("snapshot"))?;
     let pruning = stage.pruning.as_ref().filter(|pruning| pruning.channels);
     let small = match (pruning, &snapshot.mask) {
-        (Some(pruning), Some(mask)) if text("form") != Some("masked") => {
+        // Masks are over the connections of the dense network.
+        (Some(pruning), Some(mask)) if text("form") != Some("masked") && form != Form::Numpy => {
             Some(Compact::of(&network.graph, &network.layout, mask, pruning.streams)?)
         }
         _ => None,
@@ -91,9 +126,12 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         ("epoch".to_string(), state.epoch.to_string()),
     ];
     facts.extend(selections(graph));
-    let facts: Vec<(&str, String)> = facts.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
-    Store::export(&path, &state, layout, &facts)?;
-    super::print(&format!("{}\n", said(&results.plan, index, &moment, graph, small.is_some(), &path)))
+    let written = Ticket { graph, layout, state: &state, facts: &facts }.write(form, &path)?;
+    let said = said(&results.plan, index, &moment, graph, small.is_some());
+    for path in written {
+        super::print(&format!("{}: {said}\n", path.display()))?;
+    }
+    Ok(())
 }
 
 /// For each batch norm that reads some channels only their numbers.
@@ -110,7 +148,7 @@ fn selections(graph: &Graph) -> Vec<(String, String)> {
         .collect()
 }
 
-fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool, path: &Path) -> String {
+fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool) -> String {
     let (stage, cost) = (&plan.stages[index], Cost::of(graph));
     let form = match (compact, stage.pruning.is_some()) {
         (true, _) => "compact",
@@ -118,17 +156,41 @@ fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool, p
         (false, false) => "dense",
     };
     format!(
-        "{}: {} of level {}, {form}, snapshot {moment}: {} parameters, {} multiply-adds",
-        path.display(),
-        stage.settings.network,
-        stage.level,
-        cost.parameters,
-        cost.macs
+        "{} of level {}, {form}, snapshot {moment}: {} parameters, {} multiply-adds",
+        stage.settings.network, stage.level, cost.parameters, cost.macs
     )
+}
+
+/// The weights that a training began with, if it began with those that its seed gives, under its mask.
+fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
+    let stage = &results.plan.stages[index];
+    let settings = &results.plan.stages[stage.root].settings;
+    if let Load::Path(path) = &settings.load {
+        return Err(Error::input(format!("the dense network of `{}` began with `{}`", stage.id, path.display()))
+            .hint("that file holds its first weights"));
+    }
+    let draw = match stage.pruning.as_ref().map(|pruning| pruning.effective_rewind()) {
+        Some(Rewind::Random) => stage.level as u64,
+        _ => 0,
+    };
+    let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
+    if stage.pruning.is_some() {
+        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout).transpose());
+        let mask = masks.next().transpose()?.ok_or_else(|| {
+            Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))
+                .hint("run the sweep again with `--save`")
+        })?;
+        rewind::silence(&mut state.parameters, &mask);
+        state.mask = Some(Arc::new(mask));
+    }
+    Ok(state)
 }
 
 /// Reads the state that was asked for.
 fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -> Result<(Snapshot, String)> {
+    if asked == Some(INIT) {
+        return Ok((start(results, index, layout)?, INIT.to_string()));
+    }
     let stage = &results.plan.stages[index];
     let kept: Vec<String> = match results.history.stages.get(&stage.id) {
         Some(known) => known.kept.iter().map(|moment| moment.show()).collect(),

@@ -13,6 +13,8 @@ pub mod explain;
 pub mod export;
 pub mod flags;
 pub mod folder;
+pub mod init;
+pub mod manual;
 pub mod plan;
 pub mod process;
 pub mod report;
@@ -31,6 +33,7 @@ const ABOUT: &str = "Runs sweeps of pruning, lottery-ticket and early-bird exper
 
 const EXAMPLES: &str = "\
 Examples:
+  tombola init my-sweep.toml
   tombola run sweeps/quickstart.toml
   tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
   tombola plan sweeps/experiment1.toml
@@ -64,7 +67,10 @@ pub fn command() -> Command {
         .subcommand(table::command())
         .subcommand(export::command())
         .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
+        .subcommand(init::command())
         .subcommand(settings::command())
+        .subcommand(manual::completions_command())
+        .subcommand(manual::man_command())
         .subcommand(slurm::command())
         .subcommand(bench::command())
         .subcommand(bench::tune_command())
@@ -81,6 +87,7 @@ pub fn dispatch(matches: &ArgMatches) -> Result<u8> {
         Some(("retry", matches)) => run::again(matches),
         Some(("bench", matches)) => bench::run(matches).map(|()| 0),
         Some(("tune", matches)) => bench::tune(matches).map(|()| 0),
+        Some(("export", matches)) => export::run(matches).map(|()| 0),
         _ => without_torch(matches).unwrap_or(Ok(2)),
     }
 }
@@ -96,7 +103,10 @@ pub fn without_torch(matches: &ArgMatches) -> Option<Result<u8>> {
         ("watch", matches) => watch::run(matches),
         ("table", matches) => table::run(matches).map(|()| 0),
         ("tables", matches) => tables::run(matches).map(|()| 0),
-        ("export", matches) => export::run(matches).map(|()| 0),
+        ("export", matches) if !export::needs_torch(matches) => export::run(matches).map(|()| 0),
+        ("init", matches) => init::run(matches).map(|()| 0),
+        ("completions", matches) => manual::completions(matches).map(|()| 0),
+        ("man", matches) => manual::man(matches).map(|()| 0),
         ("settings", _) => print(&settings::markdown()).map(|()| 0),
         ("slurm", matches) => slurm::run(matches).map(|()| 0),
         ("data", matches) => data::DataArgs::from_arg_matches(matches)

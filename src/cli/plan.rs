@@ -1,9 +1,10 @@
 //! `tombola plan`: what a sweep would train, before it trains anything.
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::Serialize;
 
 use super::sweep::{self, Asked};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::plan::estimate::{human, many};
 use crate::sweep::value::{Control, Value};
@@ -15,15 +16,18 @@ const EXAMPLES: &str = "\
 Examples:
   tombola plan sweeps/quickstart.toml
   tombola plan sweeps/experiment1.toml --seed 1,2,3,4,5
+  tombola plan sweeps/experiment1.toml --json | jq '.stages[] | .label'
   tombola plan --network resnet --pr 0.5,0.9 --priter 1,4 --reinit init,lr";
 
 /// The verb.
 pub fn command() -> Command {
     let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Show every stage, however many");
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print all of it as JSON");
     let command = Command::new("plan")
         .about("Show the trials of a sweep, the trainings that they share, and about how long they take")
         .after_help(EXAMPLES)
-        .arg(all);
+        .arg(all)
+        .arg(json.conflicts_with("all"));
     sweep::arguments(command)
 }
 
@@ -33,9 +37,69 @@ pub fn command() -> Command {
 /// When the sweep is wrong.
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let asked = sweep::read(matches)?;
+    if matches.get_flag("json") {
+        return super::print(&json(&asked)?);
+    }
     let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
     print!("{}", text(&asked, lines)?);
     Ok(())
+}
+
+/// The plan for other programs: sums, and each training with the trials that end at it.
+#[derive(Debug, Serialize)]
+struct Told {
+    folder: String,
+    trials: usize,
+    trainings: usize,
+    epochs: usize,
+    /// If every trial trained its own.
+    epochs_unshared: usize,
+    /// A guess, on one core of a CPU.
+    seconds: f64,
+    stages: Vec<ToldStage>,
+}
+
+/// A training of it.
+#[derive(Debug, Serialize)]
+struct ToldStage {
+    id: String,
+    parent: Option<String>,
+    level: usize,
+    label: String,
+    epochs: usize,
+    seconds: f64,
+    /// Numbers of the trials that end here.
+    trials: Vec<usize>,
+}
+
+fn json(asked: &Asked) -> Result<String> {
+    let plan = &asked.plan;
+    let work = sweep::epoch_work(plan, &asked.spec)?;
+    let mut trials: Vec<Vec<usize>> = vec![Vec::new(); plan.stages.len()];
+    for chain in &plan.chains {
+        chain.stages.last().into_iter().for_each(|leaf| trials[*leaf].push(chain.trial.number));
+    }
+    let stages = plan.stages.iter().enumerate().zip(trials).map(|((index, stage), trials)| ToldStage {
+        id: stage.id.to_string(),
+        parent: stage.parent.map(|parent| plan.stages[parent].id.to_string()),
+        level: stage.level,
+        label: plan.label(index),
+        epochs: stage.epochs().len(),
+        seconds: work[index] * stage.epochs().len() as f64,
+        trials,
+    });
+    let stages: Vec<ToldStage> = stages.collect();
+    let told = Told {
+        folder: asked.folder.display().to_string(),
+        trials: plan.chains.len(),
+        trainings: stages.len(),
+        epochs: plan.shared_epochs(),
+        epochs_unshared: plan.unshared().0,
+        seconds: stages.iter().map(|stage| stage.seconds).sum(),
+        stages,
+    };
+    let json = serde_json::to_string_pretty(&told);
+    json.map(|json| json + "\n").map_err(|error| Error::environment(format!("cannot write the plan as JSON: {error}")))
 }
 
 /// The plan in words.

@@ -8,7 +8,9 @@ use time::macros::format_description;
 
 use super::folder::Results;
 use crate::error::{Error, Result};
-use crate::report::{Report, page};
+use crate::export::pdf;
+use crate::report::chart::Chart;
+use crate::report::{Report, Source, compared, page};
 use crate::store::write_atomically;
 
 const EXAMPLES: &str = "\
@@ -45,7 +47,7 @@ pub fn command() -> Command {
                 .long("figures")
                 .value_name("FOLDER")
                 .value_parser(value_parser!(PathBuf))
-                .help("Write each chart as an SVG file and its numbers as a CSV file too"),
+                .help("Write each chart as an SVG and a PDF file, and its numbers as a CSV file, too"),
         )
 }
 
@@ -78,21 +80,38 @@ pub fn report_of(folder: &Path) -> Result<Report> {
     let results = Results::read(folder)?;
     let name = results.spec.name.clone();
     let name = name.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().to_string());
-    Report::of(&name, &results.plan, &results.history, results.spec.to_toml())
+    Report::of(&Source {
+        name: &name,
+        folder,
+        stores: &results.stores(),
+        spec: &results.spec,
+        plan: &results.plan,
+        history: &results.history,
+    })
 }
 
 fn figures(reports: &[Report], folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| Error::file("make", folder, &error))?;
-    for report in reports {
-        for chart in &report.charts {
-            // Several sweeps have charts of the same names.
-            let stem = if reports.len() > 1 { format!("{}-{}", report.name, chart.name) } else { chart.name.clone() };
-            for (extension, text) in [("svg", &chart.svg), ("csv", &chart.data)] {
-                let path = folder.join(format!("{stem}.{extension}"));
-                write_atomically(&path, |file| file.write_all(text.as_bytes()))?;
-            }
-            super::print(&format!("{}\n", folder.join(format!("{stem}.svg")).display()))?;
+    // Several sweeps have charts of the same names.
+    let named = |report: &Report, chart: &Chart| match reports.len() {
+        1 => chart.name.clone(),
+        _ => format!("{}-{}", report.name, chart.name),
+    };
+    let own = reports.iter().flat_map(|report| report.charts.iter().map(|chart| (named(report, chart), chart.clone())));
+    let compared = compared(reports).map(|chart| (chart.name.clone(), chart));
+    let mut no_font = false;
+    for (stem, chart) in compared.into_iter().chain(own) {
+        let pdf = pdf::bytes(&chart.svg)?;
+        no_font |= pdf.is_none();
+        let files = [("svg", Some(chart.svg.into_bytes())), ("csv", Some(chart.data.into_bytes())), ("pdf", pdf)];
+        for (extension, bytes) in files {
+            let Some(bytes) = bytes else { continue };
+            write_atomically(&folder.join(format!("{stem}.{extension}")), |file| file.write_all(&bytes))?;
         }
+        super::print(&format!("{}\n", folder.join(format!("{stem}.svg")).display()))?;
+    }
+    if no_font {
+        eprintln!("no PDF files: this machine has no fonts to write the letters with");
     }
     Ok(())
 }

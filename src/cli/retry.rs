@@ -38,7 +38,8 @@ pub fn command() -> Command {
         .arg(folder::argument().help("Results folder of a sweep, or of one shard of it"))
         .arg(stage.help("Only this training, by its name or the beginning of it; may be given several times"))
         .arg(quiet.help("Print nothing but errors and the final table"))
-        .arg(verbose.help("Print a line for every epoch"));
+        .arg(verbose.help("Print a line for every epoch"))
+        .arg(super::run::log_argument());
     flags::add_some(command, is_open)
 }
 

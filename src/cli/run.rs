@@ -10,8 +10,9 @@ mod opening;
 mod ranks;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::retry;
 use super::sweep::{self, Asked};
@@ -42,7 +43,8 @@ pub fn command() -> Command {
         .about("Train what a sweep asks for, and write its tables")
         .after_help(EXAMPLES)
         .arg(flag("quiet", 'q', "Print nothing but errors and the final table").conflicts_with("verbose"))
-        .arg(flag("verbose", 'v', "Print a line for every epoch"));
+        .arg(flag("verbose", 'v', "Print a line for every epoch"))
+        .arg(log_argument());
     sweep::arguments(command)
 }
 
@@ -52,6 +54,8 @@ pub fn command() -> Command {
 struct Request {
     asked: Asked,
     loudness: Loudness,
+    /// Where the log is written, if not into the results folder.
+    log: Option<PathBuf>,
     /// The only stages to train, if not all that are missing.
     chosen: Option<HashSet<usize>>,
 }
@@ -62,7 +66,7 @@ struct Request {
 /// When the input is wrong, the machine lacks something, or (kind `Interrupted`) it was asked to stop.
 pub fn run(matches: &ArgMatches) -> Result<u8> {
     let loudness = loudness(matches);
-    start(|| Ok(Request { asked: sweep::read(matches)?, loudness, chosen: None }))
+    start(|| Ok(Request { asked: sweep::read(matches)?, loudness, log: log(matches), chosen: None }))
 }
 
 /// `tombola retry`: the same for what failed in a results folder.
@@ -72,8 +76,21 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
 pub fn again(matches: &ArgMatches) -> Result<u8> {
     start(|| {
         let (asked, loudness, chosen) = retry::read(matches)?;
-        Ok(Request { asked, loudness, chosen: Some(chosen) })
+        Ok(Request { asked, loudness, log: log(matches), chosen: Some(chosen) })
     })
+}
+
+/// The argument that says where a verb that trains writes its log.
+pub fn log_argument() -> Arg {
+    Arg::new("log-file")
+        .long("log")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help("Write the log behind what this file has, instead of into the results folder")
+}
+
+fn log(matches: &ArgMatches) -> Option<PathBuf> {
+    matches.get_one::<PathBuf>("log-file").cloned()
 }
 
 /// How much a verb that trains is to tell.

@@ -84,7 +84,8 @@ pub fn loaded(trials: &[Trial]) -> Result<HashMap<String, String>> {
             && let Entry::Vacant(entry) = loaded.entry(path.display().to_string())
         {
             let bytes = std::fs::read(path).map_err(|error| {
-                Error::file("read", path, &error).hint("give the path of a safetensors file, or `--load auto`")
+                Error::file("read", path, &error)
+                    .hint("give the path of a state dict (safetensors or .pth), or `--load auto`")
             })?;
             entry.insert(blake3::hash(&bytes).to_hex().to_string());
         }

@@ -1,12 +1,16 @@
 //! `tombola tables`: rebuilds the tables of a results folder from its journal, and prints the readable one.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder::{self, Results};
 use crate::error::{Error, Result};
+use crate::export::{parquet, tensorboard};
 use crate::plan::Plan;
+use crate::plan::estimate::many;
+use crate::report::sheet::Sheet;
 use crate::store::write_atomically;
 use crate::sweep::Spec;
 use crate::tables::{self, Style};
@@ -14,6 +18,8 @@ use crate::tables::{self, Style};
 const EXAMPLES: &str = "\
 Examples:
   tombola tables results/quickstart
+  tombola tables results/quickstart --format parquet
+  tombola tables results/quickstart --tensorboard && tensorboard --logdir results/quickstart/tensorboard
 
 A folder that holds the shards of a sweep (`run --shard 1/8` and so on) gets the tables of all of them.";
 
@@ -23,6 +29,26 @@ pub fn command() -> Command {
         .about("Rebuild the tables of a results folder from its journal, and print the readable one")
         .after_help(EXAMPLES)
         .arg(folder::argument().help("Results folder of a sweep, finished or not, or one that holds its shards"))
+        .arg(
+            Arg::new("format")
+                .long("format")
+                .value_name("FORMAT")
+                .value_parser(["csv", "parquet"])
+                .default_value("csv")
+                .help("Write the tables in this form too, beside the CSV files"),
+        )
+        .arg(
+            Arg::new("tensorboard")
+                .long("tensorboard")
+                .value_name("FOLDER")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("")
+                .value_parser(value_parser!(OsString))
+                .help(
+                    "Write the curves of all trainings for TensorBoard too [folder: tensorboard in the results folder]",
+                ),
+        )
 }
 
 /// Rebuilds and prints.
@@ -37,6 +63,14 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         write_spec(&folder, &spec)?;
     }
     tables::write_final(&folder, &stores, &spec.networks, &plan, &history)?;
+    if matches.get_one::<String>("format").is_some_and(|format| format == "parquet") {
+        write_parquet(&folder)?;
+    }
+    if let Some(place) = matches.get_one::<OsString>("tensorboard") {
+        let place = if place.is_empty() { folder.join("tensorboard") } else { PathBuf::from(place) };
+        let count = tensorboard::write(&place, &plan, &history)?;
+        eprintln!("curves of {}: tensorboard --logdir {}", many(count, "training"), place.display());
+    }
     super::print(&tables::render(&plan, &history, &style()))?;
     let count = runs.iter().find_map(|run| run.shard).map_or(0, |shard| shard.count);
     let missing: Vec<String> = (1..=count)
@@ -48,6 +82,17 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             [] => eprintln!("shard {last} of {count} is not there yet"),
             _ => eprintln!("shards {} and {last} of {count} are not there yet", others.join(", ")),
         }
+    }
+    Ok(())
+}
+
+/// Writes each table of a folder as a Parquet file beside it.
+fn write_parquet(folder: &Path) -> Result<()> {
+    for name in tables::names().into_iter().chain([tables::OVERLAP]) {
+        let path = folder.join(name);
+        let text = std::fs::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?;
+        let bytes = parquet::bytes(&Sheet::parse(&text))?;
+        write_atomically(&path.with_extension("parquet"), |file| file.write_all(&bytes))?;
     }
     Ok(())
 }

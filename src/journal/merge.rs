@@ -5,7 +5,7 @@
 use std::collections::hash_map::Entry;
 use std::ops::Range;
 
-use super::read::{History, StageHistory};
+use super::read::{History, Shift, StageHistory};
 use crate::error::{Error, Result};
 
 impl History {
@@ -43,6 +43,9 @@ impl History {
                 }
             }
         }
+        self.shifts.extend(other.shifts.into_iter().map(|shift| Shift { worker: first + shift.worker, ..shift }));
+        let new = other.made_by.into_iter().filter(|made_by| !self.made_by.contains(made_by)).collect::<Vec<_>>();
+        self.made_by.extend(new);
         self.data.extend(other.data);
         self.runs += other.runs;
         // One of them may still run: the whole has ended when all have, the way the last one did.

@@ -5,7 +5,7 @@ pub mod read;
 pub mod record;
 pub mod write;
 
-pub use read::{History, Recent, Running, StageHistory, WorkerHistory};
+pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
 pub use record::{
     BarrierPoint, ChannelCount, Drawn, EpochRecord, Evaluation, MaskRecord, Outcome, Record, Scores, Size,
 };

@@ -58,6 +58,19 @@ pub struct Running {
     pub last: Option<usize>,
 }
 
+/// A stage in the hands of a worker of the last run, from when to when.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shift {
+    /// The worker's number.
+    pub worker: usize,
+    /// The stage.
+    pub stage: StageId,
+    /// Seconds since 1970.
+    pub from: f64,
+    /// The same; nothing while it is at it.
+    pub to: Option<f64>,
+}
+
 /// Epochs that the last run trained of a stage, and how long they took.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Recent {
@@ -141,6 +154,10 @@ pub struct History {
     pub ended_at: Option<f64>,
     /// The workers of the last run, by number.
     pub workers: BTreeMap<usize, WorkerHistory>,
+    /// What they trained when, in the order in which it began.
+    pub shifts: Vec<Shift>,
+    /// Versions and machines that worked on the sweep, each once.
+    pub made_by: Vec<(String, String)>,
     /// Length of the file up to its last whole frame.
     pub end: u64,
     /// Bytes behind that, torn by a kill.
@@ -186,8 +203,13 @@ impl History {
     /// Takes in one record.
     pub fn add(&mut self, record: Record) {
         match record {
-            Record::Started { time, .. } => {
+            Record::Started { version, machine, time } => {
                 self.runs += 1;
+                self.shifts.clear();
+                let made_by = (version, machine);
+                if !self.made_by.contains(&made_by) {
+                    self.made_by.push(made_by);
+                }
                 (self.begun, self.ended, self.ended_at) = (time, None, None);
                 self.workers.clear();
                 for stage in self.stages.values_mut() {
@@ -221,13 +243,18 @@ impl History {
                 self.workers.insert(worker, WorkerHistory { place, lost: None });
             }
             Record::Began { stage, worker, epoch, time } => {
+                self.shifts.push(Shift { worker, stage, from: time, to: None });
                 let stage = self.stage(stage);
                 stage.attempts += 1;
                 stage.failure = None;
                 stage.running = Some(Running { worker, since: time, before: epoch, last: None });
             }
-            Record::Stopped { stage, .. } => self.stage(stage).running = None,
-            Record::Lost { worker, stage, reason, .. } => {
+            Record::Stopped { stage, time } => {
+                self.end_shift(stage, time);
+                self.stage(stage).running = None;
+            }
+            Record::Lost { worker, stage, reason, time } => {
+                stage.into_iter().for_each(|stage| self.end_shift(stage, time));
                 if let Some(stage) = stage {
                     let stage = self.stage(stage);
                     (stage.running, stage.setback) = (None, Some(format!("its worker was lost: {reason}")));
@@ -236,13 +263,15 @@ impl History {
                     worker.lost = Some(reason);
                 }
             }
-            Record::Finished { stage, outcome, images_per_second, place, attempts, .. } => {
+            Record::Finished { stage, outcome, images_per_second, place, attempts, time } => {
+                self.end_shift(stage, time);
                 let stage = self.stage(stage);
                 (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
                 stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
             }
             Record::Failed { stage, reason, again, time } => {
+                self.end_shift(stage, time);
                 let stage = self.stage(stage);
                 // Journals of before `Began` count failures alone.
                 stage.attempts += usize::from(stage.running.is_none());
@@ -255,6 +284,15 @@ impl History {
                 // Whatever a worker was at, nobody is any more.
                 self.stages.values_mut().for_each(|stage| stage.running = None);
             }
+        }
+    }
+
+    /// A worker is through with a stage, which is among the last that began.
+    fn end_shift(&mut self, stage: StageId, time: f64) {
+        let open = self.shifts.iter_mut().rev().find(|shift| shift.stage == stage && shift.to.is_none());
+        // Journals of before it was kept have no time.
+        if let Some(shift) = open.filter(|shift| time >= shift.from) {
+            shift.to = Some(time);
         }
     }
 

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use mpi::Threading;
@@ -26,6 +27,8 @@ const TAG: c_int = 77;
 const MOST_ARRIVING: usize = 256 << 20;
 /// Exit code of a process that ends without taking leave. Never 0: with Open MPI `MPI_Abort(0)` hangs.
 const ABANDONED: c_int = 101;
+/// Longest time that ranks which have begun may take to tell each other where they are.
+const GREETING: Duration = Duration::from_secs(40);
 /// Longest time that `MPI_Finalize` may take once everybody has said goodbye.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -75,11 +78,21 @@ impl Session {
         // A rank that is gone must not end the others: errors are answered, not fatal.
         // SAFETY: the communicator is valid until MPI ends.
         unsafe { ffi::MPI_Comm_set_errhandler(world.as_raw(), ffi::RSMPI_ERRORS_RETURN) };
+        // Should one of them be killed right now, the others would wait in MPI for ever.
+        let (greeted, greeting) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            if greeting.recv_timeout(GREETING) == Err(RecvTimeoutError::Timeout) {
+                eprintln!(
+                    "error: another rank was gone before it said where it is\n\nhint: start the same command again"
+                );
+                signal_hook::low_level::exit(ABANDONED);
+            }
+        });
         let node = world.split_shared(world.rank());
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         let neighbours = neighbours(&world, &node);
-        drop(node);
+        drop((node, greeted));
         Ok(Self { world, universe: Some(universe), local, host, neighbours, threading })
     }
 

@@ -65,7 +65,8 @@ impl Forward {
         Self { graph, first, chains, taken, fused: true, last_reader, selections, readers }
     }
 
-    /// The same, with nothing but operations of libtorch: gradients can be differentiated again.
+    /// The same, with nothing but operations of libtorch, for any number of images: gradients can be differentiated again, and
+    /// what is recorded of a run holds for others.
     pub fn unfused(self) -> Self {
         Self { fused: false, ..self }
     }
@@ -90,13 +91,23 @@ impl Forward {
             Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
             Precision::Bf16 => images.to_kind(Kind::BFloat16),
         };
+        let momentum = training.then_some(momentum);
+        let scores = self.scores(&weights, &statistics, images, momentum);
+        match arena.precision {
+            Precision::Fp32 | Precision::Tf32 => scores,
+            Precision::Bf16 => scores.to_kind(Kind::Float),
+        }
+    }
+
+    /// As [`Forward::run`], with the weights and statistics of each parameter and buffer of the layout, all in the numbers that the
+    /// images have; with a momentum in training only.
+    pub fn scores(&self, weights: &[Tensor], statistics: &[Tensor], images: Tensor, momentum: Option<f64>) -> Tensor {
         let mut outputs = vec![Output { tensor: Some(images), twin: None }];
         outputs.resize_with(self.graph.nodes.len(), Output::default);
-        let momentum = training.then_some(momentum);
         for id in (1..self.graph.nodes.len()).filter(|id| !self.taken[*id]) {
             match self.chains[id] {
-                Some(chain) => self.chain(id, chain, &mut outputs, &weights, &statistics, momentum),
-                None => outputs[id] = self.node(id, &outputs, &weights, &statistics, momentum).into(),
+                Some(chain) => self.chain(id, chain, &mut outputs, weights, statistics, momentum),
+                None => outputs[id] = self.node(id, &outputs, weights, statistics, momentum).into(),
             }
             for input in inputs(&self.graph, &self.chains, id, &self.graph.nodes[id]) {
                 if self.last_reader[input] == id {
@@ -104,11 +115,7 @@ impl Forward {
                 }
             }
         }
-        let scores = outputs.pop().and_then(|output| output.tensor).unwrap_or_default();
-        match arena.precision {
-            Precision::Fp32 | Precision::Tf32 => scores,
-            Precision::Bf16 => scores.to_kind(Kind::Float),
-        }
+        outputs.pop().and_then(|output| output.tensor).unwrap_or_default()
     }
 
     /// A ReLU with the batch norm, and perhaps the addition, before it.
@@ -227,7 +234,8 @@ impl Forward {
             }
             Op::GlobalAveragePool => x.mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
             Op::Flatten => x.flatten(1, -1),
-            Op::Select { list, .. } => select(&x, self.selected(list, x.device())),
+            Op::Select { list, .. } if self.fused => select(&x, self.selected(list, x.device())),
+            Op::Select { list, .. } => x.index_select(1, self.selected(list, x.device())),
             Op::PadShortcut { stride, before, after } => {
                 let stride = stride as i64;
                 let kept = x.slice(2, 0, None, stride).slice(3, 0, None, stride);

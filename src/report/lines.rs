@@ -1,5 +1,8 @@
 //! Lines of accuracy against density: trials that differ in nothing but how far they prune, means over seeds.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use super::sheet::Sheet;
 
 /// A point: a density, and the accuracy there.
@@ -47,6 +50,7 @@ impl Lines {
             summary.rows.iter().filter(|row| summary.number(row, "best_test_accuracy_mean").is_some()).collect();
         let mut lines = Self::default();
         let mut keys: Vec<(bool, Vec<(usize, String)>)> = Vec::new();
+        let mut places: HashMap<(bool, Vec<(usize, String)>), usize> = HashMap::new();
         let mut found: Vec<Vec<Point>> = Vec::new();
         for row in rows {
             let dense = summary.text(row, "level") == "0";
@@ -67,21 +71,22 @@ impl Lines {
             };
             key.push((usize::MAX, course));
             let Some(point) = point(summary, row) else { continue };
-            match keys.iter().position(|known| *known == (dense, key.clone())) {
-                Some(place) => found[place].push(point),
-                None => {
-                    keys.push((dense, key));
+            match places.entry((dense, key)) {
+                Entry::Occupied(place) => found[*place.get()].push(point),
+                Entry::Vacant(place) => {
+                    keys.push(place.key().clone());
+                    place.insert(found.len());
                     found.push(vec![point]);
                 }
             }
         }
+        let varying =
+            [false, true].map(|dense| varying(keys.iter().filter(|(own, _)| *own == dense).map(|(_, key)| key)));
         for ((dense, key), mut points) in keys.iter().zip(found) {
             points.sort_by(|one, other| other.density.total_cmp(&one.density));
             // Chains of several lengths share their levels.
             points.dedup_by(|one, other| one.density == other.density && one.accuracy == other.accuracy);
-            let alike: Vec<&Vec<(usize, String)>> =
-                keys.iter().filter(|(other, _)| other == dense).map(|(_, key)| key).collect();
-            let line = Line { name: name(summary, key, &alike), points };
+            let line = Line { name: name(summary, key, &varying[usize::from(*dense)]), points };
             if *dense { lines.dense.push(line) } else { lines.tickets.push(line) }
         }
         lines
@@ -110,17 +115,27 @@ fn point(summary: &Sheet, row: &[String]) -> Option<Point> {
     })
 }
 
+/// Whether each part of some keys has more than one value. Where a setting makes no difference its cell is empty: another
+/// setting says so already.
+fn varying<'k>(keys: impl Iterator<Item = &'k Vec<(usize, String)>>) -> Vec<bool> {
+    let mut first: Vec<Option<&str>> = Vec::new();
+    let mut varying: Vec<bool> = Vec::new();
+    for key in keys {
+        first.resize(key.len().max(first.len()), None);
+        varying.resize(first.len(), false);
+        for (place, (_, value)) in key.iter().enumerate().filter(|(_, (_, value))| !value.is_empty()) {
+            varying[place] |= *first[place].get_or_insert(value) != value;
+        }
+    }
+    varying
+}
+
 /// The settings in which it differs from any of those alike, in words.
-fn name(summary: &Sheet, key: &[(usize, String)], alike: &[&Vec<(usize, String)>]) -> String {
-    // Where a setting makes no difference its cell is empty: another setting says so already.
-    let differs = |place: usize| {
-        let value = |key: &[(usize, String)]| key.get(place).map(|(_, value)| value.clone()).unwrap_or_default();
-        alike.iter().any(|other| !value(other).is_empty() && value(other) != value(key))
-    };
+fn name(summary: &Sheet, key: &[(usize, String)], varying: &[bool]) -> String {
     let mut parts = Vec::new();
     for (place, (column, value)) in key.iter().enumerate().rev() {
         let course = *column == usize::MAX;
-        if (course || differs(place)) && !value.is_empty() {
+        if (course || varying.get(place) == Some(&true)) && !value.is_empty() {
             let control = !course && summary.columns[*column] == "control";
             match (course, control && value == "none") {
                 (true, _) => parts.push(value.clone()),

@@ -76,3 +76,45 @@ for (const box of document.querySelectorAll("[data-table]")) {
   window.addEventListener("resize", draw);
   draw();
 }
+// Each chart as a file: the picture, with dots or lines, and its numbers.
+for (const figure of document.querySelectorAll("figure")) {
+  const links = figure.appendChild(document.createElement("p"));
+  links.className = "links";
+  const svg = () => new XMLSerializer().serializeToString(figure.querySelector("svg")).replaceAll("currentColor", "black");
+
+  function save(kind, type, content) {
+    const link = document.createElement("a");
+    link.download = figure.id + "." + kind;
+    link.href = URL.createObjectURL(new Blob([content], { type }));
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  function picture() {
+    const image = new Image(), size = figure.querySelector("svg").viewBox.baseVal, scale = 3;
+    const address = URL.createObjectURL(new Blob([svg()], { type: "image/svg+xml" }));
+    image.onload = () => {
+      const canvas = document.createElement("canvas");
+      [canvas.width, canvas.height] = [size.width * scale, size.height * scale];
+      const pen = canvas.getContext("2d");
+      pen.fillStyle = "#ffffff";
+      pen.fillRect(0, 0, canvas.width, canvas.height);
+      pen.drawImage(image, 0, 0, canvas.width, canvas.height);
+      URL.revokeObjectURL(address);
+      canvas.toBlob((blob) => save("png", "image/png", blob));
+    };
+    image.src = address;
+  }
+
+  const kinds = {
+    SVG: () => save("svg", "image/svg+xml", svg()),
+    PNG: picture,
+    CSV: () => save("csv", "text/csv", figure.parentElement.querySelector("pre").textContent),
+  };
+  for (const [kind, act] of Object.entries(kinds)) {
+    const button = links.appendChild(document.createElement("button"));
+    button.textContent = kind;
+    button.title = "Save as " + kind;
+    button.addEventListener("click", act);
+  }
+}

@@ -2,12 +2,15 @@
 
 use super::chart::Chart;
 use super::sheet::Sheet;
-use super::{Missing, Report};
+use super::{Missing, Report, compared};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// A browser filters and sorts this many rows without a pause; with more, the page has the rows over seeds instead.
 const MOST_ROWS: usize = 20_000;
+
+/// More numbers of a chart than this are not in the page.
+const MOST_NUMBERS: usize = 2_000;
 
 /// The page of some sweeps, one below the other. `made` says by what and when it was made.
 pub fn page(reports: &[Report], made: &str) -> String {
@@ -19,6 +22,11 @@ pub fn page(reports: &[Report], made: &str) -> String {
          <link rel=\"icon\" href=\"data:,\">\n\
          <title>{title} · Tombola</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
     );
+    if let Some(chart) = compared(reports) {
+        html.push_str("<main>\n");
+        figure(&mut html, &chart);
+        html.push_str("</main>\n");
+    }
     for (number, report) in reports.iter().enumerate() {
         sweep(&mut html, report, number);
     }
@@ -59,6 +67,9 @@ fn sweep(html: &mut String, report: &Report, number: usize) {
             escaped(sum)
         ));
     }
+    for (version, machine) in &report.made_by {
+        html.push_str(&format!("<p class=\"note\">Tombola {} on {}</p>\n", escaped(version), escaped(machine)));
+    }
     html.push_str("</section>\n</main>\n");
 }
 
@@ -66,13 +77,22 @@ fn figure(html: &mut String, chart: &Chart) {
     // The canvas draws in black: in the page that is the colour of the text, whatever it is.
     let svg = chart.svg.replace("#000000", "currentColor");
     let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(&chart.title)), 1);
+    let numbers: Vec<&str> = chart.data.lines().collect();
+    let shown = numbers.len().min(MOST_NUMBERS + 1);
+    let summary = match numbers.len() - shown {
+        0 => "Numbers".to_string(),
+        _ => format!(
+            "The first {MOST_NUMBERS} of {} rows of numbers; <code>--figures</code> writes all",
+            numbers.len() - 1
+        ),
+    };
     html.push_str(&format!(
         "<section>\n<h2>{}</h2>\n<figure id=\"{}\">\n{svg}\n<figcaption>{}</figcaption>\n</figure>\n\
-         <details><summary>Numbers</summary><pre>{}</pre></details>\n</section>\n",
+         <details><summary>{summary}</summary><pre>{}\n</pre></details>\n</section>\n",
         escaped(&chart.title),
         escaped(&chart.name),
         escaped(&chart.note),
-        escaped(&chart.data)
+        escaped(&numbers[..shown].join("\n"))
     ));
 }
 
@@ -119,11 +139,13 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::lines::Lines;
 
     fn report() -> Report {
         Report {
             name: "a <sweep>".into(),
             findings: vec!["4 < 5".into()],
+            lines: Lines::default(),
             charts: vec![Chart {
                 name: "x".into(),
                 title: "A chart".into(),
@@ -135,6 +157,7 @@ mod tests {
             results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n"),
             summary: Sheet::default(),
             failures: vec![("trial 2, level 0".into(), "</script>".into())],
+            made_by: vec![("0.1".into(), "a <machine>".into())],
             settings: "network = \"lenet-5\"".into(),
             data: vec![("mnist".into(), "00".into())],
         }

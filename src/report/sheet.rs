@@ -21,6 +21,12 @@ impl Sheet {
         Self { columns, rows }
     }
 
+    /// A table of these columns and rows.
+    pub fn of<const N: usize>(columns: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> Self {
+        let rows = rows.into_iter().map(|row| row.to_vec()).collect();
+        Self { columns: columns.map(str::to_string).to_vec(), rows }
+    }
+
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
@@ -55,6 +61,11 @@ impl Sheet {
             }
         }
         (varying, shared)
+    }
+
+    /// All of it as the text of a CSV file.
+    pub fn whole_csv(&self) -> String {
+        self.csv(&self.rows)
     }
 
     /// Some of its rows as the text of a CSV file, names of columns first.

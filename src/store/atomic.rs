@@ -21,6 +21,19 @@ pub fn write_atomically(path: &Path, contents: impl FnOnce(&mut dyn Write) -> st
     replace(path, &temporary.0, contents).map_err(|error| Error::file("write", path, &error))
 }
 
+/// The same where the contents are written by who only takes a path.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_atomically_by(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temporary = Temporary(beside(path));
+    // Whether there can be a file is told here, in words that are ours.
+    File::create(&temporary.0).map_err(|error| Error::file("write", path, &error))?;
+    write(&temporary.0)?;
+    let named = File::open(&temporary.0).and_then(|file| name(file, &temporary.0, path));
+    named.map_err(|error| Error::file("write", path, &error))
+}
+
 fn replace(
     path: &Path,
     temporary: &Path,
@@ -30,6 +43,11 @@ fn replace(
     let mut writer = BufWriter::new(File::create(temporary)?);
     contents(&mut writer)?;
     let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    name(file, temporary, path)
+}
+
+/// Gives a file that is complete its name.
+fn name(file: File, temporary: &Path, path: &Path) -> std::io::Result<()> {
     // Without this a power failure could leave the new name with nothing behind it.
     file.sync_all()?;
     drop(file);

@@ -5,8 +5,10 @@ pub mod claim;
 pub mod lock;
 pub mod masks;
 pub mod snapshots;
+mod torch_file;
+pub mod zipped;
 
-pub use atomic::write_atomically;
+pub use atomic::{write_atomically, write_atomically_by};
 pub use claim::Claim;
 pub use lock::{Holder, Lock};
 pub use masks::MaskPlace;

@@ -12,6 +12,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::atomic::write_atomically;
+use super::torch_file;
 use crate::error::{Error, Result};
 use crate::mask::Bits;
 use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
@@ -260,10 +261,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// A file whose version this program knows; files of other programs carry none.
 fn parsed<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, HashMap<String, String>)> {
     let damaged = |error| {
-        let error = Error::input(format!("`{}` is no safetensors file, or a damaged one: {error}", path.display()));
-        error.hint(
-            "PyTorch files (.pth) must be converted first: `safetensors.torch.save_file(model.state_dict(), ...)`",
-        )
+        Error::input(format!("`{}` is no safetensors file, or a damaged one: {error}", path.display()))
+            .hint(torch_file::CURE)
     };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let about = metadata.metadata().clone().unwrap_or_default();
@@ -296,12 +295,16 @@ fn floats(view: &TensorView) -> Vec<f32> {
     view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
 }
 
-/// Reads the weights and statistics of a state dict: one of Tombola's or of any program that names them as PyTorch does.
+/// Reads the weights and statistics of a state dict: one of Tombola's or of any program that names them as PyTorch does, as
+/// safetensors or as `torch.save` writes it, of which nothing is run.
 ///
 /// # Errors
-/// When the file is missing, no safetensors file, or of another network.
+/// When the file is missing, no state dict, or of another network.
 pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
-    let bytes = read(path)?;
+    let mut bytes = read(path)?;
+    if torch_file::is_one(&bytes) {
+        bytes = torch_file::as_safetensors(path, &bytes)?;
+    }
     let (file, about) = parsed(path, &bytes)?;
     let mut parameters = vec![0f32; layout.len];
     for parameter in &layout.parameters {

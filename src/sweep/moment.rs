@@ -153,7 +153,7 @@ pub enum Load {
     None,
     /// From a finished training with the same settings under the results folder; trained if there is none.
     Auto,
-    /// From this safetensors file.
+    /// From this state dict.
     Path(PathBuf),
 }
 
@@ -162,7 +162,7 @@ impl Value for Load {
         match text {
             "none" => Ok(Self::None),
             "auto" => Ok(Self::Auto),
-            "" => Err("`none`, `auto` or the path of a safetensors file".to_string()),
+            "" => Err("`none`, `auto` or the path of a state dict (safetensors or .pth)".to_string()),
             path => Ok(Self::Path(PathBuf::from(path))),
         }
     }

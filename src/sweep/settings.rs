@@ -259,8 +259,8 @@ settings! {
         "augment-seed" => augment_seed: Option<u64> = None, if |s| s.augment != Some(Augment::None);
         /// Part of the data on which the best epoch is chosen; `test` repeats protocols that did
         "select" => select: Select = Select::Validation;
-        /// Take the dense network from a file instead of training it: a safetensors file, or auto for a finished training
-        /// with the same settings in a neighbouring results folder
+        /// Take the dense network from a file instead of training it: a state dict (safetensors or .pth), or auto for a finished
+        /// training with the same settings in a neighbouring results folder
         "load" => load: Load = Load::None, if |s| matches!(s.load, Load::Path(_));
     }
 

@@ -48,6 +48,9 @@ const FILES: [(&str, Table); 7] = [
     ("timing.csv", timing::write),
 ];
 
+/// The table that [`write_final`] writes beside those.
+pub const OVERLAP: &str = "overlap.csv";
+
 /// The names of the tables that [`write_all`] writes.
 pub fn names() -> [&'static str; FILES.len()] {
     FILES.map(|(name, _)| name)
@@ -91,7 +94,7 @@ pub fn write_final(
 ) -> Result<()> {
     write_all(folder, plan, history)?;
     let pairs = overlap::pairs(stores, own, plan, history)?;
-    write_atomically(&folder.join("overlap.csv"), |file| overlap::write(file, plan, &pairs))
+    write_atomically(&folder.join(OVERLAP), |file| overlap::write(file, plan, &pairs))
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ use crate::link::{Hello, Order, Ready, Welcome, Word, Worker};
 const CAPACITY: usize = 16;
 /// With more than this on its way to rank 0, the training waits.
 const MOST_ON_THE_WAY: usize = 256 << 20;
-/// Time for rank 0 to read its input and load its data, before anything is known of the lease.
+/// Time for rank 0 to read its input and load its data, before anything is known of the lease. On the same host it is known
+/// sooner when its process is gone.
 const UNTIL_WELCOME: Duration = Duration::from_secs(600);
 /// Time that the last words have to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -66,6 +67,8 @@ where
 
 struct Relay {
     rank: Worker,
+    /// The process of rank 0, if that is on this host.
+    coordinator: Option<u32>,
     post: Post,
     hand: Option<Handle>,
     words: Receiver<(Worker, Word)>,
@@ -82,7 +85,20 @@ impl Relay {
         let (sender, words) = sync_channel(CAPACITY);
         let (rank, post, now) = (session.rank(), session.post(), Instant::now());
         let (sender, fault) = (Some(sender), Fault::of(rank));
-        Self { rank, post, hand: None, words, sender, heard: now, told: now, lease: None, fault, begun: now }
+        let coordinator = session.neighbours.get(&0).copied();
+        Self {
+            rank,
+            coordinator,
+            post,
+            hand: None,
+            words,
+            sender,
+            heard: now,
+            told: now,
+            lease: None,
+            fault,
+            begun: now,
+        }
     }
 
     fn say(&mut self, word: &Word) -> Result<()> {
@@ -154,15 +170,15 @@ impl Relay {
         if self.told.elapsed() >= often {
             self.say(&Word::Alive)?;
         }
-        if self.heard.elapsed() >= patience {
-            return Err(Error::interrupted(format!(
-                "rank {}: no sign of rank 0 for {} s",
-                self.rank,
-                self.heard.elapsed().as_secs()
-            ))
-            .hint("start the same command again: it continues where this stopped"));
-        }
-        Ok(())
+        let silent = self.heard.elapsed();
+        let gone = self.lease.is_none() && silent >= often && self.coordinator.is_some_and(is_gone);
+        let (rank, seconds) = (self.rank, silent.as_secs());
+        let what = match (gone, silent >= patience) {
+            (true, _) => format!("rank {rank}: rank 0 was gone before it said what to do"),
+            (_, true) => format!("rank {rank}: no sign of rank 0 for {seconds} s"),
+            _ => return Ok(()),
+        };
+        Err(Error::interrupted(what).hint("start the same command again: it continues where this stopped"))
     }
 
     fn say_goodbye(&mut self) -> Result<()> {
@@ -179,4 +195,10 @@ impl Relay {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
+
+/// Whether a process of this host has ended, where the system tells. One that nobody has waited for yet has no program.
+fn is_gone(process: u32) -> bool {
+    let program = |process: &str| std::fs::read_link(format!("/proc/{process}/exe"));
+    program("self").is_ok() && program(&process.to_string()).is_err()
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub(crate) mod cluster;
+pub(crate) mod python;
 pub(crate) mod ranks;
 pub(crate) mod sweep;
 

@@ -67,8 +67,8 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
         let _ = print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit));
     };
     let scratch = scratch()?;
+    let mut rows = Vec::new();
     let measured = (|| {
-        let mut rows = Vec::new();
         if wants("step") {
             rows.extend(step::measure(&wish, &mut say)?);
         }
@@ -88,10 +88,14 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
                 rows.extend(whole.sweep(&wish.precisions, &mut say)?);
             }
         }
-        Ok(rows)
+        Ok(())
     })();
     let _ = std::fs::remove_dir_all(&scratch);
-    let record = Record::new(name, measured?);
+    // What was measured before something failed took its time.
+    if rows.is_empty() {
+        return measured;
+    }
+    let record = Record::new(name, rows);
     let folder = matches.get_one::<PathBuf>("records").cloned().unwrap_or_default();
     let worse = record.worse(&folder)?;
     let mut text = String::from("\n");
@@ -104,7 +108,8 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     if !matches.get_flag("no-record") {
         text.push_str(&format!("Recorded in {}\n", record.save(&folder)?.display()));
     }
-    print(&text)
+    print(&text)?;
+    measured
 }
 
 /// An empty folder for what is measured, removed afterwards.

@@ -20,12 +20,12 @@ use crate::worker::{Workshop, device, spawn};
 /// # Errors
 /// When the input is wrong, the machine lacks something, or (kind `Interrupted`) it was asked to stop.
 pub(super) fn run(request: Request) -> Result<u8> {
-    let Request { asked, loudness, chosen } = request;
+    let Request { asked, loudness, log, chosen } = request;
     let run = asked.spec.run.clone();
     let devices = devices(&run)?;
     let stop = stop_on_signals(true)?;
     let machine = describe(&devices, run.threads);
-    let manner = Manner { loudness, chosen, devices: devices.clone(), remote: 0, machine, stop };
+    let manner = Manner { loudness, log, chosen, devices: devices.clone(), remote: 0, machine, stop };
     let opened = match open(&asked, manner)? {
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,

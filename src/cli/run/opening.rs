@@ -1,7 +1,7 @@
 //! From what was asked to a sweep that is ready to run: results folder, journal, networks and data.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -31,6 +31,8 @@ const MOST_LISTED: usize = 10;
 pub(super) struct Manner {
     /// How much is told.
     pub loudness: Loudness,
+    /// Where the log is written, if not into the results folder.
+    pub log: Option<PathBuf>,
     /// The only stages to train, if not all that are missing.
     pub chosen: Option<HashSet<usize>>,
     /// Devices of the workers in this process.
@@ -69,7 +71,7 @@ pub(super) enum Opening {
 /// # Errors
 /// When the input is wrong or the machine lacks something. Then the folder is left as it was.
 pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
-    let Manner { loudness, chosen, devices, remote, machine, stop } = manner;
+    let Manner { loudness, log, chosen, devices, remote, machine, stop } = manner;
     let say = |line: &str| {
         if loudness > Loudness::Quiet {
             eprintln!("{line}");
@@ -132,7 +134,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         machine: machine.clone(),
     })?;
     let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
-    let mut progress = Progress::new(loudness, &folder.join("log"), todo.len(), total)?;
+    let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
     let deadline = limit::deadline(run);
     if let Some((_, words)) = &deadline {

@@ -9,6 +9,7 @@ use super::Request;
 use super::alone::{local_link, stop_on_signals};
 use super::opening::{Manner, Opening, open};
 use crate::error::{Error, Result};
+use crate::fault::Fault;
 use crate::link::launcher::Launch;
 use crate::link::mpi::{Session, library};
 use crate::link::ranks::RankLink;
@@ -48,7 +49,7 @@ fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Re
 }
 
 fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    let Request { asked, loudness, chosen } = request()?;
+    let Request { asked, loudness, log, chosen } = request()?;
     let run = asked.spec.run.clone();
     if run.workers.is_some() {
         return Err(Error::input("`workers` says how many trainings one process runs, but there are several ranks")
@@ -64,7 +65,7 @@ fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce(
     let devices: Vec<Device> = if dedicated { Vec::new() } else { vec![device::of_rank(&run, place, &session.host)?] };
     let machine = format!("{} ranks, {}; {}", session.size(), session.host, library());
     let stop = stop_on_signals(false)?;
-    let manner = Manner { loudness, chosen, devices: devices.clone(), remote: session.size() - 1, machine, stop };
+    let manner = Manner { loudness, log, chosen, devices: devices.clone(), remote: session.size() - 1, machine, stop };
     let opened = match open(&asked, manner)? {
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,
@@ -82,6 +83,9 @@ fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce(
         lease: run.lease,
         dedicated_host: dedicated.then(|| session.host.clone()),
     };
+    if let Some(fault) = Fault::of(0) {
+        fault.strike_early();
+    }
     link.open(own, welcome);
     opened.run(link)
 }

@@ -5,6 +5,7 @@ use plotters::prelude::*;
 use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, apart, around, colour, frame, mark, picture};
 use crate::report::findings::percent;
 use crate::report::lines::{Line, Lines};
+use crate::report::sheet::Sheet;
 
 /// Densities on the axis that are closer than this are not both written: a quarter of a factor of two.
 const GAP: f64 = 0.28;
@@ -36,7 +37,7 @@ pub fn density(lines: &Lines) -> Option<Chart> {
 }
 
 /// A density's place on the axis: sparser to the right.
-fn place(density: f64) -> f64 {
+pub(super) fn place(density: f64) -> f64 {
     -density.max(1e-6).ln()
 }
 
@@ -80,12 +81,11 @@ fn plot(area: &Area, lines: &[&Line], dense: f64) -> Drawn {
 }
 
 fn data(lines: &Lines) -> String {
-    let mut text = String::from("method,density,accuracy,half_width_95,n\n");
-    for line in lines.dense.iter().chain(&lines.tickets) {
-        for point in &line.points {
-            let half = point.half_width.map(|half| half.to_string()).unwrap_or_default();
-            text.push_str(&format!("\"{}\",{},{},{half},{}\n", line.name, point.density, point.accuracy, point.n));
-        }
-    }
-    text
+    let points =
+        lines.dense.iter().chain(&lines.tickets).flat_map(|line| line.points.iter().map(move |point| (line, point)));
+    let rows = points.map(|(line, point)| {
+        let half = point.half_width.map(|half| half.to_string()).unwrap_or_default();
+        [line.name.clone(), point.density.to_string(), point.accuracy.to_string(), half, point.n.to_string()]
+    });
+    Sheet::of(["method", "density", "accuracy", "half_width_95", "n"], rows).whole_csv()
 }

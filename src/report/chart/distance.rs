@@ -31,10 +31,9 @@ pub fn distance(hamming: &Sheet, tickets: &Sheet) -> Option<Chart> {
         lines.iter().enumerate().map(|(index, line)| Entry { name: &line.0, index, dashed: false }).collect();
     legend.extend(threshold.iter().map(|name| Entry { name, index: 0, dashed: true }));
     let svg = picture(&legend, |area| plot(area, &lines, epsilon))?;
-    let mut data = String::from("mask,epoch,distance\n");
-    for (name, points) in &lines {
-        points.iter().for_each(|(epoch, distance)| data.push_str(&format!("\"{name}\",{epoch},{distance}\n")));
-    }
+    let points = lines.iter().flat_map(|(name, points)| points.iter().map(move |point| (name, point)));
+    let rows = points.map(|(name, (epoch, distance))| [name.clone(), epoch.to_string(), distance.to_string()]);
+    let data = Sheet::of(["mask", "epoch", "distance"], rows).whole_csv();
     Some(Chart {
         name: "mask-distance".into(),
         title: "How masks settle".into(),

@@ -1,10 +1,14 @@
 //! Charts as SVG. Colours are those of Okabe and Ito, which people with any colour vision can tell apart; lines also differ in
 //! their marks. It may not know of pages.
 
+mod cost;
 mod curves;
 mod density;
 mod distance;
+mod gantt;
 mod heat;
+mod layers;
+mod overlap;
 
 use std::ops::Range;
 
@@ -13,10 +17,14 @@ use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
+pub use cost::cost;
 pub use curves::curves;
 pub use density::density;
 pub use distance::distance;
+pub use gantt::{Bar, gantt};
 pub use heat::heat;
+pub use layers::{Layers, layers};
+pub use overlap::overlap;
 
 /// What drawing may fail with; the canvas is a text, so only a chart without room does.
 type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
