@@ -15,7 +15,7 @@ use common::bars::Bars;
 use common::is_asked_for;
 use tombola::bench::steps::{BATCH, Steps, median};
 use tombola::error::Result;
-use tombola::net::compact::Compact;
+use tombola::net::compact::{Compact, Fill};
 use tombola::net::cost::Cost;
 use tombola::net::zoo::{self, Choice};
 use tombola::net::{Layout, Shape, initial};
@@ -25,8 +25,8 @@ use tombola::prune::criterion::Key;
 use tombola::prune::rewind::silence;
 use tombola::prune::scorer::NoGradients;
 use tombola::sweep::Settings;
-use tombola::sweep::value::{NormStart, PruningType, Streams};
-use tombola::train::form::ALIGNMENT;
+use tombola::sweep::value::{NormStart, Precision, PruningType, Streams};
+use tombola::train::form::fill;
 
 const RATIO: f64 = 0.7;
 const BAR: f64 = 2.5;
@@ -82,14 +82,15 @@ fn compare(name: &str, streams: Streams, rounds: usize) -> Result<f64> {
     masked.mask = Some(Arc::new(pruned.clone()));
     let cost = Cost { activation_bytes: Cost::of(&graph).activation_bytes, ..Cost::masked(&graph, &layout, &pruned) };
     forms.push(("masked".to_string(), cost, Steps::new(&graph, &layout, &masked)?));
-    for (what, mask, step) in [
-        ("compact", &pruned, 1),
-        ("compact, as it is trained", &pruned, ALIGNMENT),
-        ("compact, round-channels 8", &rounded, ALIGNMENT),
+    let trained = fill(tch::Device::Cpu, Precision::Fp32);
+    for (what, mask, fill) in [
+        ("compact", &pruned, Fill { step: 1, whole_streams: false }),
+        ("compact, as it is trained", &pruned, trained),
+        ("compact, round-channels 8", &rounded, trained),
     ] {
         let mut masked = start.clone();
         silence(&mut masked.parameters, mask);
-        let compact = Compact::aligned(&graph, &layout, mask, streams, step)?;
+        let compact = Compact::filled(&graph, &layout, mask, streams, fill)?;
         let small = compact.gather(&masked);
         forms.push((what.to_string(), Cost::of(&compact.graph), Steps::new(&compact.graph, &compact.layout, &small)?));
     }

@@ -30,6 +30,15 @@ pub struct Compact {
     dense_len: usize,
 }
 
+/// Which dead channels a compact network keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// Layers have a multiple of this many channels, where there are that many.
+    pub step: usize,
+    /// Batch norms that choose among the channels of a residual stream read all of them: choosing is copying.
+    pub whole_streams: bool,
+}
+
 impl Compact {
     /// Leaves out the channels that `mask` (`[layout.len]`, from [`Channels::weight_mask`]) has pruned.
     ///
@@ -41,12 +50,12 @@ impl Compact {
         Self::with(graph, layout, &channels, &alive, &alive)
     }
 
-    /// The same, but dead channels stay where that makes the number of channels of a layer a multiple of `step`: processors
-    /// are much faster at those. They are 0, and [`Compact::mask`] keeps them so.
+    /// The same, but some dead channels stay, as `fill` says, because processors are faster with them. They are 0, and
+    /// [`Compact::mask`] keeps them so.
     ///
     /// # Errors
     /// As [`Compact::of`].
-    pub fn aligned(graph: &Graph, layout: &Layout, mask: &Bits, streams: Streams, step: usize) -> Result<Self> {
+    pub fn filled(graph: &Graph, layout: &Layout, mask: &Bits, streams: Streams, fill: Fill) -> Result<Self> {
         let channels = Channels::of(graph, layout, streams);
         let alive = channels.alive(mask);
         let mut kept = alive.clone();
@@ -58,7 +67,9 @@ impl Compact {
             .filter(|(_, alive)| *alive)
             .for_each(|(unit, _)| counts[unit.layer] += 1);
         for (place, unit) in channels.units.iter().enumerate() {
-            if !kept.get(place) && !counts[unit.layer].is_multiple_of(step.max(1)) {
+            let fills = !counts[unit.layer].is_multiple_of(fill.step.max(1));
+            let read_anyway = fill.whole_streams && unit.filters.is_empty();
+            if !kept.get(place) && (fills || read_anyway) {
                 kept.set(place, true);
                 counts[unit.layer] += 1;
             }

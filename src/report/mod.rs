@@ -186,10 +186,12 @@ fn layers(source: &Source) -> Result<Vec<Layers>> {
             let name = parameter.name.trim_end_matches(".weight").to_string();
             (name, mask.count_in(parameter.range()) as f64 / parameter.len.max(1) as f64)
         });
-        found.push(Layers {
-            name: format!("trial {}: {}", chain.trial.number, plan.label(index)),
-            layers: layers.collect(),
-        });
+        let layers: Vec<(String, f64)> = layers.collect();
+        // Trials that differ in where weights go back to have the same masks.
+        if found.iter().any(|known: &Layers| known.layers == layers) {
+            continue;
+        }
+        found.push(Layers { name: format!("trial {}: {}", chain.trial.number, plan.label(index)), layers });
         if found.len() == MOST_LINES {
             break;
         }

@@ -1,9 +1,9 @@
 "use strict";
 // Draws the rows of a table that can be seen, and sorts and filters all of them.
 for (const box of document.querySelectorAll("[data-table]")) {
-  const { columns, rows } = JSON.parse(document.getElementById("table-" + box.dataset.table).textContent);
+  let { columns, rows } = JSON.parse(document.getElementById("table-" + box.dataset.table).textContent);
   const [head, body] = [box.querySelector("thead tr"), box.querySelector("tbody")];
-  const [scroll, input, count] = [box.querySelector(".scroll"), box.querySelector("input"), box.querySelector(".count")];
+  const [scroll, input, count] = [box.querySelector(".scroll"), box.querySelector("input[type=search]"), box.querySelector(".count")];
   const height = 29, margin = 20;
   let shown = rows, sorted = -1, direction = 1;
 
@@ -57,7 +57,7 @@ for (const box of document.querySelectorAll("[data-table]")) {
     draw();
   }
 
-  columns.forEach((name, index) => {
+  function title(name, index) {
     const cell = document.createElement("th");
     const button = document.createElement("button");
     button.textContent = name;
@@ -70,7 +70,32 @@ for (const box of document.querySelectorAll("[data-table]")) {
     });
     cell.append(button);
     head.append(cell);
-  });
+  }
+
+  // Rows of a CSV file: cells in quotes may hold commas, line ends and doubled quotes.
+  function parsed(text) {
+    const cells = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r?\n|$)/g, all = [[]];
+    for (const [found, quoted, plain, end] of text.matchAll(cells)) {
+      if (found === "" && all.at(-1).length === 0) break;
+      all.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+      if (end !== ",") all.push([]);
+    }
+    return all.filter((row) => row.length > 0);
+  }
+
+  // A table that is too large for the page, from the reader's disk.
+  const file = box.querySelector("input[type=file]");
+  if (file) {
+    file.addEventListener("change", async () => {
+      [columns, ...rows] = parsed(await file.files[0].text());
+      [shown, sorted, direction] = [rows, -1, 1];
+      head.replaceChildren();
+      columns.forEach(title);
+      update();
+    });
+  }
+
+  columns.forEach(title);
   input.addEventListener("input", update);
   scroll.addEventListener("scroll", draw);
   window.addEventListener("resize", draw);

@@ -51,10 +51,11 @@ fn sweep(html: &mut String, report: &Report, number: usize) {
         false => (
             "Rows over seeds",
             &report.summary,
-            "As in <code>summary.csv</code>; every trial and level is in <code>results.csv</code>.",
+            "As in <code>summary.csv</code>. Every trial and level is in <code>results.csv</code>, which can be opened here: it \
+             stays on this machine.",
         ),
     };
-    table(html, title, sheet, note, number);
+    table(html, (title, note), sheet, number, whole);
     html.push_str(&format!(
         "<section>\n<h2>To do it again</h2>\n<p>Save this as <code>sweep.toml</code>, then \
          <code>tombola run sweep.toml</code>.</p>\n<details><summary>Settings</summary><pre>{}</pre></details>\n",
@@ -107,8 +108,9 @@ fn failures(html: &mut String, failures: &[(String, String)]) {
     html.push_str("</ul>\n</section>\n");
 }
 
-/// A table whose rows the script draws, sorts and filters; what all rows share stands above it.
-fn table(html: &mut String, title: &str, sheet: &Sheet, note: &str, number: usize) {
+/// A table whose rows the script draws, sorts and filters; what all rows share stands above it. Where it is not the `whole`
+/// one, that can be opened.
+fn table(html: &mut String, (title, note): (&str, &str), sheet: &Sheet, number: usize, whole: bool) {
     let (varying, shared) = sheet.parted();
     let columns: Vec<&str> = varying.iter().map(|column| sheet.columns[*column].as_str()).collect();
     let rows: Vec<Vec<&str>> =
@@ -123,9 +125,13 @@ fn table(html: &mut String, title: &str, sheet: &Sheet, note: &str, number: usiz
         }
         html.push_str("</dl></details>\n");
     }
+    let file = match whole {
+        true => "",
+        false => "<p><label>Open <code>results.csv</code> <input type=\"file\" accept=\".csv\"></label></p>\n",
+    };
     html.push_str(&format!(
         "<div class=\"table\" data-table=\"{number}\"><label>Filter <input type=\"search\" \
-         placeholder=\"words that a row must have\"></label> <span class=\"count\"></span>\n\
+         placeholder=\"words that a row must have\"></label> <span class=\"count\"></span>\n{file}\
          <div class=\"scroll\" tabindex=\"0\"><table><thead><tr></tr></thead><tbody></tbody></table></div></div>\n\
          <script type=\"application/json\" id=\"table-{number}\">{json}</script>\n</section>\n"
     ));

@@ -11,13 +11,19 @@ use tch::{Device, Tensor};
 use super::run::Task;
 use crate::error::{Error, Result};
 use crate::mask::Bits;
-use crate::net::compact::Compact;
+use crate::net::compact::{Compact, Fill};
 use crate::net::{Graph, Layout, Snapshot};
-use crate::sweep::value::Streams;
+use crate::sweep::value::{Precision, Streams};
 
 /// Layers of compact networks have a multiple of this many channels; the dead ones among them stay 0. With the odd counts that
 /// pruning leaves, networks can be slower than before: vector units and GPUs take 8 or 16 channels at a time.
-pub const ALIGNMENT: usize = 8;
+const ALIGNMENT: usize = 8;
+
+/// The dead channels that are worth keeping. On a CPU, libtorch copies chosen channels value by value, which in bfloat16 takes longer
+/// than to compute with all of them.
+pub fn fill(device: Device, precision: Precision) -> Fill {
+    Fill { step: ALIGNMENT, whole_streams: device == Device::Cpu && precision == Precision::Bf16 }
+}
 
 /// A network as it is trained.
 #[derive(Debug)]
@@ -34,7 +40,8 @@ impl Form {
         let (graph, layout) = (task.graph, task.layout);
         let pruning = task.stage.pruning.as_ref().filter(|pruning| pruning.channels);
         if let (Some(pruning), Some(mask)) = (pruning, &start.mask) {
-            let compact = Compact::aligned(graph, layout, mask, pruning.streams, ALIGNMENT)?;
+            let fill = fill(task.device, task.stage.settings.precision);
+            let compact = Compact::filled(graph, layout, mask, pruning.streams, fill)?;
             let (graph, layout) = (Arc::clone(&compact.graph), Arc::clone(&compact.layout));
             return Ok(Self { graph, layout, compact: Some((compact, Arc::clone(start))) });
         }

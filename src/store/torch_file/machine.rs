@@ -370,5 +370,11 @@ fn tensor(storage: &Storage, offset: i64, shape: &[Value], strides: &[Value]) ->
     let (shape, strides) = (sizes(shape)?, sizes(strides)?);
     let offset = usize::try_from(offset).ok()?;
     let storage_name = storage.key.clone();
-    (shape.len() == strides.len()).then(|| Tensor { kind: storage.kind, storage: storage_name, offset, shape, strides })
+    (shape.len() == strides.len()).then_some(Tensor {
+        kind: storage.kind,
+        storage: storage_name,
+        offset,
+        shape,
+        strides,
+    })
 }
