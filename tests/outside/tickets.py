@@ -9,27 +9,32 @@ import importlib.util
 import json
 import sys
 
-import torch
-from safetensors.torch import load_file
+import numpy
+from safetensors.numpy import load_file
 
 
 def python(path):
+    import torch
+
     spec = importlib.util.spec_from_file_location("ticket", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network = module.load()
-    return lambda images: network(images)
+    return lambda images: network(torch.from_numpy(images)).detach().numpy()
 
 
 def script(path):
-    return torch.jit.load(path).eval()
+    import torch
+
+    network = torch.jit.load(path).eval()
+    return lambda images: network(torch.from_numpy(images)).detach().numpy()
 
 
 def onnx(path):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["scores"], {"images": images.contiguous().numpy()})[0])
+    return lambda images: session.run(["scores"], {"images": images})[0]
 
 
 READERS = {"py": python, "pt": script, "onnx": onnx}
@@ -41,10 +46,10 @@ def main():
     found = {}
     for path in paths:
         network, hits = READERS[path.rsplit(".", 1)[1]](path), 0
-        with torch.no_grad():
-            # In parts of different sizes: no form may be for one size of batch.
-            for images, labels in zip(test["images"].split([60, 40]), test["labels"].split([60, 40]), strict=True):
-                hits += int((network(images).argmax(1) == labels).sum())
+        # In parts of different sizes: no form may be for one size of batch.
+        for part in (slice(0, 60), slice(60, 100)):
+            scores = network(numpy.ascontiguousarray(test["images"][part]))
+            hits += int((scores.argmax(1) == test["labels"][part]).sum())
         found[path] = hits
     print(json.dumps(found))
 
