@@ -125,6 +125,7 @@ fn a_report_can_be_read_sorted_and_filtered_on_wide_and_narrow_screens() {
     let page = folder.read("report.html").replace("</body>", &format!("<script>{script}</script></body>"));
     folder.write("used.html", page);
     let pictures = std::env::var_os("TOMBOLA_TEST_PICTURES").map(PathBuf::from);
+    let mut pages = Vec::new();
     // Windows are at least 500 wide: a phone is a narrower page in one.
     for (name, width, size) in [("desktop", 1280, "1280,900"), ("phone", 390, "500,844")] {
         let window = format!("--window-size={size}");
@@ -178,14 +179,16 @@ fn a_report_can_be_read_sorted_and_filtered_on_wide_and_narrow_screens() {
         }
         let file =
             pictures.as_ref().map_or_else(|| folder.path(&format!("{name}.png")), |p| p.join(format!("{name}.png")));
-        let shot = format!("--screenshot={}", file.display());
-        open(
-            &folder,
-            &browser,
-            &format!("{name}-report.html"),
-            &[&format!("--window-size={},6000", size.split(',').next().unwrap()), &shot],
-        );
+        let window = format!("--window-size={},6000", size.split(',').next().unwrap());
+        let page = format!("{name}-report.html");
+        let shots = [&file, &folder.path("again.png")].map(|file| {
+            open(&folder, &browser, &page, &[&window, &format!("--screenshot={}", file.display())]);
+            std::fs::read(file).unwrap()
+        });
+        assert!(shots[0] == shots[1], "{name}: the page looks different each time");
         // A blank page of this size takes some 20 kB.
-        assert!(std::fs::metadata(&file).unwrap().len() > 60_000, "{name}");
+        assert!(shots[0].len() > 60_000, "{name}");
+        assert!(!pages.contains(&shots[0]), "a phone shows the page of a desktop");
+        pages.push(shots[0].clone());
     }
 }

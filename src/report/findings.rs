@@ -47,21 +47,24 @@ fn asked(sharing: Sharing) -> String {
 
 /// The sparsest ticket that is close to the dense network.
 fn best(lines: &Lines) -> Option<String> {
-    let dense = lines.dense_accuracy()?;
-    let points = || lines.tickets.iter().flat_map(|line| line.points.iter().map(move |point| (line, point)));
-    let close = points().filter(|(_, point)| point.accuracy >= dense - CLOSE);
-    Some(match close.min_by(|(_, one), (_, other)| one.density.total_cmp(&other.density)) {
-        Some((line, point)) => format!(
-            "The smallest ticket within a point of the dense network ({:.2} %) keeps {} of it and reaches {:.2} % ({}).",
+    let points = || {
+        let lines = lines.tickets.iter().filter_map(|line| Some((line, line.dense?)));
+        lines.flat_map(|(line, dense)| line.points.iter().map(move |point| (line, dense, point)))
+    };
+    let close = points().filter(|(_, dense, point)| point.accuracy >= dense - CLOSE);
+    Some(match close.min_by(|(_, _, one), (_, _, other)| one.density.total_cmp(&other.density)) {
+        Some((line, dense, point)) => format!(
+            "The smallest ticket within a point of its dense network ({:.2} %) keeps {} of it and reaches {:.2} % ({}).",
             100.0 * dense,
             percent(point.density),
             100.0 * point.accuracy,
             line.name
         ),
         None => {
-            let (line, point) = points().max_by(|(_, one), (_, other)| one.accuracy.total_cmp(&other.accuracy))?;
+            let (line, dense, point) =
+                points().max_by(|(_, _, one), (_, _, other)| one.accuracy.total_cmp(&other.accuracy))?;
             format!(
-                "No ticket comes within a point of the dense network ({:.2} %); the best keeps {} and reaches {:.2} % ({}).",
+                "No ticket comes within a point of its dense network; the best, of one with {:.2} %, keeps {} and reaches {:.2} % ({}).",
                 100.0 * dense,
                 percent(point.density),
                 100.0 * point.accuracy,
@@ -108,8 +111,11 @@ mod tests {
     fn lines(accuracies: &[(f64, f64)]) -> Lines {
         let point =
             |(density, accuracy): &(f64, f64)| Point { density: *density, accuracy: *accuracy, half_width: None, n: 1 };
-        let line =
-            |name: &str, points: &[(f64, f64)]| Line { name: name.into(), points: points.iter().map(point).collect() };
+        let line = |name: &str, points: &[(f64, f64)]| Line {
+            name: name.into(),
+            points: points.iter().map(point).collect(),
+            dense: Some(0.9),
+        };
         Lines { dense: vec![line("dense", &[(1.0, 0.9)])], tickets: vec![line("one-shot", accuracies)] }
     }
 

@@ -25,6 +25,8 @@ pub struct Line {
     pub name: String,
     /// At least one.
     pub points: Vec<Point>,
+    /// Accuracy of the dense network that it starts from.
+    pub dense: Option<f64>,
 }
 
 /// The lines of a sweep.
@@ -82,21 +84,33 @@ impl Lines {
         }
         let varying =
             [false, true].map(|dense| varying(keys.iter().filter(|(own, _)| *own == dense).map(|(_, key)| key)));
-        for ((dense, key), mut points) in keys.iter().zip(found) {
+        let dense_networks: Vec<(&Vec<(usize, String)>, f64)> = keys
+            .iter()
+            .zip(&found)
+            .filter(|((dense, _), _)| *dense)
+            .filter_map(|((_, key), points)| Some((key, points.first()?.accuracy)))
+            .collect();
+        let own_dense: Vec<Option<f64>> = keys
+            .iter()
+            .map(|(_, key)| dense_networks.iter().find(|(dense, _)| is_of(key, dense)).map(|(_, accuracy)| *accuracy))
+            .collect();
+        for (((dense, key), mut points), own_dense) in keys.iter().zip(found).zip(own_dense) {
             points.sort_by(|one, other| other.density.total_cmp(&one.density));
             // Chains of several lengths share their levels.
             points.dedup_by(|one, other| one.density == other.density && one.accuracy == other.accuracy);
-            let line = Line { name: name(summary, key, &varying[usize::from(*dense)]), points };
+            let line = Line { name: name(summary, key, &varying[usize::from(*dense)]), points, dense: own_dense };
             if *dense { lines.dense.push(line) } else { lines.tickets.push(line) }
         }
         lines
     }
+}
 
-    /// Mean accuracy of the dense networks, over all of their kinds.
-    pub fn dense_accuracy(&self) -> Option<f64> {
-        let all: Vec<f64> = self.dense.iter().flat_map(|line| &line.points).map(|point| point.accuracy).collect();
-        (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
-    }
+/// Whether trials of `key` start from the dense network `dense`: nothing that is said of that differs.
+fn is_of(key: &[(usize, String)], dense: &[(usize, String)]) -> bool {
+    key.iter()
+        .zip(dense)
+        .filter(|(_, (column, value))| *column != usize::MAX && !value.is_empty())
+        .all(|((_, own), (_, value))| own == value)
 }
 
 /// What each level of a chain prunes.
@@ -170,7 +184,16 @@ level,network,pruning-ratio,prune-iterations,reinit,control,planned,n,density_me
         let densities = |line: usize| lines.tickets[line].points.iter().map(|point| point.density).collect::<Vec<_>>();
         assert_eq!((densities(0), densities(2)), (vec![0.5, 0.1], vec![0.5, 0.25]));
         assert_eq!(lines.dense[0].name, "dense");
-        assert_eq!(lines.dense_accuracy(), Some(0.9));
+        assert_eq!(lines.tickets[0].dense, Some(0.9));
         assert_eq!(lines.tickets[0].points[0].half_width, Some(0.02));
+    }
+
+    #[test]
+    fn each_ticket_is_held_against_its_own_dense_network() {
+        let text = "level,network,pruning-ratio,reinit,planned,n,density_mean,best_test_accuracy_mean,best_test_accuracy_ci95\n\
+                    0,lenet-5,,,1,1,1.0,0.8,\n0,conv-2,,,1,1,1.0,0.9,\n\
+                    1,lenet-5,0.5,init,1,1,0.5,0.79,\n1,conv-2,0.5,init,1,1,0.5,0.7,\n";
+        let lines = Lines::of(&Sheet::parse(text));
+        assert_eq!(lines.tickets.iter().map(|line| line.dense).collect::<Vec<_>>(), [Some(0.8), Some(0.9)]);
     }
 }

@@ -142,12 +142,7 @@ pub fn compared(reports: &[Report]) -> Option<Chart> {
         all.tickets.extend(report.lines.tickets.iter().map(named));
     }
     let chart = chart::density(&all)?;
-    Some(Chart {
-        name: "compared".into(),
-        title: "All sweeps: accuracy against density".into(),
-        note: format!("{} The dense line is the mean over all sweeps.", chart.note),
-        ..chart
-    })
+    Some(Chart { name: "compared".into(), title: "All sweeps: accuracy against density".into(), ..chart })
 }
 
 fn sharing(plan: &Plan, history: &History) -> Sharing {

@@ -1,6 +1,7 @@
 //! Accuracy against density: the curve of the lottery-ticket papers (Frankle and Carbin 2019, figure 1).
 
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, apart, around, colour, frame, mark, picture};
 use crate::report::findings::percent;
@@ -10,17 +11,21 @@ use crate::report::sheet::Sheet;
 /// Densities on the axis that are closer than this are not both written: a quarter of a factor of two.
 const GAP: f64 = 0.28;
 
+/// Size of the names of dense networks.
+const SMALL: i32 = 11;
+
 /// One line a method, a band over seeds, the dense network for reference. `None` where there is no ticket.
 pub fn density(lines: &Lines) -> Option<Chart> {
     let shown: Vec<&Line> = lines.tickets.iter().take(MOST_LINES).collect();
-    let dense = lines.dense_accuracy()?;
-    if shown.is_empty() {
+    let dense: Vec<(&str, f64)> =
+        lines.dense.iter().filter_map(|line| Some((line.name.as_str(), line.points.first()?.accuracy))).collect();
+    if shown.is_empty() || dense.is_empty() {
         return None;
     }
     let mut legend: Vec<Entry> =
         shown.iter().enumerate().map(|(index, line)| Entry { name: &line.name, index, dashed: false }).collect();
     legend.push(Entry { name: "dense", index: 0, dashed: true });
-    let svg = picture(&legend, |area| plot(area, &shown, dense))?;
+    let svg = picture(&legend, |area| plot(area, &shown, &dense))?;
     let left_out = lines.tickets.len() - shown.len();
     let left_out =
         if left_out > 0 { format!(" {left_out} more methods are in the table below.") } else { String::new() };
@@ -41,11 +46,12 @@ pub(super) fn place(density: f64) -> f64 {
     -density.max(1e-6).ln()
 }
 
-fn plot(area: &Area, lines: &[&Line], dense: f64) -> Drawn {
+fn plot(area: &Area, lines: &[&Line], dense: &[(&str, f64)]) -> Drawn {
     let points = || lines.iter().flat_map(|line| &line.points);
     let end = points().map(|point| place(point.density)).fold(0.5, f64::max);
     // A band of two seeds can be wider than all accuracies: what is outside is cut off.
-    let (low, high) = around(points().map(|point| point.accuracy).chain([dense]), (0.0, 1.0));
+    let (low, high) =
+        around(points().map(|point| point.accuracy).chain(dense.iter().map(|(_, accuracy)| *accuracy)), (0.0, 1.0));
     let (low, high) = ((low - 0.2 * (high - low)).max(0.0), (high + 0.2 * (high - low)).min(1.0));
     let ticks = apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / 14.0));
     let mut chart = frame(
@@ -54,8 +60,16 @@ fn plot(area: &Area, lines: &[&Line], dense: f64) -> Drawn {
         ("density", "test accuracy"),
         (&|x| percent((-x).exp()), &|y| format!("{:.1} %", 100.0 * y)),
     )?;
-    let ends = [(-0.05 * end, dense), (1.05 * end, dense)];
-    chart.draw_series(DashedLineSeries::new(ends, 6, 4, BLACK.stroke_width(1)))?;
+    for (name, accuracy) in dense.iter().take(MOST_LINES) {
+        let ends = [(-0.05 * end, *accuracy), (1.05 * end, *accuracy)];
+        chart.draw_series(DashedLineSeries::new(ends, 6, 4, BLACK.stroke_width(1)))?;
+        // One needs no name: the legend has it.
+        if dense.len() > 1 {
+            let place = Pos::new(HPos::Left, VPos::Bottom);
+            let style = ("sans-serif", SMALL).into_font().color(&BLACK).pos(place);
+            chart.draw_series([Text::new((*name).to_string(), (-0.04 * end, *accuracy), style)])?;
+        }
+    }
     for (index, line) in lines.iter().enumerate() {
         let banded: Vec<(f64, f64, f64)> = line
             .points
