@@ -13,20 +13,21 @@ use std::sync::Arc;
 
 use common::bars::Bars;
 use common::is_asked_for;
-use tombola::bench::steps::{BATCH, Steps, median};
-use tombola::error::Result;
-use tombola::net::compact::{Compact, Fill};
-use tombola::net::cost::Cost;
-use tombola::net::zoo::{self, Choice};
-use tombola::net::{Layout, Shape, initial};
-use tombola::plan::Pruning;
-use tombola::prune::Pruner;
-use tombola::prune::criterion::Key;
-use tombola::prune::rewind::silence;
-use tombola::prune::scorer::NoGradients;
-use tombola::sweep::Settings;
-use tombola::sweep::value::{NormStart, Precision, PruningType, Streams};
-use tombola::train::form::fill;
+use tombola_core::net::compact::{Compact, Fill};
+use tombola_core::net::cost::Cost;
+use tombola_core::net::zoo::{self, Choice};
+use tombola_core::net::{Layout, initial};
+use tombola_core::plan::Pruning;
+use tombola_core::prune::Pruner;
+use tombola_core::prune::criterion::Key;
+use tombola_core::prune::rewind::silence;
+use tombola_core::prune::scorer::NoGradients;
+use tombola_core::sweep::Settings;
+use tombola_train::measure::{BATCH, Steps, median};
+use tombola_train::training::form::fill;
+use tombola_words::Shape;
+use tombola_words::error::Result;
+use tombola_words::value::{NormStart, Precision, PruningType, Streams};
 
 const RATIO: f64 = 0.7;
 const BAR: f64 = 2.5;
@@ -39,9 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn measure() -> Result<Bars> {
-    tombola::train::memory::keep_freed_memory();
-    tch::set_num_threads(1);
-    tch::manual_seed(1);
+    tombola_train::memory::keep_freed_memory();
+    tombola_train::tch::set_num_threads(1);
+    tombola_train::tch::manual_seed(1);
     let mut bars = Bars::default();
     println!("{} % of the channels pruned, {BATCH} images of 3x32x32, float32, one thread\n", 100.0 * RATIO);
     println!(
@@ -82,7 +83,7 @@ fn compare(name: &str, streams: Streams, rounds: usize) -> Result<f64> {
     masked.mask = Some(Arc::new(pruned.clone()));
     let cost = Cost { activation_bytes: Cost::of(&graph).activation_bytes, ..Cost::masked(&graph, &layout, &pruned) };
     forms.push(("masked".to_string(), cost, Steps::new(&graph, &layout, &masked)?));
-    let trained = fill(tch::Device::Cpu, Precision::Fp32);
+    let trained = fill(tombola_train::tch::Device::Cpu, Precision::Fp32);
     for (what, mask, fill) in [
         ("compact", &pruned, Fill { step: 1, whole_streams: false }),
         ("compact, as it is trained", &pruned, trained),

@@ -10,8 +10,8 @@ use std::collections::BinaryHeap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use tombola::coordinator::{Action, Demand, Event, Need, Rules, State, Worker};
-use tombola::sweep::value::Moment;
+use tombola_cluster::coordinator::{Action, Demand, Event, Need, Rules, State, Worker};
+use tombola_words::value::Moment;
 
 const WORKERS: usize = 10_000;
 const ROOTS: usize = 20_000;

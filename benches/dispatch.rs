@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use common::bars::Bars;
 use common::pretended::Case;
 use common::processor::{self, Others};
-use tombola::error::{Error, Result};
-use tombola::link::Link;
+use tombola_cluster::link::Link;
+use tombola_words::error::{Error, Result};
 
 const STAGES: usize = 2000;
 const CHAINS: usize = 250;
@@ -261,12 +261,13 @@ mod many {
     use super::common::pretended::{Pretended, ready};
     use super::common::{processor, ranks};
     use super::{Figures, case};
-    use tombola::error::{Error, Result};
-    use tombola::journal::Outcome;
-    use tombola::link::Assignment;
-    use tombola::prune::Sources;
-    use tombola::train::{Flow, Report};
-    use tombola::worker::{Trainer, rank};
+    use tombola_cluster::link::Assignment;
+    use tombola_cluster::worker::Trainer;
+    use tombola_core::prune::Sources;
+    use tombola_core::training::{Flow, Report};
+    use tombola_ranks::worker as rank;
+    use tombola_words::error::{Error, Result};
+    use tombola_words::record::Outcome;
 
     /// Notes whether it was given anything to do.
     struct Noting(Pretended, Arc<AtomicBool>);

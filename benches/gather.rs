@@ -22,20 +22,21 @@ use common::bars::Bars;
 use common::pretended::ready;
 use common::processor::{self, Others};
 use common::ranks;
-use tombola::error::{Error, Result};
-use tombola::journal::{Outcome, Scores};
-use tombola::link::message::{decode, encode};
-use tombola::link::mpi::Session;
-use tombola::link::ranks::RankLink;
-use tombola::link::{Assignment, Link, Order, Welcome, Word};
-use tombola::mask::Bits;
-use tombola::net::Snapshot;
-use tombola::plan::StageId;
-use tombola::prune::Sources;
-use tombola::sweep::Settings;
-use tombola::sweep::value::Moment;
-use tombola::train::{Flow, Report};
-use tombola::worker::{Trainer, rank};
+use tombola_cluster::link::message::{decode, encode};
+use tombola_cluster::link::{Assignment, Link, Order, Welcome, Word};
+use tombola_cluster::worker::Trainer;
+use tombola_core::mask::Bits;
+use tombola_core::net::Snapshot;
+use tombola_core::plan::dense_id;
+use tombola_core::prune::Sources;
+use tombola_core::sweep::Settings;
+use tombola_core::training::{Flow, Report};
+use tombola_ranks::link::RankLink;
+use tombola_ranks::mpi::Session;
+use tombola_ranks::worker as rank;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::{Outcome, Scores};
+use tombola_words::value::Moment;
 
 /// Parameters of a ResNet-18 for images of 32x32 and ten classes.
 const WEIGHTS: usize = 11_173_962;
@@ -234,7 +235,7 @@ fn gather(session: &Session, link: &mut RankLink) -> Result<()> {
             _ => {}
         }
     }
-    let id = StageId::dense(&Settings::default(), None, None);
+    let id = dense_id(&Settings::default(), None, None);
     for &rank in &working {
         let assignment = Assignment {
             attempt: 1,

@@ -15,21 +15,24 @@ use std::time::Instant;
 use common::bars::Bars;
 use common::{is_asked_for, wants};
 use rand::RngCore;
-use tombola::bench::steps::{BATCH, Steps, median};
-use tombola::error::{Error, Result};
-use tombola::link::message;
-use tombola::mask::{Bits, hamming};
-use tombola::net::zoo::{self, Choice};
-use tombola::net::{Layout, Shape, initial};
-use tombola::plan::{Pruning, StageId, Track};
-use tombola::prune::Pruner;
-use tombola::prune::criterion::Key;
-use tombola::prune::scorer::NoGradients;
-use tombola::store::{MaskPlace, Store};
-use tombola::stream::stream;
-use tombola::sweep::Settings;
-use tombola::sweep::value::{NormStart, PruningType};
-use tombola::train::Report;
+use tombola_cluster::link::message;
+use tombola_core::folder::Store;
+use tombola_core::mask::MaskPlace;
+use tombola_core::mask::{Bits, hamming};
+use tombola_core::net::zoo::{self, Choice};
+use tombola_core::net::{Layout, initial};
+use tombola_core::plan::dense_id;
+use tombola_core::plan::{Pruning, Track};
+use tombola_core::prune::Pruner;
+use tombola_core::prune::criterion::Key;
+use tombola_core::prune::scorer::NoGradients;
+use tombola_core::sweep::Settings;
+use tombola_core::training::Report;
+use tombola_train::measure::{BATCH, Steps, median};
+use tombola_words::Shape;
+use tombola_words::error::{Error, Result};
+use tombola_words::stream::stream;
+use tombola_words::value::{NormStart, PruningType};
 
 /// Masks and bits of the comparison: as many as a published schedule has epochs, and a ResNet-18 has weights.
 const MASKS: usize = 160;
@@ -83,7 +86,7 @@ fn pairs(bars: &mut Bars) -> Result<()> {
     let file = folder.path().join("masks.npy");
     let place = MaskPlace { first: 1, rows: MASKS, len: BITS };
     let store = Store::new(folder.path());
-    let id = StageId::dense(&Settings::default(), None, None);
+    let id = dense_id(&Settings::default(), None, None);
     for (epoch, mask) in masks.iter().enumerate() {
         store.write_mask(id, 1, place, epoch + 1, mask)?;
     }
@@ -127,7 +130,7 @@ fn numpy(file: &std::path::Path, expected: &[u32]) -> std::result::Result<f64, S
 
 /// What drawing, packing, sending and keeping the masks of an epoch takes, beside the epoch itself.
 fn epoch(bars: &mut Bars) -> Result<()> {
-    tch::set_num_threads(1);
+    tombola_train::tch::set_num_threads(1);
     let choice = Choice::named("resnet");
     let graph = Arc::new(zoo::build(&choice, Shape::Image(3, 32, 32), 10)?);
     let layout = Arc::new(Layout::of(&graph));
@@ -139,7 +142,7 @@ fn epoch(bars: &mut Bars) -> Result<()> {
     let state = initial(&layout, NormStart::Uniform, 1, 0);
     let folder = tempfile::tempdir().map_err(|error| Error::environment(error.to_string()))?;
     let store = Store::new(folder.path());
-    let id = StageId::dense(&Settings::default(), None, None);
+    let id = dense_id(&Settings::default(), None, None);
     for (pruning_type, what) in [(PruningType::Unstructured, "weights"), (PruningType::Structured, "channels")] {
         let settings = Settings { pruning_type, ..Settings::default() };
         let mut worker = Vec::new();
@@ -169,7 +172,7 @@ fn epoch(bars: &mut Bars) -> Result<()> {
 fn memory(bars: &mut Bars) -> Result<()> {
     let folder = tempfile::tempdir().map_err(|error| Error::environment(error.to_string()))?;
     let store = Store::new(folder.path());
-    let id = StageId::dense(&Settings::default(), None, None);
+    let id = dense_id(&Settings::default(), None, None);
     let place = MaskPlace { first: 1, rows: MASKS, len: BITS };
     let mut distances = Vec::new();
     let begun = Instant::now();

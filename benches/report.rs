@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use common::bars::Bars;
 use common::is_asked_for;
-use tombola::error::{Error, Result};
-use tombola::journal::{Drawn, EpochRecord, Evaluation, Journal, Outcome, Record, Scores};
-use tombola::plan::Plan;
-use tombola::sweep::Spec;
+use tombola_core::folder::journal::Journal;
+use tombola_core::plan::Plan;
+use tombola_core::sweep::Spec;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
 
 const SWEEP: &str = r#"
 name = "many"
@@ -72,7 +73,7 @@ fn measure() -> Result<Bars> {
 }
 
 /// What a training leaves in the journal, with numbers that differ.
-fn records(index: usize, stage: tombola::plan::StageId, rate: f64) -> Vec<Record> {
+fn records(index: usize, stage: tombola_words::StageId, rate: f64) -> Vec<Record> {
     let evaluation = |epoch: usize| {
         let correct = 6000 + ((index * 7919 + epoch * 104_729) % 3000) as u64;
         Evaluation { loss: 1.0 - correct as f64 / 10_000.0, correct, images: 10_000 }

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use common::bars::Bars;
 use common::processor::{self, Others};
-use tombola::error::{Error, Result};
-use tombola::journal::Record;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::Record;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tombola");
 const ROUNDS: usize = 3;

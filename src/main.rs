@@ -1,35 +1,33 @@
 //! The program. What needs no libtorch it does itself; for the rest it becomes `tombola-torch`, which lies beside it.
+//!
+//! Nothing that this program is made of may lead to libtorch or MPI: loading them takes a quarter of a second, and a login
+//! node may have neither. `tests/programs.rs` asks the linker.
 
-use std::process::ExitCode;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
 
-use tombola::cli;
+use clap::ArgMatches;
 
-#[cfg(not(feature = "torch"))]
+use tombola::doctor::look::Build;
+use tombola::memory;
+use tombola::verbs::{self, process};
+use tombola_words::error::{Error, Result};
+
 fn main() -> ExitCode {
-    cli::process::run(cli::dispatch)
-}
-
-// Nothing named here may lead to libtorch, or the linker makes this program load it at each start.
-#[cfg(feature = "torch")]
-fn main() -> ExitCode {
-    cli::process::run(|matches| cli::without_torch(matches).unwrap_or_else(become_torch))
+    process::run(|matches| verbs::dispatch(matches).unwrap_or_else(|| become_torch(matches)))
 }
 
 /// The same process with the same arguments, as the other program.
 ///
 /// # Errors
 /// When that does not lie beside this one.
-#[cfg(feature = "torch")]
-fn become_torch() -> tombola::error::Result<u8> {
-    use std::os::unix::process::CommandExt;
-    use std::process::Command;
-
-    use tombola::error::Error;
-    use tombola::train::memory;
-
+fn become_torch(matches: &ArgMatches) -> Result<u8> {
     let own = std::env::current_exe()
         .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?;
     let other = own.with_file_name("tombola-torch");
+    if let (Some(("doctor", matches)), false) = (matches.subcommand(), other.exists()) {
+        return verbs::doctor::run(matches, Build::bare());
+    }
     let mut arguments = std::env::args_os();
     let mut command = Command::new(&other);
     if let Some(name) = arguments.next() {
@@ -37,6 +35,6 @@ fn become_torch() -> tombola::error::Result<u8> {
     }
     command.env(memory::TUNABLES, memory::with_huge_pages(std::env::var_os(memory::TUNABLES)));
     let error = command.args(arguments).exec();
-    Err(Error::environment(format!("cannot start `{}`: {error}", other.display()))
-        .hint("`tombola` trains by `tombola-torch`, which a build makes beside it: copy both"))
+    Err(Error::environment(format!("cannot start `{}`, which trains: {error}", other.display()))
+        .hint("`tombola` alone plans and shows. A build with libtorch makes `tombola-torch` beside it (`scripts/tombola`): copy both"))
 }

@@ -1,11 +1,13 @@
 //! The program with libtorch in it: every verb. `tombola` becomes it where a verb needs libtorch.
 
+mod torch;
+
 use std::process::ExitCode;
 
-use tombola::cli;
-use tombola::train::memory::keep_freed_memory;
+use tombola::verbs::process;
+use tombola_train::memory::keep_freed_memory;
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    cli::process::run(cli::dispatch)
+    process::run(torch::dispatch)
 }

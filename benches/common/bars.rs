@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tombola::error::Result;
+use tombola_words::error::Result;
 
 /// The bars of a bench.
 #[derive(Debug, Default)]

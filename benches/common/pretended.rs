@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tombola::coordinator::ledger::Ledger;
-use tombola::coordinator::serve::Sweep;
-use tombola::coordinator::{Demand, Loudness, Progress, Rules, State};
-use tombola::error::{Error, Result};
-use tombola::journal::{Drawn, EpochRecord, Evaluation, History, Journal, Outcome, Scores};
-use tombola::link::local::LocalLink;
-use tombola::link::{Assignment, Ready, Welcome};
-use tombola::net::Snapshot;
-use tombola::plan::{Networks, Plan};
-use tombola::prune::Sources;
-use tombola::store::Store;
-use tombola::sweep::Spec;
-use tombola::train::{Flow, Report};
-use tombola::worker::{Trainer, spawn};
+use tombola_cluster::coordinator::ledger::Ledger;
+use tombola_cluster::coordinator::serve::Sweep;
+use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State};
+use tombola_cluster::link::local::LocalLink;
+use tombola_cluster::link::{Assignment, Ready, Welcome};
+use tombola_cluster::worker::{Trainer, spawn};
+use tombola_core::folder::Store;
+use tombola_core::folder::journal::{History, Journal};
+use tombola_core::net::Snapshot;
+use tombola_core::plan::{Networks, Plan};
+use tombola_core::prune::Sources;
+use tombola_core::sweep::Spec;
+use tombola_core::training::{Flow, Report};
+use tombola_words::error::{Error, Result};
+use tombola_words::record::{Drawn, EpochRecord, Evaluation, Outcome, Scores};
 
 /// A sweep and its plan.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ impl Case {
             lease,
             remote,
             fingerprints: BTreeMap::new(),
+            tables: tombola_views::tables::write_all,
         };
         Ok((sweep, State::new(demand, Rules { lease, ..Rules::default() })))
     }

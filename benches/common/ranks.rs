@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::io::ErrorKind;
 use std::process::{Command, Stdio};
 
-use tombola::error::{Error, Result};
-use tombola::link::launcher;
-use tombola::link::mpi::Session;
-use tombola::link::ranks::RankLink;
-use tombola::worker::rank::End;
+use tombola_cluster::link::launcher;
+use tombola_ranks::link::RankLink;
+use tombola_ranks::mpi::Session;
+use tombola_ranks::worker::End;
+use tombola_words::error::{Error, Result};
 
 /// Says that a process is a rank, and what of; the words of its part follow.
 const AS_RANK: &str = "--as-rank";

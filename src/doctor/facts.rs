@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::link::launcher::{Launch, Starter};
+use tombola_cluster::link::launcher::{Launch, Starter};
+use tombola_words::error::Result;
 
 /// Everything that one rank found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

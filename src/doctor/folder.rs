@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::facts::{Folder, Locks};
-use crate::coordinator::limit::answer;
-use crate::error::{Error, Result};
-use crate::store::{Holder, Lock};
+use tombola_cluster::coordinator::limit::answer;
+use tombola_core::folder::{Holder, Lock};
+use tombola_words::error::{Error, Result};
 
 /// Bytes that are written: about a record of the journal.
 const SIZE: usize = 4096;

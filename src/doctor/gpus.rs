@@ -7,29 +7,19 @@ use super::facts::Gpus;
 /// Where NVIDIA's Multi-Process Service listens unless it is told otherwise.
 const MPS: &str = "/tmp/nvidia-mps";
 
-/// Looks. May take seconds, and longer where the driver is in trouble.
-pub fn look() -> Gpus {
+/// Looks; `torch` counts what libtorch finds. May take seconds, and longer where the driver is in trouble.
+pub fn look(torch: fn() -> Option<usize>) -> Gpus {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let torch = torch();
     Gpus {
         driver: of_driver(Path::new("/proc/driver/nvidia/gpus"), Path::new("/dev")),
         driver_version: version.and_then(|text| driver_version(&text)),
         torch,
-        cuda_loaded: super::look::mapped("libtorch_cuda.so").is_some(),
+        cuda_loaded: super::loaded::mapped("libtorch_cuda.so").is_some(),
         visible: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
-        own: crate::worker::place::has_own_gpus(),
+        own: tombola_core::place::has_own_gpus(),
         mps: mps_runs(&std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").map_or_else(|| MPS.into(), PathBuf::from)),
     }
-}
-
-#[cfg(feature = "torch")]
-fn torch() -> Option<usize> {
-    Some(crate::worker::device::gpus())
-}
-
-#[cfg(not(feature = "torch"))]
-fn torch() -> Option<usize> {
-    None
 }
 
 /// GPUs of the driver. In a container, `/proc` may list those of the whole machine while `/dev` has the own ones.

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::Asked;
 use super::facts::{Cores, Data, Facts, First, Mpi, Program, Recovery, Slurm};
+use super::loaded::mapped;
 use super::{folder, gpus};
-use crate::coordinator::limit;
-use crate::data;
-use crate::error::Result;
-use crate::link::launcher::{self, Launch};
+use tombola_cluster::coordinator::limit;
+use tombola_cluster::link::launcher::{self, Launch};
+use tombola_data as data;
+use tombola_words::error::Result;
 
 /// Time for everything. Rank 0 waits some seconds longer for the other ranks.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -30,15 +31,36 @@ pub struct Own {
     pub launch: Option<Launch>,
     /// What MPI says.
     pub mpi: Option<Mpi>,
-    /// The MPI library that the program is linked to.
+    /// The program that looks.
+    pub build: Build,
+}
+
+/// What a program is made of.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// Whether it can train.
+    pub torch: bool,
+    /// Whether it can run as many ranks.
+    pub mpi: bool,
+    /// The MPI library that it is linked to.
     pub library: Option<String>,
+    /// Counts the GPUs that libtorch finds.
+    pub gpus: fn() -> Option<usize>,
+}
+
+impl Build {
+    /// A program without libtorch and MPI.
+    pub fn bare() -> Self {
+        Self { torch: false, mpi: false, library: None, gpus: || None }
+    }
 }
 
 /// Looks at everything.
 pub fn look(asked: &Asked, own: Own) -> Facts {
     let until = Instant::now() + PATIENCE;
     let first_of_host = own.mpi.as_ref().is_none_or(|mpi| mpi.local_rank == 0);
-    let gpus = Pending::begin(gpus::look);
+    let torch = own.build.gpus;
+    let gpus = Pending::begin(move || gpus::look(torch));
     let checksum = first_of_host.then(|| Pending::begin(|| checksum(Path::new("/proc/self/exe"))));
     let begin = |name: &String| PendingData::begin(name, asked.run.data_dir.clone(), first_of_host);
     let data: Vec<PendingData> = asked.datasets.iter().map(begin).collect();
@@ -56,10 +78,10 @@ pub fn look(asked: &Asked, own: Own) -> Facts {
         process: std::process::id(),
         program: Program {
             version: env!("CARGO_PKG_VERSION").to_string(),
-            torch: cfg!(feature = "torch"),
-            mpi: cfg!(feature = "mpi"),
+            torch: own.build.torch,
+            mpi: own.build.mpi,
             libtorch: libtorch(),
-            library: own.library,
+            library: own.build.library,
             checksum: checksum.and_then(|checksum| checksum.answer(until)).flatten(),
         },
         launch: own.launch,
@@ -132,13 +154,6 @@ fn checksum(path: &Path) -> Option<String> {
     let mut hasher = blake3::Hasher::new();
     std::io::copy(&mut std::fs::File::open(path).ok()?, &mut hasher).ok()?;
     Some(hasher.finalize().to_hex().to_string())
-}
-
-/// The path of a library that is loaded into this process.
-pub(super) fn mapped(name: &str) -> Option<PathBuf> {
-    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let paths = maps.lines().filter_map(|line| line.find('/').map(|start| Path::new(&line[start..])));
-    paths.filter(|path| path.file_name().is_some_and(|own| own == name)).map(Path::to_path_buf).next()
 }
 
 /// The version of libtorch, from the files that lie around it in its archive and in Python's package.
@@ -226,8 +241,7 @@ mod tests {
         let cores = cores();
         assert!(cores.usable >= 1 && !cores.allowed.is_empty());
         assert_eq!(checksum(Path::new("/proc/self/exe")).map(|text| text.len()), Some(64));
-        #[cfg(feature = "torch")]
-        assert!(mapped("libtorch_cpu.so").is_some());
+        assert!(mapped("libc.so.6").is_some());
         assert!(mapped("libnothing.so").is_none());
     }
 

@@ -1,19 +1,18 @@
 //! Whether a machine, or a start of many ranks, is fit for a long run: what each rank finds, and what follows from it.
 //!
-//! Each rank looks for itself (`look.rs`, `gpus.rs`, `folder.rs`) and tells rank 0 (`round.rs`), which judges
+//! Each rank looks for itself (`look.rs`, `gpus.rs`, `folder.rs`) and tells rank 0 (`src/torch/round.rs`), which judges
 //! (`verdict`). It may not know how anything is trained.
 
 pub mod facts;
 pub mod folder;
 pub mod gpus;
+mod loaded;
 pub mod look;
-#[cfg(feature = "mpi")]
-pub mod round;
 pub mod verdict;
 
 use std::path::PathBuf;
 
-use crate::sweep::Settings;
+use tombola_core::sweep::Settings;
 
 /// What is to be checked.
 #[derive(Debug, Clone)]

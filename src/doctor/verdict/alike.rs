@@ -144,7 +144,7 @@ mod tests {
     use super::super::Level;
     use super::super::made_up::{cluster, finds};
     use crate::doctor::facts::Clock;
-    use crate::link::launcher::Launch;
+    use tombola_cluster::link::launcher::Launch;
 
     #[test]
     fn different_builds_are_told_apart() {

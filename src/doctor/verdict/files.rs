@@ -204,7 +204,7 @@ mod tests {
     use super::super::{Level, judge};
     use super::*;
     use crate::doctor::facts::Data;
-    use crate::error::Error;
+    use tombola_words::error::Error;
 
     #[track_caller]
     fn finds(gathered: &Gathered, asked: &Asked, check: &str, level: Level, found: &str, cure: &str) {
@@ -243,7 +243,7 @@ mod tests {
         finds(&stuck, &asked(), "results folder", Level::Fail, "`results` did not answer within 15 s", "mounted");
     }
 
-    fn with_data(change: impl Fn(usize) -> Option<crate::error::Result<Data>>) -> (Gathered, Asked) {
+    fn with_data(change: impl Fn(usize) -> Option<tombola_words::error::Result<Data>>) -> (Gathered, Asked) {
         let mut gathered = cluster(2, 3);
         for one in &mut gathered.facts {
             one.data.insert("mnist".into(), change(one.rank));
@@ -251,7 +251,7 @@ mod tests {
         (gathered, Asked { datasets: vec!["mnist".into()], ..asked() })
     }
 
-    fn there(checksum: &str) -> Option<crate::error::Result<Data>> {
+    fn there(checksum: &str) -> Option<tombola_words::error::Result<Data>> {
         Some(Ok(Data { folder: "/data/mnist".into(), checksum: Some(checksum.into()) }))
     }
 

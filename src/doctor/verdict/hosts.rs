@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{hosts_of, ranks};
 use crate::doctor::Asked;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
-use crate::error::Result;
-use crate::worker::place::{Choice, Place, Wish, choose, is_dedicated, of_rank};
+use tombola_core::place::{Choice, Place, Wish, choose, is_dedicated, of_rank};
+use tombola_words::error::Result;
 
 /// What a rank would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::{Line, hosts_of, names, ranks};
 use crate::doctor::Asked;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
 use crate::doctor::look;
-use crate::worker::place::Choice;
+use tombola_core::place::Choice;
 
 pub(super) fn judge(gathered: &Gathered, asked: &Asked, lines: &mut Vec<Line>) {
     lines.extend(gpus(&gathered.facts, asked));
@@ -83,8 +83,8 @@ fn problem(gpus: &Gpus) -> Option<(String, String)> {
 }
 
 /// Whether each rank has a device.
-fn devices(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Seat>]) -> Vec<Line> {
-    let mut errors: Vec<(&crate::error::Error, Vec<usize>)> = Vec::new();
+fn devices(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Result<Seat>]) -> Vec<Line> {
+    let mut errors: Vec<(&tombola_words::error::Error, Vec<usize>)> = Vec::new();
     let (mut cpu, mut gpu) = (0, 0);
     for (one, seat) in gathered.facts.iter().zip(seats) {
         match seat {
@@ -98,7 +98,7 @@ fn devices(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Sea
         }
     }
     if !errors.is_empty() {
-        let line = |(error, numbers): (&crate::error::Error, Vec<usize>)| {
+        let line = |(error, numbers): (&tombola_words::error::Error, Vec<usize>)| {
             let line = Line::of_error("devices", error, "give another `--device`");
             Line { found: format!("{} ({})", line.found, ranks(numbers)), ..line }
         };
@@ -139,7 +139,7 @@ fn devices(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Sea
 }
 
 /// Whether the threads of all trainings have a core each.
-fn cores(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Seat>]) -> Vec<Line> {
+fn cores(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Result<Seat>]) -> Vec<Line> {
     let threads = asked.run.threads;
     let bound = |one: &&Facts| one.cores.usable < threads;
     let few: Vec<usize> = gathered.facts.iter().filter(bound).map(|one| one.rank).collect();
@@ -190,7 +190,7 @@ fn cores(gathered: &Gathered, asked: &Asked, seats: &[crate::error::Result<Seat>
 }
 
 /// Whether ranks that share a GPU can use it at the same time.
-fn sharing(gathered: &Gathered, seats: &[crate::error::Result<Seat>]) -> Option<Line> {
+fn sharing(gathered: &Gathered, seats: &[tombola_words::error::Result<Seat>]) -> Option<Line> {
     let mut on: BTreeMap<(&str, usize), Vec<&Gpus>> = BTreeMap::new();
     for (one, seat) in gathered.facts.iter().zip(seats) {
         if let (Ok(Seat::Trains(Choice::Gpu(number))), Some(gpus)) = (seat, one.gpus.as_ref().filter(|gpus| !gpus.own))
@@ -294,7 +294,7 @@ mod tests {
         );
         finds(&alone(), &far, "devices", Level::Fail, "no GPU can be used", "--device cpu");
         let mut dedicated = asked();
-        dedicated.run.coordinator = crate::sweep::value::Role::Dedicated;
+        dedicated.run.coordinator = tombola_words::value::Role::Dedicated;
         finds(&cluster(1, 1), &dedicated, "devices", Level::Fail, "no other rank trains", "more ranks");
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{Level, Line, judge};
 use crate::doctor::Asked;
 use crate::doctor::facts::{Clock, Cores, Facts, First, Folder, Gathered, Gpus, Locks, Mpi, Program, Recovery};
-use crate::link::launcher::{Launch, Starter};
-use crate::sweep::Settings;
+use tombola_cluster::link::launcher::{Launch, Starter};
+use tombola_core::sweep::Settings;
 
 pub(super) fn asked() -> Asked {
     Asked { folder: "results".into(), datasets: Vec::new(), run: Settings::default() }

@@ -18,7 +18,7 @@ pub use hosts::Host;
 
 use super::Asked;
 use super::facts::{Facts, Gathered};
-use crate::error::Error;
+use tombola_words::error::Error;
 
 /// Names listed in one line.
 const MOST_LISTED: usize = 4;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Line, alike, hosts_of, ranks};
 use crate::doctor::facts::{Facts, Gathered};
-use crate::link::launcher::{Starter, check_size};
+use tombola_cluster::link::launcher::{Starter, check_size};
 
 /// What is to be said to Open MPI 4 so that it notices within seconds that a host is gone.
 const KEEPALIVE: [(&str, u32); 3] = [
@@ -162,7 +162,7 @@ mod tests {
     use super::super::made_up::{alone, asked, cluster, finds};
     use super::super::{Level, judge};
     use super::*;
-    use crate::link::launcher::Launch;
+    use tombola_cluster::link::launcher::Launch;
 
     #[test]
     fn a_process_alone_is_not_asked_about_ranks() {

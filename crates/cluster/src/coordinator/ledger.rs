@@ -1,0 +1,367 @@
+//! What a run writes down, and what it reads back for the stages that start: journal and snapshots.
+//!
+//! Only the coordinator has it, so only one process writes to a results folder. A snapshot is on disk before the journal
+//! names it, and the journal names it before anything starts from it. It may not know of workers' threads, links or torch.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::link::{Assignment, Source, Worker};
+use tombola_core::folder::journal::{History, Journal};
+use tombola_core::folder::{Store, snapshots};
+use tombola_core::mask::Bits;
+use tombola_core::net::{Layout, Snapshot};
+use tombola_core::plan::{Networks, Plan};
+use tombola_core::training::Resume;
+use tombola_words::StageId;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record};
+use tombola_words::value::{Load, Moment, Value};
+
+/// A power failure costs at most what was written within this time; a kill costs nothing.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Bytes a second of progress snapshots that all workers together may send: a tenth of what a disk takes.
+const PROGRESS_BYTES: f64 = 50e6;
+
+/// The results folder of a run, as the coordinator writes it.
+#[derive(Debug)]
+pub struct Ledger {
+    /// What is to be trained.
+    pub plan: Arc<Plan>,
+    /// Where the weights of each stage lie.
+    pub networks: Networks,
+    /// What is known so far.
+    pub history: History,
+    /// Where everything is written down first.
+    pub journal: Journal,
+    /// Where snapshots lie.
+    pub store: Store,
+    /// The results folder.
+    pub folder: PathBuf,
+    /// Seconds between two snapshots of a running training, as asked.
+    pub snapshot_seconds: f64,
+    /// When the journal last reached the disk.
+    pub synced: Instant,
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+impl Ledger {
+    /// The name of a stage.
+    pub fn id(&self, stage: usize) -> StageId {
+        self.plan.stages[stage].id
+    }
+
+    /// Appends a record. It survives a kill at once, a power failure after the next [`Ledger::sync`].
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn write(&mut self, record: Record) -> Result<()> {
+        self.journal.append(&record)?;
+        self.history.add(record);
+        Ok(())
+    }
+
+    /// Brings the journal to the disk if that was not done for a while. One file, appended to: what a power failure
+    /// takes is always the end, so nothing that stays refers to something that is gone.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync_now_and_then(&mut self) -> Result<()> {
+        if self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
+    }
+
+    /// Brings the journal to the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&mut self) -> Result<()> {
+        self.synced = Instant::now();
+        self.journal.sync()
+    }
+
+    /// The epochs of a stage, where its draw decided them.
+    fn known_span(&self, stage: usize) -> Option<(usize, usize)> {
+        self.history.stages.get(&self.id(stage))?.drawn.as_ref()?.span
+    }
+
+    fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
+        let network = self.networks.get(&self.plan, stage);
+        let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
+        Ok(Arc::clone(&network.layout))
+    }
+
+    /// What a worker needs to train a stage; `holds` says of which snapshots it has copies.
+    ///
+    /// # Errors
+    /// When a snapshot cannot be read.
+    pub fn assignment(
+        &self,
+        index: usize,
+        attempt: u64,
+        holds: impl Fn(usize, Moment) -> bool,
+        workers: usize,
+    ) -> Result<Assignment> {
+        let stage = &self.plan.stages[index];
+        let layout = self.layout(index)?;
+        let mut sources = Vec::new();
+        for (part, source, moment) in self.plan.parts(index) {
+            let snapshot = match holds(source, moment) {
+                true => None,
+                false => Some(Arc::new(self.store.load(self.id(source), &moment.show(), &layout)?)),
+            };
+            sources.push(Source { stage: source, moment, part, snapshot });
+        }
+        let loaded = match (stage.level, &stage.settings.load) {
+            (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
+            _ => None,
+        };
+        let root = self.history.stages.get(&self.id(stage.root));
+        let dense_losses = match stage.level {
+            0 => Vec::new(),
+            _ => root.map_or_else(Vec::new, |root| root.epochs.values().map(|epoch| epoch.validation.loss).collect()),
+        };
+        Ok(Assignment {
+            attempt,
+            stage: index,
+            id: stage.id,
+            sources,
+            loaded,
+            dense_losses,
+            resume: self.resume(index, &layout)?,
+            snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
+        })
+    }
+
+    /// Where a stage was interrupted; nothing if its files cannot be read: then it begins again.
+    fn resume(&self, index: usize, layout: &Layout) -> Result<Option<Resume>> {
+        let Some(mut resume) = self.state_of(index, layout) else { return Ok(None) };
+        let stage = &self.plan.stages[index];
+        let Some(known) = self.history.stages.get(&stage.id) else { return Ok(None) };
+        for track in &stage.tracks {
+            // As far back as any early bird of these masks looks.
+            let birds = stage.birds.iter().filter(|bird| bird.track == track.key);
+            let Some(window) = birds.map(|bird| bird.settling.window).max() else { continue };
+            let Some(masks) = known.masks.get(&track.key) else { return Ok(None) };
+            let first = stage.span(self.known_span(index)).start + 1;
+            let from = (resume.state.epoch + 1).saturating_sub(window + 1).max(first);
+            let range = from..resume.state.epoch + 1;
+            if !range.clone().all(|epoch| masks.contains_key(&epoch)) {
+                return Ok(None);
+            }
+            let Some(len) = masks.values().map(|mask| mask.len).next() else { continue };
+            let read = self.store.read_masks(
+                stage.id,
+                track.key,
+                stage.mask_place(len, self.known_span(index)),
+                range.clone(),
+            )?;
+            resume.masks.push((track.key, range.zip(read.into_iter().map(Arc::new)).collect()));
+        }
+        let drawn =
+            stage.birds.iter().filter(|bird| known.bird(bird).is_some_and(|(epoch, _)| epoch <= resume.state.epoch));
+        resume.drawn = drawn.map(|bird| bird.key).collect();
+        let lost = |key: &u64| !known.kept.contains(&Moment::EarlyBird(*key));
+        Ok(if resume.drawn.iter().any(lost) { None } else { Some(resume) })
+    }
+
+    /// The state that a stage was interrupted in, without its masks.
+    fn state_of(&self, index: usize, layout: &Layout) -> Option<Resume> {
+        let stage = &self.plan.stages[index];
+        let known = self.history.stages.get(&stage.id)?;
+        let (epoch, best) = known.progress?;
+        let start = stage.span(known.drawn.as_ref()?.span).start;
+        let state = self.store.load(stage.id, &progress_name(epoch), layout).ok()?;
+        let best = match best {
+            Some(best) => Some(Arc::new(self.store.load(stage.id, &best_name(best), layout).ok()?)),
+            None => None,
+        };
+        let epochs: Vec<EpochRecord> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
+        // A snapshot of this moment may be wanted now that was not when the stage passed it.
+        let passed = |moment: &Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
+        if epochs.len() != epoch.saturating_sub(start) || stage.wanted.iter().any(passed) {
+            return None;
+        }
+        Some(Resume { state: Arc::new(state), best, epochs, masks: Vec::new(), drawn: Vec::new() })
+    }
+
+    /// Keeps a snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&mut self, stage: usize, moment: Moment, snapshot: &Snapshot) -> Result<()> {
+        let id = self.id(stage);
+        self.store.save(id, &moment.show(), snapshot, &*self.layout(stage)?)?;
+        self.write(Record::Kept { stage: id, moment })
+    }
+
+    /// Keeps the mask of an epoch, and how far it is from those before.
+    ///
+    /// # Errors
+    /// When it cannot be written, or those before cannot be read.
+    pub fn keep_mask(&mut self, index: usize, track: u64, epoch: usize, mask: &Bits) -> Result<()> {
+        let (id, place) = (self.id(index), self.plan.stages[index].mask_place(mask.len(), self.known_span(index)));
+        let distances = self.store.distances(id, track, place, epoch, mask)?;
+        self.store.write_mask(id, track, place, epoch, mask)?;
+        let mask = MaskRecord { len: mask.len(), alive: mask.count(), first: place.first, distances };
+        self.write(Record::Mask { stage: id, track, epoch, mask })
+    }
+
+    /// Lets go of a snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn free(&mut self, stage: usize, moment: Moment) -> Result<()> {
+        let id = self.id(stage);
+        self.write(Record::Freed { stage: id, moment })?;
+        self.store.remove(id, &moment.show())
+    }
+
+    /// Writes the state to resume from, then lets go of the one before.
+    ///
+    /// # Errors
+    /// When a file cannot be written or removed.
+    pub fn keep_progress(&mut self, stage: usize, state: &Snapshot, best: Option<&Snapshot>) -> Result<()> {
+        let (id, layout) = (self.id(stage), self.layout(stage)?);
+        let before = self.history.stages.get(&id).and_then(|known| known.progress);
+        let old_best = before.and_then(|(_, best)| best);
+        if let Some(best) = best {
+            self.store.save(id, &best_name(best.epoch), best, &layout)?;
+        }
+        self.store.save(id, &progress_name(state.epoch), state, &layout)?;
+        let best = best.map(|best| best.epoch).or(old_best);
+        self.write(Record::Progress { stage: id, epoch: state.epoch, best })?;
+        // The files of the state before go: the journal must not name them after a power failure.
+        self.sync()?;
+        if let Some((epoch, _)) = before.filter(|(epoch, _)| *epoch != state.epoch) {
+            self.store.remove(id, &progress_name(epoch))?;
+        }
+        if let Some(old) = old_best.filter(|old| Some(*old) != best) {
+            self.store.remove(id, &best_name(old))?;
+        }
+        Ok(())
+    }
+
+    /// A worker began a stage. Returns the epochs that were trained before.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn began(&mut self, stage: usize, worker: Worker, resume: Option<&Resume>) -> Result<usize> {
+        let start = self.plan.stages[stage].span(self.known_span(stage)).start;
+        let epoch = resume.map_or(0, |resume| resume.state.epoch.saturating_sub(start));
+        self.write(Record::Began { stage: self.id(stage), worker, epoch, time: now() })?;
+        Ok(epoch)
+    }
+
+    /// A stage is done, trained at `place`.
+    ///
+    /// # Errors
+    /// When the journal cannot be written, or a file that nothing needs any more cannot be removed.
+    pub fn finished(&mut self, stage: usize, outcome: Outcome, place: String) -> Result<()> {
+        let id = self.id(stage);
+        let known = self.history.stages.get(&id);
+        let (images, seconds) = known.map_or((0, 0.0), |known| {
+            let add = |(images, seconds): (u64, f64), epoch: &EpochRecord| {
+                (images + epoch.train.images, seconds + epoch.seconds)
+            };
+            known.epochs.values().fold((0, 0.0), add)
+        });
+        let progress = known.and_then(|known| known.progress);
+        let attempts = known.map_or(1, |known| known.attempts.max(1));
+        let images_per_second = images as f64 / seconds.max(1e-9);
+        self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() })?;
+        if let Some((epoch, best)) = progress {
+            self.sync()?;
+            self.store.remove(id, &progress_name(epoch))?;
+            if let Some(best) = best {
+                self.store.remove(id, &best_name(best))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a run starts with.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// Stages that it need not train.
+    pub finished: HashSet<usize>,
+    /// Snapshots that are there.
+    pub kept: HashSet<(usize, Moment)>,
+    /// Snapshots that their stages ended without: early birds of masks that never settled.
+    pub absent: HashSet<(usize, Moment)>,
+}
+
+/// What a run starts with, by what earlier ones left behind.
+pub fn standing(plan: &Plan, history: &History, store: &Store) -> Standing {
+    let Standing { mut finished, mut kept, mut absent } = Standing::default();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let Some(known) = history.stages.get(&stage.id) else { continue };
+        // Someone may have tidied up by hand: only what is really there counts.
+        let there = |moment: &&Moment| store.path(stage.id, &moment.show()).exists();
+        let own: Vec<Moment> = known.kept.iter().filter(there).copied().collect();
+        let never: Vec<Moment> =
+            stage.birds.iter().filter(|bird| known.lacks(bird)).map(|bird| bird.moment()).collect();
+        // What was asked for and is not there makes a training unfinished.
+        let is_there = |moment: &Moment| own.contains(moment) || never.contains(moment);
+        if known.is_finished(stage) && stage.kept.iter().all(is_there) {
+            finished.insert(index);
+            absent.extend(never.into_iter().map(|moment| (index, moment)));
+        }
+        kept.extend(own.into_iter().map(|moment| (index, moment)));
+    }
+    Standing { finished, kept, absent }
+}
+
+/// Removes what killed processes left half done: nothing that the journal does not name is of use to anyone.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn tidy(history: &History, store: &Store) -> Result<()> {
+    store.tidy(|id| {
+        let Some(known) = history.stages.get(&id) else { return Vec::new() };
+        let progress = known
+            .progress
+            .into_iter()
+            .flat_map(|(epoch, best)| [Some(progress_name(epoch)), best.map(best_name)].into_iter().flatten());
+        known.kept.iter().map(Value::show).chain(progress).collect()
+    })
+}
+
+/// Seconds between two progress snapshots of one worker of `workers` at which rank 0 and its disk keep up with all of
+/// them: weights, best weights and up to two vectors of the optimiser.
+fn fair_seconds(layout: &Layout, workers: usize) -> f64 {
+    workers as f64 * 16.0 * layout.len as f64 / PROGRESS_BYTES
+}
+
+fn progress_name(epoch: usize) -> String {
+    format!("progress-{epoch}")
+}
+
+fn best_name(epoch: usize) -> String {
+    format!("progress-best-{epoch}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tombola_core::net::zoo;
+    use tombola_core::sweep::Settings;
+    use tombola_words::Shape;
+
+    #[test]
+    fn many_workers_with_large_networks_send_their_progress_less_often() {
+        let settings = Settings::default();
+        let Settings { network, depth, width, shortcut, .. } = settings;
+        let choice = zoo::Choice { name: network, depth, width, shortcut };
+        let layout = Layout::of(&zoo::build(&choice, Shape::Image(3, 32, 32), 10).unwrap());
+        assert!(fair_seconds(&layout, 1) < 0.1);
+        let many = fair_seconds(&layout, 1000);
+        assert!(many > 60.0 && 1000.0 * 16.0 * layout.len as f64 / many <= PROGRESS_BYTES * 1.001);
+    }
+}

@@ -1,0 +1,367 @@
+//! The coordinator as a state machine: events in, actions out.
+//!
+//! It has no I/O, no clock, no threads, no torch and no MPI, so that every situation can be tested: time comes with the
+//! events, and workers are numbers. The stage with the longest chain behind it starts first (`queue.rs`), at a worker
+//! that holds what it starts from if there is one (`crew.rs`). No event takes longer than what it changes, but for a
+//! tick, which looks at each worker.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::crew::Crew;
+use super::demand::Demand;
+use super::queue::Queue;
+use super::rules::Rules;
+use tombola_words::value::Moment;
+
+/// A worker's number. They are counted from 0, with few gaps.
+pub use crate::link::Worker;
+
+/// What happened. What does not fit, such as the end of a stage that the worker does not train, changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A worker is there and has nothing to do.
+    Joined(Worker),
+    /// A sign of life.
+    Heard(Worker),
+    /// A snapshot of the stage that the worker trains is on disk; the worker holds a copy in memory.
+    Kept(usize, Moment, Worker),
+    /// A stage is done, all its snapshots kept; its worker is idle. Those that wait for a snapshot that it did not keep wait
+    /// in vain.
+    Finished(usize, Worker),
+    /// A stage went wrong; its worker is idle.
+    Failed(usize, Worker),
+    /// A stage was stopped half way and can be continued by the next run; its worker is idle.
+    Stopped(usize, Worker),
+    /// A worker is gone for good: it died, or could not begin.
+    Left(Worker),
+    /// No new stages: finish what runs at the next epoch.
+    Stop,
+    /// Nothing happened but time. Whatever workers have sent must be told before, or they seem silent.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// A worker trains a stage. [`State::holds`] says which of its sources need not be sent.
+    Start(usize, Worker),
+    /// A worker need no longer hold its copy of this snapshot.
+    Forget(usize, Moment, Worker),
+    /// Nothing needs this snapshot any more: it can go from the disk.
+    Free(usize, Moment),
+    /// A stage cannot be trained because this one failed, or ended without the snapshot that it starts from.
+    Skip(usize, usize),
+    /// A stage that failed will be tried again in this run.
+    Retry(usize),
+    /// A worker is gone: its lease is over, or it left. The stage that it trained will be trained by another.
+    Lost(Worker, Option<usize>),
+    /// A worker is no longer needed.
+    Dismiss(Worker),
+    /// Too much has failed: running stages stop at their next epoch. Comes once.
+    GiveUp,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    /// Some snapshot that it starts from is missing.
+    Waiting,
+    /// In the queue.
+    Ready,
+    Running,
+    /// Left half way for the next run.
+    Stopped,
+    /// Finished now or in an earlier run, or not needed.
+    Done,
+    Failed,
+    /// An ancestor failed.
+    Skipped,
+}
+
+/// Where every stage of a run stands, and every worker.
+///
+/// A run is over when it has no workers: they are dismissed when nothing is left for them, and may all be lost before.
+/// Then no action ever follows, so the caller must look at [`State::workers`] after it has told who is gone.
+#[derive(Debug)]
+pub struct State {
+    demand: Demand,
+    rules: Rules,
+    status: Vec<Status>,
+    /// Snapshots that each stage starts from and that are not on disk.
+    missing: Vec<u32>,
+    /// Whether each snapshot is on disk, by its number in `demand`.
+    kept: Vec<bool>,
+    /// How many open stages start from each snapshot.
+    needed: Vec<u32>,
+    queue: Queue,
+    crew: Crew,
+    /// How often each stage failed that did.
+    failures: HashMap<usize, usize>,
+    /// Stages that failed for good.
+    failed: usize,
+    open: usize,
+    stopping: bool,
+    given_up: bool,
+}
+
+impl State {
+    /// The state at the start of a run, before any worker has joined.
+    pub fn new(demand: Demand, rules: Rules) -> Self {
+        let count = demand.stages();
+        let kept: Vec<bool> = demand.offers().iter().map(|offer| offer.kept).collect();
+        let lacking = |stage| demand.sources(stage).iter().filter(|source| !kept[**source as usize]).count() as u32;
+        let mut state = Self {
+            missing: (0..count).map(lacking).collect(),
+            status: (0..count)
+                .map(|stage| if demand.is_todo(stage) { Status::Waiting } else { Status::Done })
+                .collect(),
+            needed: (0..kept.len()).map(|offer| demand.users(offer).len() as u32).collect(),
+            queue: Queue::new(&demand),
+            crew: Crew::default(),
+            failures: HashMap::new(),
+            failed: 0,
+            open: demand.todo().count(),
+            stopping: false,
+            given_up: false,
+            kept,
+            demand,
+            rules,
+        };
+        for stage in 0..count {
+            if state.demand.is_todo(stage) && state.missing[stage] == 0 {
+                state.enqueue(stage);
+            }
+        }
+        state
+    }
+
+    /// Takes in what happened, `now` after the start of the run, and says what is to be done, in order.
+    pub fn on_event(&mut self, event: Event, now: Duration) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match event {
+            Event::Joined(worker) => self.crew.join(worker, now),
+            Event::Heard(worker) => self.crew.hear(worker, now),
+            Event::Kept(stage, moment, worker) => {
+                if self.trains(worker, stage, now) {
+                    self.keep(stage, moment, worker, &mut actions);
+                }
+            }
+            Event::Finished(stage, worker) => {
+                if self.trains(worker, stage, now) {
+                    self.release(worker, true, &mut actions);
+                    self.close(stage, Status::Done, &mut actions);
+                    // A snapshot that it did not come to, such as an early bird of masks that never settled, never comes.
+                    self.skip_descendants(stage, &mut actions);
+                }
+            }
+            Event::Failed(stage, worker) => {
+                if self.trains(worker, stage, now) {
+                    self.release(worker, false, &mut actions);
+                    self.fail(stage, &mut actions);
+                }
+            }
+            // What can be continued counts as open: the sweep is not done.
+            Event::Stopped(stage, worker) => {
+                if self.trains(worker, stage, now) {
+                    self.release(worker, false, &mut actions);
+                    self.status[stage] = Status::Stopped;
+                }
+            }
+            Event::Left(worker) => self.lose(worker, &mut actions),
+            Event::Stop => self.stopping = true,
+            Event::Tick => {
+                for worker in self.crew.silent(now, self.rules.lease) {
+                    self.lose(worker, &mut actions);
+                }
+            }
+        }
+        self.assign(&mut actions);
+        actions
+    }
+
+    /// Stages that are neither done nor given up.
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
+    /// Whether a stage is to be trained in this run, or was.
+    pub fn is_todo(&self, stage: usize) -> bool {
+        self.demand.is_todo(stage)
+    }
+
+    /// The stage that a worker trains.
+    pub fn running(&self, worker: Worker) -> Option<usize> {
+        self.crew.stage(worker)
+    }
+
+    /// Whether a worker holds a copy of a snapshot. What it was to be sent with the stage that it trains counts only once
+    /// that stage has come to a good end, so on [`Action::Start`] the answer is whether a source must be sent.
+    pub fn holds(&self, worker: Worker, stage: usize, moment: Moment) -> bool {
+        self.demand.find(stage, moment).is_some_and(|snapshot| self.crew.has(worker, snapshot as u32))
+    }
+
+    /// Workers that train or wait for a stage: those that joined and were neither lost nor dismissed.
+    pub fn workers(&self) -> usize {
+        self.crew.alive()
+    }
+
+    /// Whether no new stages start, because a stop was asked for or too much failed.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Whether a worker trains a stage; says in passing that it was heard.
+    fn trains(&mut self, worker: Worker, stage: usize, now: Duration) -> bool {
+        self.crew.hear(worker, now);
+        self.crew.stage(worker) == Some(stage)
+    }
+
+    fn enqueue(&mut self, stage: usize) {
+        self.status[stage] = Status::Ready;
+        self.queue.push(stage, &self.demand);
+    }
+
+    fn keep(&mut self, stage: usize, moment: Moment, worker: Worker, actions: &mut Vec<Action>) {
+        let Some(snapshot) = self.demand.find(stage, moment) else {
+            // Taken for the user, or for a stage that has finished before this run.
+            actions.push(Action::Forget(stage, moment, worker));
+            return;
+        };
+        if self.needed[snapshot] == 0 {
+            // Those that needed it were skipped, or are done with an earlier copy: its worker was lost and another
+            // takes it again.
+            actions.push(Action::Forget(stage, moment, worker));
+            if !self.demand.offers()[snapshot].stays {
+                actions.push(Action::Free(stage, moment));
+            }
+            return;
+        }
+        let evicted = self.crew.hold(worker, snapshot as u32);
+        actions.extend(evicted.map(|copy| self.forget(copy, worker)));
+        if std::mem::replace(&mut self.kept[snapshot], true) {
+            return;
+        }
+        for &user in self.demand.users(snapshot) {
+            let user = user as usize;
+            self.missing[user] -= 1;
+            if self.missing[user] == 0 && self.status[user] == Status::Waiting {
+                self.status[user] = Status::Ready;
+                self.queue.push(user, &self.demand);
+            }
+        }
+    }
+
+    /// A worker is done with its stage, well or not.
+    fn release(&mut self, worker: Worker, well: bool, actions: &mut Vec<Action>) {
+        let gone = self.crew.end(worker, well);
+        actions.extend(gone.into_iter().map(|copy| self.forget(copy, worker)));
+    }
+
+    fn forget(&self, snapshot: u32, worker: Worker) -> Action {
+        let offer = &self.demand.offers()[snapshot as usize];
+        Action::Forget(offer.stage as usize, offer.moment, worker)
+    }
+
+    fn fail(&mut self, stage: usize, actions: &mut Vec<Action>) {
+        let failures = self.failures.entry(stage).or_insert(0);
+        *failures += 1;
+        // After a stop there is no other try in this run, and the caller must know that this was the last.
+        if *failures <= self.rules.retries && !self.stopping {
+            self.enqueue(stage);
+            actions.push(Action::Retry(stage));
+            return;
+        }
+        self.close(stage, Status::Failed, actions);
+        self.skip_descendants(stage, actions);
+        self.failed += 1;
+        if self.rules.is_enough(self.failed) && !self.given_up {
+            self.given_up = true;
+            self.stopping = true;
+            actions.push(Action::GiveUp);
+        }
+    }
+
+    fn lose(&mut self, worker: Worker, actions: &mut Vec<Action>) {
+        if let Some(stage) = self.crew.lose(worker) {
+            stage.into_iter().for_each(|stage| self.enqueue(stage));
+            actions.push(Action::Lost(worker, stage));
+        }
+    }
+
+    fn assign(&mut self, actions: &mut Vec<Action>) {
+        while !self.stopping
+            && let Some((stage, worker)) = self.pair()
+        {
+            self.queue.remove(stage, &self.demand);
+            self.status[stage] = Status::Running;
+            let evicted = self.crew.start(worker, stage, self.demand.sources(stage));
+            actions.push(Action::Start(stage, worker));
+            actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
+        }
+        // Workers wait as long as something that runs may make a stage ready.
+        if self.stopping || (self.queue.is_empty() && self.crew.busy() == 0) {
+            actions.extend(self.crew.dismiss().into_iter().map(Action::Dismiss));
+        }
+    }
+
+    /// The stage to start next, and where: the most urgent one, at a worker that holds what it starts from. If none does,
+    /// the first idle worker takes one that is as urgent and that it holds the start of, if there is one.
+    fn pair(&self) -> Option<(usize, Worker)> {
+        let first = self.crew.first_idle()?;
+        let stage = self.queue.first()?;
+        if let Some(worker) = self.crew.idle_holder(self.demand.sources(stage)) {
+            return Some((stage, worker));
+        }
+        let remaining = self.demand.remaining(stage);
+        let near = self.crew.held(first).filter_map(|snapshot| self.queue.first_from(snapshot));
+        let tied = near.filter(|near| self.demand.remaining(*near) == remaining);
+        let held = |stage: &usize| self.crew.holds_of(first, self.demand.sources(*stage));
+        let nearest = tied.min_by_key(|stage| (Reverse(held(stage)), self.queue.rank(*stage)));
+        Some((nearest.unwrap_or(stage), first))
+    }
+
+    /// Ends a stage and lets go of the snapshots that it was the last to need.
+    fn close(&mut self, stage: usize, status: Status, actions: &mut Vec<Action>) {
+        self.status[stage] = status;
+        self.open -= 1;
+        for &source in self.demand.sources(stage) {
+            let needed = &mut self.needed[source as usize];
+            *needed -= 1;
+            if *needed > 0 {
+                continue;
+            }
+            let offer = self.demand.offers()[source as usize];
+            let holders = self.crew.drop_copies(source).into_iter();
+            actions.extend(holders.map(|worker| Action::Forget(offer.stage as usize, offer.moment, worker)));
+            if !offer.stays && std::mem::replace(&mut self.kept[source as usize], false) {
+                actions.push(Action::Free(offer.stage as usize, offer.moment));
+            }
+        }
+    }
+
+    fn skip_descendants(&mut self, failed: usize, actions: &mut Vec<Action>) {
+        let mut gone = vec![failed];
+        while let Some(stage) = gone.pop() {
+            // Whoever has its snapshot already does not need the rest of the stage.
+            for snapshot in self.demand.offers_of(stage) {
+                if self.kept[snapshot] {
+                    continue;
+                }
+                for place in 0..self.demand.users(snapshot).len() {
+                    let user = self.demand.users(snapshot)[place] as usize;
+                    if self.status[user] == Status::Waiting {
+                        actions.push(Action::Skip(user, failed));
+                        self.close(user, Status::Skipped, actions);
+                        gone.push(user);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! Writes a file whole or not at all.
+//!
+//! Whoever reads the file, at whatever moment, sees the old contents or the new ones. It may not know what is written.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tombola_words::error::{Error, Result};
+
+/// Replaces the file at `path` by what `contents` writes, or leaves it as it was.
+///
+/// The contents go to a temporary file in the same folder, reach the disk, and take the name in one step.
+///
+/// # Errors
+/// When `contents` fails, or the file cannot be created, written or renamed. Then no temporary file is left.
+pub fn write_atomically(path: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let temporary = Temporary(beside(path));
+    replace(path, &temporary.0, contents).map_err(|error| Error::file("write", path, &error))
+}
+
+/// The same where the contents are written by who only takes a path.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_atomically_by(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temporary = Temporary(beside(path));
+    // Whether there can be a file is told here, in words that are ours.
+    File::create(&temporary.0).map_err(|error| Error::file("write", path, &error))?;
+    write(&temporary.0)?;
+    let named = File::open(&temporary.0).and_then(|file| name(file, &temporary.0, path));
+    named.map_err(|error| Error::file("write", path, &error))
+}
+
+fn replace(
+    path: &Path,
+    temporary: &Path,
+    contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> std::io::Result<()> {
+    // One that a killed process of the same number left behind is written over.
+    let mut writer = BufWriter::new(File::create(temporary)?);
+    contents(&mut writer)?;
+    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    name(file, temporary, path)
+}
+
+/// Gives a file that is complete its name.
+fn name(file: File, temporary: &Path, path: &Path) -> std::io::Result<()> {
+    // Without this a power failure could leave the new name with nothing behind it.
+    file.sync_all()?;
+    drop(file);
+    fs::rename(temporary, path)?;
+    // The name itself is durable once the folder is. Some file systems refuse this; the file is whole either way.
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// A name in the same folder that no other process or thread uses now: renaming works only within a file system.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    folder_of(path).join(name)
+}
+
+/// A file that is removed in the end, whatever happens; after the rename there is none.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_new_contents_replace_the_old_and_nothing_else_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        for text in ["a longer first text", "short"] {
+            write_atomically(&path, |file| file.write_all(text.as_bytes())).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(names(folder.path()), ["table.csv"]);
+    }
+
+    #[test]
+    fn a_failure_in_the_middle_leaves_the_old_file_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        write_atomically(&path, |file| file.write_all(b"old")).unwrap();
+        let error = write_atomically(&path, |file| {
+            // More than any buffer holds, so that some of it has reached the file.
+            file.write_all(&[b'x'; 100_000])?;
+            Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+        })
+        .unwrap_err();
+        assert!(error.message.contains("table.csv") && error.hint.unwrap().contains("free some space"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(names(folder.path()), ["table.csv"]);
+    }
+
+    #[test]
+    fn readers_see_the_old_file_until_the_new_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        write_atomically(&path, |file| file.write_all(b"old")).unwrap();
+        write_atomically(&path, |file| {
+            file.write_all(&[b'x'; 100_000])?;
+            assert_eq!(fs::read_to_string(&path)?, "old");
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), 100_000);
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_replaced_leaves_no_temporary_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir_all(path.join("inside")).unwrap();
+        assert!(write_atomically(&path, |file| file.write_all(b"new")).is_err());
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_of_the_same_number_left_behind_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        for count in 0..200 {
+            fs::write(folder.path().join(format!(".table.csv.{}-{count}.tmp", std::process::id())), "torn").unwrap();
+        }
+        write_atomically(&path, |file| file.write_all(b"new")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+        assert_eq!(names(folder.path()).len(), 200, "one of them became the file");
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let error = write_atomically(Path::new("no-such-folder/table.csv"), |_| Ok(())).unwrap_err();
+        assert!(error.message.contains("no-such-folder/table.csv"), "{error}");
+    }
+}

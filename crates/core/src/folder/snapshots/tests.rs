@@ -1,0 +1,141 @@
+use super::*;
+use crate::net::{Builder, Graph, Op};
+use crate::plan::dense_id;
+use crate::sweep::Settings;
+use tombola_words::Shape;
+
+fn network(width: usize) -> Graph {
+    let mut build = Builder::new(Shape::Image(2, 4, 4));
+    let conv = build.conv("conv", 0, width, 3, 1).unwrap();
+    let norm = build.batch_norm("bn", conv).unwrap();
+    let pool = build.add("pool", Op::GlobalAveragePool, &[norm]).unwrap();
+    build.linear("fc", pool, 5).unwrap();
+    build.finish(5).unwrap()
+}
+
+fn snapshot(layout: &Layout) -> Snapshot {
+    let mut mask = Bits::ones(layout.len);
+    (0..20).for_each(|position| mask.set(position * 2, false));
+    let vector = |offset: f32| (0..layout.len).map(|i| i as f32 * 0.1 + offset).collect();
+    Snapshot {
+        epoch: 7,
+        batches: 70,
+        parameters: vector(0.5),
+        buffers: (0..layout.buffer_len).map(|i| i as f32).collect(),
+        optimizer: Some(OptimizerState {
+            steps: 70,
+            vectors: vec![("mean".into(), vector(1.0)), ("square".into(), vector(2.0))],
+        }),
+        mask: Some(Arc::new(mask)),
+    }
+}
+
+fn id() -> StageId {
+    dense_id(&Settings::default(), None, None)
+}
+
+#[test]
+fn a_snapshot_is_read_back_to_the_bit() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    let saved = snapshot(&layout);
+    store.save(id(), "epoch:7", &saved, &layout).unwrap();
+    assert_eq!(store.load(id(), "epoch:7", &layout).unwrap(), saved);
+}
+
+#[test]
+fn files_hold_pytorchs_names_shapes_and_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
+    let bytes = std::fs::read(store.path(id(), "last")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut names = file.names();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "bn.bias",
+            "bn.num_batches_tracked",
+            "bn.running_mean",
+            "bn.running_var",
+            "bn.weight",
+            "conv.weight",
+            "fc.bias",
+            "fc.weight"
+        ]
+    );
+    let conv = file.tensor("conv.weight").unwrap();
+    assert_eq!(conv.shape(), [3, 2, 3, 3]);
+    // [0, 1, 0, 0] in PyTorch's order is the second value stored: [0, 0, 0, 1].
+    assert_eq!(floats(&conv)[9], 0.6);
+}
+
+#[test]
+fn a_checkpoint_of_another_network_is_refused_by_name_and_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
+    let error = store.load(id(), "last", &Layout::of(&network(4))).unwrap_err();
+    assert!(error.message.contains("another network") && error.message.contains("conv.weight"), "{error}");
+    assert!(error.message.contains("[3, 2, 3, 3]") && error.message.contains("[4, 2, 3, 3]"), "{error}");
+}
+
+#[test]
+fn a_damaged_or_foreign_file_is_refused_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.pth");
+    for bytes in [&b"PK\x03\x04 a zip of pickles"[..], b"", &[255; 64]] {
+        std::fs::write(&path, bytes).unwrap();
+        let error = load_weights(&path, &Layout::of(&network(3))).unwrap_err();
+        assert!(error.message.contains("model.pth") && error.hint.unwrap().contains("save_file"));
+    }
+    let missing = load_weights(&folder.path().join("none"), &Layout::of(&network(3))).unwrap_err();
+    assert_eq!(missing.kind, tombola_words::error::Kind::Input);
+}
+
+#[test]
+fn the_last_snapshot_takes_the_folder_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    for name in ["best", "last"] {
+        store.save(id(), name, &snapshot(&layout), &layout).unwrap();
+    }
+    store.remove(id(), "best").unwrap();
+    assert!(store.load(id(), "last", &layout).is_ok());
+    store.remove(id(), "last").unwrap();
+    assert!(!store.folder(id()).exists());
+    store.remove(id(), "last").unwrap();
+}
+
+#[test]
+fn a_parameter_whose_name_ends_like_the_first_one_is_no_vector_of_the_optimiser() {
+    let mut build = Builder::new(Shape::Image(1, 4, 4));
+    let first = build.conv("conv", 0, 2, 3, 1).unwrap();
+    let second = build.conv("block.conv", first, 2, 3, 1).unwrap();
+    let pool = build.add("pool", Op::GlobalAveragePool, &[second]).unwrap();
+    build.linear("fc", pool, 5).unwrap();
+    let layout = Layout::of(&build.finish(5).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let saved = snapshot(&layout);
+    store.save(id(), "last", &saved, &layout).unwrap();
+    assert_eq!(store.load(id(), "last", &layout).unwrap().optimizer, saved.optimizer);
+}
+
+#[test]
+fn what_a_killed_process_left_behind_is_tidied_away_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    for name in ["epoch:1", "progress-3", "progress-2"] {
+        store.save(id(), name, &snapshot(&layout), &layout).unwrap();
+    }
+    let own = store.folder(id());
+    for name in [".last.safetensors.12-3.tmp", "notes.txt", "mine.safetensors"] {
+        std::fs::write(own.join(name), "half").unwrap();
+    }
+    store.tidy(|_| vec!["epoch:1".into(), "progress-3".into()]).unwrap();
+    assert!(store.load(id(), "epoch:1", &layout).is_ok() && store.load(id(), "progress-3", &layout).is_ok());
+    assert!(!store.path(id(), "progress-2").exists());
+    assert_eq!(entries(&own).len(), 7, "two snapshots of two files, their mask, and the user's files");
+}

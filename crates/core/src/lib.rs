@@ -1,0 +1,27 @@
+//! What is asked, what follows from it, and what is known so far: without tensors, MPI or threads.
+//!
+//! In the order in which one may use another:
+//!
+//! | folder | what it is |
+//! | --- | --- |
+//! | `mask` | packed bits, distances between masks, when masks have settled |
+//! | `net` | a network as a graph: shapes, where its weights lie, channels, costs |
+//! | `sweep` | the settings, and the grid that a sweep file and flags span |
+//! | `place` | which device a worker or a rank takes |
+//! | `plan` | the forest of trainings that the trials share |
+//! | `prune` | draws masks and sends kept weights back |
+//! | `training` | what a training tells while it runs, and what it goes on from |
+//! | `checkpoint` | weights that others wrote: archives and pickles of PyTorch |
+//! | `folder` | the results folder: journal, snapshots, masks, lock |
+//!
+//! This crate may know `tombola_words` only.
+
+pub mod checkpoint;
+pub mod folder;
+pub mod mask;
+pub mod net;
+pub mod place;
+pub mod plan;
+pub mod prune;
+pub mod sweep;
+pub mod training;

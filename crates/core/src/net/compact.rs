@@ -1,0 +1,215 @@
+//! A network without its dead channels: a smaller dense network that computes the same.
+//!
+//! Only the graph is walked, so it holds for any network. State goes there and back by positions, one for each value of
+//! the smaller network: weights, batch-norm statistics, and whatever an optimiser keeps for each weight. It may not know
+//! of torch.
+
+use std::sync::Arc;
+
+use super::channels::Channels;
+use super::graph::{Builder, Graph, NodeId, Op};
+use super::layout::Layout;
+use super::snapshot::{OptimizerState, Snapshot};
+use crate::mask::Bits;
+use tombola_words::Shape;
+use tombola_words::error::Result;
+use tombola_words::value::Streams;
+
+/// The smaller network, and where its values lie in the dense one.
+#[derive(Debug)]
+pub struct Compact {
+    /// Its nodes, under the names of the dense ones.
+    pub graph: Arc<Graph>,
+    /// Where its weights lie.
+    pub layout: Arc<Layout>,
+    /// For each of its weights the position in the dense weight vector.
+    pub positions: Vec<usize>,
+    /// For each of its batch-norm statistics the position in the dense buffer vector, and whether its channel is alive.
+    pub buffers: Vec<(usize, bool)>,
+    /// Which of its weights are alive (`[positions.len()]`), where it holds dead channels; else all of them are.
+    pub mask: Option<Bits>,
+    dense_len: usize,
+}
+
+/// Which dead channels a compact network keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// Layers have a multiple of this many channels, where there are that many.
+    pub step: usize,
+    /// Batch norms that choose among the channels of a residual stream read all of them: choosing is copying.
+    pub whole_streams: bool,
+}
+
+impl Compact {
+    /// Leaves out the channels that `mask` (`[layout.len]`, from [`Channels::weight_mask`]) has pruned.
+    ///
+    /// # Errors
+    /// When a layer would be left without channels.
+    pub fn of(graph: &Graph, layout: &Layout, mask: &Bits, streams: Streams) -> Result<Self> {
+        let channels = Channels::of(graph, layout, streams);
+        let alive = channels.alive(mask);
+        Self::with(graph, layout, &channels, &alive, &alive)
+    }
+
+    /// The same, but some dead channels stay, as `fill` says, because processors are faster with them. They are 0, and
+    /// [`Compact::mask`] keeps them so.
+    ///
+    /// # Errors
+    /// As [`Compact::of`].
+    pub fn filled(graph: &Graph, layout: &Layout, mask: &Bits, streams: Streams, fill: Fill) -> Result<Self> {
+        let channels = Channels::of(graph, layout, streams);
+        let alive = channels.alive(mask);
+        let mut kept = alive.clone();
+        let mut counts = vec![0usize; channels.layers.len()];
+        channels
+            .units
+            .iter()
+            .zip(alive.iter())
+            .filter(|(_, alive)| *alive)
+            .for_each(|(unit, _)| counts[unit.layer] += 1);
+        for (place, unit) in channels.units.iter().enumerate() {
+            let fills = !counts[unit.layer].is_multiple_of(fill.step.max(1));
+            let read_anyway = fill.whole_streams && unit.filters.is_empty();
+            if !kept.get(place) && (fills || read_anyway) {
+                kept.set(place, true);
+                counts[unit.layer] += 1;
+            }
+        }
+        Self::with(graph, layout, &channels, &alive, &kept)
+    }
+
+    /// With the channels `kept`, of which some may not be `alive`.
+    fn with(graph: &Graph, layout: &Layout, channels: &Channels, alive: &Bits, kept: &Bits) -> Result<Self> {
+        let outputs: Vec<Vec<bool>> = (0..graph.nodes.len()).map(|id| channels.of_output(id, kept)).collect();
+        let small = rebuilt(graph, &outputs)?;
+        let small_layout = Layout::of(&small);
+        let mut positions = Vec::with_capacity(small_layout.len);
+        for parameter in &layout.parameters {
+            let rows = &outputs[parameter.node];
+            let columns = match parameter.role.is_connection() {
+                true => outputs[graph.nodes[parameter.node].inputs[0]].clone(),
+                false => vec![true],
+            };
+            let length = parameter.fan_in();
+            for (row, _) in rows.iter().enumerate().filter(|(_, kept)| **kept) {
+                let start = parameter.offset + row * length;
+                let kept = (start..start + length).zip(columns.iter().cycle()).filter(|(_, kept)| **kept);
+                positions.extend(kept.map(|(position, _)| position));
+            }
+        }
+        let mut buffers = Vec::with_capacity(small_layout.buffer_len);
+        for buffer in &layout.buffers {
+            let alive = channels.of_output(buffer.node, alive);
+            let kept = buffer.range().zip(alive).zip(&outputs[buffer.node]).filter(|(_, kept)| **kept);
+            buffers.extend(kept.map(|(position, _)| position));
+        }
+        debug_assert_eq!((positions.len(), buffers.len()), (small_layout.len, small_layout.buffer_len));
+        let mask = (alive != kept).then(|| {
+            let weights = channels.weight_mask(alive);
+            Bits::from_bools(&positions.iter().map(|position| weights.get(*position)).collect::<Vec<_>>())
+        });
+        let (graph, layout, dense_len) = (Arc::new(small), Arc::new(small_layout), layout.len);
+        Ok(Self { graph, layout, positions, buffers, mask, dense_len })
+    }
+
+    /// A state of the dense network, masked, as one of this network, the optimiser's included. Its mask is [`Compact::mask`].
+    pub fn gather(&self, dense: &Snapshot) -> Snapshot {
+        let optimizer = dense.optimizer.as_ref().map(|state| OptimizerState {
+            steps: state.steps,
+            vectors: state.vectors.iter().map(|(name, all)| (name.clone(), taken(all, &self.positions))).collect(),
+        });
+        Snapshot {
+            epoch: dense.epoch,
+            batches: dense.batches,
+            parameters: taken(&dense.parameters, &self.positions),
+            buffers: self.buffers.iter().map(|(position, _)| dense.buffers[*position]).collect(),
+            optimizer,
+            mask: self.mask.clone().map(Arc::new),
+        }
+    }
+
+    /// A state of this network as one of the dense network: pruned weights are 0, statistics of dead channels those of
+    /// `base`, which must be of the dense network.
+    pub fn scatter(&self, base: &Snapshot, small: &Snapshot) -> Snapshot {
+        let spread = |values: &[f32]| {
+            let mut onto = vec![0.0; self.dense_len];
+            values.iter().zip(&self.positions).for_each(|(value, position)| onto[*position] = *value);
+            onto
+        };
+        let mut buffers = base.buffers.clone();
+        for (value, (position, _)) in small.buffers.iter().zip(&self.buffers).filter(|(_, (_, alive))| *alive) {
+            buffers[*position] = *value;
+        }
+        let optimizer = small.optimizer.as_ref().map(|state| OptimizerState {
+            steps: state.steps,
+            vectors: state.vectors.iter().map(|(name, values)| (name.clone(), spread(values))).collect(),
+        });
+        Snapshot {
+            epoch: small.epoch,
+            batches: small.batches,
+            parameters: spread(&small.parameters),
+            buffers,
+            optimizer,
+            mask: base.mask.clone(),
+        }
+    }
+}
+
+fn taken(values: &[f32], positions: &[usize]) -> Vec<f32> {
+    positions.iter().map(|position| values[*position]).collect()
+}
+
+/// The graph with the alive output channels of each node.
+fn rebuilt(graph: &Graph, outputs: &[Vec<bool>]) -> Result<Graph> {
+    let count = |flags: &[bool]| flags.iter().filter(|alive| **alive).count();
+    let mut build = Builder::new(graph.input());
+    let mut places: Vec<NodeId> = vec![0];
+    for (id, node) in graph.nodes.iter().enumerate().skip(1) {
+        let own = &outputs[id];
+        let mut inputs: Vec<NodeId> = node.inputs.iter().map(|input| places[*input]).collect();
+        let op = match node.op {
+            Op::Conv { kernel, stride, padding, bias, .. } => {
+                Op::Conv { out: count(own), kernel, stride, padding, bias }
+            }
+            Op::Linear { bias, .. } => Op::Linear { out: count(own), bias },
+            Op::PadShortcut { stride, before, after } => {
+                let kept = own.len() - after;
+                Op::PadShortcut { stride, before: count(&own[..before]), after: count(&own[kept..]) }
+            }
+            Op::Select { list, .. } => {
+                // Places of the chosen channels among those that are left.
+                let input = &outputs[node.inputs[0]];
+                let chosen = graph.selections[list].iter().zip(own).filter(|(_, alive)| **alive);
+                let chosen = chosen.map(|(channel, _)| count(&input[..*channel])).collect();
+                places.push(build.select(&node.name, inputs[0], chosen)?);
+                continue;
+            }
+            Op::BatchNorm => {
+                // A batch norm that leaves out channels of the stream that it reads.
+                let input = &outputs[node.inputs[0]];
+                if count(own) < count(input) {
+                    let left = input.iter().zip(own).filter(|(alive, _)| **alive);
+                    let chosen = left.enumerate().filter(|(_, (_, own))| **own).map(|(place, _)| place).collect();
+                    inputs[0] = build.select(&format!("{}.select", node.name), inputs[0], chosen)?;
+                }
+                Op::BatchNorm
+            }
+            Op::Input
+            | Op::Relu
+            | Op::Add
+            | Op::MaxPool { .. }
+            | Op::AvgPool { .. }
+            | Op::GlobalAveragePool
+            | Op::Flatten => node.op,
+        };
+        places.push(build.add(&node.name, op, &inputs)?);
+    }
+    let classes = match graph.nodes[graph.nodes.len() - 1].shape {
+        Shape::Vector(classes) => classes,
+        image @ Shape::Image(..) => image.size(),
+    };
+    build.finish(classes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Reads a list of layers from a sweep file, and refuses whatever it does not know, naming the place.
+
+use toml::{Table, Value};
+
+use super::{Layer, Layers, Outputs};
+use crate::net::zoo;
+use tombola_words::error::{Error, Result, nearest};
+
+/// Layers written as a word.
+const WORDS: [&str; 4] = ["batch-norm", "relu", "global-average-pool", "flatten"];
+/// Layers written as a table: the key that says what they are, an example, and the other keys that they may have.
+const TABLES: [(&str, &str, &[&str]); 6] = [
+    ("conv", "{ conv = 16, kernel = 3 }", &["kernel", "stride", "padding", "bias"]),
+    ("linear", "{ linear = 64 }", &["bias"]),
+    ("max-pool", "{ max-pool = 2 }", &["stride"]),
+    ("average-pool", "{ average-pool = 2 }", &["stride"]),
+    ("residual", "{ residual = [{ conv = 16 }, \"batch-norm\"] }", &["shortcut"]),
+    ("repeat", "{ repeat = 2, layers = [{ conv = 16 }, \"relu\"] }", &["layers"]),
+];
+
+/// The most layers of one network, repetitions written out.
+const MOST_LAYERS: usize = 10_000;
+/// How deep residual blocks and repetitions may lie within each other.
+const DEEPEST: usize = 16;
+/// The most channels or features of one layer.
+const WIDEST: usize = 65_536;
+/// The largest kernel, window, stride or padding.
+const LARGEST_WINDOW: usize = 64;
+
+/// Reads the table `[networks.NAME]` of a sweep file.
+///
+/// # Errors
+/// When it is no table with a list `layers`, or holds a layer or key that is not known or out of range. The message
+/// says where: "layer 4 of network `small`, in its residual branch, layer 2".
+pub fn parse(name: &str, value: &Value) -> Result<Layers> {
+    let place = format!("network `{name}`");
+    if let Ok(known) = zoo::canonical_name(name) {
+        return Err(Error::input(format!("{place} has the name of the built-in network `{known}`"))
+            .hint("give your own network another name"));
+    }
+    let Value::Table(table) = value else {
+        return Err(Error::input(format!("{place} is {}, not a table", kind(value)))
+            .hint(format!("write `[networks.{name}]` and below it `layers = [ … ]`")));
+    };
+    refuse_other_keys(table, &["layers"]).map_err(|error| error.at(&place))?;
+    let Some(list) = table.get("layers") else {
+        return Err(Error::input(format!("{place} has no `layers`")).hint("write `layers = [ … ]` in its table"));
+    };
+    Ok(Layers { name: name.to_string(), layers: layers(list, &place, 0)? })
+}
+
+/// Reads a list that lies `depth` lists deep and must not be empty.
+fn layers(value: &Value, place: &str, depth: usize) -> Result<Vec<Layer>> {
+    let list = array(value, place)?;
+    if list.is_empty() {
+        return Err(Error::input(format!("{place} has an empty list of layers")).hint("give it at least one layer"));
+    }
+    list_of(list, place, depth)
+}
+
+fn list_of(list: &[Value], place: &str, depth: usize) -> Result<Vec<Layer>> {
+    if depth > DEEPEST {
+        return Err(Error::input(format!("blocks lie more than {DEEPEST} deep within each other")).at(place));
+    }
+    let mut layers = Vec::new();
+    let mut count = 0;
+    for (index, value) in list.iter().enumerate() {
+        let place = match depth {
+            0 => format!("layer {} of {place}", index + 1),
+            _ => format!("{place}, layer {}", index + 1),
+        };
+        let next = layer(value, &place, depth)?;
+        count += next.iter().map(Layer::count).sum::<usize>();
+        if count > MOST_LAYERS {
+            return Err(too_many(count).at(place));
+        }
+        layers.extend(next);
+    }
+    Ok(layers)
+}
+
+fn array<'a>(value: &'a Value, place: &str) -> Result<&'a [Value]> {
+    match value {
+        Value::Array(list) => Ok(list),
+        other => Err(Error::input(format!("found {} where a list of layers was expected", kind(other)))
+            .hint("write layers as a list, `[ … ]`")
+            .at(place)),
+    }
+}
+
+fn too_many(count: usize) -> Error {
+    Error::input(format!("with this layer the network has {count} layers, more than the {MOST_LAYERS} allowed"))
+        .hint("repeat less")
+}
+
+/// Reads one layer; a repetition gives several.
+fn layer(value: &Value, place: &str, depth: usize) -> Result<Vec<Layer>> {
+    match value {
+        Value::String(word) => word_layer(word).map(|layer| vec![layer]).map_err(|error| error.at(place)),
+        Value::Table(table) => {
+            let (key, options) = kind_of(table).map_err(|error| error.at(place))?;
+            match key {
+                "residual" => {
+                    refuse_unknown(table, key, options).map_err(|error| error.at(place))?;
+                    residual(table, place, depth).map(|layer| vec![layer])
+                }
+                "repeat" => {
+                    refuse_unknown(table, key, options).map_err(|error| error.at(place))?;
+                    repeat(table, place, depth)
+                }
+                _ => refuse_unknown(table, key, options)
+                    .and_then(|()| sized(table, key))
+                    .map(|layer| vec![layer])
+                    .map_err(|error| error.at(place)),
+            }
+        }
+        other => Err(Error::input(format!("found {}, not a layer", kind(other))).hint(all_layers()).at(place)),
+    }
+}
+
+fn word_layer(word: &str) -> Result<Layer> {
+    Ok(match word {
+        "batch-norm" => Layer::BatchNorm,
+        "relu" => Layer::Relu,
+        "global-average-pool" => Layer::GlobalAveragePool,
+        "flatten" => Layer::Flatten,
+        _ => {
+            if let Some((_, example, _)) = TABLES.iter().find(|(key, ..)| *key == word) {
+                return Err(Error::input(format!("`{word}` needs a value")).hint(format!("write it as `{example}`")));
+            }
+            let error = Error::input(format!("`{word}` is not a layer"));
+            return Err(match nearest(word, known_layers()) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint(all_layers()),
+            });
+        }
+    })
+}
+
+/// The key that says what a table is, and the other keys that it may have.
+fn kind_of(table: &Table) -> Result<(&'static str, &'static [&'static str])> {
+    let mut found = TABLES.into_iter().filter(|(key, ..)| table.contains_key(*key));
+    match (found.next(), found.next()) {
+        (Some((key, _, options)), None) => Ok((key, options)),
+        (Some((first, ..)), Some((second, ..))) => {
+            Err(Error::input(format!("one layer cannot be both `{first}` and `{second}`"))
+                .hint("write them as two layers"))
+        }
+        (None, _) => {
+            if let Some(word) = table.keys().find(|key| WORDS.contains(&key.as_str())) {
+                return Err(Error::input(format!("`{word}` takes no value")).hint(format!("write it as `\"{word}\"`")));
+            }
+            let meant = table.keys().find_map(|key| nearest(key, known_layers()).map(|near| (key, near)));
+            Err(match meant {
+                Some((key, near)) => {
+                    Error::input(format!("`{key}` is not a layer")).hint(format!("did you mean `{near}`?"))
+                }
+                None => Error::input("the table does not say which layer it is").hint(all_layers()),
+            })
+        }
+    }
+}
+
+fn known_layers() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|(key, ..)| *key).chain(WORDS)
+}
+
+fn all_layers() -> String {
+    format!("a layer is one of {}", known_layers().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+}
+
+fn refuse_unknown(table: &Table, key: &'static str, options: &[&'static str]) -> Result<()> {
+    let known: Vec<&str> = std::iter::once(key).chain(options.iter().copied()).collect();
+    refuse_other_keys(table, &known)
+}
+
+fn refuse_other_keys(table: &Table, known: &[&str]) -> Result<()> {
+    let Some(key) = table.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+    let error = Error::input(format!("`{key}` is not known here"));
+    Err(match nearest(key, known.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!(
+            "the keys are {}",
+            known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        )),
+    })
+}
+
+/// Reads a layer that holds no others.
+fn sized(table: &Table, key: &str) -> Result<Layer> {
+    let window = |key: &str, least: usize, default: usize| number(table, key, least..=LARGEST_WINDOW, Some(default));
+    Ok(match key {
+        "conv" => {
+            let kernel = window("kernel", 1, 3)?;
+            Layer::Conv {
+                out: outputs(table, key)?,
+                kernel,
+                stride: window("stride", 1, 1)?,
+                padding: window("padding", 0, kernel / 2)?,
+                bias: switch(table, "bias", false)?,
+            }
+        }
+        "linear" => Layer::Linear { out: outputs(table, key)?, bias: switch(table, "bias", true)? },
+        _ => {
+            let kernel = number(table, key, 1..=LARGEST_WINDOW, None)?;
+            let stride = window("stride", 1, kernel)?;
+            if key == "max-pool" { Layer::MaxPool { kernel, stride } } else { Layer::AveragePool { kernel, stride } }
+        }
+    })
+}
+
+fn residual(table: &Table, place: &str, depth: usize) -> Result<Layer> {
+    let branch = match table.get("residual") {
+        Some(value) => layers(value, &format!("{place}, in its residual branch"), depth + 1)?,
+        None => Vec::new(),
+    };
+    let shortcut = match table.get("shortcut") {
+        Some(value) => {
+            let place = format!("{place}, in its shortcut");
+            list_of(array(value, &place)?, &place, depth + 1)?
+        }
+        None => Vec::new(),
+    };
+    Ok(Layer::Residual { branch, shortcut })
+}
+
+fn repeat(table: &Table, place: &str, depth: usize) -> Result<Vec<Layer>> {
+    let times = number(table, "repeat", 1..=MOST_LAYERS, None).map_err(|error| error.at(place))?;
+    let Some(list) = table.get("layers") else {
+        return Err(Error::input("`repeat` has no `layers`")
+            .hint("write it as `{ repeat = 2, layers = [ … ] }`")
+            .at(place));
+    };
+    let repeated = layers(list, &format!("{place}, in what it repeats"), depth + 1)?;
+    // Before anything is copied: repetitions within repetitions multiply.
+    let count = times * repeated.iter().map(Layer::count).sum::<usize>();
+    if count > MOST_LAYERS {
+        return Err(too_many(count).at(place));
+    }
+    Ok(std::iter::repeat_n(repeated, times).flatten().collect())
+}
+
+fn outputs(table: &Table, key: &str) -> Result<Outputs> {
+    match table.get(key) {
+        Some(Value::String(word)) if word == "classes" => Ok(Outputs::Classes),
+        Some(Value::String(word)) => Err(Error::input(format!("`{key} = \"{word}\"` is not a number of outputs"))
+            .hint("write a number, or `\"classes\"` for one output a class")),
+        _ => number(table, key, 1..=WIDEST, None).map(Outputs::Count),
+    }
+}
+
+/// Reads a whole number; `default` stands for a missing key.
+fn number(table: &Table, key: &str, range: std::ops::RangeInclusive<usize>, default: Option<usize>) -> Result<usize> {
+    let expected = || format!("expected a whole number from {} to {}", range.start(), range.end());
+    match (table.get(key), default) {
+        (Some(Value::Integer(found)), _) => usize::try_from(*found)
+            .ok()
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| Error::input(format!("`{key} = {found}` is out of range: {}", expected()))),
+        (Some(other), _) => Err(Error::input(format!("`{key}` is {}: {}", kind(other), expected()))),
+        (None, Some(default)) => Ok(default),
+        (None, None) => Err(Error::input(format!("`{key}` is missing: {}", expected()))),
+    }
+}
+
+fn switch(table: &Table, key: &str, default: bool) -> Result<bool> {
+    match table.get(key) {
+        Some(Value::Boolean(value)) => Ok(*value),
+        Some(other) => Err(Error::input(format!("`{key}` is {}: expected `true` or `false`", kind(other)))),
+        None => Ok(default),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number with a point",
+        Value::Boolean(_) => "`true` or `false`",
+        Value::Datetime(_) => "a date",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}

@@ -1,0 +1,168 @@
+//! What a stage trains on and how long that will take, guessed before anything runs. It may not know of torch.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+
+use super::forest::Plan;
+use super::stage::Stage;
+use crate::net::cost::Cost;
+use crate::net::custom::Layers;
+use crate::net::{Graph, Node, Op, zoo};
+use crate::sweep::{FIELDS, Field, Settings, Spec};
+use tombola_words::Shape;
+use tombola_words::catalogue;
+use tombola_words::error::Result;
+
+/// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
+/// trains some 600 images/s at 0.246 GFLOP an image.
+const FLOPS_PER_SECOND: f64 = 1.5e11;
+/// Channels that a convolution computes at least, in and out: narrower ones leave vector registers half empty.
+const VECTOR: (usize, usize) = (8, 16);
+/// Time that each layer of each step takes whatever its size: starting some fifteen tensor operations.
+const SECONDS_PER_NODE: f64 = 2.5e-5;
+/// Time that the optimiser takes for each weight of each step.
+const SECONDS_PER_WEIGHT: f64 = 1.5e-9;
+
+/// The network of some settings for images of a given form: a built-in one, or one of the user's `own`.
+///
+/// # Errors
+/// When the network is unknown or cannot work on such images.
+pub fn network(settings: &Settings, own: &BTreeMap<String, Layers>, input: Shape, classes: usize) -> Result<Graph> {
+    if let Some(layers) = own.get(&settings.network) {
+        return layers.build(input, classes);
+    }
+    let Settings { network, depth, width, shortcut, .. } = settings;
+    let choice = zoo::Choice { name: network.clone(), depth: *depth, width: *width, shortcut: *shortcut };
+    zoo::build(&choice, input, classes)
+}
+
+/// Shape, classes and training images of a data set, as its publisher states them: no file is read.
+///
+/// # Errors
+/// When the data set is unknown.
+pub fn data_form(settings: &Settings) -> Result<(Shape, usize, usize)> {
+    let known = catalogue::find(&settings.dataset)?;
+    Ok(match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
+        ("synthetic", &[channels, height, width]) => {
+            (Shape::Image(channels, height, width), settings.synthetic_classes, settings.synthetic_size)
+        }
+        _ => (known.shape, known.classes, known.train_images),
+    })
+}
+
+/// What a network and the time of its epochs depend on: all that says what the network and the data are, and the size of
+/// a batch.
+pub fn form(settings: &Settings) -> String {
+    let decides = |field: &&Field| matches!(field.group, "Network" | "Data") || field.key == "batch-size";
+    FIELDS.iter().filter(decides).map(|field| (field.show)(settings) + "\n").collect()
+}
+
+/// Seconds of one epoch on one CPU thread: a guess within a factor of about two.
+///
+/// # Errors
+/// As [`network`] and [`data_form`].
+pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f64> {
+    let settings = &stage.settings;
+    let (shape, classes, images) = data_form(settings)?;
+    let graph = network(settings, own, shape, classes)?;
+    let images = settings.train_limit.unwrap_or(images).min(images) as f64;
+    let steps = (images / settings.batch_size as f64).ceil();
+    // Backward costs twice what forward does.
+    let arithmetic = 3.0 * 2.0 * effective_macs(&graph) as f64 / FLOPS_PER_SECOND;
+    let step = graph.nodes.len() as f64 * SECONDS_PER_NODE + Cost::of(&graph).parameters as f64 * SECONDS_PER_WEIGHT;
+    Ok(images * arithmetic + steps * step)
+}
+
+/// Multiply-adds of one image, those of half-empty vector registers included.
+fn effective_macs(graph: &Graph) -> usize {
+    let macs = |(id, node): (usize, &Node)| match node.op {
+        Op::Conv { out, kernel, .. } => {
+            let pixels = node.shape.size() / out;
+            graph.input_of(id).channels().max(VECTOR.0) * out.max(VECTOR.1) * kernel * kernel * pixels
+        }
+        Op::Linear { out, .. } => graph.input_of(id).size() * out,
+        _ => 0,
+    };
+    graph.nodes.iter().enumerate().map(macs).sum()
+}
+
+/// A length of time for people: "45 s", "12 min", "3.5 h", "2.1 days".
+pub fn human(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "under 1 s".to_string(),
+        s if s < 90.0 => format!("{s:.0} s"),
+        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.1} days", s / 86_400.0),
+    }
+}
+
+/// A count of things for people: "1 epoch", "3 epochs".
+pub fn many(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Estimated seconds of an epoch of each stage on one CPU thread.
+///
+/// # Errors
+/// When a network cannot work on its data.
+pub fn epoch_work(plan: &Plan, spec: &Spec) -> Result<Vec<f64>> {
+    let mut work: Vec<f64> = Vec::with_capacity(plan.stages.len());
+    let mut known: HashMap<String, f64> = HashMap::new();
+    for stage in &plan.stages {
+        let seconds = match stage.level {
+            0 => match known.entry(form(&stage.settings)) {
+                Entry::Occupied(entry) => *entry.get(),
+                Entry::Vacant(entry) => *entry.insert(epoch_seconds(stage, &spec.networks)?),
+            },
+            _ => work[stage.root],
+        };
+        work.push(seconds);
+    }
+    Ok(work)
+}
+
+/// Cost of the network of a stage on the published form of its data.
+///
+/// # Errors
+/// When the network cannot work on them.
+pub fn cost(plan: &Plan, spec: &Spec, stage: usize) -> Result<Cost> {
+    let settings = &plan.stages[stage].settings;
+    let (shape, classes, _) = data_form(settings)?;
+    Ok(Cost::of(&network(settings, &spec.networks, shape, classes)?))
+}
+
+/// One line: how much the trials share.
+pub fn sharing(plan: &Plan) -> String {
+    let (epochs, trainings) = plan.unshared();
+    let repeated = match plan.repeated {
+        0 => String::new(),
+        n => format!(" ({n} more mean the same as one of them)"),
+    };
+    format!(
+        "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own",
+        many(plan.chains.len(), "trial"),
+        many(plan.stages.len(), "training"),
+        many(plan.shared_epochs(), "epoch"),
+        many(trainings, "training"),
+        many(epochs, "epoch"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_told_in_a_fitting_unit() {
+        let told = [0.2, 45.0, 720.0, 12_600.0, 181_440.0].map(human);
+        assert_eq!(told, ["under 1 s", "45 s", "12 min", "3.5 h", "2.1 days"]);
+    }
+
+    #[test]
+    fn a_network_that_cannot_work_on_the_data_is_refused_before_any_file_is_read() {
+        let settings = Settings { network: "vgg-16".into(), dataset: "synthetic".into(), ..Settings::default() };
+        let (shape, classes, _) = data_form(&settings).unwrap();
+        assert!(network(&settings, &BTreeMap::new(), shape, classes).is_err());
+    }
+}

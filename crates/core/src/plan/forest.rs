@@ -1,0 +1,366 @@
+//! Grows the forest of stages that the trials of a sweep share.
+//!
+//! A trial is a chain: a dense training, then one training after each pruning. Trials that agree up to some level
+//! share the stages up to it. It may not know of files, workers or torch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::stage::{Pruning, Stage, dense_id, pruned_id};
+use crate::sweep::settings::Settings;
+use crate::sweep::{Spec, Trial};
+use tombola_words::StageId;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::{Control, Keep, Load, Moment, Rewind, TrackMasks};
+
+/// What a stage takes a snapshot of another for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Part {
+    /// Its mask is drawn from it.
+    Draw,
+    /// Its weights go back to it.
+    Rewind,
+    /// The ticket that it is a fork of.
+    Sibling,
+}
+
+/// A trial and its stages.
+#[derive(Debug, Clone)]
+pub struct Chain {
+    /// The trial.
+    pub trial: Trial,
+    /// Index of its stage at each level.
+    pub stages: Vec<usize>,
+}
+
+/// Everything that is to be trained, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Each training once; parents stand before their children.
+    pub stages: Vec<Stage>,
+    /// The trials that differ, in order.
+    pub chains: Vec<Chain>,
+    /// Trials left out because they mean the same as one that stands before them.
+    pub repeated: usize,
+    by_id: HashMap<StageId, usize>,
+}
+
+/// What identities are made of besides settings.
+#[derive(Debug, Clone, Default)]
+pub struct Outside {
+    /// Canonical text of each network of the user's own.
+    pub networks: HashMap<String, String>,
+    /// Checksum of each file that a dense network is loaded from.
+    pub loaded: HashMap<String, String>,
+}
+
+impl Plan {
+    /// The plan of a sweep and its `trials`. `loaded` has the checksum of each file that a dense network is loaded from.
+    ///
+    /// # Errors
+    /// As [`Plan::grow`].
+    pub fn of(spec: &Spec, trials: Vec<Trial>, loaded: HashMap<String, String>) -> Result<Self> {
+        let networks = spec.networks.iter().map(|(name, layers)| (name.clone(), layers.canonical())).collect();
+        Self::grow(trials, &spec.run, &Outside { networks, loaded })
+    }
+
+    /// A checksum over the names of all stages: equal exactly when two processes mean the same trainings.
+    pub fn checksum(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        self.stages.iter().for_each(|stage| {
+            hash.update(stage.id.to_string().as_bytes());
+        });
+        hash.finalize().to_hex()[..16].to_string()
+    }
+
+    /// Lays trials over each other.
+    ///
+    /// # Errors
+    /// When a trial draws from or goes back to a moment that its trainings do not have.
+    pub fn grow(trials: Vec<Trial>, run: &Settings, outside: &Outside) -> Result<Self> {
+        let mut plan = Self::default();
+        let mut leaves = std::collections::HashSet::new();
+        for trial in trials {
+            let place = |error: Error| error.at(format!("trial {}", trial.number));
+            let stages = plan.chain(&trial, outside).map_err(place)?;
+            if !leaves.insert(stages[stages.len() - 1]) {
+                plan.repeated += 1;
+                continue;
+            }
+            plan.want(&stages, &trial.settings, run);
+            plan.chains.push(Chain { trial, stages });
+        }
+        Ok(plan)
+    }
+
+    /// The index of a stage.
+    pub fn find(&self, id: StageId) -> Option<usize> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The stages that start from stage `index`, or go back to a snapshot of it.
+    pub fn children(&self) -> Vec<Vec<usize>> {
+        let mut children = vec![Vec::new(); self.stages.len()];
+        for (index, stage) in self.stages.iter().enumerate() {
+            for (source, _) in self.sources(index) {
+                if !children[source].contains(&index) {
+                    children[source].push(index);
+                }
+            }
+            debug_assert!(stage.parent.is_none_or(|parent| parent < index));
+        }
+        children
+    }
+
+    /// The snapshots that a stage needs before it can start: its parent's at the draw, the dense one that it goes back to,
+    /// and for a fork the ticket's at its end.
+    pub fn sources(&self, index: usize) -> Vec<(usize, Moment)> {
+        self.parts(index).into_iter().map(|(_, source, moment)| (source, moment)).collect()
+    }
+
+    /// As [`Plan::sources`], with what each is for.
+    pub fn parts(&self, index: usize) -> Vec<(Part, usize, Moment)> {
+        let stage = &self.stages[index];
+        let (Some(parent), Some(pruning)) = (stage.parent, &stage.pruning) else { return Vec::new() };
+        let mut parts = vec![(Part::Draw, parent, pruning.draw)];
+        if let Some(epoch) = stage.rewinds_to_epoch() {
+            parts.push((Part::Rewind, stage.root, Moment::Epoch(epoch)));
+        }
+        parts.extend(stage.sibling.map(|sibling| (Part::Sibling, sibling, Moment::Last)));
+        parts
+    }
+
+    /// Epochs to train when each stage is trained once.
+    pub fn shared_epochs(&self) -> usize {
+        self.stages.iter().map(|stage| stage.epochs().len()).sum()
+    }
+
+    /// Epochs and trainings if every trial trained its own.
+    pub fn unshared(&self) -> (usize, usize) {
+        let stages = || self.chains.iter().flat_map(|chain| &chain.stages);
+        (stages().map(|&index| self.stages[index].epochs().len()).sum(), stages().count())
+    }
+
+    /// The stages of one trial, made where they are new.
+    fn chain(&mut self, trial: &Trial, outside: &Outside) -> Result<Vec<usize>> {
+        let settings = &trial.settings;
+        let loaded = match &settings.load {
+            Load::Path(path) => outside.loaded.get(&path.display().to_string()),
+            Load::None | Load::Auto => None,
+        };
+        let network = outside.networks.get(&settings.network);
+        let id = dense_id(settings, network.map(String::as_str), loaded.map(String::as_str));
+        let mut chain = vec![self.stage(id, settings, None, None)];
+        let rate = settings.rate();
+        for level in 1..=settings.prune_iterations {
+            let last = level == settings.prune_iterations;
+            // Only the last level has a twin: the levels before it are those of the ticket itself.
+            let control = if last { settings.control } else { Control::None };
+            let own = Settings { control, ..settings.clone() };
+            let parent = chain[level - 1];
+            self.check(parent, &own, level)?;
+            let id = pruned_id(self.stages[parent].id, rate, &own);
+            let mut pruning = Pruning::of(&own, rate);
+            if pruning.draw.is_early_bird() {
+                pruning.draw = self.stages[parent].bird(&pruning);
+            }
+            // A fork is measured against the ticket itself, which is there whether a trial asks for it or not.
+            let sibling = (control == Control::Fork).then(|| {
+                let ticket = Settings { control: Control::None, ..own.clone() };
+                let id = pruned_id(self.stages[parent].id, rate, &ticket);
+                let pruning = Pruning { control: Control::None, ..pruning.clone() };
+                let sibling = self.stage(id, settings, Some(parent), Some(pruning));
+                self.stages[sibling].wanted.insert(Moment::Last);
+                self.stages[sibling].to_the_end = true;
+                sibling
+            });
+            let index = self.stage(id, settings, Some(parent), Some(pruning));
+            self.stages[index].sibling = sibling;
+            chain.push(index);
+        }
+        Ok(chain)
+    }
+
+    fn stage(&mut self, id: StageId, settings: &Settings, parent: Option<usize>, pruning: Option<Pruning>) -> usize {
+        if let Some(&index) = self.by_id.get(&id) {
+            return index;
+        }
+        let index = self.stages.len();
+        let level = parent.map_or(0, |parent| self.stages[parent].level + 1);
+        let root = parent.map_or(index, |parent| self.stages[parent].root);
+        // Levels of one dense training share its settings: one copy for a forest of any size.
+        let settings = match parent {
+            Some(_) => Arc::clone(&self.stages[root].settings),
+            None => Arc::new(settings.clone()),
+        };
+        self.stages.push(Stage {
+            id,
+            level,
+            parent,
+            root,
+            settings,
+            pruning,
+            sibling: None,
+            wanted: Default::default(),
+            kept: Default::default(),
+            tracks: Vec::new(),
+            birds: Vec::new(),
+            to_the_end: false,
+        });
+        self.by_id.insert(id, index);
+        index
+    }
+
+    /// Refuses draws and rewinds that the trainings before cannot serve.
+    fn check(&self, parent: usize, settings: &Settings, level: usize) -> Result<()> {
+        let (parent, root) = (&self.stages[parent], &self.stages[self.stages[parent].root]);
+        let loaded = matches!(root.settings.load, Load::Path(_));
+        if loaded && matches!(settings.rewind, Rewind::Init | Rewind::Epoch(_)) {
+            return Err(Error::input(format!(
+                "`reinit`: the weights before the end are not known of a network that is loaded from `{}`",
+                tombola_words::value::Value::show(&root.settings.load)
+            ))
+            .hint("use `--reinit lr`, `none` or `random`, or `--load auto` with a training of Tombola's own"));
+        }
+        if !parent.passes(settings.draw) {
+            let epochs = parent.epochs();
+            return Err(Error::input(format!(
+                "`draw`: the training at level {} has no snapshot `{}`; it trains epochs {} to {}",
+                level - 1,
+                settings.draw,
+                epochs.start + 1,
+                epochs.end
+            ))
+            .hint("draw at an epoch that every level trains, or at `last`"));
+        }
+        Ok(())
+    }
+
+    /// Notes which snapshots a trial needs of its stages, and which the user asked to keep.
+    fn want(&mut self, chain: &[usize], settings: &Settings, run: &Settings) {
+        let tickets = run.keep == Keep::Tickets;
+        for (level, &index) in chain.iter().enumerate() {
+            let next = chain.get(level + 1).and_then(|next| self.stages[*next].pruning.clone());
+            let stage = &mut self.stages[index];
+            let mut kept = Vec::new();
+            if tickets {
+                // Where nothing is drawn any more, no early bird is.
+                let end = if settings.draw.is_early_bird() { Moment::Last } else { settings.draw };
+                kept.push(next.as_ref().map_or(end, |pruning| pruning.draw));
+            }
+            if run.save {
+                kept.extend([Moment::Best, Moment::Last]);
+            }
+            for &epoch in &run.epochs_save {
+                kept.extend([Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
+            }
+            kept.retain(|moment| stage.passes(*moment));
+            stage.wanted.extend(&kept);
+            stage.kept.extend(kept);
+            match &next {
+                Some(pruning) => {
+                    stage.wanted.insert(pruning.draw);
+                    stage.to_the_end |= matches!(pruning.draw, Moment::Best | Moment::Last);
+                    if level == 0 && track_also(pruning) {
+                        stage.track(run, pruning);
+                    }
+                }
+                None => stage.to_the_end = true,
+            }
+            if let (0, None, TrackMasks::Ratios(_)) = (level, &next, &run.track_masks) {
+                stage.track(run, &Pruning::of(settings, settings.rate()));
+            }
+            if let Some(epoch) = stage.rewinds_to_epoch() {
+                let root = stage.root;
+                let root = &mut self.stages[root];
+                root.wanted.insert(Moment::Epoch(epoch));
+                if tickets {
+                    root.kept.insert(Moment::Epoch(epoch));
+                }
+            }
+        }
+    }
+}
+
+/// Whether masks of this kind are worth drawing after every epoch: random ones do not settle, and those that take gradients
+/// are meant for networks before training.
+fn track_also(pruning: &Pruning) -> bool {
+    use tombola_words::value::Criterion;
+    let Pruning { control, criterion, .. } = pruning;
+    *control == Control::None
+        && !criterion.needs_images()
+        && !matches!(criterion, Criterion::Random | Criterion::SynFlow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(text: &str) -> Result<Plan> {
+        let spec = Spec::read(Some(text), &[])?;
+        Plan::grow(spec.trials()?, &spec.run, &Outside::default())
+    }
+
+    #[test]
+    fn the_dense_training_is_shared_by_every_ratio_rewind_and_draw() {
+        let plan = plan("pr = [0.5, 0.7, 0.9]\nreinit = [\"init\", \"lr\"]\ndraw = [\"last\", \"epoch:10\"]").unwrap();
+        assert_eq!(plan.chains.len(), 12);
+        assert_eq!(plan.stages.iter().filter(|stage| stage.level == 0).count(), 1);
+        assert_eq!(plan.stages.len(), 13);
+        assert_eq!((plan.shared_epochs(), plan.unshared()), (13 * 160, (24 * 160, 24)));
+        assert!(plan.stages[0].wanted.contains(&Moment::Epoch(10)));
+    }
+
+    #[test]
+    fn chains_of_the_same_rate_share_their_first_levels() {
+        let plan = plan("pr = [0.5, 0.75, 0.875]\npriter = [1, 2, 3]\nzip = [\"pr\", \"priter\"]").unwrap();
+        assert_eq!(plan.stages.len(), 4);
+        assert_eq!(plan.chains[2].stages, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn the_twin_of_a_ticket_shares_all_levels_but_the_last() {
+        let plan = plan("pr = 0.875\npriter = 3\nreinit = \"init\"\ncontrol = [\"none\", \"reinit\", \"random-mask\"]")
+            .unwrap();
+        assert_eq!(plan.stages.len(), 6);
+        assert!(plan.chains.iter().all(|chain| chain.stages[..3] == [0, 1, 2]));
+    }
+
+    #[test]
+    fn pitfall_13_levels_differ_from_their_dense_training_in_nothing_but_the_pruning() {
+        let plan = plan("pr = 0.875\npriter = 3\nreinit = [\"init\", \"lr\"]").unwrap();
+        for stage in &plan.stages {
+            assert!(Arc::ptr_eq(&stage.settings, &plan.stages[stage.root].settings));
+            assert_eq!(stage.epochs().len(), plan.stages[stage.root].epochs().len());
+        }
+    }
+
+    #[test]
+    fn the_seeds_of_a_dense_training_separate_it() {
+        assert_eq!(plan("seed = [1, 2]\npriter = 0").unwrap().stages.len(), 2);
+        // The pruning ratio means nothing without a pruning.
+        let plan = plan("pr = [0.1, 0.2]\npriter = 0").unwrap();
+        assert_eq!((plan.stages.len(), plan.chains.len(), plan.repeated), (1, 1, 1));
+    }
+
+    #[test]
+    fn a_rewound_training_needs_the_dense_snapshot_and_counts_on_from_there() {
+        let plan = plan("pr = 0.5\nreinit = \"epoch:12\"").unwrap();
+        assert_eq!(plan.sources(1), [(0, Moment::Last), (0, Moment::Epoch(12))]);
+        assert_eq!(plan.stages[1].epochs(), 12..160);
+    }
+
+    #[test]
+    fn draws_that_a_level_does_not_reach_are_refused() {
+        let error = plan("pr = 0.5\npriter = 2\nreinit = \"epoch:12\"\ndraw = \"epoch:10\"").unwrap_err();
+        assert!(error.message.contains("level 1") && error.message.contains("epochs 13 to 160"), "{error}");
+    }
+
+    #[test]
+    fn snapshots_asked_for_are_taken_where_the_training_passes_them() {
+        let plan = plan("epochs-save = [10, 30]\nreinit = \"epoch:12\"\nkeep = \"nothing\"").unwrap();
+        assert!(plan.stages[0].wanted.contains(&Moment::BestUntil(10)));
+        assert!(!plan.stages[1].wanted.contains(&Moment::Epoch(10)));
+        assert!(plan.stages[1].wanted.contains(&Moment::Epoch(30)));
+    }
+}

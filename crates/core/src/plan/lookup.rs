@@ -1,0 +1,105 @@
+//! Finds and names the stages of a plan: in words, by the beginning of their name, by shard.
+//!
+//! It may not know of files, workers or torch.
+
+use super::forest::Plan;
+use tombola_words::StageId;
+use tombola_words::value::Value;
+use tombola_words::value::{Control, Shard};
+
+/// Names are never shortened to fewer digits than this.
+const FEWEST_DIGITS: usize = 8;
+
+impl Plan {
+    /// One stage in words: "resnetb seed 2 · level 1, 50.0 % · init".
+    pub fn label(&self, index: usize) -> String {
+        let stage = &self.stages[index];
+        let mut text = format!("{} seed {}", stage.settings.network, stage.settings.seed);
+        match &stage.pruning {
+            None => text.push_str(" · dense"),
+            Some(pruning) => {
+                let density = (1.0 - pruning.rate).powi(stage.level as i32);
+                text.push_str(&format!(
+                    " · level {}, {:.1} % · {}",
+                    stage.level,
+                    100.0 * density,
+                    pruning.rewind.show()
+                ));
+                if pruning.control != Control::None {
+                    text.push_str(&format!(" · {} control", pruning.control.show()));
+                }
+            }
+        }
+        text
+    }
+
+    /// The stages whose names begin with these digits, in the order of the plan.
+    pub fn beginning_with(&self, digits: &str) -> Vec<usize> {
+        let digits = digits.to_lowercase();
+        let fits = |index: &usize| self.stages[*index].id.to_string().starts_with(&digits);
+        (0..self.stages.len()).filter(fits).collect()
+    }
+
+    /// How many digits of a name it takes to tell all stages apart.
+    pub fn digits(&self) -> usize {
+        let mut ids: Vec<StageId> = self.stages.iter().map(|stage| stage.id).collect();
+        ids.sort_unstable();
+        ids.windows(2).map(|pair| pair[0].common(pair[1]) + 1).max().unwrap_or(0).max(FEWEST_DIGITS)
+    }
+
+    /// Whether each stage belongs to a part of the sweep: dense trainings are dealt out in their order, each with all
+    /// that descends from it.
+    pub fn in_shard(&self, shard: Shard) -> Vec<bool> {
+        let mut roots = 0;
+        let mut has = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            let own = match stage.level {
+                0 => {
+                    roots += 1;
+                    shard.has(roots - 1)
+                }
+                // Roots stand before what descends from them.
+                _ => has[stage.root],
+            };
+            has.push(own);
+        }
+        has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::forest::Outside;
+    use crate::sweep::Spec;
+
+    fn plan() -> Plan {
+        let spec = Spec::read(Some("seed = [1, 2, 3]\npr = 0.75\npriter = 2\nreinit = \"init\""), &[]).unwrap();
+        Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap()
+    }
+
+    #[test]
+    fn every_stage_is_in_one_shard_together_with_its_dense_training() {
+        let plan = plan();
+        let parts: Vec<Vec<bool>> = (1..=2).map(|index| plan.in_shard(Shard { index, count: 2 })).collect();
+        for (index, stage) in plan.stages.iter().enumerate() {
+            assert_ne!(parts[0][index], parts[1][index]);
+            assert_eq!(parts[0][index], parts[0][stage.root]);
+        }
+        assert_eq!(parts[0].iter().filter(|has| **has).count(), 6);
+    }
+
+    #[test]
+    fn as_many_digits_as_it_takes_name_one_stage() {
+        let plan = plan();
+        let digits = plan.digits();
+        assert!(digits >= FEWEST_DIGITS);
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let name = stage.id.to_string();
+            assert_eq!(plan.beginning_with(&name[..digits].to_uppercase()), [index]);
+        }
+        assert_eq!(plan.beginning_with("").len(), 9);
+        assert!(plan.beginning_with("x").is_empty());
+        assert_eq!(plan.label(1), "resnetb seed 1 · level 1, 50.0 % · init");
+    }
+}

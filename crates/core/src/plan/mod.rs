@@ -1,0 +1,15 @@
+//! From trials to the forest of trainings that they share.
+
+mod asked;
+pub mod estimate;
+pub mod forest;
+mod lookup;
+pub mod networks;
+pub mod stage;
+mod track;
+
+pub use asked::{Asked, grow, loaded};
+pub use forest::{Chain, Part, Plan};
+pub use networks::{Network, Networks};
+pub use stage::{Pruning, Stage, dense_id};
+pub use track::{Bird, Track};

@@ -1,0 +1,256 @@
+//! A stage: one training, named by the hash of everything that decides its outcome.
+//!
+//! It may not know of files, workers or torch.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::track::{Bird, Track};
+use crate::mask::MaskPlace;
+use crate::mask::Settling;
+use crate::sweep::settings::{Decides, Settings};
+use tombola_words::StageId;
+use tombola_words::value::{Budget, Control, Criterion, Moment, PruneLayers, Rewind, Scope, Streams, TrackMasks};
+
+/// Part of every identity; raised when the meaning of a setting changes, so that old results are not taken for new.
+const MEANING: &str = "tombola stage 1";
+
+/// The identity of a dense training.
+///
+/// `network` is the canonical text of a user's own network, `loaded` the checksum of the file it starts from.
+pub fn dense_id(settings: &Settings, network: Option<&str>, loaded: Option<&str>) -> StageId {
+    let mut text = format!("{MEANING}\n{}", settings.identity(Decides::Training));
+    for (key, value) in [("layers", network), ("loaded", loaded)] {
+        if let Some(value) = value {
+            text.push_str(&format!("{key}={value}\n"));
+        }
+    }
+    StageId::of(&text)
+}
+
+/// The identity of the training that follows `parent` when it is pruned at `rate` by these settings.
+pub fn pruned_id(parent: StageId, rate: f64, settings: &Settings) -> StageId {
+    StageId::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{}", settings.identity(Decides::Pruning)))
+}
+
+/// How a level comes from the one before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pruning {
+    /// Share of the weights or channels still alive that is pruned.
+    pub rate: f64,
+    /// Whether channels are pruned, not single weights.
+    pub channels: bool,
+    /// How weights or channels are scored.
+    pub criterion: Criterion,
+    /// Which weights or channels compete.
+    pub scope: Scope,
+    /// Which layers may be pruned.
+    pub layers: PruneLayers,
+    /// Share of the rate for the output layer.
+    pub output_rate: f64,
+    /// What happens to the channels of residual streams.
+    pub streams: Streams,
+    /// Layers keep a multiple of this many channels.
+    pub round_channels: usize,
+    /// Training images from which gradients are taken, where the criterion needs them.
+    pub score_images: usize,
+    /// The parent's snapshot that the mask is drawn from.
+    pub draw: Moment,
+    /// Where the kept weights go back to.
+    pub rewind: Rewind,
+    /// Whether this is a twin for comparison.
+    pub control: Control,
+    /// Epochs of a fine-tuning.
+    pub fine_tune_epochs: usize,
+    /// Learning rate of a fine-tuning, if not the last of the schedule.
+    pub fine_tune_lr: Option<f64>,
+    /// How long it trains.
+    pub budget: Budget,
+    /// When an early bird counts as drawn.
+    pub settling: Settling,
+    /// Points at which the barrier of a fork is measured.
+    pub barrier_points: usize,
+}
+
+/// One training.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its name.
+    pub id: StageId,
+    /// How many prunings came before it: 0 is dense.
+    pub level: usize,
+    /// Index of the stage it starts from.
+    pub parent: Option<usize>,
+    /// Index of the dense stage it descends from; itself at level 0.
+    pub root: usize,
+    /// Index of the ticket that a fork is measured against.
+    pub sibling: Option<usize>,
+    /// The settings of the first trial that wants it. Those that decide the training are the same in all.
+    pub settings: Arc<Settings>,
+    /// How it comes from its parent; none at level 0.
+    pub pruning: Option<Pruning>,
+    /// Snapshots that are taken: those that others start from and those that are kept.
+    pub wanted: BTreeSet<Moment>,
+    /// Snapshots that stay when nothing needs them any more.
+    pub kept: BTreeSet<Moment>,
+    /// Masks that are drawn after every epoch.
+    pub tracks: Vec<Track>,
+    /// Early birds that are drawn from it.
+    pub birds: Vec<Bird>,
+    /// Whether its end is needed: it stops when all its early birds are drawn if nothing else asks for the rest.
+    pub to_the_end: bool,
+}
+
+impl Stage {
+    /// The epochs that it trains: the first is `range.start + 1` when counted from 1. A rewound training counts on from
+    /// the epoch that it goes back to; a fine-tuning counts its own.
+    pub fn epochs(&self) -> std::ops::Range<usize> {
+        if let (0, tombola_words::value::Load::Path(_)) = (self.level, &self.settings.load) {
+            return 0..0;
+        }
+        match self.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning.fine_tune_epochs)) {
+            Some((Rewind::None, epochs)) => 0..epochs,
+            Some((Rewind::Epoch(epoch), _)) => epoch..self.settings.epochs,
+            Some(_) => self.first_of_budget()..self.settings.epochs,
+            None => 0..self.settings.epochs,
+        }
+    }
+
+    /// Where the rest of a budget begins, as far as the plan knows it.
+    fn first_of_budget(&self) -> usize {
+        let remaining = self.pruning.as_ref().filter(|pruning| pruning.budget == Budget::Remaining);
+        remaining.and_then(|pruning| pruning.draw.epoch()).unwrap_or(0)
+    }
+
+    /// The epochs that it trains: the plan's, unless its journal (`Drawn::span`) says otherwise.
+    pub fn span(&self, known: Option<(usize, usize)>) -> std::ops::Range<usize> {
+        known.map_or_else(|| self.epochs(), |(start, end)| start..end)
+    }
+
+    /// Where its masks of `len` bits lie on disk, the first of them that after its first epoch. Before training there is
+    /// nothing to compare: all scales of batch norms are equal, and a mask would only show the order of channels.
+    pub fn mask_place(&self, len: usize, known: Option<(usize, usize)>) -> MaskPlace {
+        let span = self.span(known);
+        MaskPlace { first: span.start + 1, rows: span.len(), len }
+    }
+
+    /// Whether a snapshot at this moment can be taken of this training.
+    pub fn passes(&self, moment: Moment) -> bool {
+        let epochs = self.epochs();
+        match moment {
+            // A dense training can be kept before its first epoch; later levels start from what others kept.
+            Moment::Epoch(epoch) => {
+                epochs.contains(&epoch) && self.level == 0 || epoch > epochs.start && epoch <= epochs.end
+            }
+            Moment::BestUntil(epoch) => epoch > epochs.start && epoch <= epochs.end,
+            Moment::Best | Moment::Last => true,
+            Moment::EarlyBird(_) => !epochs.is_empty(),
+        }
+    }
+
+    /// Draws an early bird of the masks that `pruning` would draw. Returns the moment.
+    pub fn bird(&mut self, pruning: &Pruning) -> Moment {
+        let track = Track::of(pruning);
+        let bird = Bird::of(&track, pruning.settling);
+        self.add(track);
+        if !self.birds.iter().any(|known| known.key == bird.key) {
+            self.birds.push(bird);
+        }
+        Moment::EarlyBird(bird.key)
+    }
+
+    /// Draws masks as `pruning` would after every epoch, at the ratios that the run asks for.
+    pub fn track(&mut self, run: &Settings, pruning: &Pruning) {
+        match &run.track_masks {
+            TrackMasks::None => {}
+            TrackMasks::Auto => self.add(Track::of(pruning)),
+            TrackMasks::Ratios(ratios) => {
+                ratios.iter().for_each(|rate| self.add(Track::of(&Pruning { rate: *rate, ..pruning.clone() })));
+            }
+        }
+    }
+
+    fn add(&mut self, track: Track) {
+        // Nothing pruned is nothing to compare.
+        if track.pruning.rate > 0.0 && !self.tracks.iter().any(|known| known.key == track.key) {
+            self.tracks.push(track);
+        }
+    }
+
+    /// The epoch after which nothing more of it is needed once its early birds are drawn; nothing if its end is needed.
+    pub fn needed_until(&self) -> Option<usize> {
+        let moments = self.wanted.iter().filter_map(|moment| moment.epoch());
+        (!self.to_the_end && !self.birds.is_empty()).then(|| moments.max().unwrap_or(0))
+    }
+
+    /// The epoch of the dense training that it goes back to, if any.
+    pub fn rewinds_to_epoch(&self) -> Option<usize> {
+        match self.pruning.as_ref()?.effective_rewind() {
+            Rewind::Epoch(epoch) => Some(epoch),
+            _ => None,
+        }
+    }
+}
+
+impl Pruning {
+    /// What the settings say about a pruning at `rate`.
+    pub fn of(settings: &Settings, rate: f64) -> Self {
+        Self {
+            rate,
+            channels: settings.prunes_channels(),
+            criterion: settings.criterion(),
+            scope: settings.scope,
+            layers: settings.prune_layers,
+            output_rate: settings.output_rate,
+            streams: settings.streams,
+            round_channels: settings.round_channels,
+            score_images: settings.score_images,
+            draw: settings.draw,
+            rewind: settings.rewind,
+            control: settings.control,
+            fine_tune_epochs: settings.fine_tune_epochs.unwrap_or(settings.epochs),
+            fine_tune_lr: settings.fine_tune_lr,
+            budget: settings.budget,
+            settling: Settling {
+                rule: settings.early_bird_rule,
+                window: settings.early_bird_window,
+                epsilon: settings.early_bird_epsilon,
+            },
+            barrier_points: settings.barrier_points,
+        }
+    }
+
+    /// The layers whose weights the density counts: pruned channels take weights of any layer with them.
+    pub fn layers_counted(&self) -> PruneLayers {
+        if self.channels { PruneLayers::All } else { self.layers }
+    }
+
+    /// The rewind, or new weights for the re-initialised twin.
+    pub fn effective_rewind(&self) -> Rewind {
+        if self.control == Control::Reinit { Rewind::Random } else { self.rewind }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back_and_nonsense_is_not() {
+        let id = dense_id(&Settings::default(), None, None);
+        assert_eq!(StageId::parse(&id.to_string()), Some(id));
+        assert_eq!(StageId::parse("xyz"), None);
+        assert_eq!(StageId::parse(&"g".repeat(20)), None);
+        assert_eq!(StageId::parse("éééééééééé"), None);
+    }
+
+    #[test]
+    fn a_users_network_and_a_loaded_file_are_part_of_the_identity() {
+        let settings = Settings::default();
+        let ids = [(None, None), (Some("a"), None), (Some("b"), None), (None, Some("a"))]
+            .map(|(n, l)| dense_id(&settings, n, l));
+        for (i, id) in ids.iter().enumerate() {
+            assert!(!ids[..i].contains(id));
+        }
+    }
+}

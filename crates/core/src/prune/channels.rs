@@ -1,0 +1,213 @@
+//! Draws a mask over channels.
+//!
+//! Of the alive channels that compete with each other, exactly `round(rate · alive)` with the lowest scores are pruned,
+//! equal scores in the order of their positions, as with single weights. No layer ever loses its last channel: that one
+//! is passed over, so the channel with the largest score stays, and the next lowest goes instead (docs/pitfalls.md,
+//! number 21). It may not know of torch.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rand::seq::SliceRandom;
+use rand_distr::{Distribution, StandardUniform};
+
+use super::criterion::Key;
+use crate::mask::Bits;
+use crate::net::Layout;
+use crate::net::channels::{Channels, Unit};
+use crate::plan::Pruning;
+use tombola_words::error::{Error, Result};
+use tombola_words::stream::stream;
+use tombola_words::value::{Control, Criterion, Scope};
+
+/// What was drawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draw {
+    /// The channels that stay, `[channels.len()]`.
+    pub mask: Bits,
+    /// Channels that were passed over because they were the last of their layer.
+    pub forced: usize,
+}
+
+/// Draws the next mask over `channels` from the weights `values` and, for [`Criterion::Taylor`], their `gradients`
+/// (`[layout.len]` both), and from the channels that are alive `before` (`[channels.len()]`).
+///
+/// # Errors
+/// When a weight is not a number, gradients are missing, or no channel has a score.
+pub fn draw(
+    layout: &Layout,
+    channels: &Channels,
+    values: &[f32],
+    gradients: Option<&[f32]>,
+    before: &Bits,
+    pruning: &Pruning,
+    key: Key,
+) -> Result<Draw> {
+    let scoring = Scoring { layout, channels, values, gradients, weights: channels.weight_mask(before) };
+    let scores = scoring.scores(pruning.criterion, before, key)?;
+    let mut candidates: Vec<(f32, usize)> = scores.iter().enumerate().filter_map(|(i, s)| Some(((*s)?, i))).collect();
+    if candidates.is_empty() {
+        let text = match channels.is_empty() {
+            true => "no channel of this network may be pruned".to_string(),
+            false => "no channel that may be pruned has such a score".to_string(),
+        };
+        return Err(Error::input(text).hint(
+            "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion`",
+        ));
+    }
+    candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let layer = |unit: usize| channels.units[unit].layer;
+    let mut left = alive_by_layer(channels, before);
+    let mut draw = Draw { mask: before.clone(), forced: 0 };
+    let groups: Vec<Vec<usize>> = match pruning.scope {
+        Scope::Layer => (0..channels.layers.len())
+            .map(|own| candidates.iter().map(|(_, unit)| *unit).filter(|unit| layer(*unit) == own).collect())
+            .collect(),
+        Scope::Global | Scope::Erk | Scope::Deviation => vec![candidates.iter().map(|(_, unit)| *unit).collect()],
+    };
+    for group in groups {
+        let mut wanted = (pruning.rate * group.len() as f64).round() as usize;
+        for unit in group {
+            if wanted == 0 {
+                break;
+            }
+            if left[layer(unit)] == 1 {
+                draw.forced += 1;
+                continue;
+            }
+            left[layer(unit)] -= 1;
+            draw.mask.set(unit, false);
+            wanted -= 1;
+        }
+    }
+    round_up(&mut draw.mask, channels, &candidates, &mut left, pruning.round_channels);
+    if pruning.control == Control::RandomMask {
+        draw.mask = shuffled(channels, &left, key);
+    }
+    Ok(draw)
+}
+
+/// Brings back the highest scores of each layer until its number of channels is a multiple of `step`, or as near to the
+/// next one as it was before.
+fn round_up(mask: &mut Bits, channels: &Channels, sorted: &[(f32, usize)], left: &mut [usize], step: usize) {
+    for (_, unit) in sorted.iter().rev() {
+        let layer = channels.units[*unit].layer;
+        if !mask.get(*unit) && !left[layer].is_multiple_of(step.max(1)) {
+            mask.set(*unit, true);
+            left[layer] += 1;
+        }
+    }
+}
+
+/// As many channels of each layer, but random ones.
+fn shuffled(channels: &Channels, counts: &[usize], key: Key) -> Bits {
+    let mut mask = Bits::zeros(channels.len());
+    for (layer, count) in counts.iter().enumerate() {
+        let mut units: Vec<usize> = (0..channels.len()).filter(|unit| channels.units[*unit].layer == layer).collect();
+        units.shuffle(&mut stream(key.seed, "random channels", &[key.level, layer as u64]));
+        units.into_iter().take(*count).for_each(|unit| mask.set(unit, true));
+    }
+    mask
+}
+
+fn alive_by_layer(channels: &Channels, mask: &Bits) -> Vec<usize> {
+    let mut counts = vec![0; channels.layers.len()];
+    let alive = channels.units.iter().zip(mask.iter()).filter(|(_, alive)| *alive);
+    alive.for_each(|(unit, _)| counts[unit.layer] += 1);
+    counts
+}
+
+/// What scores are taken from.
+struct Scoring<'a> {
+    layout: &'a Layout,
+    channels: &'a Channels,
+    values: &'a [f32],
+    gradients: Option<&'a [f32]>,
+    /// Weights that are alive: what is gone counts in no mean.
+    weights: Bits,
+}
+
+impl Scoring<'_> {
+    /// A score for each alive channel that the criterion can judge.
+    fn scores(&self, criterion: Criterion, before: &Bits, key: Key) -> Result<Vec<Option<f32>>> {
+        if criterion == Criterion::Taylor && self.gradients.is_none() {
+            return Err(Error::training("the criterion `taylor` needs gradients, and there are none"));
+        }
+        let mut numbers = stream(key.seed, "random channel pruning", &[key.level]);
+        let layers: BTreeSet<usize> =
+            self.channels.units.iter().flat_map(|unit| unit.filters.iter().map(|(number, _)| *number)).collect();
+        let compared = layers.into_iter().filter(|_| criterion == Criterion::GeometricMedian);
+        let median: HashMap<usize, Vec<f64>> = compared.map(|number| (number, self.distances(number))).collect();
+        let mut scores = Vec::with_capacity(self.channels.len());
+        for (number, unit) in self.channels.units.iter().enumerate() {
+            // Drawn for dead ones too: what is alive changes no other's number.
+            let random: f32 = StandardUniform.sample(&mut numbers);
+            let score = match criterion {
+                _ if !before.get(number) => None,
+                Criterion::Random => Some(random),
+                Criterion::NormScale => {
+                    mean(unit.scales.iter().map(|scale| f64::from(self.values[*scale].abs()))).map(|mean| mean as f32)
+                }
+                _ => self.filters(criterion, unit, &median).map(|score| score as f32),
+            };
+            if score.is_some_and(f32::is_nan) {
+                let layer = &self.channels.layers[unit.layer];
+                return Err(Error::training(format!("`{layer}` holds weights that are not numbers"))
+                    .hint("the training diverged: lower the learning rate"));
+            }
+            scores.push(score);
+        }
+        Ok(scores)
+    }
+
+    /// A score taken from the filters of a channel; nothing if it has none.
+    fn filters(&self, criterion: Criterion, unit: &Unit, median: &HashMap<usize, Vec<f64>>) -> Option<f64> {
+        if criterion == Criterion::Taylor {
+            let gradients = self.gradients?;
+            let parts = unit.filters.iter().flat_map(|filter| self.positions(filter));
+            let sum: f64 = parts.map(|at| f64::from(gradients[at]) * f64::from(self.values[at])).sum();
+            return (!unit.filters.is_empty()).then_some(sum.abs());
+        }
+        mean(unit.filters.iter().map(|filter| {
+            let weights = || self.positions(filter).map(|position| f64::from(self.values[position]));
+            match criterion {
+                Criterion::L1 => mean(weights().map(f64::abs)).unwrap_or(0.0),
+                Criterion::L2 => mean(weights().map(|weight| weight * weight)).unwrap_or(0.0).sqrt(),
+                _ => median.get(&filter.0).map_or(0.0, |distances| distances[filter.1]),
+            }
+        }))
+    }
+
+    /// For each filter of a layer the sum of its Euclidean distances from all alive ones (He et al. 2019, "Filter Pruning
+    /// via Geometric Median", equation 8). A dead input counts in no distance, whatever stands there.
+    fn distances(&self, number: usize) -> Vec<f64> {
+        let filters: Vec<Vec<f32>> = (0..self.layout.parameters[number].shape[0])
+            .map(|row| self.positions(&(number, row)).map(|position| self.values[position]).collect())
+            .collect();
+        let mut sums = vec![0.0; filters.len()];
+        for (row, filter) in filters.iter().enumerate().filter(|(_, filter)| !filter.is_empty()) {
+            for (other_row, other) in filters[..row].iter().enumerate().filter(|(_, filter)| !filter.is_empty()) {
+                let squares = filter.iter().zip(other).map(|(a, b)| f64::from(a - b) * f64::from(a - b));
+                let distance = squares.sum::<f64>().sqrt();
+                sums[row] += distance;
+                sums[other_row] += distance;
+            }
+        }
+        sums
+    }
+
+    /// Alive positions of a filter.
+    fn positions(&self, filter: &(usize, usize)) -> impl Iterator<Item = usize> {
+        let (number, row) = *filter;
+        let parameter = &self.layout.parameters[number];
+        let start = parameter.offset + row * parameter.fan_in();
+        (start..start + parameter.fan_in()).filter(|position| self.weights.get(*position))
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+#[cfg(test)]
+mod tests;

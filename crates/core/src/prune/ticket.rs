@@ -1,0 +1,84 @@
+//! Draws a mask of one network, over single weights or over channels, from a snapshot.
+//!
+//! The same function draws the mask that a ticket is pruned by and those that are only compared after each epoch, so an
+//! early bird has exactly the mask that was watched. It may not know of torch; gradients come through [`Scorer`].
+
+use std::sync::{Arc, OnceLock};
+
+use super::criterion::Key;
+use super::unstructured::prunable;
+use super::{Scorer, Want, channels, unstructured};
+use crate::mask::Bits;
+use crate::net::channels::Channels;
+use crate::net::{Graph, Layout, Snapshot};
+use crate::plan::Pruning;
+use tombola_words::error::Result;
+use tombola_words::record::ChannelCount;
+use tombola_words::value::{Criterion, Streams};
+
+/// What draws the masks of one network.
+#[derive(Debug)]
+pub struct Pruner {
+    graph: Arc<Graph>,
+    layout: Arc<Layout>,
+    /// Found when they are first asked for: whole streams, and streams as groups.
+    channels: [OnceLock<Channels>; 2],
+}
+
+/// A mask that was drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ticket {
+    /// Over the whole weight vector.
+    pub mask: Bits,
+    /// Over channels, where those were pruned, and how many they are.
+    pub channels: Option<(Bits, ChannelCount)>,
+}
+
+impl Pruner {
+    /// For a network whose weights are laid out by `layout`.
+    pub fn new(graph: &Arc<Graph>, layout: &Arc<Layout>) -> Self {
+        Self { graph: Arc::clone(graph), layout: Arc::clone(layout), channels: Default::default() }
+    }
+
+    /// The channels of the network that may be pruned.
+    pub fn channels(&self, streams: Streams) -> &Channels {
+        let place = match streams {
+            Streams::Whole => 0,
+            Streams::Group => 1,
+        };
+        self.channels[place].get_or_init(|| Channels::of(&self.graph, &self.layout, streams))
+    }
+
+    /// Draws the next mask from a snapshot and from the mask that it has already.
+    ///
+    /// # Errors
+    /// When a weight is not a number, nothing may be pruned, or gradients are needed and `scorer` has none.
+    pub fn draw(&self, drawn: &Snapshot, pruning: &Pruning, key: Key, scorer: &mut dyn Scorer) -> Result<Ticket> {
+        let all = || Bits::ones(self.layout.len);
+        let before = drawn.mask.as_deref().cloned().unwrap_or_else(all);
+        if !pruning.channels {
+            let values = &drawn.parameters;
+            let mask = unstructured::draw(&self.graph, &self.layout, values, &before, pruning, key, scorer)?;
+            return Ok(Ticket { mask, channels: None });
+        }
+        let channels = self.channels(pruning.streams);
+        let gradients = match pruning.criterion {
+            Criterion::Taylor => Some(scorer.gradients(Want::Gradient, &before)?),
+            _ => None,
+        };
+        let alive = channels.alive(&before);
+        let (values, gradients) = (&drawn.parameters, gradients.as_deref());
+        let draw = channels::draw(&self.layout, channels, values, gradients, &alive, pruning, key)?;
+        let mask = channels.weight_mask(&draw.mask);
+        let count = ChannelCount { prunable: channels.len(), alive: draw.mask.count(), forced: draw.forced };
+        Ok(Ticket { mask, channels: Some((draw.mask, count)) })
+    }
+
+    /// What is compared between epochs: one bit for each channel, or for each weight that may be pruned.
+    pub fn compared(&self, ticket: Ticket, pruning: &Pruning) -> Bits {
+        match ticket.channels {
+            Some((channels, _)) => channels,
+            None => ticket.mask.select(prunable(&self.layout, pruning.layers).map(|(_, parameter)| parameter.range())),
+        }
+    }
+}

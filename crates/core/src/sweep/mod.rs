@@ -1,0 +1,18 @@
+//! What was asked: settings, the grid that a sweep file and flags span, and its points, the trials.
+
+pub mod grid;
+pub mod settings;
+pub mod spec;
+
+pub use grid::{Axis, Grid};
+pub use settings::{Decides, FIELDS, Field, Settings};
+pub use spec::{Flag, Spec};
+
+/// One point of the sweep.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trial {
+    /// Its place in the sweep, from 1.
+    pub number: usize,
+    /// Its settings, with every `auto` decided.
+    pub settings: Settings,
+}

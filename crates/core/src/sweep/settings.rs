@@ -1,0 +1,481 @@
+//! Every setting, once: its flag, its key in a sweep file, its column, its help text, its default, its bounds and
+//! whether it decides the outcome of a training.
+//!
+//! A new setting is one entry below and nothing else. It may not know of files, flags or torch.
+
+use std::path::PathBuf;
+
+use tombola_words::error::{Error, Result};
+use tombola_words::value::{
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, Load, Moment, NormStart, OnFail, Optimizer, Precision,
+    PruneLayers, PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
+};
+
+/// What a setting decides, and so which identities it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decides {
+    /// Every training of a trial: part of the identity of its dense training, from which the others descend.
+    Training,
+    /// What happens between one training and the next: part of the identity of each pruned level.
+    Pruning,
+    /// How many levels there are and how much each prunes: enters identities as the rate of each level.
+    Levels,
+    /// How the sweep is run, never what comes out: no axis, no identity.
+    Run,
+}
+
+/// One setting, as the parts of the program that treat all alike see it.
+pub struct Field {
+    /// Its key in a sweep file and, behind `--`, its flag.
+    pub key: &'static str,
+    /// Further spellings of both.
+    pub aliases: &'static [&'static str],
+    /// The heading it stands under.
+    pub group: &'static str,
+    /// What it means.
+    pub help: &'static str,
+    /// What it decides.
+    pub decides: Decides,
+    /// Whether one value is a list.
+    pub list: bool,
+    /// Whether the bare flag means yes.
+    pub flag: bool,
+    /// The words that can be given, where there are only a few.
+    pub words: fn() -> &'static [&'static str],
+    /// Sets it from text. The error says what was expected.
+    pub set: fn(&mut Settings, &str) -> Result<(), String>,
+    /// Writes it so that `set` gives it back.
+    pub show: fn(&Settings) -> String,
+    /// Whether it makes a difference, the others being as they are.
+    pub matters: fn(&Settings) -> bool,
+}
+
+macro_rules! settings {
+    ($(group $group:literal $decides:ident {
+        $($(#[doc = $doc:literal])+ $key:literal $([$($alias:literal),*])? => $field:ident: $type:ty = $default:expr
+            $(, in $range:expr, $bounds:literal)? $(, if $matters:expr)?;)*
+    })*) => {
+        /// One value for every setting: a point of the sweep, or what all points share.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Settings {
+            $($($(#[doc = $doc])+ pub $field: $type,)*)*
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($($field: $default,)*)* }
+            }
+        }
+
+        /// All settings, in the order in which help, tables and files list them.
+        pub static FIELDS: &[Field] = &[$($(Field {
+            key: $key,
+            aliases: &[$($($alias),*)?],
+            group: $group,
+            help: concat!($($doc, "\n"),+),
+            decides: Decides::$decides,
+            list: <$type as Value>::LIST,
+            flag: <$type as Value>::FLAG,
+            words: <$type as Value>::words,
+            set: |settings, text| {
+                let value = <$type as Value>::parse(text)?;
+                $(if !$range.contains(&value) {
+                    return Err($bounds.to_string());
+                })?
+                settings.$field = value;
+                Ok(())
+            },
+            show: |settings| Value::show(&settings.$field),
+            matters: |settings| {
+                #[allow(unused_mut, unused_assignments)]
+                let mut matters: fn(&Settings) -> bool = |_| true;
+                $(matters = $matters;)?
+                matters(settings)
+            },
+        },)*)*];
+    };
+}
+
+settings! {
+    group "Network" Training {
+        /// Network to train: a built-in one (lenet-300-100, lenet-5, conv-2, conv-4, conv-6, resnet, resnetb, resnet-18,
+        /// resnet-50, vgg-11, vgg-13, vgg-16, vgg-19) or one that the sweep file defines under `[networks.NAME]`
+        "network" ["model"] => network: String = "resnetb".to_string();
+        /// Layers of a residual network: 6n+2 for `resnet`, 9n+2 for `resnetb`
+        "depth" => depth: usize = 20, in 1..=10_000, "a whole number from 1 to 10000", if |s| zoo_has(s, "depth");
+        /// Channels of the first stage of a residual network
+        "width" => width: usize = 16, in 1..=4096, "a whole number from 1 to 4096", if |s| zoo_has(s, "width");
+        /// Shortcut of `resnet` where the shape changes: `a` adds zero channels, `b` is a 1x1 convolution
+        "shortcut" => shortcut: ShortcutOption = ShortcutOption::A, if |s| zoo_has(s, "shortcut");
+        /// Scale of batch norms at the start: 1.0, 0.5 (network slimming) or `uniform` in [0, 1] (open_lth)
+        "bn-init" => norm_start: NormStart = NormStart::One;
+    }
+
+    group "Data" Training {
+        /// Data set: fashion-mnist, mnist, cifar-10, cifar-100 or synthetic
+        "dataset" => dataset: String = "cifar-10".to_string();
+        /// Use only the first N training images (validation included)
+        "train-limit" => train_limit: Option<usize> = None;
+        /// Images held out from the end of the training images for choosing epochs; auto = 5000, or a tenth of fewer
+        /// than 50000 images
+        "validation-size" => validation_size: Option<usize> = None;
+        /// How training images are varied; auto = crop-flip for CIFAR, none otherwise
+        "augment" => augment: Option<Augment> = None;
+        /// Shape of synthetic images: channels, height, width
+        "synthetic-shape" => synthetic_shape: Vec<usize> = vec![1, 8, 8], if |s| s.dataset == "synthetic";
+        /// Classes of synthetic images
+        "synthetic-classes" => synthetic_classes: usize = 10, in 2..=256, "a whole number from 2 to 256",
+            if |s| s.dataset == "synthetic";
+        /// Training images of the synthetic set; the test set has half as many
+        "synthetic-size" => synthetic_size: usize = 1000, in 4..=100_000_000, "a whole number from 4 to 100000000",
+            if |s| s.dataset == "synthetic";
+    }
+
+    group "Training" Training {
+        /// Epochs of each training
+        "epochs" => epochs: usize = 160, in 1..=1_000_000, "a whole number from 1 to 1000000";
+        /// Images a step
+        "batch-size" ["bs"] => batch_size: usize = 64, in 1..=1_000_000, "a whole number from 1 to 1000000";
+        /// Numbers that networks compute with: fp32, bf16 (faster where the processor has it; weights, batch norms, loss and
+        /// optimiser stay fp32), or on NVIDIA GPUs tf32 (fp32 whose products are rounded more)
+        "precision" => precision: Precision = Precision::Fp32, if |s| s.precision != Precision::Fp32;
+        /// Optimiser, each as in PyTorch
+        "optimizer" ["o", "optimiser"] => optimizer: Optimizer = Optimizer::Sgd;
+        /// Learning rate at the start of the schedule
+        "learning-rate" ["lr"] => learning_rate: f64 = 0.1, in 1e-12..=1e6, "a number above 0 and at most 1e6";
+        /// Momentum of sgd
+        "momentum" => momentum: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1",
+            if |s| s.optimizer == Optimizer::Sgd;
+        /// Nesterov's form of the momentum
+        "nesterov" => nesterov: bool = true, if |s| s.optimizer == Optimizer::Sgd && s.momentum > 0.0;
+        /// Weight decay (L2), on all weights as in PyTorch
+        "weight-decay" ["w-decay", "wd"] => weight_decay: f64 = 1e-4, in 0.0..=1e6, "a number from 0 to 1e6";
+        /// Pull on prunable batch-norm scales: their gradient gets S times their sign (network slimming; 1e-4 or 1e-5)
+        "slimming" ["sr", "sparsity-regularization"] => slimming: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6", if |s| s.slimming > 0.0;
+        /// Decay of the mean of gradients in adam and adamw
+        "beta1" => beta1: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
+        /// Decay of the mean of squared gradients in adam and adamw
+        "beta2" => beta2: f64 = 0.999, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
+    }
+
+    group "Learning-rate schedule" Training {
+        /// How the learning rate changes over the epochs
+        "schedule" ["sched"] => schedule: Schedule = Schedule::Manual;
+        /// Factor of manual, step and plateau
+        "gamma" => gamma: f64 = 0.1, in 1e-12..=1.0, "a number above 0 and at most 1",
+            if |s| matches!(s.schedule, Schedule::Manual | Schedule::Step | Schedule::Plateau);
+        /// Epochs after which the manual schedule multiplies by gamma, such as `80,120` or `[80, 120]`
+        "lr-milestones" ["lr-update-epochs", "lr_update_epochs"] => milestones: Vec<usize> = vec![80, 120],
+            if |s| s.schedule == Schedule::Manual;
+        /// Epochs between two drops of the step schedule
+        "step-epochs" => step_epochs: usize = 30, in 1..=1_000_000, "a whole number from 1 to 1000000",
+            if |s| s.schedule == Schedule::Step;
+        /// Epochs without a better validation loss before plateau drops
+        "patience" => patience: usize = 10, in 0..=1_000_000, "a whole number up to 1000000",
+            if |s| s.schedule == Schedule::Plateau;
+        /// Lowest learning rate of plateau, cosine, cosine-restarts and cyclic
+        "min-lr" => min_lr: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6",
+            if |s| matches!(s.schedule, Schedule::Plateau | Schedule::Cosine | Schedule::CosineRestarts | Schedule::Cyclic);
+        /// Epochs to the first restart of cosine-restarts, or of one whole cycle of cyclic
+        "cycle-epochs" => cycle_epochs: usize = 10, in 1..=1_000_000, "a whole number from 1 to 1000000",
+            if |s| matches!(s.schedule, Schedule::CosineRestarts | Schedule::Cyclic);
+        /// How many times longer each next cycle of cosine-restarts is
+        "cycle-factor" => cycle_factor: usize = 1, in 1..=1000, "a whole number from 1 to 1000",
+            if |s| s.schedule == Schedule::CosineRestarts;
+        /// Epochs over which the learning rate rises from 0, step by step, at the start
+        "warmup-epochs" ["warm-up"] => warmup_epochs: usize = 0, in 0..=1_000_000, "a whole number up to 1000000";
+    }
+
+    group "Levels" Levels {
+        /// Share of the prunable weights that is gone in the end
+        "pruning-ratio" ["pr"] => pruning_ratio: f64 = 0.5, in 0.0..1.0, "a ratio of at least 0 and below 1",
+            if |s| s.prune_iterations > 0;
+        /// Number of prunings, each followed by a training: 0 trains the dense network only, 1 is one-shot
+        "prune-iterations" ["priter"] => prune_iterations: usize = 1, in 0..=1000, "a whole number up to 1000";
+    }
+
+    group "Pruning" Pruning {
+        /// What is removed: single weights (unstructured, u) or channels (structured, s)
+        "pruning-type" ["prunety"] => pruning_type: PruningType = PruningType::Unstructured;
+        /// How weights (magnitude, random, lamp, snip, grasp, synflow) or channels (bn-scale, l1, l2, geometric-median,
+        /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
+        "criterion" => criterion: Option<Criterion> = None;
+        /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
+        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation)
+        "scope" => scope: Scope = Scope::Global;
+        /// Which layers may be pruned; the seed prunes `conv` only
+        "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
+        /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
+        /// 0 never, 1 like the others
+        "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1", if |s| !s.prunes_channels();
+        /// Channels of residual streams: whole (only channels inside blocks are pruned) or group (each stream channel in
+        /// all layers that share it)
+        "streams" => streams: Streams = Streams::Whole, if |s| s.prunes_channels();
+        /// Keep a multiple of this many channels in each layer, such as 8 or 16, where there are that many
+        "round-channels" => round_channels: usize = 1, in 1..=1024, "a whole number from 1 to 1024",
+            if |s| s.prunes_channels() && s.round_channels > 1;
+        /// Training images from which snip, grasp and taylor take their gradients
+        "score-images" => score_images: usize = 1024, in 1..=10_000_000, "a whole number from 1 to 10000000",
+            if |s| s.criterion.is_some_and(|criterion| criterion.needs_images());
+        /// Which snapshot a mask is drawn from: best (on validation), last, epoch:K, or early-bird (when the mask has
+        /// settled)
+        "draw" => draw: Moment = Moment::Last;
+        /// Rule of the early bird: paper (the last distances between successive epochs all below epsilon) or code (the
+        /// newest mask within epsilon of each of the window before)
+        "early-bird-rule" => early_bird_rule: EarlyBirdRule = EarlyBirdRule::Paper, if draws_early_birds;
+        /// Distances (paper) or masks (code) that the rule looks at
+        "early-bird-window" => early_bird_window: usize = 5, in 2..=1000, "a whole number from 2 to 1000",
+            if draws_early_birds;
+        /// Share of differing bits below which two masks count as the same
+        "early-bird-epsilon" => early_bird_epsilon: f64 = 0.1, in 0.0..=1.0, "a number from 0 to 1",
+            if draws_early_birds;
+        /// Where the kept weights go back to: none (fine-tune at the last learning rate), lr (the schedule starts again,
+        /// the weights stay), init, random or epoch:K
+        "reinit" ["rewind"] => rewind: Rewind = Rewind::LearningRate;
+        /// Epochs of a fine-tuning (reinit none); auto = as many as `epochs`
+        "fine-tune-epochs" => fine_tune_epochs: Option<usize> = None, in FINE_TUNE, "a whole number from 1 to 1000000 or `auto`",
+            if |s| s.rewind == Rewind::None;
+        /// Learning rate of a fine-tuning (reinit none); auto = the last one of the schedule
+        "fine-tune-lr" => fine_tune_lr: Option<f64> = None, if |s| s.rewind == Rewind::None;
+        /// How long a ticket trains: epochs (as many as the dense network), flops (as many multiply-adds, the schedule
+        /// stretched) or remaining (the epochs after the draw)
+        "budget" => budget: Budget = Budget::Epochs, if |s| s.budget != Budget::Epochs;
+        /// Twin of the last level that shows what the ticket is worth: its mask on new weights (reinit), as many random
+        /// weights in each layer (random-mask), or the ticket in another data order (fork: measures the error barrier)
+        "control" => control: Control = Control::None;
+        /// Points between both networks at which the error barrier of a fork is measured, both ends included
+        "barrier-points" => barrier_points: usize = 11, in 3..=1001, "a whole number from 3 to 1001",
+            if |s| s.control == Control::Fork;
+    }
+
+    group "Seeds and selection" Training {
+        /// One number that gives three independent streams: initialisation, data order, augmentation
+        "seed" => seed: u64 = 1;
+        /// Seed of the initialisation alone; auto = seed
+        "init-seed" => init_seed: Option<u64> = None;
+        /// Seed of the data order alone; auto = seed
+        "order-seed" => order_seed: Option<u64> = None;
+        /// Seed of the augmentation alone; auto = seed
+        "augment-seed" => augment_seed: Option<u64> = None, if |s| s.augment != Some(Augment::None);
+        /// Part of the data on which the best epoch is chosen; `test` repeats protocols that did
+        "select" => select: Select = Select::Validation;
+        /// Take the dense network from a file instead of training it: a state dict (safetensors or .pth), or auto for a finished
+        /// training with the same settings in a neighbouring results folder
+        "load" => load: Load = Load::None, if |s| matches!(s.load, Load::Path(_));
+    }
+
+    group "Running" Run {
+        /// Results folder; default results/NAME after the sweep file
+        "out" => out: Option<PathBuf> = None;
+        /// Folder that holds the data sets
+        "data-dir" => data_dir: Option<PathBuf> = None;
+        /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
+        "device" => device: Option<String> = None;
+        /// Trainings at the same time; auto = one a core on CPU, one on a GPU
+        "workers" => workers: Option<usize> = None, in WORKERS, "a whole number from 1 to 1024 or `auto`";
+        /// CPU threads of each training
+        "threads" => threads: usize = 1, in 1..=1024, "a whole number from 1 to 1024";
+        /// Keep the best and last weights of every training
+        "save" => save: bool = false;
+        /// Keep the weights after these epochs of every training, and the best up to each
+        "epochs-save" => epochs_save: Vec<usize> = Vec::new();
+        /// Ratios at which the mask of every epoch is drawn and compared; auto = those of the sweep, none, or a list
+        "track-masks" => track_masks: TrackMasks = TrackMasks::Auto;
+        /// Add to each ticket the twins that show what it is worth: controls reinit and random-mask
+        "controls" => controls: bool = false;
+        /// Accepted for the seed's commands; training is always logged, in epochs.csv
+        "log-train" => log_train: bool = true;
+        /// Which snapshots stay on disk when no training needs them any more: tickets, or nothing but what save and
+        /// epochs-save ask for
+        "keep" => keep: Keep = Keep::Tickets;
+        /// Seconds between two snapshots of a running training, from which a killed run continues
+        "snapshot-seconds" => snapshot_seconds: f64 = 20.0, in 0.0..=1e6, "a number from 0 to 1e6";
+    }
+
+    group "Failures and limits" Run {
+        /// How often a failed training is tried again in the same run; the next run tries it again anyway
+        "retries" => retries: usize = 0, in 0..=1000, "a whole number up to 1000";
+        /// What a failed training does to the rest: continue (only what descends from it is skipped) or stop
+        "on-fail" => on_fail: OnFail = OnFail::Continue;
+        /// Failed trainings after which no new ones are begun; auto = no limit
+        "max-fails" => max_fails: Option<usize> = None, in FAILS, "a whole number from 1 to 1000000 or `auto`";
+        /// Seconds that this run may take, after which it stops as for a signal; auto = what Slurm leaves the job, or no
+        /// limit
+        "time-limit" => time_limit: Option<f64> = None, in SECONDS, "a number above 0 or `auto`";
+        /// Seconds before the time limit at which running trainings are asked to stop after their epoch
+        "stop-before" => stop_before: f64 = 120.0, in 0.0..=1e6, "a number from 0 to 1e6";
+    }
+
+    group "Many processes" Run {
+        /// Whether rank 0 trains beside coordinating: shared, dedicated (it does not), or auto = shared unless each device
+        /// already has a rank of its own
+        "coordinator" => coordinator: Role = Role::Auto;
+        /// Ranks that share one GPU
+        "ranks-per-gpu" => ranks_per_gpu: usize = 1, in 1..=64, "a whole number from 1 to 64";
+        /// Seconds without a sign of life after which a rank counts as lost
+        "lease" => lease: f64 = 20.0, in 2.0..=1e6, "a number from 2 to 1e6";
+        /// Part of the sweep that this run trains, without MPI: 2/8 is the second of eight. Dense trainings are dealt out
+        /// with all that descends from them
+        "shard" => shard: Option<Shard> = None;
+    }
+}
+
+/// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
+const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `time-limit`; `auto` sorts below every number.
+const SECONDS: AutoAbove = AutoAbove(0.0);
+/// Bounds of `max-fails`.
+const FAILS: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `workers`.
+const WORKERS: AutoOr = AutoOr(1, 1024);
+
+/// `auto`, or a number within both bounds.
+struct AutoOr(usize, usize);
+
+impl AutoOr {
+    fn contains(&self, value: &Option<usize>) -> bool {
+        value.is_none_or(|number| (self.0..=self.1).contains(&number))
+    }
+}
+
+/// `auto`, or a number above a bound.
+struct AutoAbove(f64);
+
+impl AutoAbove {
+    fn contains(&self, value: &Option<f64>) -> bool {
+        value.is_none_or(|number| number > self.0 && number.is_finite())
+    }
+}
+
+fn zoo_has(settings: &Settings, what: &str) -> bool {
+    match what {
+        "depth" => crate::net::zoo::uses_depth(&settings.network),
+        "width" => crate::net::zoo::uses_width(&settings.network),
+        _ => crate::net::zoo::uses_shortcut(&settings.network),
+    }
+}
+
+fn draws_early_birds(settings: &Settings) -> bool {
+    settings.draw.is_early_bird()
+}
+
+fn is_adam(settings: &Settings) -> bool {
+    matches!(settings.optimizer, Optimizer::Adam | Optimizer::AdamW)
+}
+
+impl Field {
+    /// Finds a setting by its key or one of its aliases; `_` and `-` are the same.
+    pub fn find(word: &str) -> Option<&'static Field> {
+        let word = word.replace('_', "-");
+        FIELDS
+            .iter()
+            .find(|field| field.key == word || field.aliases.iter().any(|alias| alias.replace('_', "-") == word))
+    }
+
+    /// Sets it in `settings`, naming itself and what was found when that fails.
+    ///
+    /// # Errors
+    /// When `text` is not a value of this setting.
+    pub fn assign(&self, settings: &mut Settings, text: &str) -> Result<()> {
+        self.assign_as(self.key, settings, text)
+    }
+
+    /// As [`Field::assign`], naming itself as the user wrote it.
+    ///
+    /// # Errors
+    /// When `text` is not a value of this setting.
+    pub fn assign_as(&self, spelling: &str, settings: &mut Settings, text: &str) -> Result<()> {
+        (self.set)(settings, text).map_err(|expected| {
+            let error = Error::input(format!("`{spelling}`: found `{text}`, expected {expected}"));
+            match tombola_words::error::nearest(text, (self.words)().iter().copied()) {
+                Some(word) => error.hint(format!("did you mean `{word}`?")),
+                None => error,
+            }
+        })
+    }
+}
+
+impl Settings {
+    /// Replaces every `auto` that the other settings decide, and gives data sets and networks their one name, so that
+    /// two spellings of the same training have the same identity.
+    ///
+    /// # Errors
+    /// When settings contradict each other.
+    pub fn resolve(mut self) -> Result<Self> {
+        if let Ok(name) = crate::net::zoo::canonical_name(&self.network) {
+            self.network = name.to_string();
+        }
+        self.dataset = tombola_words::catalogue::find(&self.dataset)?.name.to_string();
+        self.augment = self.augment.or(Some(match self.dataset.starts_with("cifar") {
+            true => Augment::CropFlip,
+            false => Augment::None,
+        }));
+        for part in [&mut self.init_seed, &mut self.order_seed, &mut self.augment_seed] {
+            *part = part.or(Some(self.seed));
+        }
+        self.fine_tune_epochs = self.fine_tune_epochs.or(Some(self.epochs));
+        self.criterion = self.criterion.or(Some(match self.pruning_type {
+            PruningType::Unstructured => Criterion::Magnitude,
+            PruningType::Structured => Criterion::NormScale,
+        }));
+        self.milestones.sort_unstable();
+        self.milestones.dedup();
+        self.check()?;
+        Ok(self)
+    }
+
+    /// Whether channels are pruned, not single weights.
+    pub fn prunes_channels(&self) -> bool {
+        self.pruning_type == PruningType::Structured
+    }
+
+    /// How weights or channels are scored.
+    pub fn criterion(&self) -> Criterion {
+        self.criterion.unwrap_or(match self.prunes_channels() {
+            true => Criterion::NormScale,
+            false => Criterion::Magnitude,
+        })
+    }
+
+    /// These settings with `epochs` epochs, and everything that counts epochs stretched alike.
+    #[must_use]
+    pub fn stretched(&self, epochs: usize) -> Self {
+        let factor = epochs as f64 / self.epochs.max(1) as f64;
+        let stretch = |count: usize| (count as f64 * factor).round() as usize;
+        Self {
+            epochs,
+            milestones: self.milestones.iter().map(|milestone| stretch(*milestone)).collect(),
+            step_epochs: stretch(self.step_epochs).max(1),
+            patience: stretch(self.patience),
+            cycle_epochs: stretch(self.cycle_epochs).max(1),
+            warmup_epochs: stretch(self.warmup_epochs),
+            ..self.clone()
+        }
+    }
+
+    /// The settings of some kind that make a difference, one `key=value` a line: what an identity is made of.
+    pub fn identity(&self, decides: Decides) -> String {
+        let mut text = String::new();
+        for field in FIELDS.iter().filter(|field| field.decides == decides && (field.matters)(self)) {
+            // One number is short for three streams; the streams decide.
+            if field.key != "seed" && field.key != "load" {
+                text.push_str(field.key);
+                text.push('=');
+                text.push_str(&(field.show)(self));
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    /// Rate at which each level prunes the weights still alive, so that `n` levels leave `1 - ratio` of them:
+    /// `1 - (1 - ratio)^(1/n)`. Rounded to 1e-9, so that chains which mean the same rate share their stages.
+    pub fn rate(&self) -> f64 {
+        let kept = (1.0 - self.pruning_ratio).powf(1.0 / self.prune_iterations.max(1) as f64);
+        ((1.0 - kept) * 1e9).round() / 1e9
+    }
+}
+
+mod check;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! Settings that contradict each other, told before anything starts. It may not know of files, flags or torch.
+
+use super::Settings;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::{Budget, Criterion, Moment, Rewind, Scope, Select, Value};
+
+impl Settings {
+    /// Refuses settings that contradict each other.
+    pub(super) fn check(&self) -> Result<()> {
+        let beyond = |what: &str, epoch: usize| {
+            Error::input(format!("`{what}` names epoch {epoch}, but a training has {} epochs", self.epochs))
+                .hint(format!("give `epochs` of at least {epoch}, or an earlier epoch"))
+        };
+        if let Rewind::Epoch(epoch) = self.rewind
+            && epoch >= self.epochs
+            && self.prune_iterations > 0
+        {
+            return Err(beyond("reinit", epoch).hint("rewind to an epoch before the last"));
+        }
+        if let Some(epoch) = self.draw.epoch()
+            && epoch > self.epochs
+            && self.prune_iterations > 0
+        {
+            return Err(beyond("draw", epoch));
+        }
+        if let Some(&epoch) = self.epochs_save.iter().find(|epoch| **epoch > self.epochs) {
+            return Err(beyond("epochs-save", epoch));
+        }
+        if self.fine_tune_lr.is_some_and(|rate| rate <= 0.0) {
+            return Err(Error::input("`fine-tune-lr` must be above 0"));
+        }
+        if self.validation_size == Some(0) && self.select == Select::Validation {
+            return Err(Error::input("`validation-size` is 0, but epochs are chosen on the validation images")
+                .hint("hold some images out, or choose on the test set with `--select test`"));
+        }
+        if self.min_lr > self.learning_rate {
+            return Err(Error::input(format!(
+                "`min-lr` is {}, above the learning rate of {}",
+                self.min_lr, self.learning_rate
+            )));
+        }
+        if self.dataset == "synthetic" && (self.synthetic_shape.len() != 3 || self.synthetic_shape.contains(&0)) {
+            return Err(Error::input(format!(
+                "`synthetic-shape`: found {}, expected channels, height and width, each at least 1",
+                self.synthetic_shape.show()
+            ))
+            .hint("for example `1,8,8`"));
+        }
+        if self.prune_iterations > 0 {
+            self.check_pruning()?;
+        }
+        Ok(())
+    }
+
+    fn check_pruning(&self) -> Result<()> {
+        let channels = self.prunes_channels();
+        let criterion = self.criterion();
+        let (fits, what, others) = match channels {
+            true => (criterion.scores_channels(), "channels", "bn-scale, l1, l2, geometric-median, taylor or random"),
+            false => (criterion.scores_weights(), "weights", "magnitude, random, lamp, snip, grasp or synflow"),
+        };
+        if !fits {
+            let text = format!("`criterion`: `{}` does not score {what}", criterion.show());
+            return Err(Error::input(text).hint(format!("choose {others}, or another `pruning-type`")));
+        }
+        if self.scope == Scope::Deviation && criterion != Criterion::Magnitude {
+            return Err(Error::input(format!("`scope`: `deviation` measures magnitudes, not `{}`", criterion.show()))
+                .hint("use `criterion = \"magnitude\"`, or another `scope`"));
+        }
+        if channels && matches!(self.scope, Scope::Erk | Scope::Deviation) {
+            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope.show()))
+                .hint("channels compete `global` or within each `layer`"));
+        }
+        if self.budget == Budget::Remaining && self.draw == Moment::Last {
+            return Err(Error::input("`budget`: nothing of the epochs remains after a draw at the end")
+                .hint("draw earlier (`early-bird`, `epoch:K` or `best`), or give the whole budget (`epochs`)"));
+        }
+        if self.budget != Budget::Epochs && matches!(self.rewind, Rewind::None | Rewind::Epoch(_)) {
+            return Err(Error::input(format!(
+                "`budget`: with `reinit` `{}` the epochs are given by where the training goes on",
+                self.rewind.show()
+            ))
+            .hint("use `reinit` lr, init or random, or leave `budget` as it is"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,364 @@
+//! Reads a sweep file and flags into grids, and writes the complete sweep file back.
+//!
+//! A setting with one value is fixed, one with several is an axis. Flags win over the file. It may not know what the
+//! settings mean.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Trial;
+use super::grid::{Axis, Grid, unknown};
+use super::settings::{Decides, FIELDS, Field, Settings};
+use crate::net::custom::{self, Layers};
+use tombola_words::error::{Error, Result};
+use tombola_words::value::Control;
+
+/// The first line of a complete sweep file.
+const COMPLETE: &str = "# What was asked, complete: every setting, defaults written out.";
+
+/// A setting given as a flag, with one value or several.
+pub type Flag = Axis;
+
+/// A whole sweep, before it is expanded.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Name of the sweep and of its results folder.
+    pub name: Option<String>,
+    /// Blocks whose trials are joined.
+    pub grids: Vec<Grid>,
+    /// Networks that the file defines.
+    pub networks: BTreeMap<String, Layers>,
+    /// How the sweep is run; only settings that decide nothing else.
+    pub run: Settings,
+    /// The file's `[networks]`, kept to be written back.
+    network_tables: Option<toml::Value>,
+}
+
+impl Spec {
+    /// Joins a sweep file's text, if there is one, and flags.
+    ///
+    /// # Errors
+    /// When the file is no TOML, a key is unknown, or a value has the wrong form; the message names the line.
+    pub fn read(file: Option<&str>, flags: &[Flag]) -> Result<Self> {
+        let mut table: toml::Table = match file {
+            Some(text) => text.parse().map_err(|error| syntax(text, &error))?,
+            None => toml::Table::new(),
+        };
+        let place = |error: Error, key: &str| match file.and_then(|text| line_of(text, key)) {
+            Some(line) => error.at(format!("line {line}")),
+            None => error,
+        };
+        let name = match table.remove("name") {
+            Some(toml::Value::String(name)) if is_name(&name) => Some(name),
+            Some(other) => {
+                let error =
+                    Error::input(format!("`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`"));
+                return Err(place(error, "name"));
+            }
+            None => None,
+        };
+        let network_tables = table.remove("networks");
+        let networks = read_networks(network_tables.as_ref())?;
+        let blocks = match table.remove("grid") {
+            None => vec![toml::Table::new()],
+            Some(toml::Value::Array(blocks)) => blocks
+                .into_iter()
+                .map(|block| match block {
+                    toml::Value::Table(block) => Ok(block),
+                    other => Err(Error::input(format!("`grid`: found `{other}`, expected blocks under `[[grid]]`"))),
+                })
+                .collect::<Result<_>>()?,
+            Some(_) => {
+                let error =
+                    Error::input("`grid` must be blocks of settings").hint("write `[[grid]]`, with two brackets");
+                return Err(place(error, "grid"));
+            }
+        };
+        let mut spec = Self { name, grids: Vec::new(), networks, run: Settings::default(), network_tables };
+        let mut base = Grid::default();
+        spec.overlay(&mut base, &table, true, &place)?;
+        for block in &blocks {
+            let mut grid = base.clone();
+            spec.overlay(&mut grid, block, false, &place)?;
+            for flag in flags {
+                spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
+            }
+            spec.grids.push(grid);
+        }
+        Ok(spec)
+    }
+
+    /// Puts the settings of one table over a grid.
+    fn overlay(
+        &mut self,
+        grid: &mut Grid,
+        table: &toml::Table,
+        top: bool,
+        place: &impl Fn(Error, &str) -> Error,
+    ) -> Result<()> {
+        for (key, value) in table {
+            match key.as_str() {
+                "zip" => grid.zip.extend(read_zip(value).map_err(|error| place(error, key))?),
+                "exclude" => grid.exclude.extend(read_exclude(value).map_err(|error| place(error, key))?),
+                _ => {
+                    let field = Field::find(key).ok_or_else(|| place(unknown(key), key))?;
+                    let values = texts(field, value).map_err(|error| place(error, key))?;
+                    self.put(grid, Axis { field, values }, top).map_err(|error| place(error, key))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, grid: &mut Grid, axis: Axis, top: bool) -> Result<()> {
+        for value in &axis.values {
+            // Tried here so that the error can name its place.
+            axis.field.assign(&mut Settings::default(), value)?;
+        }
+        if axis.field.decides != Decides::Run {
+            grid.set(axis);
+            return Ok(());
+        }
+        match axis.values.as_slice() {
+            [value] if top => axis.field.assign(&mut self.run, value),
+            [_] => Err(Error::input(format!("`{}` says how the whole sweep is run, not one block", axis.field.key))
+                .hint("move it above the first `[[grid]]`")),
+            values => {
+                Err(Error::input(format!("`{}` has {} values, but it cannot be an axis", axis.field.key, values.len()))
+                    .hint("give it one value"))
+            }
+        }
+    }
+
+    /// All trials of all blocks, in order, each once.
+    ///
+    /// # Errors
+    /// As [`Grid::expand`], and when a network or data set is unknown.
+    pub fn trials(&self) -> Result<Vec<Trial>> {
+        let mut trials: Vec<Trial> = Vec::new();
+        for (number, grid) in self.grids.iter().enumerate() {
+            let points = grid.expand().map_err(|error| match self.grids.len() {
+                1 => error,
+                _ => error.at(format!("grid block {}", number + 1)),
+            })?;
+            for mut settings in points {
+                settings.epochs_save.clone_from(&self.run.epochs_save);
+                self.check_network(&settings.network)?;
+                let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {
+                    true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
+                    _ => &[settings.control],
+                };
+                for &control in twins {
+                    let settings = Settings { control, ..settings.clone() };
+                    trials.push(Trial { number: trials.len() + 1, settings: settings.resolve()? });
+                }
+            }
+        }
+        if trials.is_empty() {
+            return Err(Error::input("the sweep has no trials").hint("`exclude` leaves none; relax it"));
+        }
+        Ok(trials)
+    }
+
+    fn check_network(&self, name: &str) -> Result<()> {
+        if self.networks.contains_key(name) {
+            return Ok(());
+        }
+        crate::net::zoo::canonical_name(name).map(|_| ()).map_err(|error| {
+            match tombola_words::error::nearest(name, self.networks.keys().map(String::as_str)) {
+                Some(own) => error.hint(format!("did you mean your own network `{own}`?")),
+                None => error,
+            }
+        })
+    }
+
+    /// The first line in which the complete file of another sweep differs, the other's first; nothing if both ask for the
+    /// same trials. How they are run makes no difference.
+    pub fn difference(&self, other: &Self) -> Option<(String, String)> {
+        let asked = |spec: &Self| Self { run: Settings::default(), ..spec.clone() }.to_toml();
+        let (own, others) = (asked(self), asked(other));
+        let (mut own, mut others) = (own.lines(), others.lines());
+        loop {
+            match (others.next(), own.next()) {
+                (None, None) => return None,
+                (one, two) if one == two => {}
+                (one, two) => return Some((one.unwrap_or_default().into(), two.unwrap_or_default().into())),
+            }
+        }
+    }
+
+    /// Whether a text was written by [`Spec::to_toml`].
+    pub fn wrote(text: &str) -> bool {
+        text.starts_with(COMPLETE)
+    }
+
+    /// The complete sweep file: every setting of every block, defaults written out.
+    pub fn to_toml(&self) -> String {
+        let mut text = format!("{COMPLETE}\n");
+        if let Some(name) = &self.name {
+            text.push_str(&format!("name = {name:?}\n"));
+        }
+        for field in FIELDS.iter().filter(|field| field.decides == Decides::Run) {
+            let shown = (field.show)(&self.run);
+            text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
+        }
+        for grid in &self.grids {
+            text.push_str("\n[[grid]]\n");
+            if !grid.zip.is_empty() {
+                text.push_str(&format!("zip = {:?}\n", grid.zip));
+            }
+            let keys = |axes: &[Axis]| axes.iter().map(|axis| assignment(axis, true)).collect::<Vec<_>>().join(", ");
+            if !grid.exclude.is_empty() {
+                let tables: Vec<String> = grid.exclude.iter().map(|axes| format!("{{ {} }}", keys(axes))).collect();
+                text.push_str(&format!("exclude = [{}]\n", tables.join(", ")));
+            }
+            // Axes first and in their order, which decides the order of the trials.
+            for axis in &grid.axes {
+                text.push_str(&assignment(axis, false));
+                text.push('\n');
+            }
+            let rest = |field: &&Field| {
+                field.decides != Decides::Run && grid.axes.iter().all(|axis| axis.field.key != field.key)
+            };
+            for field in FIELDS.iter().filter(rest) {
+                let shown = (field.show)(&Settings::default());
+                text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
+            }
+        }
+        if let Some(networks) = &self.network_tables {
+            let mut table = toml::Table::new();
+            table.insert("networks".to_string(), networks.clone());
+            text.push_str(&format!("\n{table}"));
+        }
+        text
+    }
+}
+
+/// `key = value` or `key = [values]`, in TOML.
+fn assignment(axis: &Axis, several: bool) -> String {
+    let items: Vec<String> = axis.values.iter().map(|value| literal(axis.field, value)).collect();
+    match items.as_slice() {
+        [one] if !several => format!("{} = {one}", axis.field.key),
+        items => format!("{} = [{}]", axis.field.key, items.join(", ")),
+    }
+}
+
+/// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
+fn literal(field: &Field, shown: &str) -> String {
+    let plain = |text: &str| {
+        let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
+        number || text == "true" || text == "false"
+    };
+    let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
+    match field.list && items.iter().all(|item| plain(item)) {
+        true => format!("[{}]", items.join(", ")),
+        false if plain(shown) => shown.to_string(),
+        // A word that stands for a list, too.
+        false => toml::Value::String(shown.to_string()).to_string(),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> Error {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = line.map_or_else(String::new, |line| format!("line {line}: "));
+    Error::input(format!("{place}{}", error.message()))
+        .hint("the file must be TOML: `key = value`, text in quotes, lists in brackets")
+}
+
+/// The first line that sets `key`. A table may set it too, in which case the first is as good a place as any.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    text.lines()
+        .position(|line| {
+            let line = line.trim_start().trim_start_matches(['"', '\'', '[']);
+            line.strip_prefix(key)
+                .is_some_and(|rest| rest.trim_start_matches(['"', '\'']).trim_start().starts_with(['=', ']', '.']))
+        })
+        .map(|index| index + 1)
+}
+
+/// The values of a setting as text: a list of them is an axis, unless one value is itself a list.
+fn texts(field: &Field, value: &toml::Value) -> Result<Vec<String>> {
+    let items = match value {
+        toml::Value::Array(items) if !field.list => items.as_slice(),
+        toml::Value::Array(items) if items.iter().any(toml::Value::is_array) => items.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    items.iter().map(|item| text_of(field, item)).collect()
+}
+
+fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(format!("{number:?}")),
+        toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        toml::Value::Array(items) if field.list => {
+            let items: Vec<String> = items.iter().map(|item| text_of(field, item)).collect::<Result<_>>()?;
+            Ok(format!("[{}]", items.join(", ")))
+        }
+        other => Err(Error::input(format!("`{}`: found `{other}`, expected a value or a list of values", field.key))),
+    }
+}
+
+fn read_zip(value: &toml::Value) -> Result<Vec<Vec<String>>> {
+    let wrong = || {
+        Error::input(format!("`zip`: found `{value}`, expected lists of keys"))
+            .hint("for example `zip = [[\"pruning-ratio\", \"prune-iterations\"]]`")
+    };
+    let words = |value: &toml::Value| -> Result<Vec<String>> {
+        let items = value.as_array().ok_or_else(wrong)?;
+        items.iter().map(|item| item.as_str().map(str::to_string).ok_or_else(wrong)).collect()
+    };
+    let groups = value.as_array().ok_or_else(wrong)?;
+    match groups.iter().any(toml::Value::is_str) {
+        true => Ok(vec![words(value)?]),
+        false => groups.iter().map(words).collect(),
+    }
+}
+
+fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
+    let wrong = || {
+        Error::input(format!("`exclude`: found `{value}`, expected a list of tables"))
+            .hint("for example `exclude = [{ reinit = \"random\", pruning-ratio = 0.5 }]`")
+    };
+    let one = |table: &toml::Value| -> Result<Vec<Axis>> {
+        let table = table.as_table().filter(|table| !table.is_empty()).ok_or_else(wrong)?;
+        let axis = |(key, value): (&String, &toml::Value)| {
+            let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
+            Ok(Axis { field, values: texts(field, value)? })
+        };
+        table.iter().map(axis).collect()
+    };
+    value.as_array().ok_or_else(wrong)?.iter().map(one).collect()
+}
+
+fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, Layers>> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let tables = value.as_table().ok_or_else(|| {
+        Error::input("`networks` must hold tables").hint("write `[networks.NAME]` and under it `layers = [...]`")
+    })?;
+    let mut networks = BTreeMap::new();
+    for (name, table) in tables {
+        if crate::net::zoo::canonical_name(name).is_ok() {
+            return Err(Error::input(format!("`[networks.{name}]` has the name of a built-in network"))
+                .hint("give your network another name"));
+        }
+        networks.insert(name.clone(), custom::parse(name, table)?);
+    }
+    Ok(networks)
+}
+
+/// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
+pub fn name_of(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
+    let name: String =
+        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    if is_name(&name) { name } else { "sweep".to_string() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,28 @@
+//! Images and labels: from public and own files to bytes.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `images` | what every reader gives: pixels and labels |
+//! | `idx`, `cifar`, `synthetic` | the readers, one a format |
+//! | `places`, `check`, `checksum`, `fetch` | where files lie, whether they are right, how they come here |
+//! | `split` | training and validation parts, and how images are normalised |
+//!
+//! This crate may not know of networks, tensors or sweeps.
+
+pub mod check;
+mod checksum;
+pub mod cifar;
+pub mod fetch;
+pub mod idx;
+pub mod images;
+pub mod places;
+pub mod split;
+pub mod synthetic;
+
+pub use images::{DataSet, Images};
+pub use places::load;
+pub use split::{Normalisation, Split, split};
+pub use synthetic::synthetic;
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,133 @@
+//! What a sweep gave in the forms of other programs: tickets as plain PyTorch modules, ONNX, TorchScript and NumPy, tables as
+//! Parquet, training curves for TensorBoard. It may not know of command lines.
+
+mod npy;
+mod onnx;
+pub mod parquet;
+pub mod pdf;
+mod python;
+pub mod tensorboard;
+
+use std::path::Path;
+
+use tombola_core::folder::{Store, write_atomically};
+use tombola_core::net::{Graph, Layout, Snapshot};
+use tombola_words::error::{Error, Result};
+
+/// What a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A state dict as safetensors.
+    Safetensors,
+    /// A state dict as safetensors, and beside it a file of Python that loads it into a `torch.nn.Module`.
+    Python,
+    /// A network of ONNX operators, with its weights.
+    Onnx,
+    /// A network of TorchScript, with its weights.
+    TorchScript,
+    /// The mask of each pruned layer as an array of NumPy.
+    Numpy,
+}
+
+/// Every form: its name, and how the names of its files end.
+const FORMS: [(Form, &str, &str); 5] = [
+    (Form::Safetensors, "safetensors", "safetensors"),
+    (Form::Python, "python", "py"),
+    (Form::Onnx, "onnx", "onnx"),
+    (Form::TorchScript, "torchscript", "pt"),
+    (Form::Numpy, "numpy", "npz"),
+];
+
+impl Form {
+    /// The names of all forms.
+    pub fn names() -> [&'static str; FORMS.len()] {
+        FORMS.map(|(_, name, _)| name)
+    }
+
+    /// The form of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        FORMS.iter().find(|(_, known, _)| *known == name).map(|(form, ..)| *form)
+    }
+
+    /// The form that a file's name ends like.
+    ///
+    /// # Errors
+    /// When it ends like none.
+    pub fn of(path: &Path) -> Result<Self> {
+        let end = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        FORMS.iter().find(|(_, _, known)| *known == end).map(|(form, ..)| *form).ok_or_else(|| {
+            let ends: Vec<String> = FORMS.iter().map(|(_, name, end)| format!("`.{end}` ({name})")).collect();
+            Error::input(format!("`{}` does not say what to write: found the ending `{end}`", path.display()))
+                .hint(format!("end the name with {}, or say `--kind`", ends.join(", ")))
+        })
+    }
+}
+
+/// Writes a ticket as TorchScript, which takes libtorch.
+pub type Script = fn(&Ticket, &Path) -> Result<()>;
+
+/// What is written.
+#[derive(Debug)]
+pub struct Ticket<'a> {
+    /// Its operations.
+    pub graph: &'a Graph,
+    /// Where its weights lie.
+    pub layout: &'a Layout,
+    /// Its weights and statistics, and for [`Form::Numpy`] its mask.
+    pub state: &'a Snapshot,
+    /// What goes into the metadata of the file.
+    pub facts: &'a [(String, String)],
+}
+
+impl Ticket<'_> {
+    /// Writes the file, and gives the names of all that were written.
+    ///
+    /// # Errors
+    /// When a file cannot be written, or there is no mask to write.
+    pub fn write(&self, form: Form, path: &Path, script: Script) -> Result<Vec<std::path::PathBuf>> {
+        let facts: Vec<(&str, String)> = self.facts.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let mut written = vec![path.to_path_buf()];
+        match form {
+            Form::Safetensors => Store::export(path, self.state, self.layout, &facts)?,
+            Form::Python => {
+                let weights = path.with_extension("safetensors");
+                Store::export(&weights, self.state, self.layout, &facts)?;
+                let name = weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let text = python::module(self.graph, &name, &self.about());
+                write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+                written.push(weights);
+            }
+            Form::Onnx => {
+                let bytes = onnx::model(self);
+                write_atomically(path, |file| file.write_all(&bytes))?;
+            }
+            Form::TorchScript => script(self, path)?,
+            Form::Numpy => {
+                let bytes = npy::masks(self)?;
+                write_atomically(path, |file| file.write_all(&bytes))?;
+            }
+        }
+        Ok(written)
+    }
+
+    /// One line: the facts.
+    fn about(&self) -> String {
+        let facts = self.facts.iter().filter(|(key, _)| !key.starts_with("select."));
+        facts.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ending_of_a_name_says_the_form() {
+        assert_eq!(Form::of(Path::new("a/ticket.ONNX")).unwrap(), Form::Onnx);
+        let error = Form::of(Path::new("ticket.zip")).unwrap_err();
+        assert!(error.message.contains("`zip`") && error.hint.unwrap().contains("`.npz` (numpy)"));
+        for name in Form::names() {
+            assert!(Form::named(name).is_some());
+        }
+    }
+}

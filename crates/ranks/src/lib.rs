@@ -1,0 +1,15 @@
+//! Processes that talk by MPI: the only place that names it.
+//!
+//! | file | what it is |
+//! | --- | --- |
+//! | `mpi` | begins and ends MPI, sends and probes messages |
+//! | `pieces` | long messages in pieces |
+//! | `link` | the coordinator's end: all ranks, and the worker in its own process |
+//! | `worker` | a rank other than 0: passes orders to its training thread, and words back |
+//!
+//! This crate may not know how a stage is trained.
+
+pub mod link;
+pub mod mpi;
+pub mod pieces;
+pub mod worker;

@@ -1,0 +1,72 @@
+//! `load = auto`: dense trainings that a neighbouring results folder has already.
+
+use std::path::Path;
+
+use tombola_core::folder::Store;
+use tombola_core::folder::journal::{History, Journal};
+use tombola_core::plan::Plan;
+use tombola_words::StageId;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::Record;
+use tombola_words::value::{Load, Value};
+
+/// `load = auto`: takes finished dense trainings over from neighbouring results folders.
+pub(super) fn adopt(
+    plan: &Plan,
+    folder: &Path,
+    store: &Store,
+    history: &mut History,
+    journal: &mut Journal,
+    say: &impl Fn(&str),
+) -> Result<()> {
+    let parent = match folder.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let own = folder.file_name();
+    let entries = std::fs::read_dir(parent).map_err(|error| Error::file("read", parent, &error))?;
+    let mut neighbours: Vec<_> = entries.flatten().filter(|entry| Some(entry.file_name().as_os_str()) != own).collect();
+    neighbours.sort_by_key(std::fs::DirEntry::file_name);
+    let wanted = plan.stages.iter().filter(|stage| stage.level == 0 && stage.settings.load == Load::Auto);
+    let wanted: Vec<_> = wanted.collect();
+    for neighbour in neighbours.iter().map(std::fs::DirEntry::path) {
+        // A folder that is no results folder, or of another version, has nothing to give.
+        let Ok(theirs) = History::read(&neighbour.join("journal")) else { continue };
+        let their_store = Store::new(&neighbour);
+        for stage in &wanted {
+            let done = history.stages.get(&stage.id).is_some_and(|known| known.outcome.is_some());
+            let Some(known) = theirs.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else {
+                continue;
+            };
+            let there = |name: &str| their_store.path(stage.id, name).exists();
+            if done || !stage.wanted.iter().all(|moment| known.kept.contains(moment) && there(&moment.show())) {
+                continue;
+            }
+            for moment in &stage.wanted {
+                store.copy_from(&their_store, stage.id, &moment.show())?;
+            }
+            for record in known.records(stage.id) {
+                journal.append(&record)?;
+                history.add(record);
+            }
+            for (dataset, fingerprint) in &theirs.data {
+                let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
+                if !history.data.contains_key(dataset) {
+                    journal.append(&record)?;
+                    history.add(record);
+                }
+            }
+            journal.sync()?;
+            say(&format!("took the dense training {} over from {}", stage.id, neighbour.display()));
+        }
+    }
+    let there = |id: &StageId| history.stages.get(id).is_some_and(|known| known.outcome.is_some());
+    let missing = wanted.iter().filter(|stage| !there(&stage.id)).count();
+    if missing > 0 {
+        say(&format!(
+            "`load = auto`: no finished run beside {} has {missing} of the dense trainings with all the snapshots asked for; they are trained",
+            folder.display()
+        ));
+    }
+    Ok(())
+}

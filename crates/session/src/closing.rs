@@ -1,0 +1,70 @@
+//! The end of a run: its last tables, and the words and exit code that say how it ended.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use tombola_cluster::coordinator::serve::Count;
+use tombola_core::folder::Store;
+use tombola_core::folder::journal::History;
+use tombola_core::net::custom::Layers;
+use tombola_core::plan::Plan;
+use tombola_views::tables::{self, Style};
+use tombola_words::error::{Error, Kind, Result};
+
+/// All that tables are made from.
+pub(super) struct Written<'a> {
+    pub folder: &'a Path,
+    pub store: &'a Store,
+    /// Networks of the sweep file.
+    pub own: &'a BTreeMap<String, Layers>,
+    pub plan: &'a Plan,
+    pub history: &'a History,
+    /// How the table on the terminal looks.
+    pub style: &'a Style,
+}
+
+/// Writes the tables, prints the readable one, and says how it ended.
+pub(super) fn finish(written: &Written, count: Count) -> Result<u8> {
+    let Written { folder, store, own, plan, history, style } = *written;
+    tables::write_final(folder, std::slice::from_ref(store), own, plan, history)?;
+    if let (Some(error), true) = (count.deserted, count.open > 0 && count.lost > 0) {
+        // Nobody could even begin: that is the reason, not an interruption.
+        if count.finished + count.failed == 0 && error.kind != Kind::Interrupted {
+            return Err(error);
+        }
+        return Err(Error::interrupted(format!(
+            "the last worker was lost ({}); {} trainings are left in {}",
+            error.message,
+            count.open,
+            folder.display()
+        ))
+        .hint("run the same command again: it continues where this stopped"));
+    }
+    if count.open > 0 && !count.gave_up {
+        return Err(Error::interrupted(format!("{} trainings are left in {}", count.open, folder.display()))
+            .hint("run the same command again: it continues where this stopped"));
+    }
+    print!("{}", tables::render(plan, history, style));
+    println!("\nTables in {}", folder.display());
+    if count.failed > 0 {
+        eprintln!(
+            "{} trainings failed and {} were left out because of them{}; the reasons are in {}",
+            count.failed,
+            count.skipped,
+            if count.open > 0 { format!(", {} are not finished", count.open) } else { String::new() },
+            folder.join("results.csv").display()
+        );
+        return Ok(Kind::Training.exit_code());
+    }
+    let standings = tables::Standing::of(plan, history);
+    let birdless = standings.iter().filter(|standing| standing.birdless.is_some()).count();
+    if birdless > 0 {
+        eprintln!(
+            "{birdless} trainings were left out: no early bird was drawn for them, since the masks did not settle; see {}",
+            folder.join("tickets.csv").display()
+        );
+        eprintln!("hint: train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch");
+        return Ok(Kind::Training.exit_code());
+    }
+    Ok(0)
+}

@@ -1,0 +1,274 @@
+//! From what was asked to a sweep that is ready to run: results folder, journal, networks and data.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use tombola_train::Device;
+
+use super::adopt::adopt;
+use super::closing::{Written, finish};
+use tombola_cluster::coordinator::ledger::{Ledger, Standing, now, standing, tidy};
+use tombola_cluster::coordinator::serve::{Count, Sweep};
+use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
+use tombola_cluster::link::Link;
+use tombola_core::folder::journal::{History, Journal};
+use tombola_core::folder::{Claim, Store, snapshots, write_atomically};
+use tombola_core::net::custom::Layers;
+use tombola_core::plan::{Asked, estimate};
+use tombola_core::plan::{Networks, Plan};
+use tombola_train::workshop::Workshop;
+use tombola_views::tables::{self, Style};
+use tombola_words::StageId;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::Record;
+use tombola_words::value::Load;
+
+/// Trials that are gone are listed up to this many.
+const MOST_LISTED: usize = 10;
+
+/// How a run is to be made, beside what the sweep says.
+#[derive(Debug)]
+pub(super) struct Manner {
+    /// How much is told.
+    pub loudness: Loudness,
+    /// Where the log is written, if not into the results folder.
+    pub log: Option<PathBuf>,
+    /// The only stages to train, if not all that are missing.
+    pub chosen: Option<HashSet<usize>>,
+    /// Devices of the workers in this process.
+    pub devices: Vec<Device>,
+    /// Workers in other processes.
+    pub remote: usize,
+    /// The machine in words, for the record.
+    pub machine: String,
+    /// Asks to stop.
+    pub stop: Arc<AtomicBool>,
+    /// How the table at the end looks.
+    pub style: Style,
+}
+
+/// A sweep that is ready to run.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub sweep: Sweep,
+    pub state: State,
+    pub workshop: Arc<Workshop>,
+    /// The dense stages whose networks and data are needed.
+    #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only other ranks must be told"))]
+    pub roots: Vec<usize>,
+    own: BTreeMap<String, Layers>,
+    style: Style,
+    _claim: Claim,
+}
+
+/// What came of opening.
+pub(super) enum Opening {
+    /// There is something to train.
+    Ready(Box<Opened>),
+    /// There is nothing to train: the exit code.
+    Nothing(u8),
+}
+
+/// Takes the results folder, finds out what is to be trained, and loads what that needs.
+///
+/// # Errors
+/// When the input is wrong or the machine lacks something. Then the folder is left as it was.
+pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
+    let Manner { loudness, log, chosen, devices, remote, machine, stop, style } = manner;
+    let say = |line: &str| {
+        if loudness > Loudness::Quiet {
+            eprintln!("{line}");
+        }
+    };
+    let (plan, run) = (Arc::clone(&asked.plan), &asked.spec.run);
+    let folder = &asked.folder;
+    let epoch_work = estimate::epoch_work(&plan, &asked.spec)?;
+    let work: Vec<f64> =
+        plan.stages.iter().zip(&epoch_work).map(|(stage, epoch)| epoch * stage.epochs().len() as f64).collect();
+    say(&estimate::sharing(&plan));
+
+    let mut claim = Claim::take(folder)?;
+    let path = folder.join("journal");
+    let mut history = History::read(&path)?;
+    say_changes(folder, &plan, &say);
+    let store = Store::new(folder);
+    let mut journal = Journal::open(&path, history.end)?;
+    tidy(&history, &store)?;
+    if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
+        adopt(&plan, folder, &store, &mut history, &mut journal, &say)?;
+    }
+    let Standing { finished, kept, absent } = standing(&plan, &history, &store);
+    let mine = run.shard.map(|shard| plan.in_shard(shard));
+    let asked_for = |stage: usize| {
+        mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
+    };
+    let demand = Demand::of(&plan, &work, &finished, &kept, &absent, &asked_for);
+    let todo: Vec<usize> = demand.todo().collect();
+    let asked_count = (0..plan.stages.len()).filter(|stage| asked_for(*stage)).count();
+    if let Some(shard) = run.shard {
+        say(&format!("shard {} of {}: {asked_count} of the trainings", shard.index, shard.count));
+    }
+    let write_down =
+        || write_atomically(&folder.join("sweep.toml"), |file| file.write_all(asked.spec.to_toml().as_bytes()));
+    if todo.is_empty() {
+        claim.keep();
+        write_down()?;
+        say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
+        let results =
+            Written { folder, store: &store, own: &asked.spec.networks, plan: &plan, history: &history, style: &style };
+        return finish(&results, Count::default()).map(Opening::Nothing);
+    }
+    if todo.len() < asked_count {
+        let done = asked_count - todo.len();
+        say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
+    }
+
+    let roots: HashSet<usize> = todo.iter().map(|stage| plan.stages[*stage].root).collect();
+    let mut roots: Vec<usize> = roots.into_iter().collect();
+    roots.sort_unstable();
+    let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
+    check_loaded(&plan, &roots, &workshop)?;
+    check_data(&workshop, &mut history, &mut journal)?;
+    // Nothing that could still be wrong about the input is known only later.
+    claim.keep();
+    write_down()?;
+    journal.append(&Record::Started {
+        version: env!("CARGO_PKG_VERSION").into(),
+        time: now() as u64,
+        machine: machine.clone(),
+    })?;
+    let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
+    let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
+    progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
+    let deadline = limit::deadline(run);
+    if let Some((_, words)) = &deadline {
+        progress.log(words);
+        say(words);
+    }
+    let lease = Duration::from_secs_f64(run.lease);
+    let rules = Rules { lease, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
+    let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
+    let fingerprints = workshop.fingerprints.clone();
+    let ledger = Ledger {
+        plan: Arc::clone(&plan),
+        networks,
+        history,
+        journal,
+        store,
+        folder: folder.clone(),
+        snapshot_seconds: run.snapshot_seconds,
+        synced: Instant::now(),
+    };
+    let sweep = Sweep {
+        ledger,
+        progress,
+        epoch_work,
+        stop,
+        deadline: deadline.map(|(at, _)| at),
+        lease,
+        remote: remote > 0,
+        fingerprints,
+        tables: tables::write_all,
+    };
+    let state = State::new(demand, rules);
+    let workshop = Arc::new(workshop);
+    Ok(Opening::Ready(Box::new(Opened {
+        sweep,
+        state,
+        workshop,
+        roots,
+        own: asked.spec.networks.clone(),
+        style,
+        _claim: claim,
+    })))
+}
+
+impl Opened {
+    /// Trains on the workers at the other end of `link`, writes the tables, and gives the exit code.
+    ///
+    /// # Errors
+    /// When the results folder cannot be written, or (kind `Interrupted`) something is left for another run.
+    pub(super) fn run(self, link: &mut dyn Link) -> Result<u8> {
+        let Self { mut sweep, state, own, style, _claim, .. } = self;
+        let count = sweep.run(link, state)?;
+        sweep.progress.finish();
+        let stages = count.finished + count.failed;
+        let each = count.busy.as_secs_f64() * 1e3 / stages.max(1) as f64;
+        sweep.progress.log(&format!("coordinator: {each:.3} ms a training, {stages} trainings"));
+        let Sweep { mut ledger, .. } = sweep;
+        let Ledger { folder, store, plan, history, .. } = &ledger;
+        let result = finish(&Written { folder, store, own: &own, plan, history, style: &style }, count);
+        let how = match &result {
+            Ok(0) => "all done".to_string(),
+            Ok(_) => "some trainings failed".to_string(),
+            Err(error) => error.message.clone(),
+        };
+        ledger.write(Record::Ended { how, time: now() })?;
+        ledger.sync()?;
+        result
+    }
+}
+
+/// Refuses files of other networks before anything is trained.
+fn check_loaded(plan: &Plan, roots: &[usize], workshop: &Workshop) -> Result<()> {
+    for &root in roots {
+        if let (Load::Path(path), Some(network)) = (&plan.stages[root].settings.load, workshop.network(root)) {
+            snapshots::load_weights(path, &network.layout).map_err(|error| error.at("`load`"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to mix results of different data, and notes what data the results are of.
+fn check_data(workshop: &Workshop, history: &mut History, journal: &mut Journal) -> Result<()> {
+    for (dataset, fingerprint) in &workshop.fingerprints {
+        match history.data.get(dataset) {
+            Some(known) if known != fingerprint => {
+                return Err(Error::input(format!(
+                    "the files of `{dataset}` are not those that the results in this folder are of: their checksum is {}, it was {}",
+                    short(fingerprint),
+                    short(known)
+                ))
+                .hint("restore the data (`tombola data check`), or write to another folder with `--out`"));
+            }
+            Some(_) => {}
+            None => {
+                let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
+                journal.append(&record)?;
+                history.add(record);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn short(checksum: &str) -> &str {
+    checksum.get(..12).unwrap_or(checksum)
+}
+
+/// Says how many trials are new, and which are no longer asked for.
+fn say_changes(folder: &Path, plan: &Plan, say: &impl Fn(&str)) {
+    let Ok(before) = tombola_core::folder::plan_of(folder) else { return };
+    let leaves = |plan: &Plan| -> HashSet<StageId> {
+        plan.chains.iter().filter_map(|chain| chain.stages.last()).map(|stage| plan.stages[*stage].id).collect()
+    };
+    let (old, new) = (leaves(&before), leaves(plan));
+    let (added, gone) = (new.difference(&old).count(), old.difference(&new).count());
+    if added + gone > 0 {
+        say(&format!(
+            "the sweep has changed: {added} trials are new, {} stay, {gone} are no longer asked for (the journal keeps them)",
+            new.len() - added
+        ));
+    }
+    let mut lost: Vec<usize> = old.difference(&new).filter_map(|id| before.find(*id)).collect();
+    lost.sort_unstable();
+    for &stage in lost.iter().take(MOST_LISTED) {
+        say(&format!("  gone: {}", before.label(stage)));
+    }
+    if lost.len() > MOST_LISTED {
+        say(&format!("  … and {} more", lost.len() - MOST_LISTED));
+    }
+}

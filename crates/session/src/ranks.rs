@@ -1,0 +1,130 @@
+//! Many processes: rank 0 reads, coordinates and writes; every rank trains.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use tombola_train::Device;
+
+use super::alone::{local_link, stop_on_signals};
+use super::opening::{Manner, Opening, open};
+use super::request::Request;
+use crate::trainer::TorchTrainer;
+use tombola_cluster::link::launcher::Launch;
+use tombola_cluster::link::{Ready, Welcome};
+use tombola_core::plan::Plan;
+use tombola_core::sweep::{Settings, Spec};
+use tombola_ranks::link::RankLink;
+use tombola_ranks::mpi::{Session, library};
+use tombola_ranks::worker::{self as rank, End};
+use tombola_train::device::{self, Place};
+use tombola_train::workshop::Workshop;
+use tombola_words::error::{Error, Result, outcome};
+use tombola_words::fault::Fault;
+
+/// Runs as one of many ranks. Returns only on errors before anything began; otherwise the process ends here, because a
+/// rank that ends in another way than its peers would keep them waiting.
+///
+/// # Errors
+/// When MPI cannot be begun.
+pub(super) fn run(launch: Launch, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+    let session = Session::begin(launch)?;
+    let code = match session.rank() {
+        0 => coordinate(session, request),
+        _ => work(session),
+    }?;
+    let _ = std::io::stdout().flush();
+    // Not by `exit`: a training that still runs must not see torch being taken down around it.
+    signal_hook::low_level::exit(i32::from(code))
+}
+
+fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+    let mut link = RankLink::new(session.post(), session.neighbours.clone());
+    let code = outcome(coordinate_with(&session, &mut link, request));
+    let _ = std::io::stdout().flush();
+    if !link.end()? {
+        eprintln!("ranks were lost: should the launcher not end by itself, end it; this run is over");
+    }
+    session.finish(code);
+    Ok(code)
+}
+
+fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+    let Request { asked, loudness, log, chosen, style } = request()?;
+    let run = asked.spec.run.clone();
+    if run.workers.is_some() {
+        return Err(Error::input("`workers` says how many trainings one process runs, but there are several ranks")
+            .hint("each rank runs one training: start as many ranks as you want, and leave `--workers` out"));
+    }
+    if run.shard.is_some() {
+        return Err(Error::input("`shard` is for runs without MPI, but there are several ranks")
+            .hint("leave `--shard` out: the ranks divide the whole sweep among themselves"));
+    }
+    let (local_rank, local_size) = session.local;
+    let dedicated = device::is_dedicated(&run, local_size)?;
+    let place = Place { local_rank, local_size, dedicated };
+    let devices: Vec<Device> = if dedicated { Vec::new() } else { vec![device::of_rank(&run, place, &session.host)?] };
+    let machine = format!("{} ranks, {}; {}", session.size(), session.host, library());
+    let stop = stop_on_signals(false)?;
+    let manner =
+        Manner { loudness, log, chosen, devices: devices.clone(), remote: session.size() - 1, machine, stop, style };
+    let opened = match open(&asked, manner)? {
+        Opening::Nothing(code) => return Ok(code),
+        Opening::Ready(opened) => opened,
+    };
+    device::use_threads(run.threads);
+    let own = match devices.is_empty() {
+        true => None,
+        false => Some(local_link(&opened.workshop, &devices, run.threads, &format!("{}, ", session.host))?),
+    };
+    let welcome = Welcome {
+        sweep: asked.spec.to_toml(),
+        loaded: tombola_core::plan::loaded(&asked.spec.trials()?)?,
+        plan: asked.plan.checksum(),
+        roots: opened.roots.clone(),
+        lease: run.lease,
+        dedicated_host: dedicated.then(|| session.host.clone()),
+    };
+    if let Some(fault) = Fault::of(0) {
+        fault.strike_early();
+    }
+    link.open(own, welcome);
+    opened.run(link)
+}
+
+fn work(session: Session) -> Result<u8> {
+    let stop = stop_on_signals(false)?;
+    let (local, host) = (session.local, session.host.clone());
+    match rank::serve(&session, &stop, move |welcome| begin(&welcome, local, &host)) {
+        Ok(End::Together) => {
+            session.finish(0);
+            Ok(0)
+        }
+        Ok(End::Alone) => {
+            session.finish(0);
+            Ok(0)
+        }
+        Err(error) => {
+            let code = outcome(Err(error));
+            session.leave(code)
+        }
+    }
+}
+
+/// Builds and loads what rank 0 says, as it did itself.
+fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchTrainer, Ready)> {
+    let spec = Spec::read(Some(&welcome.sweep), &[])?;
+    let plan = Plan::of(&spec, spec.trials()?, welcome.loaded.clone())?;
+    if plan.checksum() != welcome.plan {
+        return Err(Error::environment("it understands the sweep differently from rank 0")
+            .hint("start the same build of Tombola on every node"));
+    }
+    let run: &Settings = &spec.run;
+    let dedicated = welcome.dedicated_host.as_deref() == Some(host);
+    let place = Place { local_rank: local.0, local_size: local.1, dedicated };
+    let device = device::of_rank(run, place, host)?;
+    device::use_threads(run.threads);
+    let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
+    let place = format!("{host}, {}", device::describe(device, run.threads));
+    let ready = Ready { place, fingerprints: workshop.fingerprints.clone() };
+    Ok((TorchTrainer { workshop: Arc::new(workshop), device }, ready))
+}

@@ -1,0 +1,74 @@
+//! Trains stages with torch: the plan, networks and data of a workshop on one device.
+//!
+//! It may not know of messages or ranks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tombola_train::Device;
+
+use tombola_cluster::link::Assignment;
+use tombola_cluster::worker::Trainer;
+use tombola_core::net::Graph;
+use tombola_core::net::cost::Cost;
+use tombola_core::prune::Sources;
+use tombola_core::sweep::Settings;
+use tombola_core::training::{Flow, Report};
+use tombola_train::device;
+use tombola_train::training::{self as train, Task, graph, room};
+use tombola_train::workshop::Workshop;
+use tombola_words::error::{Error, Result};
+use tombola_words::record::Outcome;
+
+/// What trains on one device.
+#[derive(Debug)]
+pub(crate) struct TorchTrainer {
+    /// Networks and data.
+    pub workshop: Arc<Workshop>,
+    /// Where to train.
+    pub device: Device,
+}
+
+impl TorchTrainer {
+    /// Refuses what cannot fit before it takes the memory of those that train beside it.
+    fn check_room(&self, graph: &Graph, settings: &Settings) -> Result<()> {
+        let free = match self.device {
+            Device::Cpu => room::free_in_system(),
+            Device::Cuda(number) => graph::free_memory(number).ok(),
+            _ => None,
+        };
+        let device = device::describe(self.device, 1);
+        let device = device.split(',').next().unwrap_or_default();
+        free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, device))
+    }
+}
+
+impl Trainer for TorchTrainer {
+    fn train(
+        &mut self,
+        assignment: Assignment,
+        sources: Sources,
+        listen: &mut dyn FnMut(Report) -> Flow,
+    ) -> Result<Outcome> {
+        let Assignment { stage: index, id, dense_losses, resume, snapshot_seconds, .. } = assignment;
+        let missing = || Error::environment("the stage's network or data were not loaded");
+        let stage = self.workshop.plan.stages.get(index).filter(|stage| stage.id == id).ok_or_else(missing)?;
+        let network = self.workshop.network(index).ok_or_else(missing)?;
+        let pruner = self.workshop.pruner(index).ok_or_else(missing)?;
+        let parts = self.workshop.parts(index, self.device).ok_or_else(missing)?;
+        self.check_room(&network.graph, &stage.settings)?;
+        let task = Task {
+            stage,
+            graph: &network.graph,
+            layout: &network.layout,
+            pruner,
+            parts: &parts,
+            device: self.device,
+            sources,
+            dense_losses,
+            resume,
+            snapshot_every: Duration::from_secs_f64(snapshot_seconds),
+        };
+        train::run(task, listen)
+    }
+}

@@ -1,0 +1,100 @@
+//! The devices that torch has: which of them a worker trains on is decided in `place.rs`.
+//!
+//! The program is linked to libtorch's CPU part alone, so that one binary serves machines with and without a GPU. The
+//! CUDA part is loaded when it is first asked for, and only where an NVIDIA driver is present: otherwise torch would say
+//! "no GPU" on a GPU machine, without a word.
+
+use std::sync::OnceLock;
+
+use tch::{Cuda, Device};
+
+use tombola_core::place::{self, Choice, Wish};
+use tombola_core::sweep::Settings;
+use tombola_words::error::Result;
+
+pub use tombola_core::place::Place;
+
+/// The device of worker number `worker`: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU where there is one. Several workers
+/// on `cuda` take the GPUs in turn.
+///
+/// # Errors
+/// When a GPU is asked for that is not there, or the word is none of these.
+pub fn device(wish: Option<&str>, worker: usize) -> Result<Device> {
+    place::choose(wish, worker, gpus).map(of_choice)
+}
+
+/// Whether rank 0 leaves the devices of its host to the `local_size - 1` other ranks there.
+///
+/// # Errors
+/// When a GPU is asked for that is not there.
+pub fn is_dedicated(run: &Settings, local_size: usize) -> Result<bool> {
+    place::is_dedicated(wish(run), local_size, gpus)
+}
+
+/// The device of a rank: the CPU, or the GPU that is its turn.
+///
+/// # Errors
+/// When a GPU is asked for that is not there, or there are more ranks than GPUs for them.
+pub fn of_rank(run: &Settings, place: Place, host: &str) -> Result<Device> {
+    place::of_rank(wish(run), place, place::has_own_gpus(), host, gpus).map(of_choice)
+}
+
+fn wish(run: &Settings) -> Wish<'_> {
+    let (ranks_per_gpu, coordinator) = (run.ranks_per_gpu, run.coordinator);
+    Wish { device: run.device.as_deref(), ranks_per_gpu, coordinator }
+}
+
+fn of_choice(choice: Choice) -> Device {
+    match choice {
+        Choice::Cpu => Device::Cpu,
+        Choice::Gpu(number) => Device::Cuda(number),
+    }
+}
+
+/// How many threads an operation on the CPU may use, for the whole process.
+pub fn use_threads(threads: usize) {
+    tch::set_num_threads(threads as i32);
+}
+
+/// GPUs that torch can use.
+pub fn gpus() -> usize {
+    static COUNT: OnceLock<usize> = OnceLock::new();
+    *COUNT.get_or_init(|| {
+        let driver = ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"];
+        if !driver.iter().any(|path| std::path::Path::new(path).exists()) {
+            return 0;
+        }
+        load_cuda();
+        usize::try_from(Cuda::device_count()).unwrap_or(0)
+    })
+}
+
+/// Loads `libtorch_cuda.so` into the process for good. Without it torch registers no GPU.
+fn load_cuda() {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    // SAFETY: the library is the companion of the libtorch this program is linked to; its initialisers register GPU
+    // kernels and touch nothing else. It is never unloaded.
+    if let Ok(library) = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
+        std::mem::forget(library);
+    }
+}
+
+/// A device in words, for the journal.
+pub fn describe(device: Device, threads: usize) -> String {
+    match device {
+        Device::Cpu => format!("cpu, {threads} thread{}", if threads == 1 { "" } else { "s" }),
+        Device::Cuda(number) => format!("cuda:{number}"),
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_that_is_not_there_is_an_error_with_a_cure() {
+        let missing = device(Some(&format!("cuda:{}", gpus())), 0).unwrap_err();
+        assert_eq!(missing.kind, tombola_words::error::Kind::Environment);
+    }
+}

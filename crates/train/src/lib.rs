@@ -1,0 +1,29 @@
+//! Tensors: one training on one device. The only place of libtorch.
+//!
+//! In the order in which one may use another:
+//!
+//! | place | what it is |
+//! | --- | --- |
+//! | `device` | the devices that libtorch has |
+//! | `batches` | data on a device, cut into batches and varied |
+//! | `network` | weights as one tensor, the forward pass, kernels |
+//! | `training` | one training from its first weights to its last |
+//! | `workshop` | networks and data that the workers of a process share |
+//! | `script` | a network as TorchScript |
+//! | `measure` | one step, timed |
+//! | `memory` | memory that tensors free is kept for the next |
+//!
+//! This crate may not know of sweeps' files, workers or messages.
+
+pub mod batches;
+pub mod device;
+pub mod measure;
+pub mod memory;
+pub mod network;
+pub mod script;
+pub mod training;
+pub mod workshop;
+
+/// libtorch itself, for tests that read what was written.
+pub use tch;
+pub use tch::Device;

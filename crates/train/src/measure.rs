@@ -1,0 +1,149 @@
+//! How long a step of training takes, on images that lie ready.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::network::arena::Arena;
+use crate::network::forward::Forward;
+use crate::training::evaluate::Tally;
+use crate::training::graph::{self, CudaGraph};
+use crate::training::optimizer::{Optimizer, Rate};
+use crate::training::step;
+use tch::{Device, Kind, Tensor};
+use tombola_core::net::zoo::{self, Choice};
+use tombola_core::net::{Graph, Layout, Snapshot, initial};
+use tombola_core::sweep::Settings;
+use tombola_words::Shape;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::{NormStart, Precision};
+
+/// Images of a batch.
+pub const BATCH: usize = 64;
+const CLASSES: usize = 10;
+const RATE: f64 = 1e-3;
+
+/// A network that takes steps on random images.
+#[derive(Debug)]
+pub struct Steps {
+    forward: Forward,
+    arena: Arena,
+    optimizer: Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    tally: Tally,
+    /// The step, where a GPU replays it, and the learning rate that it reads.
+    graph: Option<CudaGraph>,
+    rate: Tensor,
+}
+
+impl Steps {
+    /// From the state `start` on one processor core, in batches of [`BATCH`], with a mask in the optimiser if it has one.
+    ///
+    /// # Errors
+    /// As [`Steps::on`].
+    pub fn new(graph: &Arc<Graph>, layout: &Arc<Layout>, start: &Snapshot) -> Result<Self> {
+        Self::on(Device::Cpu, BATCH, graph, layout, start)
+    }
+
+    /// The same on any device, in batches of any size.
+    ///
+    /// # Errors
+    /// When the state is of another network, or the network does not read images.
+    pub fn on(
+        device: Device,
+        batch: usize,
+        network: &Arc<Graph>,
+        layout: &Arc<Layout>,
+        start: &Snapshot,
+    ) -> Result<Self> {
+        let Shape::Image(channels, height, width) = network.input() else {
+            return Err(Error::input("only networks that read images are measured"));
+        };
+        // As batches come: [image, row, column, channel] in memory.
+        let size = [batch as i64, height as i64, width as i64, channels as i64];
+        let images = Tensor::randn(size, (Kind::Float, device)).permute([0, 3, 1, 2]);
+        if let Device::Cuda(number) = device {
+            // Without a stream of its own it is measured eager.
+            let _ = graph::own_stream(number);
+        }
+        let mask = start.mask.as_ref().map(|mask| crate::training::run::mask_tensor(mask, device));
+        Ok(Self {
+            forward: Forward::new(Arc::clone(network), layout),
+            arena: Arena::new(Arc::clone(layout), start, device)?,
+            optimizer: Optimizer::new(&Settings::default(), layout.len, mask, device),
+            images,
+            labels: Tensor::randint(CLASSES as i64, [batch as i64], (Kind::Int64, device)),
+            tally: Tally::new(device),
+            graph: None,
+            rate: Tensor::full([], RATE, (Kind::Float, device)),
+        })
+    }
+
+    /// The same, computed in another precision.
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        self.arena.precision = precision;
+        self
+    }
+
+    /// A network of the zoo with its first weights, for images of 3x32x32 in ten classes.
+    ///
+    /// # Errors
+    /// When there is no such network.
+    pub fn of_zoo(device: Device, batch: usize, choice: &Choice, precision: Precision) -> Result<Self> {
+        let graph = Arc::new(zoo::build(choice, Shape::Image(3, 32, 32), CLASSES)?);
+        let layout = Arc::new(Layout::of(&graph));
+        let start = initial(&layout, NormStart::One, 1, 0);
+        Ok(Self::on(device, batch, &graph, &layout, &start)?.in_precision(precision))
+    }
+
+    /// Seconds of one training step.
+    pub fn step(&mut self) -> f64 {
+        let begun = Instant::now();
+        let Self { forward, arena, optimizer, images, labels, tally, .. } = self;
+        step(forward, arena, optimizer, images, labels, Rate::Number(RATE), None, tally);
+        begun.elapsed().as_secs_f64()
+    }
+
+    /// Seconds of each of `count` training steps; a device of its own is not waited for between them, so that there each
+    /// is said to take the mean.
+    pub fn times(&mut self, count: usize) -> Vec<f64> {
+        if self.arena.device() == Device::Cpu {
+            return (0..count).map(|_| self.step()).collect();
+        }
+        if self.graph.is_none() {
+            // What is captured must not be the first of its kind.
+            (0..count.min(3)).for_each(|_| _ = self.step());
+            let Self { forward, arena, optimizer, images, labels, tally, rate, .. } = self;
+            let work = || step(forward, arena, optimizer, images, labels, Rate::OnDevice(rate), None, tally);
+            self.graph = CudaGraph::capture(work).ok();
+        }
+        self.wait();
+        let begun = Instant::now();
+        for _ in 0..count {
+            match &self.graph {
+                Some(graph) if graph.replay().is_ok() => {}
+                _ => _ = self.step(),
+            }
+        }
+        self.wait();
+        vec![begun.elapsed().as_secs_f64() / count as f64; count]
+    }
+
+    /// Until all that was asked for is computed.
+    fn wait(&self) {
+        let _ = self.tally.finish();
+    }
+
+    /// Seconds of one forward pass in evaluation.
+    pub fn forward(&mut self) -> f64 {
+        let begun = Instant::now();
+        let _ = tch::no_grad(|| self.forward.run(&mut self.arena, &self.images, false));
+        begun.elapsed().as_secs_f64()
+    }
+}
+
+/// The median of some times.
+pub fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}

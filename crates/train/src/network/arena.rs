@@ -1,0 +1,129 @@
+//! The weights and batch-norm statistics of one network as two real tensors, cut into layers by the layout.
+//!
+//! The weight vector is the one leaf of every training step: layers see views of it, and its gradient is one vector.
+
+use std::sync::Arc;
+
+use tch::{Device, Kind, Tensor};
+
+use tombola_core::net::layout::{Layout, Role};
+use tombola_core::net::snapshot::Snapshot;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::Precision;
+
+/// PyTorch's default.
+const NORM_MOMENTUM: f64 = 0.1;
+
+/// A network's state on a device.
+#[derive(Debug)]
+pub struct Arena {
+    layout: Arc<Layout>,
+    /// All weights, `[Layout::len]`, float32: a leaf that requires a gradient.
+    pub weights: Tensor,
+    /// All batch-norm statistics, `[Layout::buffer_len]`, float32.
+    pub buffers: Tensor,
+    /// Batches seen since the statistics started.
+    pub batches: u64,
+    /// How far each training batch moves the batch-norm statistics: 0.1, or 1 to take those of one batch.
+    pub norm_momentum: f64,
+    /// The numbers that the network computes with.
+    pub precision: Precision,
+    /// Lengths of the pieces of the weight vector.
+    lengths: Vec<i64>,
+}
+
+impl Arena {
+    /// Copies a snapshot to a device, to be computed with in float32.
+    ///
+    /// # Errors
+    /// When the snapshot is of another network.
+    pub fn new(layout: Arc<Layout>, snapshot: &Snapshot, device: Device) -> Result<Self> {
+        if (snapshot.parameters.len(), snapshot.buffers.len()) != (layout.len, layout.buffer_len) {
+            return Err(Error::input(format!(
+                "the snapshot holds {} weights and {} statistics, the network {} and {}",
+                snapshot.parameters.len(),
+                snapshot.buffers.len(),
+                layout.len,
+                layout.buffer_len
+            )));
+        }
+        let weights = Tensor::from_slice(&snapshot.parameters).to_device(device).set_requires_grad(true);
+        let buffers = Tensor::from_slice(&snapshot.buffers).to_device(device);
+        let lengths = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
+        let (batches, norm_momentum, precision) = (snapshot.batches, NORM_MOMENTUM, Precision::Fp32);
+        Ok(Self { layout, weights, buffers, batches, norm_momentum, precision, lengths })
+    }
+
+    /// Overwrites all state with that of a snapshot of the same network.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        tch::no_grad(|| {
+            self.weights.copy_(&Tensor::from_slice(&snapshot.parameters));
+            self.buffers.copy_(&Tensor::from_slice(&snapshot.buffers));
+        });
+        self.batches = snapshot.batches;
+    }
+
+    /// Copies all state into ordinary memory. Nothing of it is shared with the tensors, which train on.
+    pub fn snapshot(&self, epoch: usize) -> Snapshot {
+        Snapshot {
+            epoch,
+            batches: self.batches,
+            parameters: to_vec(&self.weights),
+            buffers: to_vec(&self.buffers),
+            optimizer: None,
+            mask: None,
+        }
+    }
+
+    /// Views of the weights, one for each parameter of the layout, in PyTorch's shape: those of connections and biases in the
+    /// numbers that the network computes with, batch norms in float32.
+    ///
+    /// They are cut anew for each forward pass, so that the gradient flows back into the one vector.
+    pub fn views(&self) -> Vec<Tensor> {
+        let cut = |vector: &Tensor| vector.split_with_sizes(self.lengths.as_slice(), 0);
+        let pieces = match self.precision {
+            Precision::Fp32 | Precision::Tf32 => cut(&self.weights),
+            Precision::Bf16 => {
+                let exact = cut(&self.weights).into_iter();
+                let rounded = cut(&self.weights.to_kind(Kind::BFloat16));
+                let norm = |role| matches!(role, Role::NormScale | Role::NormShift);
+                let chosen = exact.zip(rounded).zip(&self.layout.parameters);
+                chosen.map(|((exact, rounded), parameter)| if norm(parameter.role) { exact } else { rounded }).collect()
+            }
+        };
+        let shaped = |(piece, parameter): (Tensor, &tombola_core::net::Parameter)| {
+            let shape: Vec<i64> = parameter.shape.iter().map(|size| *size as i64).collect();
+            match (parameter.role, shape.as_slice()) {
+                (Role::ConvWeight, &[out, inputs, height, width]) => {
+                    piece.view([out, height, width, inputs]).permute([0, 3, 1, 2])
+                }
+                (_, shape) => piece.view(shape),
+            }
+        };
+        pieces.into_iter().zip(&self.layout.parameters).map(shaped).collect()
+    }
+
+    /// Views of the statistics, one for each buffer of the layout; writing to them changes the arena.
+    pub fn buffer_views(&self) -> Vec<Tensor> {
+        let view = |buffer: &tombola_core::net::Buffer| self.buffers.narrow(0, buffer.offset as i64, buffer.len as i64);
+        self.layout.buffers.iter().map(view).collect()
+    }
+
+    /// The plan that it is cut by.
+    pub fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// The device it lies on.
+    pub fn device(&self) -> Device {
+        self.weights.device()
+    }
+}
+
+/// Copies a float32 tensor of one dimension into ordinary memory.
+pub fn to_vec(tensor: &Tensor) -> Vec<f32> {
+    let tensor = tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous();
+    let mut values = vec![0f32; tensor.numel()];
+    tensor.copy_data(&mut values, tensor.numel());
+    values
+}

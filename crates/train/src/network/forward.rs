@@ -1,0 +1,288 @@
+//! Runs a network: walks its graph with real tensors.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use tch::{Device, Kind, Tensor};
+
+use super::arena::Arena;
+use super::fused::{Chain, Norm, chains, norm_relu, sum_norm_relu};
+use tombola_core::net::graph::{Graph, Node, NodeId, Op};
+use tombola_core::net::layout::Layout;
+use tombola_words::value::Precision;
+
+const NORM_EPSILON: f64 = 1e-5;
+
+/// What the walk needs to know beforehand of each node.
+#[derive(Debug)]
+pub struct Forward {
+    graph: Arc<Graph>,
+    /// Position of each node's first parameter and first buffer in the layout.
+    first: Vec<(usize, usize)>,
+    /// Batch norms and additions that the ReLU behind them takes over. A sum before a batch norm has its own output still.
+    chains: Vec<Option<Chain>>,
+    /// Whether a node is taken over.
+    taken: Vec<bool>,
+    /// Whether those may be run as one: not where gradients are differentiated again.
+    fused: bool,
+    /// The last node that reads each node's output: after it the output is dropped.
+    last_reader: Vec<NodeId>,
+    /// The channels that each selection takes, where they are needed.
+    selections: Vec<OnceCell<Tensor>>,
+    /// How many nodes read each node's output: where it is one, that one may overwrite it.
+    readers: Vec<usize>,
+}
+
+impl Forward {
+    /// Prepares to run a network whose weights are laid out by `layout`.
+    pub fn new(graph: Arc<Graph>, layout: &Layout) -> Self {
+        let nodes = &graph.nodes;
+        let first = (0..nodes.len())
+            .map(|id| {
+                let parameter = layout.parameters.iter().position(|parameter| parameter.node == id);
+                let buffer = layout.buffers.iter().position(|buffer| buffer.node == id);
+                (parameter.unwrap_or(0), buffer.unwrap_or(0))
+            })
+            .collect();
+        let mut readers = vec![0; nodes.len()];
+        nodes.iter().flat_map(|node| &node.inputs).for_each(|input| readers[*input] += 1);
+        let chains = chains(&graph, &readers);
+        let mut taken = vec![false; nodes.len()];
+        for (id, chain) in chains.iter().enumerate() {
+            if let Some(chain) = chain {
+                taken[chain.norm] = true;
+                taken[nodes[id].inputs[0]] = true;
+                chain.sum.into_iter().for_each(|sum| taken[sum] = true);
+            }
+        }
+        let mut last_reader: Vec<NodeId> = (0..nodes.len()).collect();
+        for (id, node) in nodes.iter().enumerate().filter(|(id, _)| !taken[*id]) {
+            for input in inputs(&graph, &chains, id, node) {
+                last_reader[input] = id;
+            }
+        }
+        let selections = graph.selections.iter().map(|_| OnceCell::new()).collect();
+        Self { graph, first, chains, taken, fused: true, last_reader, selections, readers }
+    }
+
+    /// The same, with nothing but operations of libtorch, for any number of images: gradients can be differentiated again, and
+    /// what is recorded of a run holds for others.
+    pub fn unfused(self) -> Self {
+        Self { fused: false, ..self }
+    }
+
+    /// The channels of a selection, `[channels]`, int64, on the device where the network runs.
+    fn selected(&self, list: usize, device: Device) -> &Tensor {
+        self.selections[list].get_or_init(|| {
+            let channels: Vec<i64> = self.graph.selections[list].iter().map(|channel| *channel as i64).collect();
+            Tensor::from_slice(&channels).to_device(device)
+        })
+    }
+
+    /// Scores of each class, `[images, classes]`, for normalised images `[images, channels, height, width]`.
+    ///
+    /// They are float32, whatever the network computes with. In training, batch norms use and move the statistics of the batch; otherwise they use the running ones.
+    pub fn run(&self, arena: &mut Arena, images: &Tensor, training: bool) -> Tensor {
+        if training {
+            arena.batches += 1;
+        }
+        let (weights, statistics, momentum) = (arena.views(), arena.buffer_views(), arena.norm_momentum);
+        let images = match arena.precision {
+            Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
+            Precision::Bf16 => images.to_kind(Kind::BFloat16),
+        };
+        let momentum = training.then_some(momentum);
+        let scores = self.scores(&weights, &statistics, images, momentum);
+        match arena.precision {
+            Precision::Fp32 | Precision::Tf32 => scores,
+            Precision::Bf16 => scores.to_kind(Kind::Float),
+        }
+    }
+
+    /// As [`Forward::run`], with the weights and statistics of each parameter and buffer of the layout, all in the numbers that the
+    /// images have; with a momentum in training only.
+    pub fn scores(&self, weights: &[Tensor], statistics: &[Tensor], images: Tensor, momentum: Option<f64>) -> Tensor {
+        let mut outputs = vec![Output { tensor: Some(images), twin: None }];
+        outputs.resize_with(self.graph.nodes.len(), Output::default);
+        for id in (1..self.graph.nodes.len()).filter(|id| !self.taken[*id]) {
+            match self.chains[id] {
+                Some(chain) => self.chain(id, chain, &mut outputs, weights, statistics, momentum),
+                None => outputs[id] = self.node(id, &outputs, weights, statistics, momentum).into(),
+            }
+            for input in inputs(&self.graph, &self.chains, id, &self.graph.nodes[id]) {
+                if self.last_reader[input] == id {
+                    outputs[input] = Output::default();
+                }
+            }
+        }
+        outputs.pop().and_then(|output| output.tensor).unwrap_or_default()
+    }
+
+    /// A ReLU with the batch norm, and perhaps the addition, before it.
+    fn chain(
+        &self,
+        id: NodeId,
+        chain: Chain,
+        outputs: &mut [Output],
+        weights: &[Tensor],
+        statistics: &[Tensor],
+        training: Option<f64>,
+    ) {
+        let norm = self.norm(chain.norm, weights, statistics);
+        let x = match chain.sum {
+            Some(sum) => {
+                let [x, added] = [0, 1].map(|number| self.input(outputs, self.graph.nodes[sum].inputs[number], id));
+                let both = || sum_norm_relu(&x, &added, norm, training?, NORM_EPSILON);
+                let found = self.fused.then(both).flatten();
+                let whole = found.as_ref().map_or_else(|| add_to(&x, &added), |(whole, _)| whole.shallow_clone());
+                if self.last_reader[sum] != sum {
+                    outputs[sum] = whole.shallow_clone().into();
+                }
+                if let Some((_, y)) = found {
+                    outputs[id] = y.into();
+                    return;
+                }
+                whole
+            }
+            None => self.input(outputs, self.graph.nodes[chain.norm].inputs[0], id),
+        };
+        let residual = chain.residual.map(|residual| self.input(outputs, residual, id));
+        let with_twin = self.readers[id] > 1;
+        let fused = || norm_relu(&x, residual.as_ref(), norm, training, NORM_EPSILON, with_twin);
+        outputs[id] = match self.fused.then(fused).flatten() {
+            Some(fused) => Output { tensor: Some(fused.y), twin: fused.twin },
+            None => {
+                let normed = self.normed(&x, norm, training);
+                match residual {
+                    Some(residual) => normed + residual,
+                    None => normed,
+                }
+                .relu_()
+                .into()
+            }
+        };
+    }
+
+    /// The output of node `from`, as node `reader` reads it.
+    fn input(&self, outputs: &[Output], from: NodeId, reader: NodeId) -> Tensor {
+        let Output { tensor, twin } = &outputs[from];
+        let twin = twin.as_ref().filter(|_| self.last_reader[from] == reader);
+        // Outputs are dropped only after their last reader, so every input is there.
+        twin.or(tensor.as_ref()).map(Tensor::shallow_clone).unwrap_or_default()
+    }
+
+    fn is_convolution(&self, id: NodeId) -> bool {
+        matches!(self.graph.nodes[id].op, Op::Conv { .. })
+    }
+
+    fn norm<'a>(&self, id: NodeId, weights: &'a [Tensor], statistics: &'a [Tensor]) -> Norm<'a> {
+        let (parameter, buffer) = self.first[id];
+        Norm {
+            scale: &weights[parameter],
+            shift: &weights[parameter + 1],
+            mean: &statistics[buffer],
+            variance: &statistics[buffer + 1],
+        }
+    }
+
+    fn normed(&self, x: &Tensor, norm: Norm, training: Option<f64>) -> Tensor {
+        let Norm { scale, shift, mean, variance } = norm;
+        let momentum = training.unwrap_or(0.0);
+        let (train, cudnn) = (training.is_some(), true);
+        x.batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), train, momentum, NORM_EPSILON, cudnn)
+    }
+
+    fn node(
+        &self,
+        id: NodeId,
+        outputs: &[Output],
+        weights: &[Tensor],
+        statistics: &[Tensor],
+        training: Option<f64>,
+    ) -> Tensor {
+        let node = &self.graph.nodes[id];
+        let input = |number: usize| self.input(outputs, node.inputs[number], id);
+        let x = input(0);
+        let (parameter, _) = self.first[id];
+        match node.op {
+            Op::Input => x,
+            Op::Conv { stride, padding, bias, .. } => {
+                let (stride, padding) = (stride as i64, padding as i64);
+                let bias = bias.then(|| &weights[parameter + 1]);
+                x.conv2d(&weights[parameter], bias, [stride, stride], [padding, padding], [1, 1], 1)
+            }
+            Op::Linear { bias, .. } => x.linear(&weights[parameter], bias.then(|| &weights[parameter + 1])),
+            Op::BatchNorm => self.normed(&x, self.norm(id, weights, statistics), training),
+            // In place where nobody else reads the input; backward needs only the result.
+            Op::Relu if self.readers[node.inputs[0]] == 1 && node.inputs[0] != 0 => {
+                let mut x = x;
+                x.relu_()
+            }
+            Op::Relu => x.relu(),
+            // A convolution needs its output no more.
+            Op::Add if self.readers[node.inputs[0]] == 1 && self.is_convolution(node.inputs[0]) => {
+                add_to(&x, &input(1))
+            }
+            Op::Add => x + input(1),
+            Op::MaxPool { kernel, stride, padding } => {
+                let (kernel, stride, padding) = (kernel as i64, stride as i64, padding as i64);
+                x.max_pool2d([kernel, kernel], [stride, stride], [padding, padding], [1, 1], false)
+            }
+            Op::AvgPool { kernel, stride } => {
+                let (kernel, stride) = (kernel as i64, stride as i64);
+                x.avg_pool2d([kernel, kernel], [stride, stride], [0, 0], false, true, None)
+            }
+            Op::GlobalAveragePool => x.mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
+            Op::Flatten => x.flatten(1, -1),
+            Op::Select { list, .. } if self.fused => select(&x, self.selected(list, x.device())),
+            Op::Select { list, .. } => x.index_select(1, self.selected(list, x.device())),
+            Op::PadShortcut { stride, before, after } => {
+                let stride = stride as i64;
+                let kept = x.slice(2, 0, None, stride).slice(3, 0, None, stride);
+                kept.constant_pad_nd([0, 0, 0, 0, before as i64, after as i64])
+            }
+        }
+    }
+}
+
+/// What came out of a node.
+#[derive(Debug, Default)]
+struct Output {
+    tensor: Option<Tensor>,
+    /// The same memory for the last reader, whose gradient arrives apart from the others'.
+    twin: Option<Tensor>,
+}
+
+impl From<Tensor> for Output {
+    fn from(tensor: Tensor) -> Self {
+        Self { tensor: Some(tensor), twin: None }
+    }
+}
+
+/// `x` + `added`, in the memory of `x`.
+fn add_to(x: &Tensor, added: &Tensor) -> Tensor {
+    x.shallow_clone().g_add_(added)
+}
+
+/// The nodes whose outputs a node reads, through the chain that it ends if it ends one.
+fn inputs(graph: &Graph, chains: &[Option<Chain>], id: NodeId, node: &Node) -> Vec<NodeId> {
+    match chains[id] {
+        Some(Chain { sum: Some(sum), .. }) => graph.nodes[sum].inputs.clone(),
+        Some(chain) => graph.nodes[chain.norm].inputs.iter().copied().chain(chain.residual).collect(),
+        None => node.inputs.clone(),
+    }
+}
+
+/// Some of the channels of `x`, `[images, channels]` or `[images, channels, height, width]`.
+///
+/// Images lie channels-last, so they are taken as a matrix of pixels and channels: selecting along the second of four axes
+/// is ten times slower, and its result lies otherwise.
+fn select(x: &Tensor, channels: &Tensor) -> Tensor {
+    match *x.size() {
+        [images, all, height, width] => {
+            let pixels = x.permute([0, 2, 3, 1]).reshape([-1, all]);
+            pixels.index_select(1, channels).view([images, height, width, -1]).permute([0, 3, 1, 2])
+        }
+        _ => x.index_select(1, channels),
+    }
+}

@@ -1,0 +1,5 @@
+//! A network with tensors: its weights, and what flows from images to scores.
+
+pub mod arena;
+pub mod forward;
+mod fused;

@@ -1,0 +1,21 @@
+//! One training, from its first weights to its last. It knows nothing of sweeps, files or workers.
+
+mod barrier;
+pub mod evaluate;
+pub mod form;
+pub mod graph;
+mod masks;
+pub mod optimizer;
+pub mod replay;
+pub mod room;
+pub mod run;
+pub mod schedule;
+pub mod scores;
+mod start;
+pub mod step;
+mod task;
+pub mod tf32;
+
+pub use run::run;
+pub use step::step;
+pub use task::Task;

@@ -1,0 +1,186 @@
+//! Optimisers on one flat vector of weights, each with PyTorch's formulas and defaults.
+//!
+//! A masked weight never moves: its gradient is zeroed first, and as it, its momentum and its moments start at zero,
+//! every term of every formula stays exactly zero there, weight decay included (docs/pitfalls.md, numbers 2, 3 and 4).
+
+use tch::{Device, Kind, Tensor};
+
+use crate::network::arena::to_vec;
+use tombola_core::net::OptimizerState;
+use tombola_core::sweep::Settings;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::Optimizer as Choice;
+
+const ADAM_EPSILON: f64 = 1e-8;
+const ADADELTA_RHO: f64 = 0.9;
+const ADADELTA_EPSILON: f64 = 1e-6;
+const RMSPROP_ALPHA: f64 = 0.99;
+const RMSPROP_EPSILON: f64 = 1e-8;
+
+/// The learning rate of a step.
+#[derive(Debug, Clone, Copy)]
+pub enum Rate<'a> {
+    /// A number.
+    Number(f64),
+    /// A float32 of no dimensions on the device, which a captured step reads anew each time.
+    OnDevice(&'a Tensor),
+}
+
+impl Rate<'_> {
+    fn scale_(self, values: &mut Tensor) {
+        let _ = match self {
+            Self::Number(rate) => values.g_mul_scalar_(rate),
+            Self::OnDevice(rate) => values.g_mul_(rate),
+        };
+    }
+
+    /// As a number, for optimisers that compute with it: those that [`Optimizer::takes_device_rate`] says no to.
+    fn number(self) -> f64 {
+        match self {
+            Self::Number(rate) => rate,
+            Self::OnDevice(rate) => rate.double_value(&[]),
+        }
+    }
+}
+
+/// An optimiser with its state.
+#[derive(Debug)]
+pub struct Optimizer {
+    choice: Choice,
+    weight_decay: f64,
+    momentum: f64,
+    nesterov: bool,
+    betas: (f64, f64),
+    steps: u64,
+    vectors: Vec<Tensor>,
+    mask: Option<Tensor>,
+}
+
+/// Names of the vectors that each optimiser keeps.
+fn names(choice: Choice, momentum: f64) -> &'static [&'static str] {
+    match choice {
+        Choice::Sgd if momentum == 0.0 => &[],
+        Choice::Sgd => &["momentum"],
+        Choice::Adam | Choice::AdamW => &["mean", "square"],
+        Choice::Adadelta => &["square", "change"],
+        Choice::RmsProp => &["square"],
+    }
+}
+
+impl Optimizer {
+    /// A new optimiser for `count` weights. `mask` (`[count]`, 0 or 1, float32) keeps pruned weights at zero.
+    pub fn new(settings: &Settings, count: usize, mask: Option<Tensor>, device: Device) -> Self {
+        let zeros = |_: &&str| Tensor::zeros([count as i64], (Kind::Float, device));
+        Self {
+            choice: settings.optimizer,
+            weight_decay: settings.weight_decay,
+            momentum: settings.momentum,
+            nesterov: settings.nesterov,
+            betas: (settings.beta1, settings.beta2),
+            steps: 0,
+            vectors: names(settings.optimizer, settings.momentum).iter().map(zeros).collect(),
+            mask,
+        }
+    }
+
+    /// Whether the learning rate is only multiplied by, so that it may lie on the device.
+    pub fn takes_device_rate(&self) -> bool {
+        self.choice == Choice::Sgd
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Counts steps that the device took by itself.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Takes one step: moves `weights` (`[count]`) against `gradient` (`[count]`), which is used up.
+    pub fn step(&mut self, weights: &mut Tensor, gradient: Tensor, rate: Rate) {
+        let _no_grad = tch::no_grad_guard();
+        self.steps += 1;
+        let mut gradient = gradient;
+        if let Some(mask) = &self.mask {
+            let _ = gradient.g_mul_(mask);
+        }
+        if self.weight_decay != 0.0 && self.choice != Choice::AdamW {
+            let _ = gradient.g_add_(&(&*weights * self.weight_decay));
+        }
+        let (beta1, beta2) = self.betas;
+        match (self.choice, self.vectors.as_mut_slice()) {
+            (Choice::Sgd, [momentum]) => {
+                let _ = momentum.g_mul_scalar_(self.momentum).g_add_(&gradient);
+                if self.nesterov {
+                    let _ = gradient.g_add_(&(&*momentum * self.momentum));
+                } else {
+                    gradient.copy_(momentum);
+                }
+                rate.scale_(&mut gradient);
+                let _ = weights.g_sub_(&gradient);
+            }
+            (Choice::Adam | Choice::AdamW, [mean, square]) => {
+                let learning_rate = rate.number();
+                if self.choice == Choice::AdamW {
+                    let _ = weights.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
+                }
+                let steps = self.steps as f64;
+                let (correction1, correction2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
+                let _ = mean.lerp_(&gradient, 1.0 - beta1);
+                let _ = square.g_mul_scalar_(beta2).g_add_(&((&gradient * &gradient) * (1.0 - beta2)));
+                let size = (square.sqrt() / correction2.sqrt()).g_add_scalar_(ADAM_EPSILON);
+                let _ = weights.g_sub_(&(&*mean / size * (learning_rate / correction1)));
+            }
+            (Choice::Adadelta, [square, change]) => {
+                let _ = square.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&gradient * &gradient) * (1.0 - ADADELTA_RHO)));
+                let size = (&*square + ADADELTA_EPSILON).sqrt();
+                let delta = (&*change + ADADELTA_EPSILON).sqrt() / size * &gradient;
+                let _ = change.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&delta * &delta) * (1.0 - ADADELTA_RHO)));
+                let _ = weights.g_sub_(&(delta * rate.number()));
+            }
+            (Choice::RmsProp, [square]) => {
+                let _ = square.g_mul_scalar_(RMSPROP_ALPHA).g_add_(&((&gradient * &gradient) * (1.0 - RMSPROP_ALPHA)));
+                let size = square.sqrt().g_add_scalar_(RMSPROP_EPSILON);
+                let _ = weights.g_sub_(&(gradient / size * rate.number()));
+            }
+            // Plain gradient descent keeps no vector.
+            _ => {
+                rate.scale_(&mut gradient);
+                let _ = weights.g_sub_(&gradient);
+            }
+        }
+    }
+
+    /// Copies the state into ordinary memory.
+    pub fn state(&self) -> OptimizerState {
+        let names = names(self.choice, self.momentum).iter();
+        let vectors = names.zip(&self.vectors).map(|(name, vector)| (name.to_string(), to_vec(vector))).collect();
+        OptimizerState { steps: self.steps, vectors }
+    }
+
+    /// Takes a state up again.
+    ///
+    /// # Errors
+    /// When it is the state of another optimiser or another network.
+    pub fn restore(&mut self, state: &OptimizerState) -> Result<()> {
+        let names = names(self.choice, self.momentum);
+        let found: Vec<&str> = state.vectors.iter().map(|(name, _)| name.as_str()).collect();
+        if found != names {
+            return Err(Error::input(format!("the snapshot holds the optimiser state {found:?}, expected {names:?}")));
+        }
+        for (vector, (name, values)) in self.vectors.iter_mut().zip(&state.vectors) {
+            if vector.numel() != values.len() {
+                return Err(Error::input(format!(
+                    "the optimiser state `{name}` has {} values, expected {}",
+                    values.len(),
+                    vector.numel()
+                )));
+            }
+            vector.copy_(&Tensor::from_slice(values));
+        }
+        self.steps = state.steps;
+        Ok(())
+    }
+}

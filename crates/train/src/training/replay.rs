@@ -1,0 +1,150 @@
+//! A training step on a GPU as one captured piece: gathering a batch, varying it, forward, loss, backward and optimiser.
+//!
+//! The captured step reads what changes from step to step (which images, the learning rate, how they are varied) out of
+//! tensors of its own, and adds to the tally as the eager step does. Both give the same numbers.
+
+use tch::{Device, Kind, Tensor};
+
+use super::evaluate::Tally;
+use super::graph;
+use super::graph::CudaGraph;
+use super::optimizer::{Optimizer, Rate};
+use super::step::step;
+use crate::batches::{Batches, Variation};
+use crate::network::arena::Arena;
+use crate::network::forward::Forward;
+use tombola_words::error::{Error, Result};
+
+/// Steps before the capture: libraries choose their ways in them, and memory is set aside.
+const EAGER_STEPS: usize = 3;
+
+/// What a step works on and with.
+pub struct Work<'a> {
+    /// The images.
+    pub images: &'a Batches,
+    /// The network.
+    pub forward: &'a Forward,
+    /// Its state.
+    pub arena: &'a mut Arena,
+    /// What moves it.
+    pub optimizer: &'a mut Optimizer,
+    /// One value for each weight that is added to the gradient with the sign of the weight.
+    pub slimming: Option<&'a Tensor>,
+    /// Sums of losses and hits: the same tensors in each step.
+    pub tally: &'a mut Tally,
+}
+
+impl Work<'_> {
+    /// The step itself, eager or while it is captured.
+    pub fn step(&mut self, indices: &Tensor, variation: Option<&Variation>, rate: Rate) {
+        let (images, labels) = self.images.gather(indices, variation);
+        step(self.forward, self.arena, self.optimizer, &images, &labels, rate, self.slimming, self.tally);
+    }
+}
+
+/// The steps of one training on one device: eager, or captured after the first ones.
+#[derive(Debug)]
+pub struct Stepper {
+    /// Images of a whole batch; the last one of an epoch may be smaller, and is never captured.
+    batch: usize,
+    eager: usize,
+    mode: Mode,
+}
+
+#[derive(Debug)]
+enum Mode {
+    Eager,
+    /// Will be captured.
+    Ready,
+    Captured(Box<Captured>),
+}
+
+#[derive(Debug)]
+struct Captured {
+    graph: CudaGraph,
+    indices: Tensor,
+    rate: Tensor,
+    variation: Option<Variation>,
+}
+
+impl Stepper {
+    /// Steps of `batch` images. On a GPU this thread gets a stream of its own.
+    pub fn new(device: Device, batch: usize, optimizer: &Optimizer) -> Self {
+        let mode = match device {
+            Device::Cuda(number) if optimizer.takes_device_rate() => match graph::own_stream(number) {
+                Ok(()) => Mode::Ready,
+                Err(_) => Mode::Eager,
+            },
+            _ => Mode::Eager,
+        };
+        Self { batch, eager: 0, mode }
+    }
+
+    /// Whether steps are replayed from now on.
+    pub fn is_captured(&self) -> bool {
+        matches!(self.mode, Mode::Captured(_))
+    }
+
+    /// A new epoch varies its images in another way.
+    pub fn vary(&mut self, variation: Option<&Variation>) {
+        if let Mode::Captured(captured) = &mut self.mode
+            && let (Some(own), Some(new)) = (&mut captured.variation, variation)
+        {
+            own.take(new);
+        }
+    }
+
+    /// Takes one step on the images at `indices` (`[images]`, on the device).
+    ///
+    /// # Errors
+    /// When a captured step can no longer be replayed.
+    pub fn step(&mut self, work: &mut Work, indices: &Tensor, variation: Option<&Variation>, rate: f64) -> Result<()> {
+        if indices.numel() != self.batch {
+            work.step(indices, variation, Rate::Number(rate));
+            return Ok(());
+        }
+        if matches!(self.mode, Mode::Ready) && self.eager >= EAGER_STEPS {
+            self.mode = match Captured::of(work, indices, variation) {
+                Ok(captured) => Mode::Captured(Box::new(captured)),
+                // Slower, and right.
+                Err(_) => Mode::Eager,
+            };
+        }
+        match &mut self.mode {
+            Mode::Captured(captured) => captured.step(work, indices, rate),
+            Mode::Eager | Mode::Ready => {
+                self.eager += 1;
+                work.step(indices, variation, Rate::Number(rate));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Captured {
+    /// Captures a step, without taking it: what the processor counts is as it was.
+    fn of(work: &mut Work, indices: &Tensor, variation: Option<&Variation>) -> std::result::Result<Self, String> {
+        let indices = indices.copy();
+        let rate = Tensor::zeros([], (Kind::Float, indices.device()));
+        let variation = variation.map(Variation::copy);
+        let counts = (work.arena.batches, work.optimizer.steps(), work.tally.images());
+        let graph = CudaGraph::capture(|| work.step(&indices, variation.as_ref(), Rate::OnDevice(&rate)));
+        work.arena.batches = counts.0;
+        work.optimizer.set_steps(counts.1);
+        work.tally.set_images(counts.2);
+        Ok(Self { graph: graph?, indices, rate, variation })
+    }
+
+    fn step(&mut self, work: &mut Work, indices: &Tensor, rate: f64) -> Result<()> {
+        self.indices.copy_(indices);
+        let _ = self.rate.fill_(rate);
+        self.graph.replay().map_err(|reason| {
+            Error::environment(format!("the GPU could not replay a training step: {reason}"))
+                .hint("see `nvidia-smi`; `TOMBOLA_CUDA_GRAPHS=no` trains without replaying")
+        })?;
+        work.arena.batches += 1;
+        work.optimizer.set_steps(work.optimizer.steps() + 1);
+        work.tally.set_images(work.tally.images() + indices.numel() as u64);
+        Ok(())
+    }
+}

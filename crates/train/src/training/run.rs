@@ -1,0 +1,350 @@
+//! Trains one stage: a function of the stage and the snapshots that it starts from, and of nothing else.
+//!
+//! It reports through one callback: mask drawn, epoch finished, snapshot taken. It knows nothing of files, sweeps,
+//! workers or messages.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tch::{Device, Tensor};
+
+use super::barrier;
+use super::evaluate::{Tally, evaluate, evaluation_batch};
+use super::form::Form;
+use super::masks::Masks;
+use super::optimizer::Optimizer;
+use super::replay::{Stepper, Work};
+use super::schedule::{When, learning_rate};
+use super::scores::TorchScorer;
+use super::start::{course, first_state};
+use super::task::Task;
+use super::tf32;
+use crate::batches::{Batches, Parts, Variation};
+use crate::memory::keep_freed_memory;
+use crate::network::arena::Arena;
+use crate::network::forward::Forward;
+use tombola_core::mask::Bits;
+use tombola_core::net::Snapshot;
+use tombola_core::sweep::Settings;
+use tombola_core::training::{Flow, Report};
+use tombola_words::error::{Error, Result};
+use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
+use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
+
+/// Trains a stage to its end.
+///
+/// # Errors
+/// When the loss is no longer a number, a snapshot is missing or of another network, or (kind `Interrupted`) when the
+/// listener asked to stop.
+pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+    keep_freed_memory();
+    let precision = task.stage.settings.precision;
+    if precision == Precision::Tf32 && task.device == Device::Cpu {
+        return Err(Error::input("`precision = \"tf32\"` is of NVIDIA GPUs, and this training is on a processor")
+            .hint("use fp32, or bf16 for speed"));
+    }
+    let _held = tf32::hold(precision == Precision::Tf32);
+    let mut training = Training::begin(&task, listen)?;
+    for epoch in training.epoch..training.span.end {
+        if training.masks.is_enough(&task, epoch) {
+            break;
+        }
+        let record = training.epoch(&task, epoch, listen)?;
+        if training.finish_epoch(&task, record, listen)? == Flow::Stop {
+            return Err(Error::interrupted(format!("stopped after epoch {}", epoch + 1)));
+        }
+    }
+    training.finish(&task, listen)
+}
+
+/// A training under way.
+struct Training {
+    arena: Arena,
+    forward: Forward,
+    form: Form,
+    optimizer: Optimizer,
+    stepper: Stepper,
+    tally: Tally,
+    /// What is added to the gradient for each sign of a weight.
+    slimming: Option<Tensor>,
+    mask: Option<Arc<Bits>>,
+    masks: Masks,
+    /// Its epochs, and the settings that they follow.
+    span: Range<usize>,
+    settings: Settings,
+    /// Epochs trained, on the stage's own count.
+    epoch: usize,
+    epochs: Vec<EpochRecord>,
+    best: Option<Arc<Snapshot>>,
+    /// Whether `best` changed since it was last reported.
+    best_is_new: bool,
+    last_progress: Instant,
+}
+
+impl Training {
+    fn begin(task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Self> {
+        let (start, epochs, best) = match task.resume.clone() {
+            Some(resume) => (resume.state, resume.epochs, resume.best),
+            None => {
+                let forward = Forward::new(Arc::clone(task.graph), task.layout);
+                (Arc::new(first_state(task, &forward, listen)?), Vec::new(), None)
+            }
+        };
+        let (span, settings) = course(task, &start)?;
+        let form = Form::of(task, &start)?;
+        let forward = Forward::new(Arc::clone(&form.graph), &form.layout);
+        let inner = form.inner(&start);
+        let mut arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
+        arena.precision = settings.precision;
+        let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
+        let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
+        if let Some(state) = &inner.optimizer {
+            optimizer.restore(state)?;
+        }
+        let stepper = Stepper::new(task.device, settings.batch_size, &optimizer);
+        let tally = Tally::new(task.device);
+        let slimming = form.slimming(task, settings.slimming, task.device)?;
+        let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);
+        let masks = Masks::of(task, task.resume.as_ref());
+        let (mask, last_progress) = (start.mask.clone(), Instant::now());
+        Ok(Self {
+            arena,
+            forward,
+            form,
+            optimizer,
+            stepper,
+            tally,
+            slimming,
+            mask,
+            masks,
+            span,
+            settings,
+            epoch,
+            epochs,
+            best,
+            best_is_new: false,
+            last_progress,
+        })
+    }
+
+    /// Trains one epoch and evaluates it.
+    fn epoch(&mut self, task: &Task, epoch: usize, listen: &mut dyn FnMut(Report) -> Flow) -> Result<EpochRecord> {
+        let begun = Instant::now();
+        let Clock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
+        let settings = &self.settings;
+        let (train, size) = (&task.parts.train, settings.batch_size);
+        let order = train.order(order_seed(task), data_epoch);
+        let variation = (settings.augment == Some(Augment::CropFlip))
+            .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
+        self.tally.clear();
+        self.stepper.vary(variation.as_ref());
+        let steps = train.len().div_ceil(size);
+        let mut rate = settings.learning_rate;
+        for number in 0..steps {
+            let count = size.min(train.len() - number * size);
+            let indices = order.narrow(0, (number * size) as i64, count as i64);
+            rate = fixed_rate.unwrap_or_else(|| {
+                learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
+            });
+            let mut work = Work {
+                images: train,
+                forward: &self.forward,
+                arena: &mut self.arena,
+                optimizer: &mut self.optimizer,
+                slimming: self.slimming.as_ref(),
+                tally: &mut self.tally,
+            };
+            self.stepper.step(&mut work, &indices, variation.as_ref(), rate)?;
+            // Often enough for a bar to move, seldom enough to cost nothing.
+            if number % 16 == 15 {
+                listen(Report::Images { seen: (number + 1) * size, of: train.len() });
+            }
+        }
+        let train = self.tally.finish();
+        let validation = self.evaluate(&task.parts.validation);
+        let test = (self.settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
+        // The loss of a batch is taken before its step: only the evaluation sees what the last step did.
+        let evaluated = [("training", Some(train)), ("validation", Some(validation)), ("test", test)];
+        for (part, evaluation) in evaluated {
+            if let Some(Evaluation { loss, .. }) = evaluation
+                && !loss.is_finite()
+            {
+                return Err(Error::training(format!(
+                    "diverged: the {part} loss is {loss} in epoch {} (learning rate {rate})",
+                    epoch + 1
+                ))
+                .hint("lower the learning rate or add warm-up epochs"));
+            }
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        Ok(EpochRecord { epoch: epoch + 1, learning_rate: rate, train, validation, test, seconds })
+    }
+
+    fn evaluate(&mut self, part: &Batches) -> Evaluation {
+        let batch = evaluation_batch(self.arena.device());
+        evaluate(&self.forward, &mut self.arena, part, batch)
+    }
+
+    /// Where an epoch stands in the schedule and the data order.
+    fn clock(&self, task: &Task, epoch: usize) -> Clock {
+        let settings = &self.settings;
+        let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.validation.loss).collect();
+        let dense = |count: usize| task.dense_losses[..count.min(task.dense_losses.len())].to_vec();
+        match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
+            // Goes on where the dense training ended: its last learning rate, the next data orders.
+            Some((Rewind::None, pruning)) => {
+                let rate =
+                    pruning.fine_tune_lr.unwrap_or_else(|| last_rate(settings, task.parts, &dense(settings.epochs)));
+                Clock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
+            }
+            Some((Rewind::Epoch(start), _)) => {
+                Clock { data_epoch: epoch, fixed_rate: None, losses: [dense(start), own].concat() }
+            }
+            _ => Clock { data_epoch: epoch, fixed_rate: None, losses: own },
+        }
+    }
+
+    /// Notes an epoch, takes the snapshots that are due, and asks whether to go on.
+    fn finish_epoch(
+        &mut self,
+        task: &Task,
+        record: EpochRecord,
+        listen: &mut dyn FnMut(Report) -> Flow,
+    ) -> Result<Flow> {
+        let correct = |record: &EpochRecord| record.test.unwrap_or(record.validation).correct;
+        self.epoch = record.epoch;
+        let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
+        self.epochs.push(record.clone());
+        let state = (is_best || !self.masks.is_empty()).then(|| Arc::new(self.state()));
+        if is_best {
+            self.best.clone_from(&state);
+            self.best_is_new = true;
+        }
+        let mut flow = listen(Report::Epoch(record));
+        let mut due = vec![Moment::Epoch(self.epoch)];
+        if let Some(state) = state.filter(|_| !self.masks.is_empty()) {
+            let images = task.stage.tracks.first().map_or(0, |track| track.pruning.score_images);
+            let seen = self.masks.after(task, &state, &mut TorchScorer::new(task, &state, images))?;
+            for (track, mask) in seen.masks {
+                flow = flow.or(listen(Report::Mask { track, epoch: self.epoch, mask }));
+            }
+            due.extend(seen.birds);
+        }
+        due.retain(|moment| task.stage.wanted.contains(moment));
+        if !due.is_empty() {
+            let state = Arc::new(self.full_state());
+            for moment in due {
+                flow = flow.or(listen(Report::Snapshot(moment, Arc::clone(&state))));
+            }
+        }
+        if task.stage.wanted.contains(&Moment::BestUntil(self.epoch))
+            && let Some(best) = &self.best
+        {
+            flow = flow.or(listen(Report::Snapshot(Moment::BestUntil(self.epoch), Arc::clone(best))));
+        }
+        let is_last = self.epoch == self.span.end || self.masks.is_enough(task, self.epoch);
+        if !is_last && (flow == Flow::Stop || self.last_progress.elapsed() >= task.snapshot_every) {
+            let best = self.best.clone().filter(|_| std::mem::take(&mut self.best_is_new));
+            flow = flow.or(listen(Report::Progress(Arc::new(self.full_state()), best)));
+            self.last_progress = Instant::now();
+        }
+        // A stop in the last epoch comes too late to save anything: the stage is done.
+        Ok(if is_last { Flow::Continue } else { flow })
+    }
+
+    /// Evaluates the last and the best epoch on both held-out parts, as far as their epochs did not do so already.
+    fn finish(mut self, task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+        let last = self.scores(task.parts, self.epoch);
+        let state = Arc::new(self.state());
+        let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
+        let best = match best_state.epoch == self.epoch {
+            true => last,
+            false => {
+                self.arena.restore(&self.form.inner(&best_state));
+                self.scores(task.parts, best_state.epoch)
+            }
+        };
+        let wanted: &BTreeSet<Moment> = &task.stage.wanted;
+        for (moment, snapshot) in [(Moment::Best, &best_state), (Moment::Last, &state)] {
+            if wanted.contains(&moment) {
+                listen(Report::Snapshot(moment, Arc::clone(snapshot)));
+            }
+        }
+        let barrier = match &task.stage.pruning {
+            Some(pruning) if pruning.control == Control::Fork => {
+                let Self { form, forward, arena, .. } = &mut self;
+                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points)?
+            }
+            _ => Vec::new(),
+        };
+        let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
+        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier })
+    }
+
+    /// Weights, statistics and mask as they are, in the form of the dense network.
+    fn state(&self) -> Snapshot {
+        Snapshot { mask: self.mask.clone(), ..self.form.outer(self.arena.snapshot(self.epoch)) }
+    }
+
+    /// All that training goes on from.
+    fn full_state(&self) -> Snapshot {
+        let inner = Snapshot { optimizer: Some(self.optimizer.state()), ..self.arena.snapshot(self.epoch) };
+        Snapshot { mask: self.mask.clone(), ..self.form.outer(inner) }
+    }
+
+    /// The scores after an epoch, whose weights and statistics are in the arena.
+    fn scores(&mut self, parts: &Parts, epoch: usize) -> Scores {
+        let seen = self.epochs.iter().find(|record| record.epoch == epoch);
+        let (validation, test) = (seen.map(|record| record.validation), seen.and_then(|record| record.test));
+        Scores {
+            validation: validation.unwrap_or_else(|| self.evaluate(&parts.validation)),
+            test: test.unwrap_or_else(|| self.evaluate(&parts.test)),
+        }
+    }
+}
+
+/// Where an epoch stands.
+struct Clock {
+    /// Its place in the data order and the schedule.
+    data_epoch: usize,
+    /// A learning rate that follows no schedule.
+    fixed_rate: Option<f64>,
+    /// Validation losses before it, for schedules that look at them.
+    losses: Vec<f64>,
+}
+
+/// The learning rate of the last step of the dense training.
+fn last_rate(settings: &Settings, parts: &Parts, losses: &[f64]) -> f64 {
+    let steps = parts.train.len().div_ceil(settings.batch_size);
+    let epoch = settings.epochs - 1;
+    let losses = &losses[..epoch.min(losses.len())];
+    learning_rate(settings, When { epoch, step: steps.saturating_sub(1), steps, losses })
+}
+
+/// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.
+pub fn mask_tensor(mask: &Bits, device: Device) -> Tensor {
+    let values: Vec<f32> = mask.iter().map(|alive| if alive { 1.0 } else { 0.0 }).collect();
+    Tensor::from_slice(&values).to_device(device)
+}
+
+/// Added to the seeds of data order and augmentation of a fork: all that tells it from its ticket.
+const FORK: u64 = 0x9e37_79b9_7f4a_7c15;
+
+fn order_seed(task: &Task) -> u64 {
+    let settings = &task.stage.settings;
+    forked(task, settings.order_seed.unwrap_or(settings.seed))
+}
+
+fn augment_seed(task: &Task) -> u64 {
+    let settings = &task.stage.settings;
+    forked(task, settings.augment_seed.unwrap_or(settings.seed))
+}
+
+fn forked(task: &Task, seed: u64) -> u64 {
+    match &task.stage.pruning {
+        Some(pruning) if pruning.control == Control::Fork => seed.wrapping_add(FORK),
+        _ => seed,
+    }
+}

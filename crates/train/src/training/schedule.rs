@@ -1,0 +1,136 @@
+//! The learning rate of every step.
+//!
+//! A schedule is a function of the epoch, the step within it and the validation losses before it, so that a resumed or
+//! rewound training needs no state to be at the right point of it. Each follows the scheduler of PyTorch that is named
+//! beside it. It may not know of torch.
+
+use tombola_core::sweep::Settings;
+use tombola_words::value::Schedule;
+
+/// PyTorch's default for plateaus: an improvement must be at least this share of the best loss.
+const PLATEAU_THRESHOLD: f64 = 1e-4;
+
+/// A moment of a training.
+#[derive(Debug, Clone, Copy)]
+pub struct When<'a> {
+    /// Epochs trained before, on the scale of the dense training.
+    pub epoch: usize,
+    /// Steps taken in this epoch.
+    pub step: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+    /// Validation loss after each epoch before this one.
+    pub losses: &'a [f64],
+}
+
+/// The learning rate of one step.
+pub fn learning_rate(settings: &Settings, when: When) -> f64 {
+    let (base, lowest) = (settings.learning_rate, settings.min_lr);
+    let cosine = |share: f64| lowest + (base - lowest) * (1.0 + (std::f64::consts::PI * share).cos()) / 2.0;
+    let rate = match settings.schedule {
+        Schedule::None => base,
+        // MultiStepLR
+        Schedule::Manual => {
+            let passed = settings.milestones.iter().filter(|milestone| **milestone <= when.epoch).count();
+            base * settings.gamma.powi(passed as i32)
+        }
+        // StepLR
+        Schedule::Step => base * settings.gamma.powi((when.epoch / settings.step_epochs) as i32),
+        // ReduceLROnPlateau(mode="min")
+        Schedule::Plateau => plateau(settings, when.losses),
+        // CosineAnnealingLR(T_max = epochs)
+        Schedule::Cosine => cosine(when.epoch as f64 / settings.epochs as f64),
+        // CosineAnnealingWarmRestarts(T_0 = cycle-epochs, T_mult = cycle-factor)
+        Schedule::CosineRestarts => {
+            let (mut start, mut length) = (0, settings.cycle_epochs);
+            while when.epoch >= start + length {
+                start += length;
+                length *= settings.cycle_factor;
+            }
+            cosine((when.epoch - start) as f64 / length as f64)
+        }
+        // CyclicLR(mode="triangular"), a step of it for each batch
+        Schedule::Cyclic => {
+            let half = settings.cycle_epochs as f64 * when.steps as f64 / 2.0;
+            let taken = (when.epoch * when.steps + when.step) as f64;
+            let cycle = (1.0 + taken / (2.0 * half)).floor();
+            let distance = (taken / half - 2.0 * cycle + 1.0).abs();
+            lowest + (base - lowest) * (1.0 - distance).max(0.0)
+        }
+    };
+    rate * warmup(settings, when)
+}
+
+/// The share of the rate that warm-up leaves: rises linearly, the last step of the warm-up has all of it.
+fn warmup(settings: &Settings, when: When) -> f64 {
+    let steps = settings.warmup_epochs * when.steps;
+    let taken = when.epoch * when.steps + when.step + 1;
+    if taken < steps { taken as f64 / steps as f64 } else { 1.0 }
+}
+
+/// Goes through the losses as PyTorch's scheduler would have, one call an epoch.
+fn plateau(settings: &Settings, losses: &[f64]) -> f64 {
+    let (mut rate, mut best, mut waited) = (settings.learning_rate, f64::INFINITY, 0);
+    for &loss in losses {
+        if loss < best * (1.0 - PLATEAU_THRESHOLD) {
+            (best, waited) = (loss, 0);
+        } else {
+            waited += 1;
+        }
+        if waited > settings.patience {
+            let lower = (rate * settings.gamma).max(settings.min_lr);
+            // PyTorch leaves changes below 1e-8 out.
+            if rate - lower > 1e-8 {
+                rate = lower;
+            }
+            waited = 0;
+        }
+    }
+    rate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(settings: &Settings, epochs: usize) -> Vec<f64> {
+        (0..epochs).map(|epoch| learning_rate(settings, When { epoch, step: 0, steps: 10, losses: &[] })).collect()
+    }
+
+    #[test]
+    fn milestones_multiply_by_gamma_from_their_epoch_on() {
+        let settings = Settings { milestones: vec![2, 3], ..Settings::default() };
+        let rates = rates(&settings, 5);
+        for (rate, expected) in rates.iter().zip([0.1, 0.1, 0.01, 0.001, 0.001]) {
+            assert!((rate - expected).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn warm_up_rises_step_by_step_to_the_full_rate() {
+        let settings = Settings { warmup_epochs: 2, schedule: Schedule::None, ..Settings::default() };
+        let at = |epoch, step| learning_rate(&settings, When { epoch, step, steps: 10, losses: &[] });
+        assert!((at(0, 0) - 0.005).abs() < 1e-12 && (at(0, 9) - 0.05).abs() < 1e-12);
+        assert_eq!((at(1, 9), at(2, 0)), (0.1, 0.1));
+    }
+
+    #[test]
+    fn a_cosine_ends_at_the_lowest_rate_and_restarts_begin_anew() {
+        let settings = Settings { schedule: Schedule::Cosine, epochs: 10, min_lr: 0.02, ..Settings::default() };
+        assert!((rates(&settings, 11)[10] - 0.02).abs() < 1e-12);
+        let settings =
+            Settings { schedule: Schedule::CosineRestarts, cycle_epochs: 2, cycle_factor: 2, ..Settings::default() };
+        let rates = rates(&settings, 7);
+        assert_eq!((rates[0], rates[2], rates[6]), (0.1, 0.1, 0.1));
+        assert!((rates[4] - 0.05).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_plateau_drops_after_the_patience_is_used_up() {
+        let settings = Settings { schedule: Schedule::Plateau, patience: 2, ..Settings::default() };
+        let at = |losses: &[f64]| learning_rate(&settings, When { epoch: losses.len(), step: 0, steps: 1, losses });
+        assert_eq!(at(&[1.0, 1.0, 1.0]), 0.1);
+        assert!((at(&[1.0, 1.0, 1.0, 1.0]) - 0.01).abs() < 1e-12);
+        assert_eq!(at(&[1.0, 1.0, 1.0, 0.5]), 0.1);
+    }
+}

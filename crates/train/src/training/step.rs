@@ -1,0 +1,37 @@
+//! One step of training: forward, loss, backward, optimiser.
+
+use tch::{Reduction, Tensor};
+
+use super::evaluate::Tally;
+use super::optimizer::{Optimizer, Rate};
+use crate::network::arena::Arena;
+use crate::network::forward::Forward;
+
+/// Trains on one batch: normalised `images` (`[images, channels, height, width]`) and their `labels` (`[images]`).
+///
+/// The gradient is that of the mean loss over the batch, plus `slimming` (one value for each weight) times the sign of the
+/// weight; `tally` gets the sum and the scores, as they were before the step.
+#[expect(clippy::too_many_arguments, reason = "all that a step touches, and nothing that belongs together")]
+pub fn step(
+    forward: &Forward,
+    arena: &mut Arena,
+    optimizer: &mut Optimizer,
+    images: &Tensor,
+    labels: &Tensor,
+    rate: Rate,
+    slimming: Option<&Tensor>,
+    tally: &mut Tally,
+) {
+    let scores = forward.run(arena, images, true);
+    let sum = scores.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0);
+    let mean = &sum / labels.numel() as f64;
+    let mut gradients = Tensor::run_backward(&[mean], &[&arena.weights], false, false);
+    tally.add(&sum, &scores, labels);
+    if let Some(mut gradient) = gradients.pop() {
+        if let Some(slimming) = slimming {
+            // The sign of 0 is 0: a scale that has come to rest stays there.
+            let _ = gradient.g_add_(&tch::no_grad(|| slimming * arena.weights.sign()));
+        }
+        optimizer.step(&mut arena.weights, gradient, rate);
+    }
+}

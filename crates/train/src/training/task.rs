@@ -1,0 +1,37 @@
+//! What decides a training. It may not know how one is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tch::Device;
+
+use crate::batches::Parts;
+use tombola_core::net::{Graph, Layout};
+use tombola_core::plan::Stage;
+use tombola_core::prune::{Pruner, Sources};
+use tombola_core::training::Resume;
+
+/// Everything that decides a training, and how to report it.
+#[derive(Debug)]
+pub struct Task<'a> {
+    /// What to train.
+    pub stage: &'a Stage,
+    /// The network.
+    pub graph: &'a Arc<Graph>,
+    /// Where its weights lie.
+    pub layout: &'a Arc<Layout>,
+    /// What draws its masks.
+    pub pruner: &'a Pruner,
+    /// The data.
+    pub parts: &'a Parts,
+    /// Where to train.
+    pub device: Device,
+    /// The snapshots that it starts from; for a dense network that is loaded, its weights as `drawn`.
+    pub sources: Sources,
+    /// Validation losses of the dense training, epoch by epoch, where the stage goes on from it.
+    pub dense_losses: Vec<f64>,
+    /// Where it was when it was interrupted.
+    pub resume: Option<Resume>,
+    /// Time between two reports of progress.
+    pub snapshot_every: Duration,
+}

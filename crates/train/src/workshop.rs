@@ -1,0 +1,180 @@
+//! What all workers of a process share: the plan, its networks and its data, held once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+use std::sync::Arc;
+
+use tch::Device;
+
+use crate::batches::{Parts, Resident};
+use tombola_core::net::custom::Layers;
+use tombola_core::plan::{Network, Networks, Plan, estimate};
+use tombola_core::prune::Pruner;
+use tombola_core::sweep::Settings;
+use tombola_data as data;
+use tombola_data::{DataSet, Normalisation, Split};
+use tombola_words::Shape;
+use tombola_words::StageId;
+use tombola_words::error::{Error, Result};
+
+/// A data set on each device, cut as some dense training asks.
+#[derive(Debug)]
+struct Cut {
+    residents: Vec<Arc<Resident>>,
+    split: Split,
+    normalisation: Normalisation,
+}
+
+/// Everything that trainings share.
+#[derive(Debug)]
+pub struct Workshop {
+    /// What is to be trained.
+    pub plan: Arc<Plan>,
+    networks: Networks,
+    /// What draws masks, by dense stage; one for all that have the same network.
+    pruners: HashMap<StageId, Arc<Pruner>>,
+    cuts: HashMap<StageId, Cut>,
+    /// Name and checksum of each data set.
+    pub fingerprints: BTreeMap<String, String>,
+}
+
+impl Workshop {
+    /// Builds the networks and loads the data of the dense stages `roots` and of all that descend from them.
+    ///
+    /// # Errors
+    /// When data are missing or damaged, or a network cannot work on them.
+    pub fn open(
+        plan: Arc<Plan>,
+        roots: &[usize],
+        own: &BTreeMap<String, Layers>,
+        run: &Settings,
+        devices: &[Device],
+    ) -> Result<Self> {
+        let mut sets: HashMap<String, Set> = HashMap::new();
+        let networks = Networks::of(&plan, roots, own)?;
+        let pruners = pruners(&plan, roots, &networks);
+        let mut cuts = HashMap::new();
+        let mut fingerprints = BTreeMap::new();
+        for &root in roots {
+            let stage = &plan.stages[root];
+            let settings = &stage.settings;
+            let name = set_name(settings);
+            if !sets.contains_key(&name) {
+                let set = Set::load(settings, run.data_dir.as_deref(), devices)?;
+                fingerprints.insert(name.clone(), set.data.fingerprint.clone());
+                sets.insert(name.clone(), set);
+            }
+            let set = &mut sets.get_mut(&name);
+            let Some(set) = set else { continue };
+            set.check(settings)?;
+            let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
+                .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
+            let normalisation = set.normalisation(&split)?;
+            cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
+        }
+        Ok(Self { plan, networks, pruners, cuts, fingerprints })
+    }
+
+    /// The network of a stage.
+    pub fn network(&self, stage: usize) -> Option<&Network> {
+        self.networks.get(&self.plan, stage)
+    }
+
+    /// What draws the masks of a stage.
+    pub fn pruner(&self, stage: usize) -> Option<&Arc<Pruner>> {
+        self.pruners.get(&self.root_id(stage))
+    }
+
+    /// The data of a stage on a device.
+    pub fn parts(&self, stage: usize, device: Device) -> Option<Parts> {
+        let cut = self.cuts.get(&self.root_id(stage))?;
+        let resident = cut.residents.iter().find(|resident| resident.device() == device)?;
+        Some(resident.parts(&cut.split, &cut.normalisation))
+    }
+
+    fn root_id(&self, stage: usize) -> StageId {
+        self.plan.stages[self.plan.stages[stage].root].id
+    }
+}
+
+fn pruners(plan: &Plan, roots: &[usize], networks: &Networks) -> HashMap<StageId, Arc<Pruner>> {
+    let mut alike: Vec<(&Network, Arc<Pruner>)> = Vec::new();
+    let mut pruners = HashMap::new();
+    for &root in roots {
+        let Some(network) = networks.get(plan, root) else { continue };
+        let known = alike.iter().find(|(other, _)| Arc::ptr_eq(&other.graph, &network.graph));
+        let pruner = match known {
+            Some((_, pruner)) => Arc::clone(pruner),
+            None => {
+                let pruner = Arc::new(Pruner::new(&network.graph, &network.layout));
+                alike.push((network, Arc::clone(&pruner)));
+                pruner
+            }
+        };
+        pruners.insert(plan.stages[root].id, pruner);
+    }
+    pruners
+}
+
+/// A data set while the workshop is set up. Its bytes in ordinary memory are dropped after that.
+struct Set {
+    data: DataSet,
+    shape: Shape,
+    residents: Vec<Arc<Resident>>,
+    /// Statistics of training ranges met before: many dense trainings share one.
+    known: Vec<(Split, Normalisation)>,
+}
+
+impl Set {
+    fn load(settings: &Settings, folder: Option<&Path>, devices: &[Device]) -> Result<Self> {
+        let data = match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
+            ("synthetic", &[channels, height, width]) => {
+                let (classes, size) = (settings.synthetic_classes, settings.synthetic_size);
+                data::synthetic((channels, height, width), classes, size, size.div_ceil(2))?
+            }
+            (name, _) => data::load(name, folder)?,
+        };
+        let mut different: Vec<Device> = Vec::new();
+        for device in devices {
+            if !different.contains(device) {
+                different.push(*device);
+            }
+        }
+        let residents = different.iter().map(|device| Arc::new(Resident::new(&data, *device))).collect();
+        let (channels, height, width) = data.train.dimensions();
+        Ok(Self { shape: Shape::Image(channels, height, width), data, residents, known: Vec::new() })
+    }
+
+    /// Refuses data of another form than their publisher states, which the networks are built for.
+    fn check(&self, settings: &Settings) -> Result<()> {
+        let (shape, classes, _) = estimate::data_form(settings)?;
+        if (self.shape, self.data.train.classes) == (shape, classes) {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "data set `{}`: found images {:?} of {} classes, expected {shape:?} of {classes}",
+            settings.dataset, self.shape, self.data.train.classes
+        ))
+        .hint("check the files: `tombola data check`"))
+    }
+
+    fn normalisation(&mut self, split: &Split) -> Result<Normalisation> {
+        if let Some((_, normalisation)) = self.known.iter().find(|(known, _)| known == split) {
+            return Ok(normalisation.clone());
+        }
+        let normalisation = Normalisation::of(&self.data.train, split.train.clone())?;
+        self.known.push((split.clone(), normalisation.clone()));
+        Ok(normalisation)
+    }
+}
+
+/// A data set by name; a synthetic one by all that makes it.
+fn set_name(settings: &Settings) -> String {
+    match settings.dataset.as_str() {
+        "synthetic" => format!(
+            "synthetic {:?}, {} classes, {} images",
+            settings.synthetic_shape, settings.synthetic_classes, settings.synthetic_size
+        ),
+        name => name.to_string(),
+    }
+}

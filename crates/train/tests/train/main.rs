@@ -1,0 +1,15 @@
+//! Trainings on tensors, without the program: against recorded values of PyTorch, against each other, against plain loops.
+//!
+//! `TOMBOLA_TEST_DEVICE=cuda` runs them on a GPU.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+mod channels;
+mod compact;
+mod criteria;
+mod gpu;
+mod inputs;
+mod kernels;
+mod place;
+mod reference;
+mod training;

@@ -1,0 +1,120 @@
+//! `results.csv`: a row for each trial and level, with its settings and what came out.
+//!
+//! Accuracies and densities are shares from 0 to 1, losses mean cross-entropies in nats.
+
+use std::io::{Result, Write};
+
+use super::rows;
+use super::rows::Row;
+use super::sheet::Sheet;
+use super::standing::Standing;
+use tombola_core::folder::journal::History;
+use tombola_core::plan::Plan;
+use tombola_words::record::Evaluation;
+
+/// The columns after those of the settings.
+const MEASURED: [&str; 30] = [
+    "rate",
+    "density",
+    "density_total",
+    "density_effective",
+    "alive",
+    "prunable",
+    "parameters",
+    "dead_layers",
+    "density_channels",
+    "channels_alive",
+    "channels",
+    "channels_forced",
+    "macs_dense",
+    "macs",
+    "density_macs",
+    "parameters_alive",
+    "pruned_validation_accuracy",
+    "pruned_test_accuracy",
+    "start_validation_accuracy",
+    "start_test_accuracy",
+    "best_epoch",
+    "best_validation_accuracy",
+    "best_test_accuracy",
+    "last_epoch",
+    "last_validation_accuracy",
+    "last_test_accuracy",
+    "last_test_loss",
+    "test_images",
+    "selected_on",
+    "error",
+];
+
+/// Writes the table.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
+    let columns = rows::columns();
+    let standings = Standing::of(plan, history);
+    let header = ["trial", "level", "stage", "state"].into_iter().chain(columns.iter().map(|field| field.key));
+    let mut sheet = Sheet::new(file, header.chain(MEASURED))?;
+    rows::each(plan, &columns, |row| {
+        sheet.put(row.trial)?;
+        sheet.put(row.level)?;
+        sheet.put(plan.stages[row.stage].id)?;
+        sheet.put(standings[row.stage].state)?;
+        for (column, field) in columns.iter().enumerate() {
+            sheet.put(row.cell(column, field))?;
+        }
+        measured(&mut sheet, plan, &standings, row)?;
+        sheet.end_row()
+    })?;
+    sheet.finish()
+}
+
+fn measured<W: Write>(sheet: &mut Sheet<W>, plan: &Plan, standings: &[Standing], row: &Row) -> Result<()> {
+    let (stage, standing) = (&plan.stages[row.stage], &standings[row.stage]);
+    let drawn = standing.history.and_then(|history| history.drawn.as_ref());
+    let outcome = standing.history.and_then(|history| history.outcome.as_ref());
+
+    sheet.float(stage.pruning.as_ref().map(|pruning| pruning.rate))?;
+    sheet.float(drawn.map(|drawn| drawn.density()))?;
+    sheet.float(drawn.map(|drawn| drawn.total_density()))?;
+    sheet.float(drawn.map(|drawn| drawn.effective_density()))?;
+    sheet.maybe(drawn.map(|drawn| drawn.alive))?;
+    sheet.maybe(drawn.map(|drawn| drawn.prunable))?;
+    sheet.maybe(drawn.map(|drawn| drawn.parameters))?;
+    sheet.maybe(drawn.map(|drawn| drawn.dead_layers.join(";")))?;
+
+    let channels = drawn.and_then(|drawn| drawn.channels);
+    sheet.float(channels.map(|channels| channels.alive as f64 / channels.prunable.max(1) as f64))?;
+    sheet.maybe(channels.map(|channels| channels.alive))?;
+    sheet.maybe(channels.map(|channels| channels.prunable))?;
+    sheet.maybe(channels.map(|channels| channels.forced))?;
+    let sizes = drawn.and_then(|drawn| drawn.sizes);
+    sheet.maybe(sizes.map(|(dense, _)| dense.macs))?;
+    sheet.maybe(sizes.map(|(_, alive)| alive.macs))?;
+    sheet.float(sizes.map(|(dense, alive)| alive.macs as f64 / dense.macs.max(1) as f64))?;
+    sheet.maybe(sizes.map(|(_, alive)| alive.parameters))?;
+
+    // Nothing was pruned before a dense training: what it starts from is under `start`.
+    let pruned = drawn.filter(|_| row.level > 0).map(|drawn| drawn.pruned);
+    let accuracy = |evaluation: Evaluation| evaluation.accuracy();
+    sheet.float(pruned.map(|scores| accuracy(scores.validation)))?;
+    sheet.float(pruned.map(|scores| accuracy(scores.test)))?;
+    let start = drawn.map(|drawn| drawn.start);
+    sheet.float(start.map(|scores| accuracy(scores.validation)))?;
+    sheet.float(start.map(|scores| accuracy(scores.test)))?;
+
+    sheet.maybe(outcome.map(|outcome| outcome.best_epoch))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.best.validation)))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.best.test)))?;
+    sheet.maybe(outcome.map(|outcome| {
+        let end = stage.span(drawn.and_then(|drawn| drawn.span)).end;
+        outcome.stopped_at.unwrap_or(end)
+    }))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.last.validation)))?;
+    sheet.float(outcome.map(|outcome| accuracy(outcome.last.test)))?;
+    sheet.float(outcome.map(|outcome| outcome.last.test.loss))?;
+    sheet.maybe(outcome.map(|outcome| outcome.last.test.images))?;
+
+    sheet.put(tombola_words::value::Value::show(&stage.settings.select))?;
+    sheet.maybe(standing.error(plan, standings))
+}

@@ -1,0 +1,99 @@
+//! How each stage of a plan stands by the journal: done, under way, failed, or hopeless because one before it failed.
+//!
+//! It may not know of tables or files.
+
+use std::fmt;
+
+use tombola_core::folder::journal::{History, StageHistory};
+use tombola_core::plan::Plan;
+
+/// How far a stage is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Nothing is known of it yet.
+    Waiting,
+    /// A worker is at it, its mask is drawn, or some of its epochs are trained.
+    Training,
+    /// It has an outcome.
+    Done,
+    /// It could not be trained.
+    Failed,
+    /// One that it descends from failed.
+    Skipped,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Training => "training",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        })
+    }
+}
+
+/// What is known of one stage of a plan.
+#[derive(Debug, Clone)]
+pub struct Standing<'a> {
+    /// How far it is.
+    pub state: State,
+    /// What the journal tells of it.
+    pub history: Option<&'a StageHistory>,
+    /// Index of the stage whose failure stops it: itself or one that it descends from.
+    pub blame: Option<usize>,
+    /// Index of the stage that ended without the early bird that it, or one that it descends from, was to be drawn from.
+    pub birdless: Option<usize>,
+}
+
+impl<'a> Standing<'a> {
+    /// How all stages of a plan stand, by their index.
+    pub fn of(plan: &Plan, history: &'a History) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::with_capacity(plan.stages.len());
+        for (index, stage) in plan.stages.iter().enumerate() {
+            let known = history.stages.get(&stage.id);
+            // Parents stand before their children.
+            let inherited = stage.parent.and_then(|parent| all[parent].blame);
+            let birdless =
+                stage.parent.and_then(|parent| all[parent].birdless.or(without_bird(plan, history, index, parent)));
+            // An outcome stays valid whatever was tried after it, so the order of records makes no difference.
+            let (state, blame) = match known {
+                Some(stage) if stage.outcome.is_some() => (State::Done, None),
+                // Whoever trains it has all that it starts from, so a failure before it does not stop it.
+                Some(stage) if stage.running.is_some() => (State::Training, None),
+                Some(stage) if stage.failure.is_some() => (State::Failed, Some(index)),
+                Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => (State::Training, inherited),
+                _ if inherited.is_some() || birdless.is_some() => (State::Skipped, inherited),
+                _ => (State::Waiting, None),
+            };
+            all.push(Self { state, history: known, blame, birdless });
+        }
+        all
+    }
+
+    /// Why it has no outcome and will have none in this run.
+    pub fn error(&self, plan: &Plan, all: &[Self]) -> Option<String> {
+        if let (State::Skipped, None, Some(stage)) = (self.state, self.blame, self.birdless) {
+            let stage = &plan.stages[stage];
+            return Some(format!(
+                "skipped: no early bird in the {} epochs of level {}: its masks did not settle",
+                stage.epochs().len(),
+                stage.level
+            ));
+        }
+        let blamed = self.blame.filter(|_| matches!(self.state, State::Failed | State::Skipped))?;
+        let reason = all[blamed].history?.failure.as_deref()?;
+        match self.state {
+            State::Failed => Some(reason.to_string()),
+            _ => Some(format!("skipped: level {} failed: {reason}", plan.stages[blamed].level)),
+        }
+    }
+}
+
+/// The parent of a stage, if it ended without the early bird that the stage is drawn from.
+fn without_bird(plan: &Plan, history: &History, index: usize, parent: usize) -> Option<usize> {
+    let draw = plan.stages[index].pruning.as_ref()?.draw;
+    let bird = plan.stages[parent].birds.iter().find(|bird| bird.moment() == draw)?;
+    history.stages.get(&plan.stages[parent].id)?.lacks(bird).then_some(parent)
+}

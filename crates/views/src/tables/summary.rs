@@ -1,0 +1,116 @@
+//! `summary.csv`: mean, standard deviation and 95 % confidence interval over seeds.
+//!
+//! A row stands for all trials that differ in nothing but their seeds, at one level. A training that several of them
+//! share counts once. Accuracies and densities are shares from 0 to 1.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{Result, Write};
+
+use super::rows;
+use super::rows::Row;
+use super::sheet::Sheet;
+use super::standing::Standing;
+use super::statistics::{Quantiles, Sample};
+use tombola_core::folder::journal::History;
+use tombola_core::plan::Plan;
+use tombola_core::sweep::Field;
+use tombola_words::record::{Drawn, Outcome};
+
+/// What is summarised, and how it is found in what the journal knows of a finished training. The accuracy after
+/// pruning is that before rewinding; dense networks have none.
+type Quantity = (&'static str, fn(Option<&Drawn>, &Outcome, usize) -> Option<f64>);
+const QUANTITIES: [Quantity; 5] = [
+    ("density", |drawn, _, _| Some(drawn?.density())),
+    ("density_effective", |drawn, _, _| Some(drawn?.effective_density())),
+    ("pruned_test_accuracy", |drawn, _, level| drawn.filter(|_| level > 0).map(|drawn| drawn.pruned.test.accuracy())),
+    ("best_test_accuracy", |_, outcome, _| Some(outcome.best.test.accuracy())),
+    ("last_test_accuracy", |_, outcome, _| Some(outcome.last.test.accuracy())),
+];
+
+/// Trials that repeat each other.
+struct Group {
+    level: usize,
+    /// In the order of the columns.
+    settings: Vec<String>,
+    /// Their trainings at this level, in the order of the trials.
+    stages: Vec<usize>,
+}
+
+/// Writes the table.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
+    let mut columns = rows::columns();
+    columns.retain(|field| !rows::is_seed(field));
+    let groups = groups(plan, &columns);
+    let used: Vec<usize> =
+        (0..columns.len()).filter(|&column| groups.iter().any(|group| !group.settings[column].is_empty())).collect();
+    let standings = Standing::of(plan, history);
+
+    let mut header = vec!["level".to_string()];
+    header.extend(used.iter().map(|&column| columns[column].key.to_string()));
+    header.extend(["planned", "n"].map(str::to_string));
+    for (name, _) in QUANTITIES {
+        header.extend(["mean", "std", "ci95"].map(|part| format!("{name}_{part}")));
+    }
+    let mut sheet = Sheet::new(file, header.iter().map(String::as_str))?;
+    let mut quantiles = Quantiles::default();
+    for group in &groups {
+        sheet.put(group.level)?;
+        for &column in &used {
+            sheet.put(&group.settings[column])?;
+        }
+        // Finished ones only, so that all means of a row are over the same networks.
+        let finished: Vec<(Option<&Drawn>, &Outcome)> = group
+            .stages
+            .iter()
+            .filter_map(|&stage| standings[stage].history)
+            .filter_map(|history| Some((history.drawn.as_ref(), history.outcome.as_ref()?)))
+            .collect();
+        sheet.put(group.stages.len())?;
+        sheet.put(finished.len())?;
+        for (_, quantity) in QUANTITIES {
+            let values: Vec<f64> =
+                finished.iter().filter_map(|(drawn, outcome)| quantity(*drawn, outcome, group.level)).collect();
+            let sample = Sample::of(&values);
+            sheet.float(sample.map(|sample| sample.mean))?;
+            sheet.float(sample.and_then(|sample| sample.deviation))?;
+            sheet.float(sample.and_then(|sample| quantiles.half_width(&sample)))?;
+        }
+        sheet.end_row()?;
+    }
+    sheet.finish()
+}
+
+/// The groups in the order of their first trial and level.
+fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_key: HashMap<String, usize> = HashMap::new();
+    // A training is met once for each trial that shares it.
+    let mut seen = HashSet::new();
+    let mut key = String::new();
+    let Ok(()) = rows::each(plan, columns, |row: &Row| {
+        key.clear();
+        key.push_str(&row.level.to_string());
+        for (column, field) in columns.iter().enumerate() {
+            // A character that no setting is written with keeps neighbours apart.
+            key.push('\0');
+            key.push_str(&row.cell(column, field));
+        }
+        let index = match by_key.get(&key) {
+            Some(&index) => index,
+            None => {
+                let settings = columns.iter().enumerate().map(|(i, field)| row.cell(i, field).into_owned()).collect();
+                groups.push(Group { level: row.level, settings, stages: Vec::new() });
+                by_key.insert(key.clone(), groups.len() - 1);
+                groups.len() - 1
+            }
+        };
+        if seen.insert((index, row.stage)) {
+            groups[index].stages.push(row.stage);
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    groups
+}

@@ -1,0 +1,382 @@
+//! The table at the end of a run: accuracy against density, mean and standard deviation over seeds.
+//!
+//! Rows are methods, columns densities; where there are too many densities for the width, a row is a method at one
+//! density. Nothing in it is coloured. It may not know where it is printed.
+
+use std::collections::BTreeSet;
+
+use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
+
+use super::birds;
+use super::methods::{Course, Method, Methods, Section, Share};
+use super::standing::{Standing, State};
+use super::statistics::Sample;
+use tombola_core::folder::journal::History;
+use tombola_core::plan::Plan;
+use tombola_core::sweep::{Decides, Field, Settings};
+use tombola_words::value::Select;
+
+/// More densities than this are listed below each other.
+const MOST_COLUMNS: usize = 7;
+/// Narrower than this, names of methods cannot be read.
+const NARROWEST_NAME: usize = 24;
+/// Between two columns.
+const GAP: u16 = 2;
+/// Settings that are named even at their defaults, where a section has one value of them.
+const ALWAYS: [&str; 6] = ["network", "dataset", "depth", "epochs", "optimizer", "reinit"];
+
+/// What the table may look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// Characters a line.
+    pub width: usize,
+    /// Whether characters beyond ASCII can be shown.
+    pub unicode: bool,
+}
+
+impl Default for Style {
+    fn default() -> Self {
+        Self { width: 80, unicode: true }
+    }
+}
+
+impl Style {
+    fn dot(&self) -> &'static str {
+        if self.unicode { " · " } else { "; " }
+    }
+
+    fn dash(&self) -> &'static str {
+        if self.unicode { "—" } else { "-" }
+    }
+
+    fn plus_minus(&self) -> &'static str {
+        if self.unicode { "±" } else { "+/-" }
+    }
+
+    /// A table with nothing but a line under its header.
+    fn table(&self) -> Table {
+        let line = if self.unicode { '─' } else { '-' };
+        let mut table = Table::new();
+        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill(line)));
+        table
+    }
+}
+
+/// The table of a sweep, with a line of what its rows share above each part and what the numbers are below. It ends
+/// with a line break.
+pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
+    let methods = Methods::of(plan);
+    let view = View { methods: &methods, standings: Standing::of(plan, history), style };
+    let mut text = String::new();
+    for section in &methods.sections {
+        let names = view.names(section);
+        for line in wrapped(&view.shared(section, &names), style.width, style.dot(), "") {
+            text.push_str(&line);
+            text.push('\n');
+        }
+        text.push('\n');
+        let table = view.columns(section, &names).unwrap_or_else(|| view.list(section, &names));
+        for line in table.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text.push('\n');
+    }
+    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)) {
+        for line in wrapped(&[note], style.width, " ", "") {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// What is needed to fill cells.
+struct View<'a> {
+    methods: &'a Methods,
+    standings: Vec<Standing<'a>>,
+    style: &'a Style,
+}
+
+impl View<'_> {
+    /// Positions of the settings that tell the methods of a section from each other.
+    fn names(&self, section: &Section) -> Vec<usize> {
+        let varies = |&column: &usize| {
+            let values: BTreeSet<&str> = section.methods.iter().map(|m| m.settings[column].as_str()).collect();
+            // Where a setting makes no difference, another one says so already; a loaded network says it only here.
+            let empty = values.contains("") && self.methods.fields[column].key != "load";
+            values.len() - usize::from(empty) > 1
+        };
+        (0..self.methods.fields.len()).filter(varies).collect()
+    }
+
+    /// What all methods of a section have in common and a reader wants to know: what it is, and what is no default.
+    fn shared(&self, section: &Section, names: &[usize]) -> Vec<String> {
+        let first = &section.first;
+        let plain = Settings {
+            network: first.network.clone(),
+            dataset: first.dataset.clone(),
+            epochs: first.epochs,
+            ..Settings::default()
+        };
+        let plain = plain.resolve().unwrap_or_default();
+        let mut parts: Vec<(usize, String)> = Vec::new();
+        for (column, field) in self.methods.fields.iter().enumerate().filter(|(column, _)| !names.contains(column)) {
+            let Some(value) = section.methods.iter().map(|m| &m.settings[column]).find(|value| !value.is_empty())
+            else {
+                continue;
+            };
+            let rank = ALWAYS.iter().position(|key| *key == field.key);
+            if rank.is_some() || *value != (field.show)(&plain) {
+                parts.push((rank.unwrap_or(ALWAYS.len()), in_words(field, value)));
+            }
+        }
+        // Stable: settings that are no defaults follow in the order of the help.
+        parts.sort_by_key(|(rank, _)| *rank);
+        parts.into_iter().map(|(_, words)| words).collect()
+    }
+
+    /// A method in words.
+    fn name(&self, method: &Method, names: &[usize]) -> Vec<String> {
+        let mut parts = vec![method.course.to_string()];
+        for &column in names {
+            let (field, value) = (self.methods.fields[column], &method.settings[column]);
+            // A ticket without a twin's name is the ticket itself.
+            match (field.key, value.as_str()) {
+                (_, "") | ("control", "none") => {}
+                _ => parts.push(in_words(field, value)),
+            }
+        }
+        parts
+    }
+
+    /// Methods against densities, or none if that does not fit.
+    fn columns(&self, section: &Section, names: &[usize]) -> Option<Table> {
+        let shares: BTreeSet<Share> = section.methods.iter().flat_map(|m| m.cells.keys().copied()).collect();
+        if shares.len() + 1 > MOST_COLUMNS {
+            return None;
+        }
+        let names: Vec<Vec<String>> = section.methods.iter().map(|method| self.name(method, names)).collect();
+        let longest = names.iter().map(|parts| length(&parts.join(self.style.dot()))).max().unwrap_or(0);
+        let mut header = vec!["dense".to_string()];
+        header.extend(shares.iter().rev().map(Share::to_string));
+        [2, 1].into_iter().find_map(|digits| {
+            let row = |method: &Method| {
+                let mut cells = vec![self.cell(Some(&self.methods.dense[method.dense]), digits)];
+                cells.extend(shares.iter().rev().map(|share| self.cell(method.cells.get(share), digits)));
+                cells
+            };
+            let rows: Vec<Vec<String>> = section.methods.iter().map(row).collect();
+            let width = |column: usize| {
+                rows.iter().chain([&header]).map(|row| length(&row[column])).max().unwrap_or(0) + usize::from(GAP)
+            };
+            let left = self.style.width.checked_sub((0..header.len()).map(width).sum())?;
+            if left < longest.min(NARROWEST_NAME) {
+                return None;
+            }
+            let mut table = self.style.table();
+            table.set_header(line("method", &header));
+            for (parts, cells) in names.iter().zip(&rows) {
+                table.add_row(line(&wrapped(parts, left, self.style.dot(), "  ").join("\n"), cells));
+            }
+            align(&mut table);
+            Some(table)
+        })
+    }
+
+    /// A row for each method and density.
+    fn list(&self, section: &Section, names: &[usize]) -> Table {
+        let mut rows: Vec<(Vec<String>, Vec<[String; 2]>)> = Vec::new();
+        let mut listed = BTreeSet::new();
+        for method in &section.methods {
+            // The dense network stands before the first method that starts from it.
+            if listed.insert(method.dense) && method.course != Course::Dense {
+                let training = |&column: &usize| self.methods.fields[column].decides == Decides::Training;
+                let names: Vec<usize> = names.iter().copied().filter(training).collect();
+                let mut parts = self.name(method, &names);
+                parts[0] = Course::Dense.to_string();
+                rows.push((parts, vec![self.dense_line(method)]));
+            }
+            let lines = match method.course {
+                Course::Dense => vec![self.dense_line(method)],
+                _ => {
+                    let line = |(share, stages)| [Share::to_string(share), self.cell(Some(stages), 2)];
+                    method.cells.iter().rev().map(line).collect()
+                }
+            };
+            rows.push((self.name(method, names), lines));
+        }
+        let header = ["density".to_string(), "accuracy".to_string()];
+        let width = |column: usize| {
+            let cells = rows.iter().flat_map(|(_, lines)| lines).chain([&header]);
+            cells.map(|cells| length(&cells[column])).max().unwrap_or(0) + usize::from(GAP)
+        };
+        let left = self.style.width.saturating_sub(width(0) + width(1)).max(NARROWEST_NAME / 2);
+        let mut table = self.style.table();
+        table.set_header(line("method", &header));
+        for (parts, lines) in &rows {
+            // A name that takes several lines runs down beside its densities.
+            let mut name = wrapped(parts, left, self.style.dot(), "  ").into_iter();
+            for (number, cells) in lines.iter().enumerate() {
+                let text = match number + 1 == lines.len() {
+                    true => name.by_ref().collect::<Vec<_>>().join("\n"),
+                    false => name.next().unwrap_or_default(),
+                };
+                table.add_row(line(&text, cells));
+            }
+        }
+        align(&mut table);
+        table
+    }
+
+    fn dense_line(&self, method: &Method) -> [String; 2] {
+        [Share::of(1.0).to_string(), self.cell(Some(&self.methods.dense[method.dense]), 2)]
+    }
+
+    /// Test accuracies of the finished ones among `stages`, by their mean.
+    fn sample(&self, stages: &BTreeSet<usize>) -> Option<Sample> {
+        let accuracy = |&stage: &usize| Some(self.standings[stage].history?.outcome.as_ref()?.best.test.accuracy());
+        Sample::of(&stages.iter().filter_map(accuracy).collect::<Vec<_>>())
+    }
+
+    fn cell(&self, stages: Option<&BTreeSet<usize>>, digits: usize) -> String {
+        let Some(stages) = stages else { return self.style.dash().to_string() };
+        let any = |state| stages.iter().any(|&stage| self.standings[stage].state == state);
+        let Some(sample) = self.sample(stages) else {
+            let word = if any(State::Failed) {
+                "failed"
+            } else if any(State::Skipped) {
+                "skipped"
+            } else {
+                self.style.dash()
+            };
+            return word.to_string();
+        };
+        let mut text = format!("{:.digits$}", sample.mean * 100.0);
+        if let Some(deviation) = sample.deviation {
+            text.push_str(&format!(" {} {:.digits$}", self.style.plus_minus(), deviation * 100.0));
+        }
+        if sample.n < stages.len() {
+            text.push('*');
+        }
+        text
+    }
+
+    /// What the numbers are and what is missing.
+    fn notes(&self, plan: &Plan) -> Vec<String> {
+        let sections = &self.methods.sections;
+        let cells = || {
+            sections
+                .iter()
+                .flat_map(|section| &section.methods)
+                .flat_map(|method| method.cells.values().chain(std::iter::once(&self.methods.dense[method.dense])))
+        };
+        let selects = |select| plan.chains.iter().any(|chain| chain.trial.settings.select == select);
+        let chosen = match (selects(Select::Test), selects(Select::Validation)) {
+            (true, true) => "chosen on the part of the data that `select` names",
+            (true, false) => "chosen on the test set",
+            _ => "chosen on the validation set",
+        };
+        let planned = |count: fn(usize, usize) -> usize| cells().map(BTreeSet::len).reduce(count).unwrap_or(0);
+        let over = match (planned(usize::min), planned(usize::max)) {
+            (_, 0 | 1) => "one seed".to_string(),
+            (least, most) => {
+                let seeds = if least == most { most.to_string() } else { format!("{least} to {most}") };
+                format!("mean {} standard deviation over {seeds} seeds", self.style.plus_minus())
+            }
+        };
+        let mut notes =
+            vec![format!("Test accuracy in % at the epoch {chosen}, by share of prunable weights alive; {over}.")];
+        if cells().any(|stages| self.sample(stages).is_some_and(|sample| sample.n < stages.len())) {
+            notes.push("* Not all seeds are finished.".to_string());
+        }
+        if let Some(difference) = self.difference(sections) {
+            notes.push(format!(
+                "Densities are those asked for; masks keep up to {:.0} % more or fewer weights (`density` in results.csv).",
+                difference * 100.0
+            ));
+        }
+        let count = |states: &[State]| self.standings.iter().filter(|s| states.contains(&s.state)).count();
+        let (failed, skipped) = (count(&[State::Failed]), count(&[State::Skipped]));
+        let (open, total) = (count(&[State::Waiting, State::Training]), plan.stages.len());
+        if failed > 0 {
+            let skipped = if skipped > 0 { format!("; skipped because of that: {skipped}") } else { String::new() };
+            notes.push(format!("Failed trainings: {failed} of {total}{skipped} (`error` in results.csv)."));
+        }
+        if open > 0 {
+            notes.push(format!("Trainings not finished: {open} of {total}."));
+        }
+        notes
+    }
+
+    /// By how much of itself a drawn density differs from the one asked for, at most; none if it cannot be seen.
+    fn difference(&self, sections: &[Section]) -> Option<f64> {
+        let mut most: f64 = 0.0;
+        for (share, stages) in sections.iter().flat_map(|s| &s.methods).flat_map(|method| &method.cells) {
+            let drawn = |&stage: &usize| Some(self.standings[stage].history?.drawn.as_ref()?.density());
+            for density in stages.iter().filter_map(drawn) {
+                most = most.max((density - share.value()).abs() / share.value().max(f64::MIN_POSITIVE));
+            }
+        }
+        // Half a unit of the third digit that columns are named with is up to half of this.
+        (most > 0.01).then_some(most)
+    }
+}
+
+/// A setting in words; values that are known by themselves stand alone.
+fn in_words(field: &Field, value: &str) -> String {
+    match (field.key, value) {
+        ("network" | "dataset" | "optimizer", _) => value.to_string(),
+        ("epochs", "1") => "1 epoch".to_string(),
+        ("epochs", _) => format!("{value} epochs"),
+        (key, _) => format!("{key} {value}"),
+    }
+}
+
+fn line(name: &str, cells: &[String]) -> Row {
+    let mut row = Row::new();
+    row.add_cell(Cell::new(name));
+    for cell in cells {
+        row.add_cell(Cell::new(cell));
+    }
+    row
+}
+
+/// Names stand at the left of their column, numbers at the right of theirs.
+fn align(table: &mut Table) {
+    for (index, column) in table.column_iter_mut().enumerate() {
+        let (gap, side) = if index == 0 { (0, CellAlignment::Left) } else { (GAP, CellAlignment::Right) };
+        column.set_padding((gap, 0));
+        column.set_cell_alignment(side);
+    }
+}
+
+fn length(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// Parts joined by `between`, in lines of at most `width` characters where that is possible: parts that are longer are
+/// broken at spaces. All lines but the first begin with `indent`.
+fn wrapped(parts: &[String], width: usize, between: &str, indent: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for part in parts {
+        let alone = length(indent) + length(part) > width;
+        let words: Vec<&str> = if alone { part.split(' ').collect() } else { vec![part.as_str()] };
+        for (number, word) in words.iter().enumerate() {
+            let last = lines.len() - 1;
+            let between = if number > 0 { " " } else { between };
+            if lines[last].trim_start().is_empty() {
+                lines[last].push_str(word);
+            } else if length(&lines[last]) + length(between) + length(word) <= width {
+                lines[last].push_str(between);
+                lines[last].push_str(word);
+            } else {
+                lines.push(format!("{indent}{word}"));
+            }
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! `timing.csv`: how long each training took, where, and how often it was started.
+//!
+//! The only table that differs from run to run.
+
+use std::io::{Result, Write};
+
+use super::sheet::Sheet;
+use tombola_core::folder::journal::History;
+use tombola_core::plan::Plan;
+
+const HEADER: [&str; 7] = ["stage", "level", "epochs", "seconds", "images_per_second", "place", "attempts"];
+
+/// Writes the table, a row for each training of the plan. `epochs` are those trained so far, `seconds` their sum.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
+    let mut sheet = Sheet::new(file, HEADER)?;
+    for stage in &plan.stages {
+        let known = history.stages.get(&stage.id);
+        let finished = known.filter(|known| known.outcome.is_some());
+        sheet.put(stage.id)?;
+        sheet.put(stage.level)?;
+        sheet.put(known.map_or(0, |known| known.epochs.len()))?;
+        // Folded from 0.0, because the sum of nothing is -0.0.
+        sheet.float(Some(known.map_or(0.0, |known| known.epochs.values().fold(0.0, |sum, e| sum + e.seconds))))?;
+        sheet.float(finished.map(|known| known.images_per_second))?;
+        sheet.maybe(finished.map(|known| &known.place))?;
+        sheet.put(known.map_or(0, |known| known.attempts))?;
+        sheet.end_row()?;
+    }
+    sheet.finish()
+}

@@ -1,0 +1,154 @@
+//! The one error type: what went wrong, what was found, what was expected, and the cure.
+//!
+//! It knows nothing of the rest of the program. Every layer builds its errors here, so that each message that
+//! reaches a user has the same form and each kind of failure the same exit code.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// The result of everything that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whose fault a failure is, which decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A flag, a sweep file or a data file is wrong: exit code 2.
+    Input,
+    /// The machine lacks something: a library, a device, space, a permission: exit code 3.
+    Environment,
+    /// One training went wrong; the rest of the sweep goes on: exit code 1 at the end.
+    Training,
+    /// Asked to stop; everything written so far is kept: exit code 75 ("run me again").
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code of the process when an error of this kind ends it.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Training => 1,
+            Kind::Input => 2,
+            Kind::Environment => 3,
+            Kind::Interrupted => 75,
+        }
+    }
+}
+
+/// A failure with its cure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    /// Whose fault it is.
+    pub kind: Kind,
+    /// What went wrong: names the thing, what was found and what was expected.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Error {
+    /// A wrong flag, sweep file or data file.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Input, message: message.into(), hint: None }
+    }
+
+    /// Something that the machine lacks or refuses.
+    pub fn environment(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Environment, message: message.into(), hint: None }
+    }
+
+    /// One training that went wrong.
+    pub fn training(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Training, message: message.into(), hint: None }
+    }
+
+    /// A stop that was asked for.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Interrupted, message: message.into(), hint: None }
+    }
+
+    /// A file or folder that could not be read, written or made. `doing` is a verb: "read", "write", "create".
+    pub fn file(doing: &str, path: &Path, source: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let error = Self::environment(format!("cannot {doing} `{}`: {source}", path.display()));
+        match source.kind() {
+            ErrorKind::NotFound => Self { kind: Kind::Input, ..error }.hint("check the path"),
+            ErrorKind::IsADirectory => Self { kind: Kind::Input, ..error }.hint("give a file, not a folder"),
+            ErrorKind::NotADirectory => {
+                Self { kind: Kind::Input, ..error }.hint("a part of the path is a file: check it")
+            }
+            ErrorKind::AlreadyExists => Self { kind: Kind::Input, ..error }.hint("a file of that name is in the way"),
+            ErrorKind::PermissionDenied => error.hint("give yourself the permission, or choose another place"),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero => {
+                error.hint("free some space and run the same command again; everything written before stays readable")
+            }
+            _ => error,
+        }
+    }
+
+    /// Adds the cure.
+    #[must_use]
+    pub fn hint(mut self, cure: impl Into<String>) -> Self {
+        self.hint = Some(cure.into());
+        self
+    }
+
+    /// Puts the place where it happened before the message: "`sweep.toml`, line 3: …".
+    #[must_use]
+    pub fn at(mut self, place: impl fmt::Display) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match &self.hint {
+            Some(cure) => write!(f, "\n\nhint: {cure}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The known word nearest to a mistyped one, if one is near enough to be meant.
+pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|word| (strsim::damerau_levenshtein(found, word), word))
+        .filter(|(distance, word)| *distance <= 2.max(word.len() / 3))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, word)| word)
+}
+
+/// Prints an error, if it came to one, and gives the exit code of the process.
+pub fn outcome(result: Result<u8>) -> u8 {
+    result.unwrap_or_else(|error| {
+        let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
+        eprintln!("{word}: {error}");
+        error.kind.exit_code()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_follows_the_message_after_a_blank_line() {
+        let error = Error::input("`epoch` is not a setting").hint("did you mean `epochs`?");
+        assert_eq!(error.to_string(), "`epoch` is not a setting\n\nhint: did you mean `epochs`?");
+        assert_eq!(error.kind.exit_code(), 2);
+    }
+
+    #[test]
+    fn the_nearest_word_is_found_and_a_far_one_is_not() {
+        let known = ["epochs", "seed", "pruning-ratio"];
+        assert_eq!(nearest("epoch", known), Some("epochs"));
+        assert_eq!(nearest("prunning-ratio", known), Some("pruning-ratio"));
+        assert_eq!(nearest("zzz", known), None);
+    }
+}

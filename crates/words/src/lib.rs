@@ -1,0 +1,25 @@
+//! The words that every other crate uses and none of them owns. Nothing here does anything.
+//!
+//! | file | word |
+//! | --- | --- |
+//! | `value` | what a setting can be: numbers, choices, moments, shards |
+//! | `stage_id`, `shape` | the name of a training, the shape of an image or a vector |
+//! | `record` | what the journal holds |
+//! | `catalogue` | the data sets that Tombola knows: names, shapes, files, checksums |
+//! | `error` | what goes wrong, with its cure and its exit code |
+//! | `stream` | random numbers, named by seed, purpose and counters |
+//! | `fault` | failures on purpose, for tests |
+//!
+//! This crate may not know of any other.
+
+pub mod catalogue;
+pub mod error;
+pub mod fault;
+pub mod record;
+mod shape;
+mod stage_id;
+pub mod stream;
+pub mod value;
+
+pub use shape::Shape;
+pub use stage_id::StageId;

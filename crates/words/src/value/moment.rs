@@ -1,0 +1,177 @@
+//! Settings that name a moment of a training, where weights go back to, and where a network comes from.
+
+use std::path::PathBuf;
+
+use super::Value;
+
+/// A point in a training at which the full state is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Moment {
+    /// After this many epochs; 0 is before the first.
+    Epoch(usize),
+    /// The epoch with the highest accuracy on the selecting part; the first of equals.
+    Best,
+    /// The best epoch among the first this many.
+    BestUntil(usize),
+    /// The end.
+    Last,
+    /// When the masks of one kind have settled. The number tells kinds of masks and rules apart; it is 0 in settings, where
+    /// the other settings say which.
+    EarlyBird(u64),
+}
+
+impl Moment {
+    /// The number of epochs after which it is known, where that is fixed.
+    pub fn epoch(self) -> Option<usize> {
+        match self {
+            Self::Epoch(epoch) | Self::BestUntil(epoch) => Some(epoch),
+            Self::Best | Self::Last | Self::EarlyBird(_) => None,
+        }
+    }
+}
+
+impl Moment {
+    /// Whether it is the moment at which masks have settled.
+    pub fn is_early_bird(self) -> bool {
+        matches!(self, Self::EarlyBird(_))
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.show())
+    }
+}
+
+impl Value for Moment {
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = || "`best`, `last`, `early-bird`, `epoch:K` or `best-until:K`, such as `epoch:10`".to_string();
+        let (word, epoch) = match text.split_once(':') {
+            Some((word, epoch)) => (word, Some(epoch.parse().map_err(|_| expected())?)),
+            None => (text, None),
+        };
+        match (word, epoch) {
+            ("early-bird", None) => Ok(Self::EarlyBird(0)),
+            ("best", None) => Ok(Self::Best),
+            ("last", None) => Ok(Self::Last),
+            ("epoch", Some(epoch)) => Ok(Self::Epoch(epoch)),
+            ("best-until", Some(epoch)) if epoch > 0 => Ok(Self::BestUntil(epoch)),
+            _ => Err(expected()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Epoch(epoch) => format!("epoch:{epoch}"),
+            Self::BestUntil(epoch) => format!("best-until:{epoch}"),
+            Self::Best => "best".to_string(),
+            Self::Last => "last".to_string(),
+            Self::EarlyBird(0) => "early-bird".to_string(),
+            Self::EarlyBird(kind) => format!("early-bird:{kind:016x}"),
+        }
+    }
+}
+
+/// Ratios at which the masks of all epochs are drawn and compared.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrackMasks {
+    /// Those at which the sweep prunes.
+    Auto,
+    /// None but what early birds need.
+    None,
+    /// These.
+    Ratios(Vec<f64>),
+}
+
+impl Value for TrackMasks {
+    const LIST: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let expected = "`auto`, `none` or ratios above 0 and below 1, such as `0.3,0.5`";
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            text => {
+                let ratios = Vec::<f64>::parse(text).map_err(|_| expected.to_string())?;
+                let fit = !ratios.is_empty() && ratios.iter().all(|ratio| *ratio > 0.0 && *ratio < 1.0);
+                if fit { Ok(Self::Ratios(ratios)) } else { Err(expected.to_string()) }
+            }
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Auto => "auto".to_string(),
+            Self::None => "none".to_string(),
+            Self::Ratios(ratios) => ratios.show(),
+        }
+    }
+}
+
+/// Where the weights that a mask keeps go back to before they train again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Rewind {
+    /// Nowhere: fine-tuned at the last learning rate (Han et al. 2015).
+    None,
+    /// Nowhere, but the learning-rate schedule starts again (Renda et al. 2020, "learning rate rewinding").
+    LearningRate,
+    /// Their initial values (Frankle & Carbin 2019).
+    Init,
+    /// New random values.
+    Random,
+    /// Their values after this many epochs of the dense training (Frankle et al. 2020).
+    Epoch(usize),
+}
+
+impl Value for Rewind {
+    fn parse(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("epoch:").map(str::parse)) {
+            ("none", _) => Ok(Self::None),
+            ("lr", _) => Ok(Self::LearningRate),
+            ("init", _) | (_, Some(Ok(0))) => Ok(Self::Init),
+            ("random", _) => Ok(Self::Random),
+            (_, Some(Ok(epoch))) => Ok(Self::Epoch(epoch)),
+            _ => Err("`none`, `lr`, `init`, `random` or `epoch:K`, such as `epoch:10`".to_string()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::None => "none".to_string(),
+            Self::LearningRate => "lr".to_string(),
+            Self::Init => "init".to_string(),
+            Self::Random => "random".to_string(),
+            Self::Epoch(epoch) => format!("epoch:{epoch}"),
+        }
+    }
+}
+
+/// Where the dense network comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Load {
+    /// It is trained.
+    None,
+    /// From a finished training with the same settings under the results folder; trained if there is none.
+    Auto,
+    /// From this state dict.
+    Path(PathBuf),
+}
+
+impl Value for Load {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self::None),
+            "auto" => Ok(Self::Auto),
+            "" => Err("`none`, `auto` or the path of a state dict (safetensors or .pth)".to_string()),
+            path => Ok(Self::Path(PathBuf::from(path))),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::None => "none".to_string(),
+            Self::Auto => "auto".to_string(),
+            Self::Path(path) => path.display().to_string(),
+        }
+    }
+}

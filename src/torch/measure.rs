@@ -1,0 +1,170 @@
+//! How fast this machine trains, alone or beside PyTorch, and what became slower; how many trainings at the same time are
+//! best.
+
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use tombola_train::Device;
+
+use super::bench::record::{Record, machine, number};
+use super::bench::step::{self, Wish};
+use super::bench::whole::Whole;
+use super::bench::{Row, start, tune};
+use tombola::verbs::print;
+use tombola_train::device;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::Precision;
+use tombola_words::value::Value;
+
+/// What a measurement is of, from the flags of both verbs.
+fn wish(matches: &ArgMatches) -> Result<Wish> {
+    let texts = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned().collect::<Vec<_>>();
+    let networks: Result<Vec<String>> =
+        texts("network").iter().map(|name| tombola_core::net::zoo::canonical_name(name).map(str::to_string)).collect();
+    let precisions: Result<Vec<Precision>> = texts("precision").iter().map(|word| precision(word)).collect();
+    Ok(Wish {
+        networks: networks?,
+        depth: number_of(matches, "depth"),
+        precisions: precisions?,
+        batch: number_of(matches, "batch-size"),
+        device: device::device(matches.get_one::<String>("device").map(String::as_str), 0)?,
+        python: matches.try_get_one::<String>("python").ok().flatten().cloned(),
+    })
+}
+
+fn precision(word: &str) -> Result<Precision> {
+    Precision::parse(word).map_err(|what| Error::input(format!("`--precision`: {what}")))
+}
+
+fn number_of(matches: &ArgMatches, name: &str) -> usize {
+    matches.get_one::<u64>(name).map_or(1, |number| *number as usize)
+}
+
+/// The machine and the device in words.
+fn machine_of(wish: &Wish) -> String {
+    let device = device::describe(wish.device, 1);
+    machine(device.split(',').next().unwrap_or_default())
+}
+
+/// The program of the command line: `tombola`, which lies beside `tombola-torch`.
+fn program() -> Result<PathBuf> {
+    let own = std::env::current_exe()
+        .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?;
+    Ok(own.with_file_name("tombola"))
+}
+
+/// Measures, compares with earlier records, and writes one.
+///
+/// # Errors
+/// When something cannot be measured, or the record cannot be written.
+pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
+    let wish = wish(matches)?;
+    let parts: Vec<&String> = matches.get_many("part").into_iter().flatten().collect();
+    let wants = |part: &str| parts.iter().any(|asked| *asked == part);
+    let name = machine_of(&wish);
+    print(&format!("{name}\n\n"))?;
+    let mut say = |row: &Row| {
+        let _ = print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit));
+    };
+    let scratch = scratch()?;
+    let mut rows = Vec::new();
+    let measured = (|| {
+        if wants("step") {
+            rows.extend(step::measure(&wish, &mut say)?);
+        }
+        if wants("start") {
+            rows.extend(start::measure(&program()?, &scratch, &mut say)?);
+        }
+        if wants("pipeline") || wants("sweep") {
+            let python = wish.python.clone().ok_or_else(|| {
+                Error::input("`pipeline` and `sweep` compare with PyTorch, and no Python is named")
+                    .hint("add `--python PATH`, a Python with torch 2.11.0, NumPy and torchvision")
+            })?;
+            let whole = Whole { program: program()?, python, folder: scratch.clone() };
+            if wants("pipeline") {
+                rows.extend(whole.pipeline(&wish.precisions, &mut say)?);
+            }
+            if wants("sweep") {
+                rows.extend(whole.sweep(&wish.precisions, &mut say)?);
+            }
+        }
+        Ok(())
+    })();
+    let _ = std::fs::remove_dir_all(&scratch);
+    // What was measured before something failed took its time.
+    if rows.is_empty() {
+        return measured;
+    }
+    let record = Record::new(name, rows);
+    let folder = matches.get_one::<PathBuf>("records").cloned().unwrap_or_default();
+    let worse = record.worse(&folder)?;
+    let mut text = String::from("\n");
+    for line in &worse {
+        text.push_str(&format!("slower: {line}\n"));
+    }
+    if worse.is_empty() {
+        text.push_str("Nothing is more than 5 % worse than when it was last measured on such a machine\n");
+    }
+    if !matches.get_flag("no-record") {
+        text.push_str(&format!("Recorded in {}\n", record.save(&folder)?.display()));
+    }
+    print(&text)?;
+    measured
+}
+
+/// An empty folder for what is measured, removed afterwards.
+fn scratch() -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("tombola-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(|error| Error::file("make", &folder, &error))?;
+    Ok(folder)
+}
+
+/// `tombola tune`.
+///
+/// # Errors
+/// When nothing could be measured.
+pub(super) fn tune(matches: &ArgMatches) -> Result<()> {
+    let wish = wish(matches)?;
+    let seconds: f64 = matches.get_one("seconds").copied().unwrap_or(6.0);
+    let (Some(network), Some(&precision)) = (wish.networks.first(), wish.precisions.first()) else {
+        return Err(Error::input("no network or precision is named"));
+    };
+    if matches.get_flag("alone") {
+        let threads = matches.get_one("threads").copied().unwrap_or(1);
+        return print(&format!("{}\n", tune::one(&wish, precision, threads, seconds)?));
+    }
+    let arguments: Vec<String> = ["tune", "--alone"].map(String::from).into_iter().chain(passed(matches)).collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    print(&format!(
+        "{network}, {}, batch {}, on {}: {seconds} s each\n\ntrainings  threads  images/s\n",
+        precision.show(),
+        wish.batch,
+        machine_of(&wish)
+    ))?;
+    let mut trials = Vec::new();
+    for (together, threads) in tune::candidates(wish.device, cores) {
+        let trial = tune::together(&program()?, &arguments, together, threads)?;
+        let end = match &trial.error {
+            None => format!("{:>8.0}", trial.rate),
+            Some(error) => format!("   {error}"),
+        };
+        print(&format!("{together:>9}  {threads:>7}  {end}\n"))?;
+        let failed = trial.error.is_some();
+        trials.push(trial);
+        // More trainings want more memory still.
+        if failed && wish.device != Device::Cpu {
+            break;
+        }
+    }
+    let best = tune::best(&trials).ok_or_else(|| Error::environment("none of them could be measured"))?;
+    print(&format!("\nBest: tombola run … {}\n", tune::flags(best, wish.device)))
+}
+
+/// The flags that the measuring processes are given too.
+fn passed(matches: &ArgMatches) -> Vec<String> {
+    let text = |name: &str| -> Option<String> {
+        let values: Vec<String> = matches.get_raw(name)?.map(|value| value.to_string_lossy().to_string()).collect();
+        Some(format!("--{name}={}", values.join(",")))
+    };
+    ["network", "depth", "precision", "batch-size", "device", "seconds"].into_iter().filter_map(text).collect()
+}

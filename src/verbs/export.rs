@@ -1,0 +1,224 @@
+//! `tombola export`: a trained network or a ticket as one file for other programs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Arg, ArgMatches, Command, value_parser};
+
+use super::folder;
+use super::folder::Results;
+use tombola_core::net::compact::Compact;
+use tombola_core::net::cost::Cost;
+use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
+use tombola_core::plan::{Networks, Plan};
+use tombola_core::prune::rewind;
+use tombola_exports::{Form, Script, Ticket};
+use tombola_words::error::{Error, Result};
+use tombola_words::value::Value;
+use tombola_words::value::{Load, Rewind};
+
+/// The moment that is no snapshot: the weights before the first epoch, which the seed gives.
+const INIT: &str = "init";
+
+const EXAMPLES: &str = "\
+Examples:
+  tombola export results/early-bird 3 --out ticket.safetensors
+  tombola export results/early-bird 3f2a91c0 --snapshot last --form masked --out ticket.safetensors
+  tombola export results/early-bird 3 --out ticket.py
+  tombola export results/early-bird 3 --out ticket.onnx
+  tombola export results/early-bird 3 --snapshot init --out start.safetensors
+  tombola export results/early-bird 3 --out masks.npz
+
+The name's ending says what is written:
+  .safetensors  a state dict under PyTorch's names: `safetensors.torch.load_file(\"ticket.safetensors\")`
+  .py           the same, and beside it a module of plain PyTorch: `import ticket; network = ticket.load()`
+  .onnx         a network of ONNX operators with its weights
+  .pt           TorchScript: `torch.jit.load(\"ticket.pt\")`
+  .npz          the mask of each layer as NumPy arrays of bool: `numpy.load(\"masks.npz\")`
+
+A compact network has fewer channels in each layer; where a batch norm reads some channels of a residual stream only, the
+metadata of the safetensors file has their numbers under `select.NAME`, NAME being the batch norm. Images go in normalised:
+by the mean and standard deviation of each channel of the training images, of pixels in [0, 1].";
+
+/// The verb.
+pub fn command() -> Command {
+    Command::new("export")
+        .about("Write a trained network or ticket as one file for other programs")
+        .after_help(EXAMPLES)
+        .arg(folder::argument().help("Results folder of a sweep"))
+        .arg(
+            Arg::new("what")
+                .value_name("STAGE-OR-TRIAL")
+                .required(true)
+                .help("Name of a training or its beginning, or number of a trial, of which the last level is written"),
+        )
+        .arg(Arg::new("snapshot").long("snapshot").value_name("MOMENT").help(
+            "Which state: best, last, epoch:K …, or init for the weights before training, under the ticket's mask \
+                 [default: the best one that was kept, else the last, else any]",
+        ))
+        .arg(
+            Arg::new("form")
+                .long("form")
+                .value_name("FORM")
+                .value_parser(["compact", "masked"])
+                .default_value("compact")
+                .help("Without its pruned channels, or in the form of the dense network with zeros"),
+        )
+        .arg(
+            Arg::new("kind")
+                .long("kind")
+                .value_name("KIND")
+                .value_parser(Form::names())
+                .help("What to write, where the file's name does not say it by its ending"),
+        )
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FILE")
+                .required(true)
+                .value_parser(value_parser!(PathBuf))
+                .help("The file to write"),
+        )
+}
+
+/// Whether what was asked for is made by libtorch.
+pub fn needs_torch(matches: &ArgMatches) -> bool {
+    form(matches).is_ok_and(|(form, _)| form == Form::TorchScript)
+}
+
+/// What to write, and where.
+fn form(matches: &ArgMatches) -> Result<(Form, PathBuf)> {
+    let path = matches.get_one::<PathBuf>("out").cloned().unwrap_or_default();
+    let named = matches.get_one::<String>("kind").and_then(|kind| Form::named(kind));
+    Ok((named.map_or_else(|| Form::of(&path), Ok)?, path))
+}
+
+/// Writes the file and says what it holds.
+///
+/// # Errors
+/// When the folder has no such training or snapshot, or the file cannot be written.
+pub fn run(matches: &ArgMatches, script: Script) -> Result<()> {
+    let (form, path) = form(matches)?;
+    let results = Results::read(&folder::given(matches))?;
+    let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
+    let index = folder::find(&results.plan, text("what").unwrap_or_default())?;
+    let stage = &results.plan.stages[index];
+    let networks = Networks::of(&results.plan, &[stage.root], &results.spec.networks)?;
+    let Some(network) = networks.get(&results.plan, index) else {
+        return Err(Error::input(format!("the network of `{}` is not known", stage.id)));
+    };
+    let (snapshot, moment) = load(&results, index, &network.layout, text("snapshot"))?;
+    let pruning = stage.pruning.as_ref().filter(|pruning| pruning.channels);
+    let small = match (pruning, &snapshot.mask) {
+        // Masks are over the connections of the dense network.
+        (Some(pruning), Some(mask)) if text("form") != Some("masked") && form != Form::Numpy => {
+            Some(Compact::of(&network.graph, &network.layout, mask, pruning.streams)?)
+        }
+        _ => None,
+    };
+    let (state, graph, layout): (Snapshot, &Arc<Graph>, &Arc<Layout>) = match &small {
+        Some(compact) => (compact.gather(&snapshot), &compact.graph, &compact.layout),
+        None => (snapshot, &network.graph, &network.layout),
+    };
+    let mut facts = vec![
+        ("stage".to_string(), stage.id.to_string()),
+        ("snapshot".to_string(), moment.clone()),
+        ("network".to_string(), stage.settings.network.clone()),
+        ("epoch".to_string(), state.epoch.to_string()),
+    ];
+    facts.extend(selections(graph));
+    let written = Ticket { graph, layout, state: &state, facts: &facts }.write(form, &path, script)?;
+    let said = said(&results.plan, index, &moment, graph, small.is_some());
+    for path in written {
+        super::print(&format!("{}: {said}\n", path.display()))?;
+    }
+    Ok(())
+}
+
+/// For each batch norm that reads some channels only their numbers.
+fn selections(graph: &Graph) -> Vec<(String, String)> {
+    let selects = graph.nodes.iter().filter_map(|node| match node.op {
+        Op::Select { list, .. } => Some((node.name.trim_end_matches(".select"), &graph.selections[list])),
+        _ => None,
+    });
+    selects
+        .map(|(norm, channels)| {
+            let numbers: Vec<String> = channels.iter().map(ToString::to_string).collect();
+            (format!("select.{norm}"), format!("[{}]", numbers.join(", ")))
+        })
+        .collect()
+}
+
+fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool) -> String {
+    let (stage, cost) = (&plan.stages[index], Cost::of(graph));
+    let form = match (compact, stage.pruning.is_some()) {
+        (true, _) => "compact",
+        (false, true) => "masked",
+        (false, false) => "dense",
+    };
+    format!(
+        "{} of level {}, {form}, snapshot {moment}: {} parameters, {} multiply-adds",
+        stage.settings.network, stage.level, cost.parameters, cost.macs
+    )
+}
+
+/// The weights that a training began with, if it began with those that its seed gives, under its mask.
+fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
+    let stage = &results.plan.stages[index];
+    let settings = &results.plan.stages[stage.root].settings;
+    if let Load::Path(path) = &settings.load {
+        return Err(Error::input(format!("the dense network of `{}` began with `{}`", stage.id, path.display()))
+            .hint("that file holds its first weights"));
+    }
+    let draw = match stage.pruning.as_ref().map(|pruning| pruning.effective_rewind()) {
+        Some(Rewind::Random) => stage.level as u64,
+        _ => 0,
+    };
+    let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
+    if stage.pruning.is_some() {
+        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout).transpose());
+        let mask = masks.next().transpose()?.ok_or_else(|| {
+            Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))
+                .hint("run the sweep again with `--save`")
+        })?;
+        rewind::silence(&mut state.parameters, &mask);
+        state.mask = Some(Arc::new(mask));
+    }
+    Ok(state)
+}
+
+/// Reads the state that was asked for.
+fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -> Result<(Snapshot, String)> {
+    if asked == Some(INIT) {
+        return Ok((start(results, index, layout)?, INIT.to_string()));
+    }
+    let stage = &results.plan.stages[index];
+    let kept: Vec<String> = match results.history.stages.get(&stage.id) {
+        Some(known) => known.kept.iter().map(|moment| moment.show()).collect(),
+        None => Vec::new(),
+    };
+    let stores = results.stores();
+    let there = |name: &str| stores.iter().find(|store| store.path(stage.id, name).exists());
+    let name = match asked {
+        Some(name) => Some(name.to_string()),
+        None => {
+            let usual = ["best".to_string(), "last".to_string()];
+            usual.into_iter().chain(kept.iter().cloned()).find(|name| there(name).is_some())
+        }
+    };
+    match name.and_then(|name| there(&name).map(|store| (store, name))) {
+        Some((store, name)) => Ok((store.load(stage.id, &name, layout)?, name)),
+        None => {
+            let what = asked.map_or_else(|| "no snapshot".to_string(), |name| format!("no snapshot `{name}`"));
+            let found: Vec<&String> = kept.iter().filter(|name| there(name).is_some()).collect();
+            let found = match found.is_empty() {
+                true => "none was kept".to_string(),
+                false => {
+                    format!("found {}", found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+                }
+            };
+            Err(Error::input(format!("training `{}` has {what}: {found}", stage.id))
+                .hint("run the sweep again with `--save` or `--epochs-save K`: what is trained already is not trained again, unless its states are gone"))
+        }
+    }
+}

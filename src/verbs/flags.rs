@@ -1,0 +1,135 @@
+//! Turns every setting into a flag. It may not know any setting by name.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use tombola_core::sweep::{Decides, FIELDS, Field, Flag, Settings};
+use tombola_words::error::{Error, Result};
+
+/// Adds a flag for each setting, under the headings of its group.
+pub fn add(command: Command) -> Command {
+    add_some(command, |_| true)
+}
+
+/// Adds a flag for some of the settings.
+pub fn add_some(command: Command, which: impl Fn(&Field) -> bool) -> Command {
+    FIELDS.iter().filter(|field| which(field)).fold(command, |command, field| command.arg(argument(field)))
+}
+
+fn argument(field: &'static Field) -> Arg {
+    let default = (field.show)(&Settings::default());
+    let mut help = field.help.trim().replace('\n', " ").replace("  ", " ");
+    let words = (field.words)();
+    if words.len() > 2 {
+        help.push_str(&format!(" [one of: {}]", words.join(", ")));
+    }
+    help.push_str(&format!(" [default: {default}]"));
+    let mut argument = Arg::new(field.key)
+        .long(field.key)
+        .help(help)
+        .help_heading(field.group)
+        .value_name(if field.list { "LIST" } else { "VALUE" })
+        .action(ArgAction::Append);
+    for alias in field.aliases {
+        argument = argument.visible_alias(alias);
+    }
+    if field.flag {
+        argument.num_args(0..=1).require_equals(true).default_missing_value("true")
+    } else if field.list {
+        argument.num_args(1..).allow_negative_numbers(true)
+    } else {
+        // So that the setting itself says what is wrong with `-0.1`; a flag in its place is refused below.
+        argument.num_args(1).allow_hyphen_values(true)
+    }
+}
+
+/// The settings given as flags. A flag given twice wins the second time, unless its values are lists and it can be an
+/// axis: then each time is one value of that axis.
+///
+/// # Errors
+/// When a value is none of its setting; the message names the flag as it stands in `words`, the command line.
+pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
+    let mut flags = Vec::new();
+    for field in FIELDS {
+        // A verb need not have all of them.
+        let Ok(Some(times)) = matches.try_get_occurrences::<String>(field.key) else { continue };
+        let times: Vec<Vec<&str>> = times.map(|values| values.map(String::as_str).collect()).collect();
+        let is_axis = field.decides != Decides::Run && field.key != "load";
+        let values: Vec<String> = if field.list && is_axis {
+            times.iter().map(|values| values.join(" ")).collect()
+        } else {
+            let last = times.last().map_or_else(String::new, |values| values.join(" "));
+            // One path may hold commas; a setting that is no axis has one value.
+            match is_axis {
+                true => last.split(',').map(|value| value.trim().to_string()).collect(),
+                false => vec![last],
+            }
+        };
+        for value in &values {
+            let spelling = spelling(field, words);
+            if value.starts_with("--") {
+                return Err(Error::input(format!("`{spelling}` has no value: the flag `{value}` stands behind it"))
+                    .hint(format!("write `{spelling} VALUE`")));
+            }
+            field.assign_as(&spelling, &mut Settings::default(), value)?;
+        }
+        flags.push(Flag { field, values });
+    }
+    Ok(flags)
+}
+
+/// The flag as the user wrote it: the last word of the command line that means this setting.
+fn spelling(field: &Field, words: &[String]) -> String {
+    let flag = |word: &String| {
+        let flag = word.strip_prefix("--")?.split('=').next()?;
+        (flag == field.key || field.aliases.contains(&flag)).then(|| format!("--{flag}"))
+    };
+    words.iter().rev().find_map(flag).unwrap_or_else(|| format!("--{}", field.key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Vec<(String, Vec<String>)> {
+        let command = add(Command::new("test").no_binary_name(true).arg(Arg::new("file")));
+        let flags = read(&command.try_get_matches_from(words).unwrap(), &[]).unwrap();
+        flags.into_iter().map(|flag| (flag.field.key.to_string(), flag.values)).collect()
+    }
+
+    #[test]
+    fn several_values_are_an_axis_and_lists_stay_lists() {
+        assert_eq!(parse(&["--pr", "0.5,0.7"]), [("pruning-ratio".into(), vec!["0.5".into(), "0.7".into()])]);
+        assert_eq!(
+            parse(&["--lr-update-epochs", "[80,", "120]"]),
+            [("lr-milestones".into(), vec!["[80, 120]".into()])]
+        );
+        assert_eq!(parse(&["--epochs-save", "10", "30"])[0].1, ["10 30"]);
+        assert_eq!(parse(&["--lr-milestones", "1,2", "--lr-milestones", "3"])[0].1, ["1,2", "3"]);
+    }
+
+    #[test]
+    fn bare_flags_mean_yes_and_take_no_file_name() {
+        assert_eq!(parse(&["--save", "sweep.toml"]), [("save".into(), vec!["true".into()])]);
+        assert_eq!(parse(&["--nesterov=false"])[0].1, ["false"]);
+    }
+
+    #[test]
+    fn wrong_values_name_the_flag_as_it_was_written() {
+        let error = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_string).collect();
+            let command = add(Command::new("test").no_binary_name(true));
+            read(&command.try_get_matches_from(&words).unwrap(), &words).unwrap_err()
+        };
+        assert_eq!(error("--pr 0.5,-0.1").message, "`--pr`: found `-0.1`, expected a ratio of at least 0 and below 1");
+        assert_eq!(error("--seed -1").message, "`--seed`: found `-1`, expected a whole number");
+        assert_eq!(error("--lr 0.1 --learning-rate=x").message, "`--learning-rate`: found `x`, expected a number");
+        assert_eq!(error("--pr --save").message, "`--pr` has no value: the flag `--save` stands behind it");
+        assert_eq!(error("--o sdg").hint.unwrap(), "did you mean `sgd`?");
+    }
+
+    #[test]
+    fn a_flag_given_twice_wins_the_second_time() {
+        assert_eq!(parse(&["--epochs", "160", "--epochs", "2"])[0].1, ["2"]);
+        assert_eq!(parse(&["--epochs-save", "10", "30", "--epochs-save", "1", "2"])[0].1, ["1 2"]);
+    }
+}

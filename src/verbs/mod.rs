@@ -1,0 +1,113 @@
+//! The command line: one file a verb.
+
+use std::io::Write;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use tombola_words::error::{Error, Result};
+
+pub mod bench;
+pub mod data;
+pub mod doctor;
+pub mod explain;
+pub mod export;
+pub mod flags;
+pub mod folder;
+pub mod init;
+pub mod manual;
+pub mod plan;
+pub mod process;
+pub mod report;
+pub mod retry;
+pub mod run;
+pub mod serve;
+pub mod settings;
+pub mod slurm;
+pub mod status;
+pub mod sweep;
+pub mod table;
+pub mod tables;
+pub mod watch;
+
+const ABOUT: &str = "Runs sweeps of pruning, lottery-ticket and early-bird experiments";
+
+const EXAMPLES: &str = "\
+Examples:
+  tombola init my-sweep.toml
+  tombola run sweeps/quickstart.toml
+  tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
+  tombola plan sweeps/experiment1.toml
+  tombola doctor --dataset cifar-10
+  tombola status results/quickstart
+  tombola report results/quickstart
+  tombola data fetch cifar-10
+  tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
+
+Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
+same command again";
+
+/// The whole command line.
+pub fn command() -> Command {
+    Command::new("tombola")
+        .about(ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(run::command())
+        .subcommand(plan::command())
+        .subcommand(doctor::command())
+        .subcommand(status::command())
+        .subcommand(watch::command())
+        .subcommand(explain::command())
+        .subcommand(retry::command())
+        .subcommand(tables::command())
+        .subcommand(report::command())
+        .subcommand(serve::command())
+        .subcommand(table::command())
+        .subcommand(export::command())
+        .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
+        .subcommand(init::command())
+        .subcommand(settings::command())
+        .subcommand(manual::completions_command())
+        .subcommand(manual::man_command())
+        .subcommand(slurm::command())
+        .subcommand(bench::command())
+        .subcommand(bench::tune_command())
+}
+
+/// Does what was asked where that needs no libtorch, and nothing otherwise.
+pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
+    let done = match matches.subcommand()? {
+        ("plan", matches) => plan::run(matches).map(|()| 0),
+        ("status", matches) => status::run(matches),
+        ("explain", matches) => explain::run(matches).map(|()| 0),
+        ("report", matches) => report::run(matches).map(|()| 0),
+        ("serve", matches) => serve::run(matches).map(|()| 0),
+        ("watch", matches) => watch::run(matches),
+        ("table", matches) => table::run(matches).map(|()| 0),
+        ("tables", matches) => tables::run(matches).map(|()| 0),
+        ("export", matches) if !export::needs_torch(matches) => export::run(matches, |_, _| Ok(())).map(|()| 0),
+        ("init", matches) => init::run(matches).map(|()| 0),
+        ("completions", matches) => manual::completions(matches).map(|()| 0),
+        ("man", matches) => manual::man(matches).map(|()| 0),
+        ("settings", _) => print(&settings::markdown()).map(|()| 0),
+        ("slurm", matches) => slurm::run(matches).map(|()| 0),
+        ("data", matches) => data::DataArgs::from_arg_matches(matches)
+            .map_err(|error| Error::input(error.to_string()))
+            .and_then(|args| data::run(&args))
+            .map(|()| 0),
+        _ => return None,
+    };
+    Some(done)
+}
+
+/// Prints to standard output. Whoever reads it may have seen enough, as `head` has: that is no error.
+pub fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::environment(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

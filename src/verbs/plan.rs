@@ -1,0 +1,214 @@
+//! `tombola plan`: what a sweep would train, before it trains anything.
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::Serialize;
+
+use super::sweep;
+use tombola_core::plan::Asked;
+use tombola_core::plan::Plan;
+use tombola_core::plan::estimate::{self, human, many, sharing};
+use tombola_words::error::{Error, Result};
+use tombola_words::value::{Control, Value};
+
+/// Trees longer than this are cut, unless all is asked for.
+const LINES: usize = 60;
+
+const EXAMPLES: &str = "\
+Examples:
+  tombola plan sweeps/quickstart.toml
+  tombola plan sweeps/experiment1.toml --seed 1,2,3,4,5
+  tombola plan sweeps/experiment1.toml --json | jq '.stages[] | .label'
+  tombola plan --network resnet --pr 0.5,0.9 --priter 1,4 --reinit init,lr";
+
+/// The verb.
+pub fn command() -> Command {
+    let all = Arg::new("all").long("all").action(ArgAction::SetTrue).help("Show every stage, however many");
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print all of it as JSON");
+    let command = Command::new("plan")
+        .about("Show the trials of a sweep, the trainings that they share, and about how long they take")
+        .after_help(EXAMPLES)
+        .arg(all)
+        .arg(json.conflicts_with("all"));
+    sweep::arguments(command)
+}
+
+/// Prints the plan.
+///
+/// # Errors
+/// When the sweep is wrong.
+pub fn run(matches: &ArgMatches) -> Result<()> {
+    let asked = sweep::read(matches)?;
+    if matches.get_flag("json") {
+        return super::print(&json(&asked)?);
+    }
+    let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
+    print!("{}", text(&asked, lines)?);
+    Ok(())
+}
+
+/// The plan for other programs: sums, and each training with the trials that end at it.
+#[derive(Debug, Serialize)]
+struct Told {
+    folder: String,
+    trials: usize,
+    trainings: usize,
+    epochs: usize,
+    /// If every trial trained its own.
+    epochs_unshared: usize,
+    /// A guess, on one core of a CPU.
+    seconds: f64,
+    stages: Vec<ToldStage>,
+}
+
+/// A training of it.
+#[derive(Debug, Serialize)]
+struct ToldStage {
+    id: String,
+    parent: Option<String>,
+    level: usize,
+    label: String,
+    epochs: usize,
+    seconds: f64,
+    /// Numbers of the trials that end here.
+    trials: Vec<usize>,
+}
+
+fn json(asked: &Asked) -> Result<String> {
+    let plan = &asked.plan;
+    let work = estimate::epoch_work(plan, &asked.spec)?;
+    let mut trials: Vec<Vec<usize>> = vec![Vec::new(); plan.stages.len()];
+    for chain in &plan.chains {
+        chain.stages.last().into_iter().for_each(|leaf| trials[*leaf].push(chain.trial.number));
+    }
+    let stages = plan.stages.iter().enumerate().zip(trials).map(|((index, stage), trials)| ToldStage {
+        id: stage.id.to_string(),
+        parent: stage.parent.map(|parent| plan.stages[parent].id.to_string()),
+        level: stage.level,
+        label: plan.label(index),
+        epochs: stage.epochs().len(),
+        seconds: work[index] * stage.epochs().len() as f64,
+        trials,
+    });
+    let stages: Vec<ToldStage> = stages.collect();
+    let told = Told {
+        folder: asked.folder.display().to_string(),
+        trials: plan.chains.len(),
+        trainings: stages.len(),
+        epochs: plan.shared_epochs(),
+        epochs_unshared: plan.unshared().0,
+        seconds: stages.iter().map(|stage| stage.seconds).sum(),
+        stages,
+    };
+    let json = serde_json::to_string_pretty(&told);
+    json.map(|json| json + "\n").map_err(|error| Error::environment(format!("cannot write the plan as JSON: {error}")))
+}
+
+/// The plan in words.
+///
+/// # Errors
+/// When a network cannot work on its data.
+pub fn text(asked: &Asked, lines: usize) -> Result<String> {
+    let plan = &asked.plan;
+    let work = estimate::epoch_work(plan, &asked.spec)?;
+    let mut text = tree(asked, lines)?;
+    text.push_str(&format!("\n{}\n", sharing(plan)));
+    let seconds = |stage: usize| work[stage] * plan.stages[stage].epochs().len() as f64;
+    let shared: f64 = (0..plan.stages.len()).map(seconds).sum();
+    let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| seconds(*stage)).sum();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    text.push_str(&format!(
+        "About {} on one CPU core ({} without sharing), {} on the {cores} of this machine; a guess within a factor of two\n",
+        human(shared),
+        human(alone),
+        human(shared / cores as f64)
+    ));
+    text.push_str(&format!("Results in {}\n", asked.folder.display()));
+    Ok(text)
+}
+
+/// The forest, one line a stage, children below their parents.
+fn tree(asked: &Asked, limit: usize) -> Result<String> {
+    let plan = &asked.plan;
+    let mut children = vec![Vec::new(); plan.stages.len()];
+    for (index, stage) in plan.stages.iter().enumerate() {
+        if let Some(parent) = stage.parent {
+            children[parent].push(index);
+        }
+    }
+    let trials = trials_of(plan);
+    let mut text = String::new();
+    let mut shown = 0;
+    let roots = (0..plan.stages.len()).filter(|index| plan.stages[*index].level == 0);
+    // Depth first; each entry is a stage and what its line starts with.
+    let mut open: Vec<(usize, String, String)> = roots.rev().map(|root| (root, String::new(), String::new())).collect();
+    while let Some((index, first, rest)) = open.pop() {
+        if shown == limit {
+            text.push_str(&format!("… {} more (`--all` shows them)\n", plan.stages.len() - shown));
+            break;
+        }
+        shown += 1;
+        text.push_str(&format!("{first}{}{}\n", describe(asked, index)?, trials[index]));
+        let own = &children[index];
+        for (place, child) in own.iter().enumerate().rev() {
+            let last = place + 1 == own.len();
+            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            open.push((*child, format!("{rest}{branch}"), format!("{rest}{below}")));
+        }
+    }
+    Ok(text)
+}
+
+/// The trials that end at each stage, in words.
+fn trials_of(plan: &Plan) -> Vec<String> {
+    let mut numbers: Vec<Vec<usize>> = vec![Vec::new(); plan.stages.len()];
+    for chain in &plan.chains {
+        if let Some(&leaf) = chain.stages.last() {
+            numbers[leaf].push(chain.trial.number);
+        }
+    }
+    let words = |numbers: &Vec<usize>| match numbers.as_slice() {
+        [] => String::new(),
+        [one] => format!("  → trial {one}"),
+        several => {
+            let list: Vec<String> = several.iter().map(ToString::to_string).collect();
+            format!("  → trials {}", list.join(", "))
+        }
+    };
+    numbers.iter().map(words).collect()
+}
+
+fn describe(asked: &Asked, index: usize) -> Result<String> {
+    let plan = &asked.plan;
+    let stage = &plan.stages[index];
+    let epochs = many(stage.epochs().len(), "epoch");
+    Ok(match &stage.pruning {
+        None => {
+            let settings = &stage.settings;
+            let cost = estimate::cost(plan, &asked.spec, index)?;
+            format!(
+                "{} on {}, seed {}: dense, {epochs} ({} parameters, {:.1} M multiply-adds an image)",
+                settings.network,
+                settings.dataset,
+                settings.seed,
+                cost.parameters,
+                cost.macs as f64 / 1e6
+            )
+        }
+        Some(pruning) => {
+            let density = (1.0 - pruning.rate).powi(stage.level as i32);
+            let control = match pruning.control {
+                Control::None => String::new(),
+                control => format!(", {} control", control.show()),
+            };
+            format!(
+                "level {}: {:.1} % left, {} {}, drawn at {}, reinit {}{control}, {epochs}",
+                stage.level,
+                100.0 * density,
+                pruning.criterion.show(),
+                pruning.scope.show(),
+                pruning.draw,
+                pruning.rewind.show()
+            )
+        }
+    })
+}

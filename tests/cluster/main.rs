@@ -1,0 +1,12 @@
+//! The program as many ranks, on this machine, on several hosts and in jobs of Slurm, and what happens when some of them fail.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod failures;
+mod hosts;
+mod ranks;
+mod slurm_sweep;
+mod soak;

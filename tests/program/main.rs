@@ -1,0 +1,21 @@
+//! The program as its users meet it, in fresh folders on one machine: one file a subject.
+
+#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod browser;
+mod doctor;
+mod early_birds;
+mod exports;
+mod help;
+mod kill_and_resume;
+mod plan;
+mod programs;
+mod report;
+mod seed_commands;
+mod slurm;
+mod status;
+mod tickets;

@@ -1,0 +1,58 @@
+//! `tombola plan` needs neither data nor torch: it is what a login node or a laptop can do.
+
+use super::common::Folder;
+
+const SWEEP: &str = r#"
+name = "small"
+network = "resnet"
+depth = 20
+dataset = "cifar-10"
+epochs = 10
+reinit = ["init", "epoch:2"]
+seed = [1, 2]
+
+[[grid]]
+pruning-ratio = [0.5, 0.9]
+
+[[grid]]
+pruning-ratio = 0.75
+prune-iterations = 2
+"#;
+
+/// The plan's text without what depends on the machine: how many cores it has and how fast they are thought to be.
+fn plan(folder: &Folder, arguments: &str) -> String {
+    let ran = folder.tombola(arguments).expect(0);
+    assert_eq!(ran.err, "");
+    ran.out.lines().filter(|line| !line.starts_with("About ")).map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+#[test]
+fn a_sweep_is_shown_as_the_trainings_that_its_trials_share() {
+    let folder = Folder::new();
+    folder.write("small.toml", SWEEP);
+    insta::assert_snapshot!("shared", plan(&folder, "plan small.toml --seed 1"));
+}
+
+#[test]
+fn planning_needs_no_data_and_writes_nothing() {
+    let folder = Folder::new();
+    folder.write("small.toml", SWEEP);
+    let text = plan(&folder, "plan small.toml");
+    assert!(
+        text.contains("12 trials: 14 trainings with 128 epochs, instead of 28 trainings with 264 epochs"),
+        "{text}"
+    );
+    // A model that was loaded would be read; data sets are not.
+    assert!(plan(&folder, "plan --network vgg-16 --dataset cifar-100").contains("vgg-16 on cifar-100"));
+    assert_eq!(folder.listing(), ["small.toml"]);
+}
+
+#[test]
+fn a_long_plan_is_cut_unless_all_of_it_is_asked_for() {
+    let folder = Folder::new();
+    let seeds: Vec<String> = (1..=50).map(|seed| seed.to_string()).collect();
+    let sweep = format!("plan --seed {}", seeds.join(","));
+    assert!(plan(&folder, &sweep).contains("… 40 more (`--all` shows them)"));
+    let all = plan(&folder, &format!("{sweep} --all"));
+    assert!(!all.contains('…') && all.contains("seed 50: dense"), "{all}");
+}
