@@ -214,7 +214,7 @@ build_program() {
     local what='building the program'
     compgen -G "$target/release/deps/libtorch_sys-*.rlib" >/dev/null || what+=', for the first time (minutes)'
     cargo_step "$what" "$cargo" build --release --locked ${features[@]+"${features[@]}"} ||
-        fail_step 'the build failed' 'where that is about MPI, TOMBOLA_MPI=no builds without it'
+        fail_step 'the build failed' "$([[ $mpi == none* ]] || printf 'where that is about MPI, TOMBOLA_MPI=no builds without it')"
     [[ -x $binary ]] || fail "the build made no \`$binary\`" 'a cargo configuration may send it elsewhere (build.target)'
 }
 
