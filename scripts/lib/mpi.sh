@@ -14,6 +14,8 @@ readonly libclang_version=18.1.1
 # libclang-dev, not libclang1: with clang's own headers a `cargo build` by hand works too.
 readonly mpi_packages=(libopenmpi-dev openmpi-bin)
 readonly libclang_packages=(libclang-dev)
+# What has to be built again for another MPI: the bindings, and each package whose build script names MPI's folders.
+readonly built_for_mpi=(-p mpi-sys -p tombola)
 readonly how_to_get_mpi="Debian, Ubuntu: apt-get install ${mpi_packages[*]} ${libclang_packages[*]}; Fedora, Rocky: dnf install openmpi-devel clang-devel, then module load mpi; Arch: pacman -S openmpi clang; on a cluster: load the module of its MPI"
 
 # mpi_switch: prints `yes`, `no`, or nothing: without the variable, what the machine has decides.
@@ -145,14 +147,22 @@ need_mpi() {
     find_mpi
     lacking=$(mpi_lacks)
     without=none${mpi:+, for $mpi: $lacking}
+    if [[ -n $lacking ]] && forbidden; then
+        if [[ -n $switch ]]; then
+            would "install what MPI needs, because TOMBOLA_MPI=yes asks for it and $lacking" "$how_to_get_mpi"
+        elif [[ -n ${only_listing:-} ]]; then
+            would "install what MPI needs, or build without MPI where that cannot be, because $lacking" "$how_to_get_mpi; or TOMBOLA_MPI=no"
+        else
+            say "without MPI, because $lacking"
+        fi
     # Once for each lack: a machine without a network would otherwise wait for it after every change of the source.
-    if [[ -n $lacking ]] && { [[ $switch == yes || ! -r $tried ]] || [[ $(<"$tried") != "$without" ]]; }; then
+    elif [[ -n $lacking ]] && { [[ $switch == yes || ! -r $tried ]] || [[ $(<"$tried") != "$without" ]]; }; then
         get_mpi
         lacking=$(mpi_lacks)
         without=none${mpi:+, for $mpi: $lacking}
         if [[ -n $lacking ]]; then
             [[ $switch != yes ]] || fail "MPI is asked for (TOMBOLA_MPI=yes), but $lacking" "$how_to_get_mpi"
-            say "Building without MPI: $lacking. The program then runs on one machine. For several nodes load an MPI module," \
+            say "without MPI, for one machine only, because $lacking. For several nodes load an MPI module," \
                 "or install an MPI, and run the same command again ($how_to_get_mpi)"
             printf '%s\n' "$without" >"$tried"
         fi
@@ -162,6 +172,7 @@ need_mpi() {
         return
     fi
     features=()
+    [[ -z ${only_listing:-} ]] || return 0
     # Again, because that was in a shell of its own: it may leave LIBCLANG_PATH.
     find_libclang || true
     # A libclang without the rest of clang has no stddef.h; the C compiler's does. Last in the order, so that clang's own
@@ -182,13 +193,12 @@ get_mpi() {
         packages+=("${mpi_packages[@]}")
     fi
     if [[ -n $mpi || ${#packages[@]} -gt 0 ]] && ! find_libclang; then packages+=("${libclang_packages[@]}"); fi
-    if ((${#packages[@]} > 0)) && may_use_apt; then
-        apt_install "${packages[@]}" || say "apt could not install ${packages[*]}"
-        hash -r
+    if ((${#packages[@]} > 0)) && may_use_apt 'the program is built with MPI, to run on several nodes' "${packages[@]}"; then
+        apt_install "${packages[@]}" || say "apt could not install ${packages[*]} (\`$setup_log\` says why)"
         find_mpi
     fi
     if [[ -n $mpi ]] && have_mpi_header && ! find_libclang; then
-        fetch_libclang || say 'libclang could not be fetched'
+        fetch_libclang || say "libclang could not be fetched (\`$setup_log\` says why)"
     fi
 }
 
@@ -201,8 +211,7 @@ fetch_libclang() {
     lock "$cache/lock" 8
     rm -rf -- "$copy".part.*
     if [[ ! -d $copy ]]; then
-        say "Fetching libclang $libclang_version (24 MB, 64 MB on disk) into \`$copy\`"
-        if pip_install "$copy.part.$$" --no-deps --only-binary=:all: "libclang==$libclang_version"; then
+        if step "libclang $libclang_version, which reads the header of MPI, 24 MB (64 MB on disk)" pip_install "$copy.part.$$" --no-deps --only-binary=:all: "libclang==$libclang_version"; then
             mv -T -- "$copy.part.$$/copy" "$copy"
         fi
         rm -rf -- "$copy.part.$$"
@@ -218,9 +227,11 @@ forget_another_mpi() {
     [[ ! -r $record ]] || before=$(<"$record")
     [[ $before != "$mpi" ]] || return 0
     if grep -q '^name = "mpi-sys"$' "$root/Cargo.lock"; then
-        [[ -z $before ]] || say 'Another MPI than before: the program is built again for it'
-        in_repository "$cargo" clean --quiet --release --locked -p mpi-sys -p tombola >&2 ||
-            fail "what was built for another MPI could not be removed from \`$target\`" "see cargo's messages above, or delete that folder"
+        [[ -z $before ]] || say 'another MPI than before: the program is built again for it'
+        open_log
+        step_start=$(stat -c %s -- "$setup_log")
+        in_repository "$cargo" clean --quiet --release --locked "${built_for_mpi[@]}" >>"$setup_log" 2>&1 ||
+            fail_step "what was built for another MPI could not be removed from \`$target\`" 'delete that folder'
     fi
     printf '%s\n' "$mpi" >"$record"
 }
