@@ -42,7 +42,7 @@ struct Cost {
 
 /// Something that a worker will report.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Report {
+struct TrainingEvent {
     second: u64,
     /// Keeps the order of reports of the same second.
     number: usize,
@@ -55,7 +55,7 @@ struct Report {
 struct Cluster {
     state: State,
     second: u64,
-    reports: BinaryHeap<Reverse<Report>>,
+    reports: BinaryHeap<Reverse<TrainingEvent>>,
     count: usize,
     /// Workers that were neither lost nor dismissed.
     alive: Vec<bool>,
@@ -141,7 +141,7 @@ impl Cluster {
         self.second < SILENT_FROM || worker % 100 != 99
     }
 
-    fn report(&mut self, report: &Report) {
+    fn report(&mut self, report: &TrainingEvent) {
         let (worker, stage) = (report.worker, report.stage);
         match report.kept {
             _ if !self.speaks(worker) => {}
@@ -185,7 +185,13 @@ impl Cluster {
 
     fn later(&mut self, delay: u64, worker: Worker, stage: usize, kept: Option<Moment>) {
         self.count += 1;
-        self.reports.push(Reverse(Report { second: self.second + delay, number: self.count, worker, stage, kept }));
+        self.reports.push(Reverse(TrainingEvent {
+            second: self.second + delay,
+            number: self.count,
+            worker,
+            stage,
+            kept,
+        }));
     }
 
     /// Prints what was measured and judges it.

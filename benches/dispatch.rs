@@ -264,7 +264,7 @@ mod many {
     use tombola_cluster::link::Assignment;
     use tombola_cluster::worker::Trainer;
     use tombola_core::prune::Sources;
-    use tombola_core::training::{Flow, Report};
+    use tombola_core::training::{Flow, TrainingEvent};
     use tombola_ranks::worker as rank;
     use tombola_words::error::{Error, Result};
     use tombola_words::record::Outcome;
@@ -277,7 +277,7 @@ mod many {
             &mut self,
             assignment: Assignment,
             sources: Sources,
-            listen: &mut dyn FnMut(Report) -> Flow,
+            listen: &mut dyn FnMut(TrainingEvent) -> Flow,
         ) -> Result<Outcome> {
             self.1.store(true, Ordering::Relaxed);
             self.0.train(assignment, sources, listen)

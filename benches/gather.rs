@@ -30,7 +30,7 @@ use tombola_core::net::Snapshot;
 use tombola_core::plan::dense_id;
 use tombola_core::prune::Sources;
 use tombola_core::sweep::Settings;
-use tombola_core::training::{Flow, Report};
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_ranks::link::RankLink;
 use tombola_ranks::mpi::Session;
 use tombola_ranks::worker as rank;
@@ -121,7 +121,8 @@ fn rate() -> Result<()> {
     println!("one message on one core");
     println!("{:10} {:>10} {:>14} {:>14}", "what", "MB", "encoding, ms", "decoding, ms");
     for load in [Load::Mask, Load::Weights] {
-        let word = Word::Report { attempt: 1, report: Report::Snapshot(Moment::Last, Arc::new(load.snapshot())) };
+        let word =
+            Word::Report { attempt: 1, report: TrainingEvent::Snapshot(Moment::Last, Arc::new(load.snapshot())) };
         let begun = Instant::now();
         let bytes = encode(&word)?;
         let encoded = begun.elapsed();
@@ -197,13 +198,13 @@ struct Sender {
 }
 
 impl Trainer for Sender {
-    fn train(&mut self, _: Assignment, _: Sources, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+    fn train(&mut self, _: Assignment, _: Sources, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
         let snapshot = Arc::new(self.load.snapshot());
         let first = Instant::now() + self.every.mul_f64(self.turn);
         for number in 0..self.count {
             let due = first + self.every * number as u32;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            listen(Report::Snapshot(Moment::Epoch(number), Arc::clone(&snapshot)));
+            listen(TrainingEvent::Snapshot(Moment::Epoch(number), Arc::clone(&snapshot)));
         }
         Ok(Outcome { best_epoch: 1, best: Scores::default(), last: Scores::default(), ..Outcome::default() })
     }
@@ -252,7 +253,7 @@ fn gather(session: &Session, link: &mut RankLink) -> Result<()> {
     let (begun, before, mut messages) = (Instant::now(), processor::process(), 0);
     while !working.is_empty() {
         match link.receive(Duration::from_millis(100))? {
-            Some((_, Word::Report { report: Report::Snapshot(..), .. })) => messages += 1,
+            Some((_, Word::Report { report: TrainingEvent::Snapshot(..), .. })) => messages += 1,
             Some((rank, Word::Done { .. })) => drop(working.remove(&rank)),
             Some((_, Word::Unable(error))) => return Err(error),
             _ => {}

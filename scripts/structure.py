@@ -28,7 +28,7 @@ from rust_source import Source
 PLACES = {
     "tch": ("crates/train",),
     "torch_sys": ("crates/train",),
-    "mpi": ("crates/cluster", "crates/mpi"),
+    "mpi": ("crates/ranks",),
 }
 PAGE = "docs/architecture.md"
 HEADING = "Names that stand twice"

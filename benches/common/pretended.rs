@@ -18,7 +18,7 @@ use tombola_core::net::Snapshot;
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::prune::Sources;
 use tombola_core::sweep::Spec;
-use tombola_core::training::{Flow, Report};
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{Drawn, EpochRecord, Evaluation, Outcome, Scores};
 
@@ -140,13 +140,18 @@ pub(crate) struct Pretended {
 }
 
 impl Trainer for Pretended {
-    fn train(&mut self, assignment: Assignment, _: Sources, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+    fn train(
+        &mut self,
+        assignment: Assignment,
+        _: Sources,
+        listen: &mut dyn FnMut(TrainingEvent) -> Flow,
+    ) -> Result<Outcome> {
         let stage = &self.plan.stages[assignment.stage];
         let network = self.networks.get(&self.plan, assignment.stage);
         let layout = &network.ok_or_else(|| Error::environment("the stage has no network"))?.layout;
         let half = Evaluation { loss: 0.7, correct: 50, images: 100 };
         let scores = Scores { validation: half, test: half };
-        listen(Report::Drawn(Box::new(Drawn {
+        listen(TrainingEvent::Drawn(Box::new(Drawn {
             prunable: layout.len,
             alive: layout.len,
             effective: layout.len,
@@ -160,7 +165,7 @@ impl Trainer for Pretended {
         std::thread::sleep(self.pause);
         let seconds = begun.elapsed().as_secs_f64();
         for epoch in stage.epochs() {
-            listen(Report::Epoch(EpochRecord {
+            listen(TrainingEvent::Epoch(EpochRecord {
                 epoch: epoch + 1,
                 learning_rate: 0.1,
                 train: half,
@@ -178,7 +183,7 @@ impl Trainer for Pretended {
                 optimizer: None,
                 mask: None,
             };
-            listen(Report::Snapshot(*moment, Arc::new(snapshot)));
+            listen(TrainingEvent::Snapshot(*moment, Arc::new(snapshot)));
         }
         Ok(Outcome { best_epoch: stage.epochs().end, best: scores, last: scores, ..Outcome::default() })
     }

@@ -3,7 +3,7 @@
 #
 # Whether the program is built with MPI, and with which: functions only, sourced by setup.sh, whose others they call.
 #
-#   need_mpi      decides, and installs what is missing where that is allowed; leaves `mpi` and `features` set
+#   need_mpi      decides, and installs what is missing where that is allowed; leaves `mpi`, `features` and `members` set
 #   mpi_current   may a program that was built with a certain MPI, or with none, stay as it is?
 #
 # Nobody is stopped for the lack of an MPI, unless by TOMBOLA_MPI=yes: the program without it does all that one machine
@@ -15,7 +15,7 @@ readonly libclang_version=18.1.1
 readonly mpi_packages=(libopenmpi-dev openmpi-bin)
 readonly libclang_packages=(libclang-dev)
 # What has to be built again for another MPI: the bindings, and each package whose build script names MPI's folders.
-readonly built_for_mpi=(-p mpi-sys -p tombola)
+readonly built_for_mpi=(-p mpi-sys -p tombola-ranks -p tombola)
 readonly how_to_get_mpi="Debian, Ubuntu: apt-get install ${mpi_packages[*]} ${libclang_packages[*]}; Fedora, Rocky: dnf install openmpi-devel clang-devel, then module load mpi; Arch: pacman -S openmpi clang; on a cluster: load the module of its MPI"
 
 # mpi_switch: prints `yes`, `no`, or nothing: without the variable, what the machine has decides.
@@ -140,6 +140,7 @@ need_mpi() {
     [[ -n ${MPICC:-} ]] || unset MPICC
     [[ -n ${MPI_PKG_CONFIG:-} ]] || unset MPI_PKG_CONFIG
     features=(--no-default-features --features torch)
+    members=(--workspace --exclude tombola-ranks)
     if [[ $switch == no ]]; then
         mpi=none
         return
@@ -172,6 +173,7 @@ need_mpi() {
         return
     fi
     features=()
+    members=(--workspace)
     [[ -z ${only_listing:-} ]] || return 0
     # Again, because that was in a shell of its own: it may leave LIBCLANG_PATH.
     find_libclang || true

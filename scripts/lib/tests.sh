@@ -11,8 +11,7 @@
 
 # The tests that train, as arguments of `cargo test`. They run a second time as on a processor with AVX2 only, and they
 # run on a GPU. THIS IS THE ONE PLACE that names them.
-readonly training_tests=(--test gpu --test training --test channels --test compact --test early_birds --test tickets
-    --test reference --test criteria --test kernels)
+readonly training_tests=(-p tombola-train --test train)
 # What makes libtorch and oneDNN take the paths of a processor with AVX2 and no AVX-512.
 readonly only_avx2=(ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2)
 

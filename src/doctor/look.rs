@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::Asked;
+use super::Checkup;
 use super::facts::{Cores, Data, Facts, First, Mpi, Program, Recovery, Slurm};
 use super::loaded::mapped;
 use super::{folder, gpus};
@@ -56,7 +56,7 @@ impl Build {
 }
 
 /// Looks at everything.
-pub fn look(asked: &Asked, own: Own) -> Facts {
+pub fn look(asked: &Checkup, own: Own) -> Facts {
     let until = Instant::now() + PATIENCE;
     let first_of_host = own.mpi.as_ref().is_none_or(|mpi| mpi.local_rank == 0);
     let torch = own.build.gpus;

@@ -16,7 +16,7 @@ use tombola_core::sweep::Settings;
 
 /// What is to be checked.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct Checkup {
     /// Results folder, there or not yet.
     pub folder: PathBuf,
     /// Data sets that every rank needs, by their one name.

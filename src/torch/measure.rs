@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use tombola_train::Device;
 
-use super::bench::record::{Record, machine, number};
-use super::bench::step::{self, Wish};
+use super::bench::record::{BenchRecord, machine, number};
+use super::bench::step::{self, StepWish};
 use super::bench::whole::Whole;
 use super::bench::{Row, start, tune};
 use tombola::verbs::print;
@@ -17,12 +17,12 @@ use tombola_words::value::Precision;
 use tombola_words::value::Value;
 
 /// What a measurement is of, from the flags of both verbs.
-fn wish(matches: &ArgMatches) -> Result<Wish> {
+fn wish(matches: &ArgMatches) -> Result<StepWish> {
     let texts = |name: &str| matches.get_many::<String>(name).into_iter().flatten().cloned().collect::<Vec<_>>();
     let networks: Result<Vec<String>> =
         texts("network").iter().map(|name| tombola_core::net::zoo::canonical_name(name).map(str::to_string)).collect();
     let precisions: Result<Vec<Precision>> = texts("precision").iter().map(|word| precision(word)).collect();
-    Ok(Wish {
+    Ok(StepWish {
         networks: networks?,
         depth: number_of(matches, "depth"),
         precisions: precisions?,
@@ -41,7 +41,7 @@ fn number_of(matches: &ArgMatches, name: &str) -> usize {
 }
 
 /// The machine and the device in words.
-fn machine_of(wish: &Wish) -> String {
+fn machine_of(wish: &StepWish) -> String {
     let device = device::describe(wish.device, 1);
     machine(device.split(',').next().unwrap_or_default())
 }
@@ -95,7 +95,7 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     if rows.is_empty() {
         return measured;
     }
-    let record = Record::new(name, rows);
+    let record = BenchRecord::new(name, rows);
     let folder = matches.get_one::<PathBuf>("records").cloned().unwrap_or_default();
     let worse = record.worse(&folder)?;
     let mut text = String::from("\n");

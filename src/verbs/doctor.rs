@@ -6,10 +6,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde::Serialize;
 
 use super::flags;
-use crate::doctor::Asked;
+use crate::doctor::Checkup;
 use crate::doctor::facts::Gathered;
 use crate::doctor::look::{self, Build, Own};
-use crate::doctor::verdict::{Level, Report, judge};
+use crate::doctor::verdict::{Diagnosis, Level, judge};
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_core::place;
 use tombola_core::sweep::{Field, Settings};
@@ -64,7 +64,7 @@ pub fn run(matches: &ArgMatches, build: Build) -> Result<u8> {
 ///
 /// # Errors
 /// When a flag is wrong.
-pub fn read(matches: &ArgMatches) -> Result<Asked> {
+pub fn read(matches: &ArgMatches) -> Result<Checkup> {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().to_string()).collect();
     let (mut run, mut datasets) = (Settings::default(), Vec::new());
     for flag in flags::read(matches, &words)? {
@@ -80,7 +80,7 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
     // One that is made has no files.
     let datasets = datasets.iter().filter(|known| known.source != Source::Made).map(|known| known.name.to_string());
     let folder = matches.get_one::<PathBuf>("folder").cloned().unwrap_or_else(|| "results".into());
-    Ok(Asked { folder, datasets: datasets.collect(), run })
+    Ok(Checkup { folder, datasets: datasets.collect(), run })
 }
 
 /// What a process that MPI was not begun in says of itself.
@@ -96,7 +96,7 @@ struct Json<'a> {
     warnings: usize,
     failed: usize,
     #[serde(flatten)]
-    report: &'a Report,
+    report: &'a Diagnosis,
     found: &'a Gathered,
 }
 
@@ -104,7 +104,7 @@ struct Json<'a> {
 ///
 /// # Errors
 /// When nothing can be printed.
-pub fn tell(gathered: &Gathered, asked: &Asked, json: bool) -> Result<u8> {
+pub fn tell(gathered: &Gathered, asked: &Checkup, json: bool) -> Result<u8> {
     let report = &judge(gathered, asked);
     let failed = report.count(Level::Fail);
     let text = if json {

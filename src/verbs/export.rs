@@ -12,7 +12,7 @@ use tombola_core::net::cost::Cost;
 use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::prune::rewind;
-use tombola_exports::{Form, Script, Ticket};
+use tombola_exports::{Exported, Form, Script};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Value;
 use tombola_words::value::{Load, Rewind};
@@ -127,7 +127,7 @@ pub fn run(matches: &ArgMatches, script: Script) -> Result<()> {
         ("epoch".to_string(), state.epoch.to_string()),
     ];
     facts.extend(selections(graph));
-    let written = Ticket { graph, layout, state: &state, facts: &facts }.write(form, &path, script)?;
+    let written = Exported { graph, layout, state: &state, facts: &facts }.write(form, &path, script)?;
     let said = said(&results.plan, index, &moment, graph, small.is_some());
     for path in written {
         super::print(&format!("{}: {said}\n", path.display()))?;

@@ -12,7 +12,7 @@ use tombola_core::folder::journal::History;
 use tombola_core::folder::{Holder, Lock, Store, spec_of};
 use tombola_core::plan::Plan;
 use tombola_core::sweep::Spec;
-use tombola_views::status::{Facts, Run};
+use tombola_views::status::{Basis, Run};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Shard, Value};
 
@@ -133,9 +133,9 @@ impl Results {
     }
 
     /// What status and explanations are made from. `work` is the guess for an epoch of each stage.
-    pub fn facts<'a>(&'a self, work: &'a [f64], folder: &'a str) -> Facts<'a> {
+    pub fn facts<'a>(&'a self, work: &'a [f64], folder: &'a str) -> Basis<'a> {
         let whole = self.joined || self.spec.run.shard.is_none();
-        Facts { plan: &self.plan, history: &self.history, runs: &self.runs, whole, work, folder, now: now() }
+        Basis { plan: &self.plan, history: &self.history, runs: &self.runs, whole, work, folder, now: now() }
     }
 }
 

@@ -10,7 +10,7 @@ use super::folder::Results;
 use tombola_core::folder::write_atomically;
 use tombola_exports::pdf;
 use tombola_views::report::chart::Chart;
-use tombola_views::report::{Report, Source, compared, page};
+use tombola_views::report::{Report, ReportSource, compared, page};
 use tombola_words::error::{Error, Result};
 
 const EXAMPLES: &str = "\
@@ -80,7 +80,7 @@ pub fn report_of(folder: &Path) -> Result<Report> {
     let results = Results::read(folder)?;
     let name = results.spec.name.clone();
     let name = name.unwrap_or_else(|| folder.file_name().unwrap_or_default().to_string_lossy().to_string());
-    Report::of(&Source {
+    Report::of(&ReportSource {
         name: &name,
         folder,
         stores: &results.stores(),

@@ -13,7 +13,7 @@ use tombola_core::folder::journal::History;
 use tombola_core::plan::Asked;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Field};
-use tombola_views::tables::{Standing, State};
+use tombola_views::tables::{Standing, TrainingState};
 use tombola_words::error::{Error, Result};
 
 /// Settings that say what is run or what is kept of it, and so are the folder's own.
@@ -81,16 +81,16 @@ pub fn read(matches: &ArgMatches) -> Result<(Asked, Loudness, HashSet<usize>)> {
 pub fn chosen(plan: &Plan, history: &History, named: &[String]) -> Result<HashSet<usize>> {
     let all = Standing::of(plan, history);
     let failed: HashSet<usize> = match named {
-        [] => (0..all.len()).filter(|stage| all[*stage].state == State::Failed).collect(),
+        [] => (0..all.len()).filter(|stage| all[*stage].state == TrainingState::Failed).collect(),
         _ => named.iter().map(|word| failed_stage(plan, &all, word)).collect::<Result<_>>()?,
     };
     if failed.is_empty() {
-        let count = |state: State| all.iter().filter(|standing| standing.state == state).count();
-        let open = count(State::Waiting) + count(State::Training);
+        let count = |state: TrainingState| all.iter().filter(|standing| standing.state == state).count();
+        let open = count(TrainingState::Waiting) + count(TrainingState::Training);
         let error = Error::input(format!(
             "none of {} trainings failed: {} are done, {open} are not finished",
             all.len(),
-            count(State::Done)
+            count(TrainingState::Done)
         ));
         return Err(match open {
             0 => error.hint("there is nothing to try again"),
@@ -99,7 +99,7 @@ pub fn chosen(plan: &Plan, history: &History, named: &[String]) -> Result<HashSe
     }
     let because = |stage: &usize| {
         let standing: &Standing = &all[*stage];
-        standing.state == State::Skipped && standing.blame.is_some_and(|blame| failed.contains(&blame))
+        standing.state == TrainingState::Skipped && standing.blame.is_some_and(|blame| failed.contains(&blame))
     };
     Ok((0..all.len()).filter(|stage| failed.contains(stage) || because(stage)).collect())
 }
@@ -110,14 +110,14 @@ fn failed_stage(plan: &Plan, all: &[Standing], word: &str) -> Result<usize> {
     let error =
         |state: &str| Error::input(format!("`--stage {word}`: this training {state}, expected one that failed"));
     match all[stage].state {
-        State::Failed => Ok(stage),
-        State::Done => Err(error("is done").hint("what is done is not trained again")),
-        State::Skipped => Err(match all[stage].blame {
+        TrainingState::Failed => Ok(stage),
+        TrainingState::Done => Err(error("is done").hint("what is done is not trained again")),
+        TrainingState::Skipped => Err(match all[stage].blame {
             Some(blame) => error("was skipped because another failed")
                 .hint(format!("name that one, and this follows: `--stage {}`", plan.stages[blame].id)),
             None => error("was skipped"),
         }),
-        State::Training | State::Waiting => {
+        TrainingState::Training | TrainingState::Waiting => {
             Err(error("is not finished").hint("run the same command again to go on with it"))
         }
     }

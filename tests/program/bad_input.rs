@@ -15,7 +15,7 @@ fn refused(folder: &Folder, arguments: &str, code: i32, message: &str, hint: &st
 }
 
 /// The same, however the program is started.
-fn refused_by(folder: &Folder, start: impl FnOnce() -> common::Ran, code: i32, message: &str, hint: &str) {
+fn refused_by(folder: &Folder, start: impl FnOnce() -> super::common::Ran, code: i32, message: &str, hint: &str) {
     let before = folder.listing();
     let ran = start().expect(code);
     let flat = ran.err.replace('\n', " ");

@@ -16,6 +16,7 @@ mod plan;
 mod programs;
 mod report;
 mod seed_commands;
+mod setup;
 mod slurm;
 mod status;
 mod tickets;

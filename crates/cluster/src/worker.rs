@@ -15,7 +15,7 @@ use crate::link::{Assignment, Order, Ready, Word, Worker};
 use tombola_core::net::Snapshot;
 use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
-use tombola_core::training::{Flow, Report};
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::record::Outcome;
 use tombola_words::value::Moment;
@@ -33,7 +33,7 @@ pub trait Trainer {
         &mut self,
         assignment: Assignment,
         sources: Sources,
-        listen: &mut dyn FnMut(Report) -> Flow,
+        listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Outcome>;
 }
 
@@ -138,9 +138,9 @@ impl Bench {
         trainer.train(assignment, sources, &mut |report| {
             let asked = || if self.stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
             match &report {
-                Report::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
-                Report::Images { .. } => last_images = Instant::now(),
-                Report::Snapshot(moment, snapshot) => {
+                TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
+                TrainingEvent::Images { .. } => last_images = Instant::now(),
+                TrainingEvent::Snapshot(moment, snapshot) => {
                     self.held.insert((stage, *moment), Arc::clone(snapshot));
                 }
                 _ => {}

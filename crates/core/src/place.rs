@@ -8,7 +8,7 @@ use tombola_words::value::Role;
 
 /// A device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Choice {
+pub enum DeviceChoice {
     /// The processor.
     Cpu,
     /// A GPU, numbered from 0 among those that the process sees.
@@ -20,14 +20,14 @@ pub enum Choice {
 ///
 /// # Errors
 /// When a GPU is asked for that is not there, or the word is none of these.
-pub fn choose(wish: Option<&str>, worker: usize, gpus: impl Fn() -> usize) -> Result<Choice> {
+pub fn choose(wish: Option<&str>, worker: usize, gpus: impl Fn() -> usize) -> Result<DeviceChoice> {
     let number = match wish {
-        Some("cpu") => return Ok(Choice::Cpu),
+        Some("cpu") => return Ok(DeviceChoice::Cpu),
         Some("cuda") => None,
         Some(word) => Some(word.strip_prefix("cuda:").and_then(|number| number.parse().ok()).ok_or_else(|| {
             Error::input(format!("`device`: found `{word}`, expected `cpu`, `cuda`, `cuda:N` or `auto`"))
         })?),
-        None if gpus() == 0 => return Ok(Choice::Cpu),
+        None if gpus() == 0 => return Ok(DeviceChoice::Cpu),
         None => None,
     };
     match (gpus(), number) {
@@ -37,7 +37,7 @@ pub fn choose(wish: Option<&str>, worker: usize, gpus: impl Fn() -> usize) -> Re
         (count, Some(number)) if number >= count => {
             Err(Error::environment(format!("`cuda:{number}` is not there: torch finds {count} GPU(s), numbered from 0")))
         }
-        (count, number) => Ok(Choice::Gpu(number.unwrap_or(worker % count))),
+        (count, number) => Ok(DeviceChoice::Gpu(number.unwrap_or(worker % count))),
     }
 }
 
@@ -92,8 +92,8 @@ pub fn is_dedicated(wish: Wish, local_size: usize, gpus: impl Fn() -> usize) -> 
         Role::Dedicated => true,
         // On CPU the coordinator takes a small share of a core; a GPU that it does not need is left to the others.
         Role::Auto => match choose(wish.device, 0, &gpus)? {
-            Choice::Gpu(_) => local_size > gpus() * wish.ranks_per_gpu,
-            Choice::Cpu => false,
+            DeviceChoice::Gpu(_) => local_size > gpus() * wish.ranks_per_gpu,
+            DeviceChoice::Cpu => false,
         },
     })
 }
@@ -102,12 +102,14 @@ pub fn is_dedicated(wish: Wish, local_size: usize, gpus: impl Fn() -> usize) -> 
 ///
 /// # Errors
 /// When a GPU is asked for that is not there, or there are more ranks than GPUs for them.
-pub fn of_rank(wish: Wish, place: Place, own: bool, host: &str, gpus: impl Fn() -> usize) -> Result<Choice> {
+pub fn of_rank(wish: Wish, place: Place, own: bool, host: &str, gpus: impl Fn() -> usize) -> Result<DeviceChoice> {
     let each = wish.ranks_per_gpu;
     match (wish.device, choose(wish.device, 0, &gpus)?) {
         // A launcher that shows each rank one GPU of its own has done the sharing out already.
-        (None | Some("cuda"), Choice::Gpu(_)) if own && gpus() == 1 && place.local_size > each => Ok(Choice::Gpu(0)),
-        (None | Some("cuda"), Choice::Gpu(_)) => place.gpu(gpus(), each, host).map(Choice::Gpu),
+        (None | Some("cuda"), DeviceChoice::Gpu(_)) if own && gpus() == 1 && place.local_size > each => {
+            Ok(DeviceChoice::Gpu(0))
+        }
+        (None | Some("cuda"), DeviceChoice::Gpu(_)) => place.gpu(gpus(), each, host).map(DeviceChoice::Gpu),
         (_, choice) => Ok(choice),
     }
 }
@@ -132,14 +134,14 @@ mod tests {
         for word in ["gpu", "cuda:", "cuda:x", ""] {
             assert!(choose(Some(word), 0, || 2).unwrap_err().message.contains("expected `cpu`"));
         }
-        assert_eq!(choose(Some("cpu"), 3, || panic!("not asked")).unwrap(), Choice::Cpu);
+        assert_eq!(choose(Some("cpu"), 3, || panic!("not asked")).unwrap(), DeviceChoice::Cpu);
     }
 
     #[test]
     fn workers_take_the_gpus_in_turn_and_the_cpu_where_there_is_none() {
-        assert_eq!(choose(None, 3, || 0).unwrap(), Choice::Cpu);
-        assert_eq!(choose(None, 3, || 2).unwrap(), Choice::Gpu(1));
-        assert_eq!(choose(Some("cuda:1"), 4, || 2).unwrap(), Choice::Gpu(1));
+        assert_eq!(choose(None, 3, || 0).unwrap(), DeviceChoice::Cpu);
+        assert_eq!(choose(None, 3, || 2).unwrap(), DeviceChoice::Gpu(1));
+        assert_eq!(choose(Some("cuda:1"), 4, || 2).unwrap(), DeviceChoice::Gpu(1));
         assert!(choose(Some("cuda:2"), 0, || 2).unwrap_err().message.contains("torch finds 2 GPU(s)"));
     }
 
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_rank_with_a_gpu_of_its_own_takes_that() {
-        assert_eq!(of_rank(ANY, place(3, 4, false), true, "a", || 1).unwrap(), Choice::Gpu(0));
+        assert_eq!(of_rank(ANY, place(3, 4, false), true, "a", || 1).unwrap(), DeviceChoice::Gpu(0));
     }
 
     #[test]

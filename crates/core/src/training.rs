@@ -31,7 +31,7 @@ pub struct Resume {
 
 /// What a training tells while it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Report {
+pub enum TrainingEvent {
     /// The mask and what it does before training. Not told again by a resumed training.
     Drawn(Box<Drawn>),
     /// Images of the running epoch.

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::checksum::{Verdict, md5_of, read_some, verify};
 use super::places;
 use super::places::{Found, folders, look_in, place_to_fill};
-use tombola_words::catalogue::{Archive, Known, PublicFile, Source};
+use tombola_words::catalogue::{Known, PublicArchive, PublicFile, Source};
 use tombola_words::error::{Error, Result};
 
 /// A body longer than this is not written down; the largest public file is a third of it.
@@ -255,7 +255,7 @@ fn progress(target: &Path, length: Option<u64>) -> ProgressBar {
 
 /// Takes the files `wanted` out of a verified archive. Entries are recognised by their whole path and written under our
 /// own names, so no path that an archive could hold leads out of `folder`; all other entries are passed over.
-fn unpack(path: &Path, archive: &Archive, wanted: &[PublicFile], folder: &Path) -> Result<()> {
+fn unpack(path: &Path, archive: &PublicArchive, wanted: &[PublicFile], folder: &Path) -> Result<()> {
     let damaged = |error: io::Error| {
         Error::input(format!("`{}` cannot be unpacked: {error}", path.display()))
             .hint("remove it and run the same command again")

@@ -64,11 +64,11 @@ impl Form {
 }
 
 /// Writes a ticket as TorchScript, which takes libtorch.
-pub type Script = fn(&Ticket, &Path) -> Result<()>;
+pub type Script = fn(&Exported, &Path) -> Result<()>;
 
 /// What is written.
 #[derive(Debug)]
-pub struct Ticket<'a> {
+pub struct Exported<'a> {
     /// Its operations.
     pub graph: &'a Graph,
     /// Where its weights lie.
@@ -79,7 +79,7 @@ pub struct Ticket<'a> {
     pub facts: &'a [(String, String)],
 }
 
-impl Ticket<'_> {
+impl Exported<'_> {
     /// Writes the file, and gives the names of all that were written.
     ///
     /// # Errors

@@ -1,12 +1,12 @@
 //! Masks as an archive of NumPy arrays (`numpy.load`): for each layer with connections an array of `bool` in the shape of its
 //! weight. The form is NEP 1, version 1.0, in a zip archive.
 
-use super::Ticket;
+use super::Exported;
 use tombola_core::checkpoint::zipped;
 use tombola_words::error::{Error, Result};
 
 /// The bytes of the file.
-pub(super) fn masks(ticket: &Ticket) -> Result<Vec<u8>> {
+pub(super) fn masks(ticket: &Exported) -> Result<Vec<u8>> {
     let mask = ticket.state.mask.as_ref().ok_or_else(|| {
         Error::input("this training has no mask: it is of a dense network")
             .hint("name a ticket: `tombola explain` lists them")

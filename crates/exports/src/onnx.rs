@@ -4,7 +4,7 @@ mod proto;
 
 use prost::Message;
 
-use super::Ticket;
+use super::Exported;
 use proto::{
     Attribute, Dimension, Graph, Metadata, Model, Node, OperatorSet, Tensor, TensorShape, TensorType, Type, Value,
 };
@@ -16,7 +16,7 @@ const IR_VERSION: i64 = 8;
 const OPERATORS: i64 = 17;
 
 /// The bytes of the file. The input is `images`, `[N, C, H, W]`, the output `scores`, `[N, classes]`.
-pub(super) fn model(ticket: &Ticket) -> Vec<u8> {
+pub(super) fn model(ticket: &Exported) -> Vec<u8> {
     let mut parts = Parts { ticket, nodes: Vec::new(), constants: weights(ticket) };
     (1..ticket.graph.nodes.len()).for_each(|id| parts.node(id));
     let float = |name: &str, dimensions: &[usize]| Value {
@@ -52,7 +52,7 @@ pub(super) fn model(ticket: &Ticket) -> Vec<u8> {
 }
 
 /// Weights and statistics by name.
-fn weights(ticket: &Ticket) -> Vec<Tensor> {
+fn weights(ticket: &Exported) -> Vec<Tensor> {
     let (layout, state) = (ticket.layout, ticket.state);
     let parameters = layout.parameters.iter().map(|parameter| {
         let values = parameter.to_pytorch(&state.parameters[parameter.range()]);
@@ -65,7 +65,7 @@ fn weights(ticket: &Ticket) -> Vec<Tensor> {
 
 /// A graph in the making.
 struct Parts<'a> {
-    ticket: &'a Ticket<'a>,
+    ticket: &'a Exported<'a>,
     nodes: Vec<Node>,
     constants: Vec<Tensor>,
 }

@@ -10,7 +10,7 @@ use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::ledger::{Ledger, Standing, now, standing, tidy};
+use tombola_cluster::coordinator::ledger::{Inventory, Ledger, now, standing, tidy};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
@@ -100,7 +100,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
         adopt(&plan, folder, &store, &mut history, &mut journal, &say)?;
     }
-    let Standing { finished, kept, absent } = standing(&plan, &history, &store);
+    let Inventory { finished, kept, absent } = standing(&plan, &history, &store);
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
         mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))

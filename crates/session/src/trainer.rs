@@ -13,7 +13,7 @@ use tombola_core::net::Graph;
 use tombola_core::net::cost::Cost;
 use tombola_core::prune::Sources;
 use tombola_core::sweep::Settings;
-use tombola_core::training::{Flow, Report};
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_train::device;
 use tombola_train::training::{self as train, Task, graph, room};
 use tombola_train::workshop::Workshop;
@@ -48,7 +48,7 @@ impl Trainer for TorchTrainer {
         &mut self,
         assignment: Assignment,
         sources: Sources,
-        listen: &mut dyn FnMut(Report) -> Flow,
+        listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Outcome> {
         let Assignment { stage: index, id, dense_losses, resume, snapshot_seconds, .. } = assignment;
         let missing = || Error::environment("the stage's network or data were not loaded");

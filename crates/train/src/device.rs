@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
 
-use tombola_core::place::{self, Choice, Wish};
+use tombola_core::place::{self, DeviceChoice, Wish};
 use tombola_core::sweep::Settings;
 use tombola_words::error::Result;
 
@@ -44,10 +44,10 @@ fn wish(run: &Settings) -> Wish<'_> {
     Wish { device: run.device.as_deref(), ranks_per_gpu, coordinator }
 }
 
-fn of_choice(choice: Choice) -> Device {
+fn of_choice(choice: DeviceChoice) -> Device {
     match choice {
-        Choice::Cpu => Device::Cpu,
-        Choice::Gpu(number) => Device::Cuda(number),
+        DeviceChoice::Cpu => Device::Cpu,
+        DeviceChoice::Gpu(number) => Device::Cuda(number),
     }
 }
 

@@ -46,7 +46,7 @@ pub struct PublicFile {
 
 /// An archive that holds the files of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Archive {
+pub struct PublicArchive {
     /// Name, which ends in `.tar.gz`.
     pub name: &'static str,
     /// MD5 of the archive.
@@ -70,7 +70,7 @@ pub enum Source {
     /// Binary CIFAR files.
     Cifar {
         /// What they are fetched in.
-        archive: Archive,
+        archive: PublicArchive,
         /// Training files, in order.
         train: &'static [PublicFile],
         /// Test files, in order.
@@ -210,7 +210,7 @@ pub static CATALOGUE: [Known; 5] = [
         base_url: "https://www.cs.toronto.edu/~kriz/",
         debian_package: None,
         source: Source::Cifar {
-            archive: Archive {
+            archive: PublicArchive {
                 name: "cifar-10-binary.tar.gz",
                 md5: "c32a1d4ab5d03f1284b67883e8d87530",
                 folder: "cifar-10-batches-bin",
@@ -237,7 +237,7 @@ pub static CATALOGUE: [Known; 5] = [
         base_url: "https://www.cs.toronto.edu/~kriz/",
         debian_package: None,
         source: Source::Cifar {
-            archive: Archive {
+            archive: PublicArchive {
                 name: "cifar-100-binary.tar.gz",
                 md5: "03b5dce01913d631647c71ecec9e9cb8",
                 folder: "cifar-100-binary",

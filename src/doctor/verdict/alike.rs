@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Line, by, hosts_of, names, ranks};
+use super::{Finding, by, hosts_of, names, ranks};
 use crate::doctor::facts::{Facts, Gathered};
 
 /// Seconds by which clocks may differ.
 const CLOCKS: f64 = 1.0;
 const SAME_BUILD: &str = "start the same build of Tombola, with the same libtorch, on every host";
 
-pub(super) fn judge(gathered: &Gathered, lines: &mut Vec<Line>) {
+pub(super) fn judge(gathered: &Gathered, lines: &mut Vec<Finding>) {
     let facts = &gathered.facts;
     lines.push(local_ranks(facts));
     lines.extend(same(facts));
@@ -18,14 +18,14 @@ pub(super) fn judge(gathered: &Gathered, lines: &mut Vec<Line>) {
 }
 
 /// The launcher's numbers within a host, and MPI's, by which devices are dealt out.
-fn local_ranks(facts: &[Facts]) -> Line {
+fn local_ranks(facts: &[Facts]) -> Finding {
     let differs = |one: &&Facts| match (one.launch.and_then(|launch| launch.local_rank), &one.mpi) {
         (Some(launcher), Some(mpi)) => launcher != mpi.local_rank,
         _ => false,
     };
     let differing: Vec<usize> = facts.iter().filter(differs).map(|one| one.rank).collect();
     if !differing.is_empty() {
-        return Line::warn(
+        return Finding::warn(
             "local ranks",
             format!("{}: the launcher numbers them otherwise within their hosts than MPI does", ranks(differing)),
             "leave binding and mapping options out; devices go by MPI's numbers",
@@ -36,7 +36,7 @@ fn local_ranks(facts: &[Facts]) -> Line {
             those.iter().filter_map(|one| one.mpi.as_ref()).map(|mpi| mpi.local_size).collect();
         // Fewer may have answered than are there.
         if let Some(size) = groups.first().filter(|size| **size < those.len()) {
-            return Line::warn(
+            return Finding::warn(
                 "local ranks",
                 format!(
                     "{host}: {} ranks, of which groups of {size} share memory: each begins at the first device",
@@ -46,11 +46,11 @@ fn local_ranks(facts: &[Facts]) -> Line {
             );
         }
     }
-    Line::pass("local ranks", "launcher and MPI agree")
+    Finding::pass("local ranks", "launcher and MPI agree")
 }
 
 /// Versions: what must be the same everywhere, and what should be.
-fn same(facts: &[Facts]) -> Vec<Line> {
+fn same(facts: &[Facts]) -> Vec<Finding> {
     let differing = |what: &str, groups: BTreeMap<String, Vec<usize>>| {
         let groups: Vec<String> =
             groups.into_iter().map(|(value, numbers)| format!("{value} on {}", ranks(numbers))).collect();
@@ -60,7 +60,7 @@ fn same(facts: &[Facts]) -> Vec<Line> {
     let mut lines = Vec::new();
     let versions = by(facts, |one| Some(one.program.version.clone()));
     if versions.len() > 1 {
-        lines.push(Line::fail("builds", differing("the version", versions), SAME_BUILD));
+        lines.push(Finding::fail("builds", differing("the version", versions), SAME_BUILD));
     }
     for (what, groups) in [
         ("libtorch", by(facts, |one| one.program.libtorch.clone())),
@@ -68,23 +68,23 @@ fn same(facts: &[Facts]) -> Vec<Line> {
         ("the program's file", by(facts, |one| one.program.checksum.as_ref().map(short))),
     ] {
         if groups.len() > 1 {
-            lines.push(Line::warn("builds", differing(what, groups), SAME_BUILD));
+            lines.push(Finding::warn("builds", differing(what, groups), SAME_BUILD));
         }
     }
     if lines.is_empty() {
-        lines.push(Line::pass("builds", "the same program and libtorch everywhere"));
+        lines.push(Finding::pass("builds", "the same program and libtorch everywhere"));
     }
     lines
 }
 
 /// Whether a name means a host, and each host has one.
-fn host_names(facts: &[Facts]) -> Line {
+fn host_names(facts: &[Facts]) -> Finding {
     let short = |name: &str| name.split('.').next().unwrap_or_default().to_string();
     let mut machines: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (host, those) in hosts_of(facts) {
         let own: BTreeSet<&str> = those.iter().filter_map(|one| one.machine.as_deref()).collect();
         if own.len() > 1 {
-            return Line::fail(
+            return Finding::fail(
                 "host names",
                 format!("{} machines call themselves {host}", own.len()),
                 "give each host a name of its own (`hostnamectl hostname NAME`)",
@@ -96,7 +96,7 @@ fn host_names(facts: &[Facts]) -> Line {
     }
     if let Some(several) = machines.values().find(|hosts| hosts.len() > 1) {
         let several: Vec<&&str> = several.iter().collect();
-        return Line::warn(
+        return Finding::warn(
             "host names",
             format!("one machine has {} names: {}", several.len(), names(&several)),
             "give its containers the name of the host, or other devices each: ranks of one name take no account of the others",
@@ -104,27 +104,27 @@ fn host_names(facts: &[Facts]) -> Line {
     }
     let differs = |one: &&Facts| !one.system_host.is_empty() && short(&one.host) != short(&one.system_host);
     if let Some(one) = facts.iter().find(differs) {
-        return Line::warn(
+        return Finding::warn(
             "host names",
             format!("MPI calls the host of rank {} {}, its system calls it {}", one.rank, one.host, one.system_host),
             "give the host one name, in `hostname` and in the hostfile",
         );
     }
-    Line::pass("host names", "each host has one")
+    Finding::pass("host names", "each host has one")
 }
 
-fn clocks(gathered: &Gathered) -> Line {
+fn clocks(gathered: &Gathered) -> Finding {
     // What a round trip took is no difference.
     let surely = |ahead: f64, round_trip: f64| (ahead.abs() - round_trip / 2.0).max(0.0);
     let mut apart: Vec<(usize, f64)> = gathered.clocks.iter().map(|(rank, clock)| (*rank, clock.ahead)).collect();
     let most = gathered.clocks.values().map(|clock| surely(clock.ahead, clock.round_trip)).fold(0.0, f64::max);
     if gathered.clocks.is_empty() {
-        return Line::warn("clocks", "no rank answered", "see to the ranks first");
+        return Finding::warn("clocks", "no rank answered", "see to the ranks first");
     }
     if most <= CLOCKS {
         let within =
             gathered.clocks.values().map(|clock| clock.ahead.abs() + clock.round_trip / 2.0).fold(0.0, f64::max);
-        return Line::pass("clocks", format!("within {:.1} ms of that of rank 0", within * 1e3));
+        return Finding::pass("clocks", format!("within {:.1} ms of that of rank 0", within * 1e3));
     }
     apart.retain(|(rank, ahead)| surely(*ahead, gathered.clocks[rank].round_trip) > CLOCKS);
     apart.sort_by(|one, other| other.1.abs().total_cmp(&one.1.abs()));
@@ -132,7 +132,7 @@ fn clocks(gathered: &Gathered) -> Line {
         format!("rank {rank} is {:.1} s {}", ahead.abs(), if *ahead > 0.0 { "ahead" } else { "behind" })
     };
     let apart: Vec<String> = apart.iter().map(words).collect();
-    Line::warn(
+    Finding::warn(
         "clocks",
         format!("{}, compared with rank 0", names(&apart)),
         "let the hosts keep time by NTP (`timedatectl set-ntp true`)",

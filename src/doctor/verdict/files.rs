@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Line, by, hosts_of, names, ranks};
-use crate::doctor::Asked;
+use super::{Finding, by, hosts_of, names, ranks};
+use crate::doctor::Checkup;
 use crate::doctor::facts::{Facts, Folder, Gathered, Locks, Slurm};
 use crate::doctor::look;
 
@@ -14,11 +14,11 @@ const SPACE: u64 = 5 << 30;
 /// Seconds of a job that are worth a start.
 const SHORT: f64 = 600.0;
 
-pub(super) fn judge(gathered: &Gathered, asked: &Asked, lines: &mut Vec<Line>) {
+pub(super) fn judge(gathered: &Gathered, asked: &Checkup, lines: &mut Vec<Finding>) {
     let Some(first) = gathered.facts.first().and_then(|one| one.first.as_ref()) else { return };
     match &first.folder {
         Some(found) => lines.extend(folder(found)),
-        None => lines.push(Line::fail(
+        None => lines.push(Finding::fail(
             "results folder",
             format!("`{}` did not answer within {} s", asked.folder.display(), look::PATIENCE.as_secs()),
             "see whether its file system is mounted and its server answers (`df`), or give another folder",
@@ -32,37 +32,37 @@ pub(super) fn judge(gathered: &Gathered, asked: &Asked, lines: &mut Vec<Line>) {
     }
 }
 
-fn folder(found: &Folder) -> Vec<Line> {
+fn folder(found: &Folder) -> Vec<Finding> {
     let Folder { name, tried, holder, written, locks, free } = found;
     let milliseconds = match written {
         Ok(milliseconds) => *milliseconds,
-        Err(error) => return vec![Line::of_error("results folder", error, "give another folder")],
+        Err(error) => return vec![Finding::of_error("results folder", error, "give another folder")],
     };
     let place = match name == tried {
         true => format!("`{name}` can be written"),
         false => format!("`{name}` is not there yet; `{tried}` can be written"),
     };
     let mut lines = vec![match holder {
-        Some(holder) => Line::warn(
+        Some(holder) => Finding::warn(
             "results folder",
             format!("`{name}` is in use by another run ({holder})"),
             "wait for it, or choose another folder with `--out`",
         ),
-        None => Line::pass("results folder", place),
+        None => Finding::pass("results folder", place),
     }];
     let disk = format!("a small file reaches the disk in {milliseconds:.1} ms");
     lines.push(match milliseconds > SLOW {
-        true => Line::warn("disk", disk, "write results to a faster disk (`--out`) and copy them afterwards"),
-        false => Line::pass("disk", disk),
+        true => Finding::warn("disk", disk, "write results to a faster disk (`--out`) and copy them afterwards"),
+        false => Finding::pass("disk", disk),
     });
     lines.push(match locks {
-        Locks::Work | Locks::Untried => Line::pass("file locks", "a second run would be kept out"),
-        Locks::Share | Locks::Unsupported => Line::warn(
+        Locks::Work | Locks::Untried => Finding::pass("file locks", "a second run would be kept out"),
+        Locks::Share | Locks::Unsupported => Finding::warn(
             "file locks",
             format!("the file system of `{tried}` keeps no second run out"),
             "never start two runs on one results folder, or use a file system with locks (NFS: without `nolock`)",
         ),
-        Locks::Fail(error) => Line::fail(
+        Locks::Fail(error) => Finding::fail(
             "file locks",
             format!("asking for a lock in `{tried}` fails: {error}"),
             "mount it with locks (NFS: a lock service has to run; Lustre: `-o flock`), or give another folder",
@@ -70,19 +70,19 @@ fn folder(found: &Folder) -> Vec<Line> {
     });
     let gigabytes = |bytes: u64| format!("{:.1} GB free", bytes as f64 / f64::from(1 << 30));
     lines.push(match free {
-        Some(bytes) if *bytes < SPACE => Line::warn(
+        Some(bytes) if *bytes < SPACE => Finding::warn(
             "free space",
             gigabytes(*bytes),
             "free some, choose another disk with `--out`, or keep fewer snapshots (`--keep nothing`)",
         ),
-        Some(bytes) => Line::pass("free space", gigabytes(*bytes)),
-        None => Line::warn("free space", "the system does not say", "see for yourself: `df -h`"),
+        Some(bytes) => Finding::pass("free space", gigabytes(*bytes)),
+        None => Finding::warn("free space", "the system does not say", "see for yourself: `df -h`"),
     });
     lines
 }
 
 /// Whether every rank has a data set, and all have the same.
-fn data(facts: &[Facts], name: &str) -> Vec<Line> {
+fn data(facts: &[Facts], name: &str) -> Vec<Finding> {
     let mut errors: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     let (mut stuck, mut unread) = (Vec::new(), Vec::new());
     for one in facts {
@@ -103,12 +103,12 @@ fn data(facts: &[Facts], name: &str) -> Vec<Line> {
     }
     let alone = facts.len() == 1;
     let who = |numbers: Vec<usize>| if alone { String::new() } else { format!("{}: ", ranks(numbers)) };
-    let mut lines: Vec<Line> = errors
+    let mut lines: Vec<Finding> = errors
         .into_iter()
-        .map(|((message, cure), numbers)| Line::fail("data", format!("{}{message}", who(numbers)), cure))
+        .map(|((message, cure), numbers)| Finding::fail("data", format!("{}{message}", who(numbers)), cure))
         .collect();
     if !stuck.is_empty() {
-        lines.push(Line::fail(
+        lines.push(Finding::fail(
             "data",
             format!("{}the place of `{name}` did not answer within {} s", who(stuck), look::PATIENCE.as_secs()),
             "see whether its file system is mounted and its server answers (`df`)",
@@ -122,14 +122,14 @@ fn data(facts: &[Facts], name: &str) -> Vec<Line> {
             .iter()
             .map(|(checksum, numbers)| format!("{} on {}", short(checksum), ranks(numbers.iter().copied())))
             .collect();
-        lines.push(Line::fail(
+        lines.push(Finding::fail(
             "data",
             format!("`{name}` is not the same everywhere: its checksum is {}", names(&groups)),
             "find the wrong one (`tombola data check` on each host), or put one copy where all see it",
         ));
     }
     if !unread.is_empty() {
-        lines.push(Line::warn(
+        lines.push(Finding::warn(
             "data",
             format!(
                 "{}`{name}` is there, but was not read within {} s, or cannot be",
@@ -144,44 +144,44 @@ fn data(facts: &[Facts], name: &str) -> Vec<Line> {
             by(facts, |one| found(one).map(|found| format!("`{}`", found.folder))).into_keys().collect();
         folders.sort_by_key(|folder| folder.len());
         lines.push(match folders.as_slice() {
-            [] => Line::pass("data", format!("`{name}` is made by the program")),
-            some if alone => Line::pass("data", format!("`{name}` in {}", names(some))),
-            some => Line::pass("data", format!("`{name}` on all ranks, the same on all hosts, in {}", names(some))),
+            [] => Finding::pass("data", format!("`{name}` is made by the program")),
+            some if alone => Finding::pass("data", format!("`{name}` in {}", names(some))),
+            some => Finding::pass("data", format!("`{name}` on all ranks, the same on all hosts, in {}", names(some))),
         });
     }
     lines
 }
 
-fn slurm(job: &Slurm, hosts: usize) -> Vec<Line> {
+fn slurm(job: &Slurm, hosts: usize) -> Vec<Finding> {
     let Slurm { job: number, left, restarts, scontrol, requeue, nodes } = job;
     let mut lines = vec![match left {
-        Some(seconds) if *seconds < SHORT => Line::warn(
+        Some(seconds) if *seconds < SHORT => Finding::warn(
             "Slurm time",
             format!("job {number} has {} left", duration(*seconds)),
             "ask for more (`--time`); what is not done then, the next job goes on with",
         ),
-        Some(seconds) => Line::pass("Slurm time", format!("job {number} has {} left", duration(*seconds))),
-        None => Line::pass("Slurm time", format!("job {number}: Slurm names no end")),
+        Some(seconds) => Finding::pass("Slurm time", format!("job {number} has {} left", duration(*seconds))),
+        None => Finding::pass("Slurm time", format!("job {number}: Slurm names no end")),
     }];
     let again = match restarts {
         Some(count) if *count > 0 => format!("; started again {count} time(s) so far"),
         _ => String::new(),
     };
     lines.push(match (scontrol, requeue) {
-        (false, _) => Line::warn(
+        (false, _) => Finding::warn(
             "Slurm requeue",
             format!("`scontrol` does not answer here: the job cannot put itself back into the queue{again}"),
             "submit it again by hand when it ends with exit code 75",
         ),
-        (true, Some(false)) => Line::warn(
+        (true, Some(false)) => Finding::warn(
             "Slurm requeue",
             format!("the job may not go back into the queue{again}"),
             "`#SBATCH --requeue`, or `scontrol update JobId=$SLURM_JOB_ID Requeue=1`",
         ),
-        (true, _) => Line::pass("Slurm requeue", format!("the job may go back into the queue{again}")),
+        (true, _) => Finding::pass("Slurm requeue", format!("the job may go back into the queue{again}")),
     });
     if let Some(nodes) = nodes.filter(|nodes| *nodes > hosts) {
-        lines.push(Line::warn(
+        lines.push(Finding::warn(
             "Slurm nodes",
             format!("the job has {nodes} nodes, but ranks are on {hosts}"),
             "start it by `mpirun` without a hostfile, or ask for fewer nodes",
@@ -207,9 +207,9 @@ mod tests {
     use tombola_words::error::Error;
 
     #[track_caller]
-    fn finds(gathered: &Gathered, asked: &Asked, check: &str, level: Level, found: &str, cure: &str) {
-        let lines: Vec<Line> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
-        let fits = |line: &Line| {
+    fn finds(gathered: &Gathered, asked: &Checkup, check: &str, level: Level, found: &str, cure: &str) {
+        let lines: Vec<Finding> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
+        let fits = |line: &Finding| {
             line.level == level && line.found.contains(found) && line.cure.as_deref().unwrap_or_default().contains(cure)
         };
         assert!(lines.iter().any(fits), "{check}: {found}\n{lines:#?}");
@@ -243,12 +243,12 @@ mod tests {
         finds(&stuck, &asked(), "results folder", Level::Fail, "`results` did not answer within 15 s", "mounted");
     }
 
-    fn with_data(change: impl Fn(usize) -> Option<tombola_words::error::Result<Data>>) -> (Gathered, Asked) {
+    fn with_data(change: impl Fn(usize) -> Option<tombola_words::error::Result<Data>>) -> (Gathered, Checkup) {
         let mut gathered = cluster(2, 3);
         for one in &mut gathered.facts {
             one.data.insert("mnist".into(), change(one.rank));
         }
-        (gathered, Asked { datasets: vec!["mnist".into()], ..asked() })
+        (gathered, Checkup { datasets: vec!["mnist".into()], ..asked() })
     }
 
     fn there(checksum: &str) -> Option<tombola_words::error::Result<Data>> {

@@ -5,16 +5,16 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::{hosts_of, ranks};
-use crate::doctor::Asked;
+use crate::doctor::Checkup;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
-use tombola_core::place::{Choice, Place, Wish, choose, is_dedicated, of_rank};
+use tombola_core::place::{DeviceChoice, Place, Wish, choose, is_dedicated, of_rank};
 use tombola_words::error::Result;
 
 /// What a rank would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seat {
     /// Train on this device.
-    Trains(Choice),
+    Trains(DeviceChoice),
     /// Coordinate, and nothing else.
     Coordinates,
 }
@@ -48,7 +48,7 @@ impl Host {
     }
 }
 
-pub(super) fn wish(asked: &Asked) -> Wish<'_> {
+pub(super) fn wish(asked: &Checkup) -> Wish<'_> {
     let (ranks_per_gpu, coordinator) = (asked.run.ranks_per_gpu, asked.run.coordinator);
     Wish { device: asked.run.device.as_deref(), ranks_per_gpu, coordinator }
 }
@@ -58,7 +58,7 @@ fn gpus_of(one: &Facts) -> usize {
 }
 
 /// What each rank would do, in the order of the facts; by the rules that a run goes by.
-pub(super) fn seats(gathered: &Gathered, asked: &Asked) -> Vec<Result<Seat>> {
+pub(super) fn seats(gathered: &Gathered, asked: &Checkup) -> Vec<Result<Seat>> {
     let (facts, wish) = (&gathered.facts, wish(asked));
     let local_size = |one: &Facts| one.mpi.as_ref().map_or(1, |mpi| mpi.local_size);
     let first = facts.first().filter(|one| one.mpi.is_some());
@@ -102,12 +102,12 @@ pub(super) fn listed(text: &str) -> Vec<usize> {
 }
 
 /// The map.
-pub(super) fn map(gathered: &Gathered, asked: &Asked) -> Vec<Host> {
+pub(super) fn map(gathered: &Gathered, asked: &Checkup) -> Vec<Host> {
     let seats = seats(gathered, asked);
     let seat_of = |rank: usize| gathered.facts.iter().position(|one| one.rank == rank).map(|place| &seats[place]);
     let words = |seat: Option<&Result<Seat>>| match seat {
-        Some(Ok(Seat::Trains(Choice::Cpu))) => "cpu".to_string(),
-        Some(Ok(Seat::Trains(Choice::Gpu(number)))) => format!("cuda:{number}"),
+        Some(Ok(Seat::Trains(DeviceChoice::Cpu))) => "cpu".to_string(),
+        Some(Ok(Seat::Trains(DeviceChoice::Gpu(number)))) => format!("cuda:{number}"),
         Some(Ok(Seat::Coordinates)) => "coordinates only".to_string(),
         _ => "no device".to_string(),
     };

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::hosts::{Seat, cores_of, listed, seats};
-use super::{Line, hosts_of, names, ranks};
-use crate::doctor::Asked;
+use super::{Finding, hosts_of, names, ranks};
+use crate::doctor::Checkup;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
 use crate::doctor::look;
-use tombola_core::place::Choice;
+use tombola_core::place::DeviceChoice;
 
-pub(super) fn judge(gathered: &Gathered, asked: &Asked, lines: &mut Vec<Line>) {
+pub(super) fn judge(gathered: &Gathered, asked: &Checkup, lines: &mut Vec<Finding>) {
     lines.extend(gpus(&gathered.facts, asked));
     let seats = seats(gathered, asked);
     lines.extend(devices(gathered, asked, &seats));
@@ -18,11 +18,11 @@ pub(super) fn judge(gathered: &Gathered, asked: &Asked, lines: &mut Vec<Line>) {
 }
 
 /// What the driver shows and torch can use.
-fn gpus(facts: &[Facts], asked: &Asked) -> Vec<Line> {
+fn gpus(facts: &[Facts], asked: &Checkup) -> Vec<Finding> {
     let mut lines = Vec::new();
     let stuck: Vec<usize> = facts.iter().filter(|one| one.gpus.is_none()).map(|one| one.rank).collect();
     if !stuck.is_empty() {
-        lines.push(Line::fail(
+        lines.push(Finding::fail(
             "GPUs",
             format!("{}: the driver did not answer within {} s", ranks(stuck), look::PATIENCE.as_secs()),
             "see whether `nvidia-smi` answers there; if not, the host needs a restart",
@@ -37,7 +37,7 @@ fn gpus(facts: &[Facts], asked: &Asked) -> Vec<Line> {
             }
         }
         for ((found, cure), hosts) in problems {
-            lines.push(Line::warn("GPUs", format!("{}: {found}", names(&hosts)), cure));
+            lines.push(Finding::warn("GPUs", format!("{}: {found}", names(&hosts)), cure));
         }
     }
     if lines.is_empty() {
@@ -50,7 +50,7 @@ fn gpus(facts: &[Facts], asked: &Asked) -> Vec<Line> {
         let driver = driver.map(|version| format!(", driver {version}")).unwrap_or_default();
         let counts: Vec<String> =
             counts.iter().rev().map(|(count, hosts)| format!("{count} on {}", names(hosts))).collect();
-        lines.push(Line::pass("GPUs", format!("{}{driver}", counts.join("; "))));
+        lines.push(Finding::pass("GPUs", format!("{}{driver}", counts.join("; "))));
     }
     lines
 }
@@ -83,13 +83,13 @@ fn problem(gpus: &Gpus) -> Option<(String, String)> {
 }
 
 /// Whether each rank has a device.
-fn devices(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Result<Seat>]) -> Vec<Line> {
+fn devices(gathered: &Gathered, asked: &Checkup, seats: &[tombola_words::error::Result<Seat>]) -> Vec<Finding> {
     let mut errors: Vec<(&tombola_words::error::Error, Vec<usize>)> = Vec::new();
     let (mut cpu, mut gpu) = (0, 0);
     for (one, seat) in gathered.facts.iter().zip(seats) {
         match seat {
-            Ok(Seat::Trains(Choice::Cpu)) => cpu += 1,
-            Ok(Seat::Trains(Choice::Gpu(_))) => gpu += 1,
+            Ok(Seat::Trains(DeviceChoice::Cpu)) => cpu += 1,
+            Ok(Seat::Trains(DeviceChoice::Gpu(_))) => gpu += 1,
             Ok(Seat::Coordinates) => {}
             Err(error) => match errors.iter_mut().find(|(known, _)| *known == error) {
                 Some((_, numbers)) => numbers.push(one.rank),
@@ -99,8 +99,8 @@ fn devices(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Re
     }
     if !errors.is_empty() {
         let line = |(error, numbers): (&tombola_words::error::Error, Vec<usize>)| {
-            let line = Line::of_error("devices", error, "give another `--device`");
-            Line { found: format!("{} ({})", line.found, ranks(numbers)), ..line }
+            let line = Finding::of_error("devices", error, "give another `--device`");
+            Finding { found: format!("{} ({})", line.found, ranks(numbers)), ..line }
         };
         return errors.into_iter().map(line).collect();
     }
@@ -113,10 +113,10 @@ fn devices(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Re
             (_, None | Some("cuda")) => (gpus * each, format!("{gpus} GPU(s)")),
             (_, Some(one)) => (each, one.to_string()),
         };
-        return vec![Line::pass("devices", format!("{} worker(s) on {device}", count.max(1)))];
+        return vec![Finding::pass("devices", format!("{} worker(s) on {device}", count.max(1)))];
     }
     if cpu + gpu == 0 {
-        return vec![Line::fail(
+        return vec![Finding::fail(
             "devices",
             "rank 0 only coordinates, and no other rank trains",
             "start more ranks, or leave `--coordinator dedicated` out",
@@ -133,13 +133,13 @@ fn devices(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Re
     }
     // A host without GPUs among others is seldom meant.
     match cpu > 0 && gpu > 0 {
-        true => vec![Line::warn("devices", found, "leave hosts without GPUs out, or say `--device cpu` for all")],
-        false => vec![Line::pass("devices", found)],
+        true => vec![Finding::warn("devices", found, "leave hosts without GPUs out, or say `--device cpu` for all")],
+        false => vec![Finding::pass("devices", found)],
     }
 }
 
 /// Whether the threads of all trainings have a core each.
-fn cores(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Result<Seat>]) -> Vec<Line> {
+fn cores(gathered: &Gathered, asked: &Checkup, seats: &[tombola_words::error::Result<Seat>]) -> Vec<Finding> {
     let threads = asked.run.threads;
     let bound = |one: &&Facts| one.cores.usable < threads;
     let few: Vec<usize> = gathered.facts.iter().filter(bound).map(|one| one.rank).collect();
@@ -153,11 +153,11 @@ fn cores(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Resu
             Some(_) => format!("{} may use {} core(s) for {threads} threads", ranks(few), one.cores.usable),
             None => format!("this process may use {} core(s), a training has {threads} threads", one.cores.usable),
         };
-        return vec![Line::warn("cores", found, cure)];
+        return vec![Finding::warn("cores", found, cure)];
     }
     if gathered.facts.first().is_none_or(|first| first.mpi.is_none()) {
         let cores = gathered.facts.first().map_or(1, |first| first.cores.usable);
-        return vec![Line::pass("cores", format!("{cores} for trainings of {threads} thread(s)"))];
+        return vec![Finding::pass("cores", format!("{cores} for trainings of {threads} thread(s)"))];
     }
     let trains: BTreeMap<usize, bool> = gathered
         .facts
@@ -181,19 +181,20 @@ fn cores(gathered: &Gathered, asked: &Asked, seats: &[tombola_words::error::Resu
             each @ 1.. if each < threads => format!("`--threads {each}`, or {fewer}"),
             _ => fewer,
         };
-        Line::warn("cores", found, format!("{cure}; `mpirun --bind-to none` if ranks are bound to few of its cores"))
+        Finding::warn("cores", found, format!("{cure}; `mpirun --bind-to none` if ranks are bound to few of its cores"))
     };
     match crowded.is_empty() {
-        true => vec![Line::pass("cores", format!("at most {:.0} % of those of a host are asked for", most * 100.0))],
+        true => vec![Finding::pass("cores", format!("at most {:.0} % of those of a host are asked for", most * 100.0))],
         false => crowded.into_iter().map(line).collect(),
     }
 }
 
 /// Whether ranks that share a GPU can use it at the same time.
-fn sharing(gathered: &Gathered, seats: &[tombola_words::error::Result<Seat>]) -> Option<Line> {
+fn sharing(gathered: &Gathered, seats: &[tombola_words::error::Result<Seat>]) -> Option<Finding> {
     let mut on: BTreeMap<(&str, usize), Vec<&Gpus>> = BTreeMap::new();
     for (one, seat) in gathered.facts.iter().zip(seats) {
-        if let (Ok(Seat::Trains(Choice::Gpu(number))), Some(gpus)) = (seat, one.gpus.as_ref().filter(|gpus| !gpus.own))
+        if let (Ok(Seat::Trains(DeviceChoice::Gpu(number))), Some(gpus)) =
+            (seat, one.gpus.as_ref().filter(|gpus| !gpus.own))
         {
             on.entry((one.host.as_str(), *number)).or_default().push(gpus);
         }
@@ -206,8 +207,8 @@ fn sharing(gathered: &Gathered, seats: &[tombola_words::error::Result<Seat>]) ->
         on.iter().filter(|(_, ranks)| ranks.iter().any(|gpus| !gpus.mps)).map(|((host, _), _)| *host).collect();
     without.dedup();
     Some(match without.is_empty() {
-        true => Line::pass("MPS", "runs where ranks share a GPU"),
-        false => Line::warn(
+        true => Finding::pass("MPS", "runs where ranks share a GPU"),
+        false => Finding::warn(
             "MPS",
             format!("{}: several ranks share a GPU, but no MPS daemon runs: they take turns", names(&without)),
             "start `nvidia-cuda-mps-control -d` on each of these hosts before the run",
@@ -222,9 +223,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn finds(gathered: &Gathered, asked: &Asked, check: &str, level: Level, found: &str, cure: &str) {
-        let lines: Vec<Line> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
-        let fits = |line: &Line| {
+    fn finds(gathered: &Gathered, asked: &Checkup, check: &str, level: Level, found: &str, cure: &str) {
+        let lines: Vec<Finding> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
+        let fits = |line: &Finding| {
             line.level == level && line.found.contains(found) && line.cure.as_deref().unwrap_or_default().contains(cure)
         };
         assert!(lines.iter().any(fits), "{check}: {found}\n{lines:#?}");
@@ -269,7 +270,7 @@ mod tests {
     fn more_ranks_than_gpus_fail_with_the_numbers_of_each_host() {
         let few = with_gpus(cluster(3, 8), |gpus| gpus.torch = Some(4));
         let lines = judge(&few, &asked()).lines;
-        let failed: Vec<&Line> = lines.iter().filter(|line| line.check == "devices").collect();
+        let failed: Vec<&Finding> = lines.iter().filter(|line| line.check == "devices").collect();
         assert_eq!(failed.len(), 3);
         assert!(failed[1].found.starts_with("node1.cluster has 4 GPU(s) for 8 ranks that train, 1 to a GPU"));
         assert!(failed[1].cure.as_ref().unwrap().contains("start 4 ranks on it"));

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Level, Line, judge};
-use crate::doctor::Asked;
+use super::{Finding, Level, judge};
+use crate::doctor::Checkup;
 use crate::doctor::facts::{Clock, Cores, Facts, First, Folder, Gathered, Gpus, Locks, Mpi, Program, Recovery};
 use tombola_cluster::link::launcher::{Launch, Starter};
 use tombola_core::sweep::Settings;
 
-pub(super) fn asked() -> Asked {
-    Asked { folder: "results".into(), datasets: Vec::new(), run: Settings::default() }
+pub(super) fn asked() -> Checkup {
+    Checkup { folder: "results".into(), datasets: Vec::new(), run: Settings::default() }
 }
 
 /// A process that is started alone on a machine with two cores.
@@ -84,7 +84,7 @@ pub(super) fn cluster(hosts: usize, each: usize) -> Gathered {
 /// Expects one line about a thing, with this in it and in its cure.
 #[track_caller]
 pub(super) fn finds(gathered: &Gathered, check: &str, level: Level, found: &str, cure: &str) {
-    let lines: Vec<Line> = judge(gathered, &asked()).lines.into_iter().filter(|line| line.check == check).collect();
+    let lines: Vec<Finding> = judge(gathered, &asked()).lines.into_iter().filter(|line| line.check == check).collect();
     let [line] = lines.as_slice() else { panic!("{check}: {lines:#?}") };
     assert!(line.level == level && line.found.contains(found), "{line:#?}");
     assert!(line.cure.as_deref().unwrap_or_default().contains(cure), "{line:#?}");

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 pub use hosts::Host;
 
-use super::Asked;
+use super::Checkup;
 use super::facts::{Facts, Gathered};
 use tombola_words::error::Error;
 
@@ -37,7 +37,7 @@ pub enum Level {
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Line {
+pub struct Finding {
     /// How it stands.
     pub level: Level,
     /// What was looked at.
@@ -48,7 +48,7 @@ pub struct Line {
     pub cure: Option<String>,
 }
 
-impl Line {
+impl Finding {
     fn pass(check: &'static str, found: impl Into<String>) -> Self {
         Self { level: Level::Pass, check, found: found.into(), cure: None }
     }
@@ -68,23 +68,23 @@ impl Line {
 
 /// The whole verdict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Report {
+pub struct Diagnosis {
     /// What was looked at, in a fixed order.
-    pub lines: Vec<Line>,
+    pub lines: Vec<Finding>,
     /// Which ranks are where, and on which device.
     pub hosts: Vec<Host>,
 }
 
 /// Judges.
-pub fn judge(gathered: &Gathered, asked: &Asked) -> Report {
+pub fn judge(gathered: &Gathered, asked: &Checkup) -> Diagnosis {
     let mut lines = Vec::new();
     start::judge(gathered, &mut lines);
     machine::judge(gathered, asked, &mut lines);
     files::judge(gathered, asked, &mut lines);
-    Report { lines, hosts: hosts::map(gathered, asked) }
+    Diagnosis { lines, hosts: hosts::map(gathered, asked) }
 }
 
-impl Report {
+impl Diagnosis {
     /// How many lines are of this level.
     pub fn count(&self, level: Level) -> usize {
         self.lines.iter().filter(|line| line.level == level).count()
@@ -94,7 +94,7 @@ impl Report {
     pub fn text(&self) -> String {
         let wide = self.lines.iter().map(|line| line.check.len()).max().unwrap_or(0);
         let mut text = String::new();
-        for Line { level, check, found, cure } in &self.lines {
+        for Finding { level, check, found, cure } in &self.lines {
             let word = match level {
                 Level::Pass => "PASS",
                 Level::Warn => "WARN",
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_big_cluster_in_order_passes_in_a_few_lines() {
         let report = judge(&cluster(200, 8), &asked());
-        let wrong: Vec<&Line> = report.lines.iter().filter(|line| line.level > Level::Pass).collect();
+        let wrong: Vec<&Finding> = report.lines.iter().filter(|line| line.level > Level::Pass).collect();
         assert!(wrong.is_empty(), "{wrong:#?}");
         assert!(report.lines.len() < 20 && report.hosts.len() == 200);
         let text = report.text();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Line, alike, hosts_of, ranks};
+use super::{Finding, alike, hosts_of, ranks};
 use crate::doctor::facts::{Facts, Gathered};
 use tombola_cluster::link::launcher::{Starter, check_size};
 
@@ -13,7 +13,7 @@ const KEEPALIVE: [(&str, u32); 3] = [
     ("OMPI_MCA_oob_tcp_keepalive_probes", 3),
 ];
 
-pub(super) fn judge(gathered: &Gathered, lines: &mut Vec<Line>) {
+pub(super) fn judge(gathered: &Gathered, lines: &mut Vec<Finding>) {
     let facts = &gathered.facts;
     let Some(first) = facts.first() else { return };
     lines.push(program(first));
@@ -31,7 +31,7 @@ pub(super) fn judge(gathered: &Gathered, lines: &mut Vec<Line>) {
     }
 }
 
-fn program(first: &Facts) -> Line {
+fn program(first: &Facts) -> Finding {
     let program = &first.program;
     let features: Vec<&str> = [("torch", program.torch), ("MPI", program.mpi)]
         .iter()
@@ -47,8 +47,8 @@ fn program(first: &Facts) -> Line {
         found.push_str(&format!(", libtorch {version}"));
     }
     match program.torch {
-        true => Line::pass("program", found),
-        false => Line::fail(
+        true => Finding::pass("program", found),
+        false => Finding::fail(
             "program",
             format!("{found}: it plans and shows, but does not train"),
             "build it with `cargo build --release`, or use `scripts/tombola`",
@@ -56,11 +56,13 @@ fn program(first: &Facts) -> Line {
     }
 }
 
-fn mpi(first: &Facts) -> Line {
+fn mpi(first: &Facts) -> Finding {
     let library = first.program.library.as_deref().unwrap_or("none");
     match (&first.launch, &first.mpi) {
-        (None, _) => Line::pass("MPI", format!("not used, because this process was started alone; library: {library}")),
-        (Some(launch), None) => Line::fail(
+        (None, _) => {
+            Finding::pass("MPI", format!("not used, because this process was started alone; library: {library}"))
+        }
+        (Some(launch), None) => Finding::fail(
             "MPI",
             format!(
                 "a launcher started {} ranks, but the program was built without MPI: each would run the whole sweep",
@@ -69,19 +71,19 @@ fn mpi(first: &Facts) -> Line {
             "build it where MPI is (`scripts/tombola` does, with `mpicc` on the path), or start it without the launcher",
         ),
         (Some(_), Some(mpi)) => match &mpi.threads {
-            Ok(threads) => Line::pass("MPI", format!("{library}, threading level {threads}")),
-            Err(error) => Line::of_error("MPI", error, "use another MPI library"),
+            Ok(threads) => Finding::pass("MPI", format!("{library}, threading level {threads}")),
+            Err(error) => Finding::of_error("MPI", error, "use another MPI library"),
         },
     }
 }
 
 /// Whether MPI knows all ranks that were started, and all have answered.
-fn all_there(gathered: &Gathered) -> Line {
+fn all_there(gathered: &Gathered) -> Finding {
     let first = &gathered.facts[0];
     if let (Some(launch), Some(mpi)) = (first.launch, &first.mpi)
         && let Err(error) = check_size(launch, mpi.size)
     {
-        return Line::fail(
+        return Finding::fail(
             "ranks",
             error.message,
             "use the `mpirun` of the library in the line above, also inside Slurm, instead of `srun`; or build with the MPI of this launcher",
@@ -90,7 +92,7 @@ fn all_there(gathered: &Gathered) -> Line {
     if gathered.silent.is_empty() {
         let hosts = hosts_of(&gathered.facts).len();
         let hosts = if hosts == 1 { "1 host".to_string() } else { format!("{hosts} hosts") };
-        return Line::pass("ranks", format!("{} on {hosts}, all of which answer", gathered.facts.len()));
+        return Finding::pass("ranks", format!("{} on {hosts}, all of which answer", gathered.facts.len()));
     }
     let mut reasons: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (rank, reason) in &gathered.silent {
@@ -98,40 +100,40 @@ fn all_there(gathered: &Gathered) -> Line {
     }
     let reasons: Vec<String> =
         reasons.into_iter().map(|(reason, numbers)| format!("{}: {reason}", ranks(numbers))).collect();
-    Line::fail(
+    Finding::fail(
         "ranks",
         reasons.join("; "),
         "start the same command on every rank; if it was, look at what those hosts do: `mpirun … hostname` names them",
     )
 }
 
-fn launcher(first: &Facts) -> Line {
+fn launcher(first: &Facts) -> Finding {
     match first.starter {
-        Some(Starter::Srun) => Line::warn(
+        Some(Starter::Srun) => Finding::warn(
             "launcher",
             "started by `srun`: the loss of one rank ends all others, or leaves them waiting",
             "start it by `mpirun` inside `sbatch` or `salloc`",
         ),
-        Some(Starter::OpenMpi) => Line::pass("launcher", "`mpirun` of Open MPI"),
-        Some(Starter::Hydra) => Line::pass("launcher", "`mpiexec` of MPICH or a relative"),
-        _ => Line::pass("launcher", "one that sets the variables of PMI"),
+        Some(Starter::OpenMpi) => Finding::pass("launcher", "`mpirun` of Open MPI"),
+        Some(Starter::Hydra) => Finding::pass("launcher", "`mpiexec` of MPICH or a relative"),
+        _ => Finding::pass("launcher", "one that sets the variables of PMI"),
     }
 }
 
 /// What the loss of a rank would do.
-fn loss(first: &Facts) -> Option<Line> {
+fn loss(first: &Facts) -> Option<Finding> {
     let recovery = &first.first.as_ref()?.recovery;
     Some(match first.starter? {
-        Starter::OpenMpi if recovery.enabled => Line::pass(
+        Starter::OpenMpi if recovery.enabled => Finding::pass(
             "lost ranks",
             "with `--enable-recovery`: the others go on, but `mpirun` ends with 0 whatever the ranks end with",
         ),
-        Starter::OpenMpi if is_open_mpi_4(first) => Line::pass(
+        Starter::OpenMpi if is_open_mpi_4(first) => Finding::pass(
             "lost ranks",
             "without `--enable-recovery`: a lost rank ends this start, and the same command resumes",
         ),
         Starter::Srun => return None,
-        _ => Line::pass("lost ranks", "a lost rank may end this start; the same command resumes"),
+        _ => Finding::pass("lost ranks", "a lost rank may end this start; the same command resumes"),
     })
 }
 
@@ -140,17 +142,17 @@ fn is_open_mpi_4(first: &Facts) -> bool {
 }
 
 /// Over several hosts, Open MPI 4 does not notice by itself that one is gone.
-fn keepalive(first: &Facts, hosts: usize) -> Option<Line> {
+fn keepalive(first: &Facts, hosts: usize) -> Option<Finding> {
     if first.starter != Some(Starter::OpenMpi) || hosts < 2 || !is_open_mpi_4(first) {
         return None;
     }
     let missing = &first.first.as_ref()?.recovery.keepalive_missing;
     if missing.is_empty() {
-        return Some(Line::pass("keepalive", "set: `mpirun` notices a host that is cut off"));
+        return Some(Finding::pass("keepalive", "set: `mpirun` notices a host that is cut off"));
     }
     let missing = KEEPALIVE.iter().filter(|(name, _)| missing.iter().any(|one| one == name));
     let cure: Vec<String> = missing.map(|(name, value)| format!("{name}={value}")).collect();
-    Some(Line::warn(
+    Some(Finding::warn(
         "keepalive",
         format!("{hosts} hosts, and `mpirun` would wait for ever for one that is cut off"),
         format!("export {}", cure.join(" ")),

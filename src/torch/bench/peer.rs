@@ -54,13 +54,13 @@ pub(crate) fn answer<T: DeserializeOwned>(python: &str, name: &str, arguments: &
 
 /// A Python process that takes training steps.
 #[derive(Debug)]
-pub(crate) struct Stepper {
+pub(crate) struct PeerStepper {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
-impl Stepper {
+impl PeerStepper {
     /// Starts it on a device, with batches of some size.
     ///
     /// # Errors
@@ -108,7 +108,7 @@ impl Stepper {
     }
 }
 
-impl Drop for Stepper {
+impl Drop for PeerStepper {
     fn drop(&mut self) {
         // Closing its input would end it too; this also covers one that hangs.
         let _ = self.process.kill();

@@ -52,7 +52,7 @@ impl Row {
 
 /// What one run measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct BenchRecord {
     format: u32,
     /// Coordinated Universal Time, as `2026-11-25T07:01:02Z`.
     pub date: String,
@@ -64,7 +64,7 @@ pub(crate) struct Record {
     pub rows: Vec<Row>,
 }
 
-impl Record {
+impl BenchRecord {
     /// A record of now.
     pub(crate) fn new(machine: String, rows: Vec<Row>) -> Self {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -158,8 +158,8 @@ fn gpu() -> Option<String> {
 mod tests {
     use super::*;
 
-    fn record(date: &str, machine: &str, rows: &[Row]) -> Record {
-        Record { date: date.into(), ..Record::new(machine.into(), rows.to_vec()) }
+    fn record(date: &str, machine: &str, rows: &[Row]) -> BenchRecord {
+        BenchRecord { date: date.into(), ..BenchRecord::new(machine.into(), rows.to_vec()) }
     }
 
     #[test]
@@ -179,12 +179,12 @@ mod tests {
     #[test]
     fn records_are_read_back_as_they_were_written() {
         let folder = tempfile::tempdir().unwrap();
-        let one = Record::new(machine("cpu"), vec![Row::more("rate", 1.5, "images/s")]);
+        let one = BenchRecord::new(machine("cpu"), vec![Row::more("rate", 1.5, "images/s")]);
         let path = one.save(folder.path()).unwrap();
         assert!(path.file_name().unwrap().to_str().unwrap().starts_with("20"));
-        assert_eq!(Record::all(folder.path()).unwrap(), [one]);
+        assert_eq!(BenchRecord::all(folder.path()).unwrap(), [one]);
         fs::write(folder.path().join("other.json"), "{}").unwrap();
-        assert!(Record::all(folder.path()).unwrap_err().message.contains("other.json"));
+        assert!(BenchRecord::all(folder.path()).unwrap_err().message.contains("other.json"));
     }
 
     #[test]

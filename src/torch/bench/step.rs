@@ -8,7 +8,7 @@
 use tombola_train::Device;
 
 use super::Row;
-use super::peer::Stepper;
+use super::peer::PeerStepper;
 use tombola_core::net::zoo::{self, Choice};
 use tombola_train::measure::{Steps, median};
 use tombola_words::error::Result;
@@ -22,7 +22,7 @@ const FORMS: [&str; 4] = ["contiguous eager", "channels-last eager", "contiguous
 
 /// What to measure.
 #[derive(Debug, Clone)]
-pub(crate) struct Wish {
+pub(crate) struct StepWish {
     /// Names of networks of the zoo.
     pub networks: Vec<String>,
     /// Layers of residual networks.
@@ -37,7 +37,7 @@ pub(crate) struct Wish {
     pub python: Option<String>,
 }
 
-impl Wish {
+impl StepWish {
     /// A network as this wish has it.
     pub(crate) fn choice(&self, network: &str) -> Choice {
         Choice { depth: self.depth, ..Choice::named(network) }
@@ -54,10 +54,10 @@ impl Wish {
 ///
 /// # Errors
 /// When a network cannot be built, or the Python process fails.
-pub(crate) fn measure(wish: &Wish, say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>> {
+pub(crate) fn measure(wish: &StepWish, say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>> {
     tombola_train::device::use_threads(1);
     let device = if wish.device == Device::Cpu { "cpu" } else { "cuda" };
-    let mut peer = wish.python.as_ref().map(|python| Stepper::start(python, device, wish.batch)).transpose()?;
+    let mut peer = wish.python.as_ref().map(|python| PeerStepper::start(python, device, wish.batch)).transpose()?;
     let mut rows = Vec::new();
     for network in &wish.networks {
         for &precision in &wish.precisions {
@@ -70,10 +70,10 @@ pub(crate) fn measure(wish: &Wish, say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>
 }
 
 fn compare(
-    wish: &Wish,
+    wish: &StepWish,
     network: &str,
     precision: Precision,
-    mut peer: Option<&mut Stepper>,
+    mut peer: Option<&mut PeerStepper>,
     rows: &mut Vec<Row>,
 ) -> Result<()> {
     let mut own = Steps::of_zoo(wish.device, wish.batch, &wish.choice(network), precision)?;

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 use tombola_train::Device;
 
-use super::step::Wish;
+use super::step::StepWish;
 use tombola_train::measure::Steps;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
@@ -16,7 +16,7 @@ const WARM_UP: usize = 3;
 
 /// A number of trainings side by side, and what they reach.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Trial {
+pub(crate) struct TuneTrial {
     /// Trainings at the same time.
     pub together: usize,
     /// Threads of each.
@@ -37,7 +37,7 @@ struct Answer {
 ///
 /// # Errors
 /// When the network cannot be built.
-pub(crate) fn one(wish: &Wish, precision: Precision, threads: usize, seconds: f64) -> Result<String> {
+pub(crate) fn one(wish: &StepWish, precision: Precision, threads: usize, seconds: f64) -> Result<String> {
     tombola_train::device::use_threads(threads);
     let network = wish.networks.first().ok_or_else(|| Error::input("no network is named"))?;
     let mut steps = Steps::of_zoo(wish.device, wish.batch, &wish.choice(network), precision)?;
@@ -72,7 +72,7 @@ pub(crate) fn candidates(device: Device, cores: usize) -> Vec<(usize, usize)> {
 ///
 /// # Errors
 /// When a process cannot be started. One that fails is told in the trial: with too many, memory is at an end.
-pub(crate) fn together(program: &Path, arguments: &[String], together: usize, threads: usize) -> Result<Trial> {
+pub(crate) fn together(program: &Path, arguments: &[String], together: usize, threads: usize) -> Result<TuneTrial> {
     let start = |_| {
         Command::new(program)
             .args(arguments)
@@ -97,18 +97,18 @@ pub(crate) fn together(program: &Path, arguments: &[String], together: usize, th
             }
         }
     }
-    Ok(Trial { together, threads, rate, error })
+    Ok(TuneTrial { together, threads, rate, error })
 }
 
 /// The best of some trials: the fewest trainings within 2 % of the highest rate, because each takes memory.
-pub(crate) fn best(trials: &[Trial]) -> Option<&Trial> {
+pub(crate) fn best(trials: &[TuneTrial]) -> Option<&TuneTrial> {
     let whole = || trials.iter().filter(|trial| trial.error.is_none());
     let highest = whole().map(|trial| trial.rate).fold(0.0, f64::max);
     whole().filter(|trial| trial.rate >= 0.98 * highest).min_by_key(|trial| trial.together)
 }
 
 /// Settings that follow from a trial, as flags of `tombola run`.
-pub(crate) fn flags(trial: &Trial, device: Device) -> String {
+pub(crate) fn flags(trial: &TuneTrial, device: Device) -> String {
     match device {
         Device::Cpu => format!("--workers {} --threads {}", trial.together, trial.threads),
         _ => format!("--ranks-per-gpu {}", trial.together),
@@ -127,8 +127,8 @@ mod tests {
 
     #[test]
     fn the_fewest_trainings_near_the_highest_rate_are_best() {
-        let trial = |together, rate| Trial { together, threads: 1, rate, error: None };
-        let failed = Trial { error: Some("out of memory".into()), ..trial(8, 900.0) };
+        let trial = |together, rate| TuneTrial { together, threads: 1, rate, error: None };
+        let failed = TuneTrial { error: Some("out of memory".into()), ..trial(8, 900.0) };
         let trials = [trial(1, 100.0), trial(2, 197.0), trial(4, 200.0), failed];
         assert_eq!(best(&trials).unwrap().together, 2);
         assert_eq!(flags(&trials[1], Device::Cuda(0)), "--ranks-per-gpu 2");

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::link::{Assignment, Source, Worker};
+use crate::link::{Assignment, SourceSnapshot, Worker};
 use tombola_core::folder::journal::{History, Journal};
 use tombola_core::folder::{Store, snapshots};
 use tombola_core::mask::Bits;
@@ -115,7 +115,7 @@ impl Ledger {
                 true => None,
                 false => Some(Arc::new(self.store.load(self.id(source), &moment.show(), &layout)?)),
             };
-            sources.push(Source { stage: source, moment, part, snapshot });
+            sources.push(SourceSnapshot { stage: source, moment, part, snapshot });
         }
         let loaded = match (stage.level, &stage.settings.load) {
             (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
@@ -288,7 +288,7 @@ impl Ledger {
 
 /// What a run starts with.
 #[derive(Debug, Clone, Default)]
-pub struct Standing {
+pub struct Inventory {
     /// Stages that it need not train.
     pub finished: HashSet<usize>,
     /// Snapshots that are there.
@@ -298,8 +298,8 @@ pub struct Standing {
 }
 
 /// What a run starts with, by what earlier ones left behind.
-pub fn standing(plan: &Plan, history: &History, store: &Store) -> Standing {
-    let Standing { mut finished, mut kept, mut absent } = Standing::default();
+pub fn standing(plan: &Plan, history: &History, store: &Store) -> Inventory {
+    let Inventory { mut finished, mut kept, mut absent } = Inventory::default();
     for (index, stage) in plan.stages.iter().enumerate() {
         let Some(known) = history.stages.get(&stage.id) else { continue };
         // Someone may have tidied up by hand: only what is really there counts.
@@ -315,7 +315,7 @@ pub fn standing(plan: &Plan, history: &History, store: &Store) -> Standing {
         }
         kept.extend(own.into_iter().map(|moment| (index, moment)));
     }
-    Standing { finished, kept, absent }
+    Inventory { finished, kept, absent }
 }
 
 /// Removes what killed processes left half done: nothing that the journal does not name is of use to anyone.

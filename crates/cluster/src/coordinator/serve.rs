@@ -16,7 +16,7 @@ use super::state::{Action, Event, State};
 use crate::link::{Link, Order, Ready, Word, Worker};
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
-use tombola_core::training::Report;
+use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::fault::Fault;
 use tombola_words::record::{Outcome, Record};
@@ -333,13 +333,13 @@ impl Run<'_> {
         late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
     }
 
-    fn report(&mut self, worker: Worker, stage: usize, report: Report) -> Result<()> {
+    fn report(&mut self, worker: Worker, stage: usize, report: TrainingEvent) -> Result<()> {
         let Sweep { ledger, progress, .. } = self.sweep;
         let id = ledger.id(stage);
         match report {
-            Report::Drawn(drawn) => ledger.write(Record::Drawn { stage: id, drawn: *drawn })?,
-            Report::Images { seen, of } => progress.images(worker, seen, of),
-            Report::Epoch(epoch) => {
+            TrainingEvent::Drawn(drawn) => ledger.write(Record::Drawn { stage: id, drawn: *drawn })?,
+            TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
+            TrainingEvent::Epoch(epoch) => {
                 let line = format!(
                     "epoch {}: loss {:.4}, validation {:.2} %, {:.1} s",
                     epoch.epoch,
@@ -350,12 +350,12 @@ impl Run<'_> {
                 ledger.write(Record::Epoch { stage: id, epoch })?;
                 progress.epoch(worker, &line);
             }
-            Report::Mask { track, epoch, mask } => ledger.keep_mask(stage, track, epoch, &mask)?,
-            Report::Snapshot(moment, snapshot) => {
+            TrainingEvent::Mask { track, epoch, mask } => ledger.keep_mask(stage, track, epoch, &mask)?,
+            TrainingEvent::Snapshot(moment, snapshot) => {
                 ledger.keep(stage, moment, &snapshot)?;
                 self.events.push_back(Event::Kept(stage, moment, worker));
             }
-            Report::Progress(state, best) => ledger.keep_progress(stage, &state, best.as_deref())?,
+            TrainingEvent::Progress(state, best) => ledger.keep_progress(stage, &state, best.as_deref())?,
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use tombola_core::net::Snapshot;
 use tombola_core::plan::Part;
-use tombola_core::training::{Report, Resume};
+use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Outcome;
@@ -54,7 +54,7 @@ pub enum Word {
         /// The assignment.
         attempt: u64,
         /// What happened.
-        report: Report,
+        report: TrainingEvent,
     },
     /// A training ended.
     Done {
@@ -129,7 +129,7 @@ pub struct Assignment {
     /// Its name, as a check.
     pub id: StageId,
     /// The snapshots that it starts from: the draw, then the rewind.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceSnapshot>,
     /// Weights of a dense network that is loaded instead of trained.
     pub loaded: Option<Arc<Snapshot>>,
     /// Validation losses of its dense training.
@@ -142,7 +142,7 @@ pub struct Assignment {
 
 /// A snapshot of another stage.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Source {
+pub struct SourceSnapshot {
     /// Of which stage.
     pub stage: usize,
     /// When.
@@ -202,7 +202,7 @@ mod tests {
                 attempt: 7,
                 stage: 3,
                 id: dense_id(&Settings::default(), None, None),
-                sources: vec![Source {
+                sources: vec![SourceSnapshot {
                     stage: 1,
                     moment: Moment::Epoch(4),
                     part: Part::Draw,
@@ -228,9 +228,9 @@ mod tests {
             assert_eq!(decode::<Order>(&encode(&order).unwrap()).unwrap(), order);
         }
         let words = [
-            Word::Report { attempt: 1, report: Report::Epoch(epoch) },
-            Word::Report { attempt: 1, report: Report::Snapshot(Moment::Last, snapshot) },
-            Word::Report { attempt: 1, report: Report::Images { seen: 5, of: 9 } },
+            Word::Report { attempt: 1, report: TrainingEvent::Epoch(epoch) },
+            Word::Report { attempt: 1, report: TrainingEvent::Snapshot(Moment::Last, snapshot) },
+            Word::Report { attempt: 1, report: TrainingEvent::Images { seen: 5, of: 9 } },
             Word::Done { attempt: 2, outcome: Err(Error::training("diverged").hint("lower it")) },
             Word::Unable(Error::input("no data")),
             Word::Bye,

@@ -9,7 +9,7 @@ pub mod message;
 
 use std::time::Duration;
 
-pub use message::{Assignment, Hello, Order, Ready, Source, Welcome, Word};
+pub use message::{Assignment, Hello, Order, Ready, SourceSnapshot, Welcome, Word};
 use tombola_words::error::Result;
 
 /// A worker's number: its rank under MPI, its place among the threads of one process otherwise.

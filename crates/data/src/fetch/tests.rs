@@ -299,7 +299,7 @@ fn small_cifar(extra: &[(&str, &[u8])]) -> (Known, Vec<u8>) {
     let packed = tar_gz(&entries);
     let file =
         |name, bytes: &[u8]| PublicFile { name, md5: md5(bytes), bytes: bytes.len() as u64, compressed_md5: None };
-    let archive = Archive { name: "small.tar.gz", md5: md5(&packed), folder: "inner", python_folder: "python" };
+    let archive = PublicArchive { name: "small.tar.gz", md5: md5(&packed), folder: "inner", python_folder: "python" };
     let known = Known {
         name: "small",
         aliases: &[],
@@ -375,7 +375,7 @@ fn an_archive_with_other_files_or_another_checksum_is_refused() {
         assert!(error.message.contains(md5(&packed)) && error.message.contains(archive.md5), "{error}");
         assert!(visible(&folder.path().join("small/inner")).is_empty());
         let trusted = Known {
-            source: Source::Cifar { archive: Archive { md5: md5(&packed), ..archive }, train, test, format },
+            source: Source::Cifar { archive: PublicArchive { md5: md5(&packed), ..archive }, train, test, format },
             ..known
         };
         let place = tempfile::tempdir().unwrap();

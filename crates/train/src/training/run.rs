@@ -28,7 +28,7 @@ use crate::network::forward::Forward;
 use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
 use tombola_core::sweep::Settings;
-use tombola_core::training::{Flow, Report};
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
 use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
@@ -38,7 +38,7 @@ use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
 /// # Errors
 /// When the loss is no longer a number, a snapshot is missing or of another network, or (kind `Interrupted`) when the
 /// listener asked to stop.
-pub fn run(task: Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+pub fn run(task: Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
     keep_freed_memory();
     let precision = task.stage.settings.precision;
     if precision == Precision::Tf32 && task.device == Device::Cpu {
@@ -84,7 +84,7 @@ struct Training {
 }
 
 impl Training {
-    fn begin(task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Self> {
+    fn begin(task: &Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Self> {
         let (start, epochs, best) = match task.resume.clone() {
             Some(resume) => (resume.state, resume.epochs, resume.best),
             None => {
@@ -130,7 +130,12 @@ impl Training {
     }
 
     /// Trains one epoch and evaluates it.
-    fn epoch(&mut self, task: &Task, epoch: usize, listen: &mut dyn FnMut(Report) -> Flow) -> Result<EpochRecord> {
+    fn epoch(
+        &mut self,
+        task: &Task,
+        epoch: usize,
+        listen: &mut dyn FnMut(TrainingEvent) -> Flow,
+    ) -> Result<EpochRecord> {
         let begun = Instant::now();
         let Clock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
         let settings = &self.settings;
@@ -159,7 +164,7 @@ impl Training {
             self.stepper.step(&mut work, &indices, variation.as_ref(), rate)?;
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
-                listen(Report::Images { seen: (number + 1) * size, of: train.len() });
+                listen(TrainingEvent::Images { seen: (number + 1) * size, of: train.len() });
             }
         }
         let train = self.tally.finish();
@@ -211,7 +216,7 @@ impl Training {
         &mut self,
         task: &Task,
         record: EpochRecord,
-        listen: &mut dyn FnMut(Report) -> Flow,
+        listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Flow> {
         let correct = |record: &EpochRecord| record.test.unwrap_or(record.validation).correct;
         self.epoch = record.epoch;
@@ -222,13 +227,13 @@ impl Training {
             self.best.clone_from(&state);
             self.best_is_new = true;
         }
-        let mut flow = listen(Report::Epoch(record));
+        let mut flow = listen(TrainingEvent::Epoch(record));
         let mut due = vec![Moment::Epoch(self.epoch)];
         if let Some(state) = state.filter(|_| !self.masks.is_empty()) {
             let images = task.stage.tracks.first().map_or(0, |track| track.pruning.score_images);
             let seen = self.masks.after(task, &state, &mut TorchScorer::new(task, &state, images))?;
             for (track, mask) in seen.masks {
-                flow = flow.or(listen(Report::Mask { track, epoch: self.epoch, mask }));
+                flow = flow.or(listen(TrainingEvent::Mask { track, epoch: self.epoch, mask }));
             }
             due.extend(seen.birds);
         }
@@ -236,18 +241,18 @@ impl Training {
         if !due.is_empty() {
             let state = Arc::new(self.full_state());
             for moment in due {
-                flow = flow.or(listen(Report::Snapshot(moment, Arc::clone(&state))));
+                flow = flow.or(listen(TrainingEvent::Snapshot(moment, Arc::clone(&state))));
             }
         }
         if task.stage.wanted.contains(&Moment::BestUntil(self.epoch))
             && let Some(best) = &self.best
         {
-            flow = flow.or(listen(Report::Snapshot(Moment::BestUntil(self.epoch), Arc::clone(best))));
+            flow = flow.or(listen(TrainingEvent::Snapshot(Moment::BestUntil(self.epoch), Arc::clone(best))));
         }
         let is_last = self.epoch == self.span.end || self.masks.is_enough(task, self.epoch);
         if !is_last && (flow == Flow::Stop || self.last_progress.elapsed() >= task.snapshot_every) {
             let best = self.best.clone().filter(|_| std::mem::take(&mut self.best_is_new));
-            flow = flow.or(listen(Report::Progress(Arc::new(self.full_state()), best)));
+            flow = flow.or(listen(TrainingEvent::Progress(Arc::new(self.full_state()), best)));
             self.last_progress = Instant::now();
         }
         // A stop in the last epoch comes too late to save anything: the stage is done.
@@ -255,7 +260,7 @@ impl Training {
     }
 
     /// Evaluates the last and the best epoch on both held-out parts, as far as their epochs did not do so already.
-    fn finish(mut self, task: &Task, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Outcome> {
+    fn finish(mut self, task: &Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
         let last = self.scores(task.parts, self.epoch);
         let state = Arc::new(self.state());
         let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
@@ -269,7 +274,7 @@ impl Training {
         let wanted: &BTreeSet<Moment> = &task.stage.wanted;
         for (moment, snapshot) in [(Moment::Best, &best_state), (Moment::Last, &state)] {
             if wanted.contains(&moment) {
-                listen(Report::Snapshot(moment, Arc::clone(snapshot)));
+                listen(TrainingEvent::Snapshot(moment, Arc::clone(snapshot)));
             }
         }
         let barrier = match &task.stage.pruning {

@@ -21,13 +21,17 @@ use tombola_core::prune::criterion::Key;
 use tombola_core::prune::starting_point;
 use tombola_core::prune::unstructured::prunable;
 use tombola_core::sweep::Settings;
-use tombola_core::training::{Flow, Report};
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{ChannelCount, Drawn, Scores, Size};
 use tombola_words::value::{Budget, Moment, PruneLayers};
 
 /// Draws the mask, rewinds, evaluates both, and reports what came out.
-pub(super) fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut(Report) -> Flow) -> Result<Snapshot> {
+pub(super) fn first_state(
+    task: &Task,
+    forward: &Forward,
+    listen: &mut dyn FnMut(TrainingEvent) -> Flow,
+) -> Result<Snapshot> {
     let (stage, settings) = (task.stage, &task.stage.settings);
     let seed = settings.init_seed.unwrap_or(settings.seed);
     let mut arena = None;
@@ -49,11 +53,11 @@ pub(super) fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut
         };
         let scores = scores(&start)?;
         if stage.wanted.contains(&Moment::Epoch(0)) {
-            listen(Report::Snapshot(Moment::Epoch(0), Arc::new(start.clone())));
+            listen(TrainingEvent::Snapshot(Moment::Epoch(0), Arc::new(start.clone())));
         }
         let mask = Bits::ones(task.layout.len);
         let drawn = Drawn { pruned: scores, start: scores, ..described(task, &mask, PruneLayers::All) };
-        listen(Report::Drawn(Box::new(drawn)));
+        listen(TrainingEvent::Drawn(Box::new(drawn)));
         return Ok(start);
     };
     let missing = || Error::environment("the drawn snapshot is missing");
@@ -78,7 +82,7 @@ pub(super) fn first_state(task: &Task, forward: &Forward, listen: &mut dyn FnMut
         span: (span != stage.epochs()).then_some((span.start, span.end)),
         ..described
     };
-    listen(Report::Drawn(Box::new(drawn)));
+    listen(TrainingEvent::Drawn(Box::new(drawn)));
     Ok(start)
 }
 

@@ -15,7 +15,7 @@ use tombola_core::plan::dense_id;
 use tombola_core::plan::{Pruning, Stage};
 use tombola_core::prune::{Pruner, Sources};
 use tombola_core::sweep::Settings;
-use tombola_core::training::{Flow, Report, Resume};
+use tombola_core::training::{Flow, Resume, TrainingEvent};
 use tombola_data::{Normalisation, split, synthetic};
 use tombola_train::batches::{Parts, Resident};
 use tombola_train::training::{Task, run};
@@ -96,19 +96,19 @@ impl Place {
         };
         let outcome = run(task, &mut |report| {
             match report {
-                Report::Drawn(drawn) => trained.drawn.push(*drawn),
-                Report::Images { .. } => {}
-                Report::Epoch(epoch) => {
+                TrainingEvent::Drawn(drawn) => trained.drawn.push(*drawn),
+                TrainingEvent::Images { .. } => {}
+                TrainingEvent::Epoch(epoch) => {
                     trained.epochs.push(EpochRecord { seconds: 0.0, ..epoch });
                     if trained.epochs.len() >= stop {
                         return Flow::Stop;
                     }
                 }
-                Report::Mask { track, epoch, mask } => trained.masks.push((track, epoch, mask)),
-                Report::Snapshot(moment, snapshot) => {
+                TrainingEvent::Mask { track, epoch, mask } => trained.masks.push((track, epoch, mask)),
+                TrainingEvent::Snapshot(moment, snapshot) => {
                     trained.snapshots.push((moment, snapshot.checksum(), snapshot));
                 }
-                Report::Progress(state, best) => {
+                TrainingEvent::Progress(state, best) => {
                     let best = best.or_else(|| trained.progress.last().and_then(|resume| resume.best.clone()));
                     let resume = trained.resume(stage, state, best);
                     trained.progress.push(resume);

@@ -11,7 +11,7 @@ pub mod sheet;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use crate::tables::{self, State};
+use crate::tables::{self, TrainingState};
 use tombola_core::folder::Store;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::{Networks, Plan};
@@ -19,7 +19,7 @@ use tombola_core::sweep::Spec;
 use tombola_words::error::Result;
 use tombola_words::value::Control;
 
-use chart::{Bar, Chart, Layers, MOST_LINES};
+use chart::{Bar, Chart, LayerDensities, MOST_LINES};
 use findings::Sharing;
 use lines::{Line, Lines};
 use sheet::Sheet;
@@ -64,7 +64,7 @@ pub struct Report {
 
 /// What a report is made from.
 #[derive(Debug)]
-pub struct Source<'a> {
+pub struct ReportSource<'a> {
     /// Name of the sweep.
     pub name: &'a str,
     /// Its results folder.
@@ -84,8 +84,8 @@ impl Report {
     ///
     /// # Errors
     /// When a table cannot be made, or a mask is damaged.
-    pub fn of(source: &Source) -> Result<Self> {
-        let Source { name, folder, plan, history, .. } = *source;
+    pub fn of(source: &ReportSource) -> Result<Self> {
+        let ReportSource { name, folder, plan, history, .. } = *source;
         let sheet = |file: &str| tables::text(file, plan, history).map(|text| Sheet::parse(&text));
         let (results, summary, epochs) = (sheet("results.csv")?, sheet("summary.csv")?, sheet("epochs.csv")?);
         let (hamming, tickets) = (sheet("hamming.csv")?, sheet("tickets.csv")?);
@@ -147,20 +147,20 @@ pub fn compared(reports: &[Report]) -> Option<Chart> {
 
 fn sharing(plan: &Plan, history: &History) -> Sharing {
     let standings = tables::Standing::of(plan, history);
-    let count = |states: &[State]| standings.iter().filter(|one| states.contains(&one.state)).count();
+    let count = |states: &[TrainingState]| standings.iter().filter(|one| states.contains(&one.state)).count();
     Sharing {
         trials: plan.chains.len(),
         trainings: plan.stages.len(),
-        done: count(&[State::Done]),
-        failed: count(&[State::Failed, State::Skipped]),
+        done: count(&[TrainingState::Done]),
+        failed: count(&[TrainingState::Failed, TrainingState::Skipped]),
         epochs: plan.shared_epochs(),
         epochs_alone: plan.unshared().0,
     }
 }
 
 /// What the tickets of the first trials keep of each layer: those that end a trial, of one seed, without their twins.
-fn layers(source: &Source) -> Result<Vec<Layers>> {
-    let Source { stores, spec, plan, history, .. } = *source;
+fn layers(source: &ReportSource) -> Result<Vec<LayerDensities>> {
+    let ReportSource { stores, spec, plan, history, .. } = *source;
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let seed = plan.chains.first().map(|chain| chain.trial.settings.seed);
@@ -183,10 +183,10 @@ fn layers(source: &Source) -> Result<Vec<Layers>> {
         });
         let layers: Vec<(String, f64)> = layers.collect();
         // Trials that differ in where weights go back to have the same masks.
-        if found.iter().any(|known: &Layers| known.layers == layers) {
+        if found.iter().any(|known: &LayerDensities| known.layers == layers) {
             continue;
         }
-        found.push(Layers { name: format!("trial {}: {}", chain.trial.number, plan.label(index)), layers });
+        found.push(LayerDensities { name: format!("trial {}: {}", chain.trial.number, plan.label(index)), layers });
         if found.len() == MOST_LINES {
             break;
         }

@@ -5,7 +5,7 @@
 
 use super::text::columns;
 use super::view::View;
-use crate::tables::State;
+use crate::tables::TrainingState;
 use tombola_core::plan::Stage;
 use tombola_core::plan::estimate::{human, many};
 use tombola_core::sweep::{Decides, FIELDS, Settings};
@@ -20,7 +20,7 @@ pub fn text(view: &View, stage: usize, files: &[(String, u64)]) -> String {
     let mut text = format!("{}  {}\n{}\n", plan.stages[stage].id, plan.label(stage), trials(view, stage));
     let mut why = reasons(view, stage);
     if let Some(setback) = view.known(stage).and_then(|known| known.setback.as_ref())
-        && view.standings[stage].state != State::Failed
+        && view.standings[stage].state != TrainingState::Failed
     {
         why.push(format!("the attempt before came to nothing: {setback}"));
     }
@@ -76,8 +76,8 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
     let (trained, epochs) = view.epochs(stage);
     let folder = view.facts.folder;
     match view.standings[stage].state {
-        State::Done => done(view, stage),
-        State::Failed => {
+        TrainingState::Done => done(view, stage),
+        TrainingState::Failed => {
             let known = known.cloned().unwrap_or_default();
             vec![
                 format!("failed: {}", known.failure.unwrap_or_default()),
@@ -85,7 +85,7 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
                 format!("the next run tries it again, as does `tombola retry {folder} --stage {}`", view.short(stage)),
             ]
         }
-        State::Skipped => {
+        TrainingState::Skipped => {
             let blamed = view.standings[stage].blame.unwrap_or(stage);
             let reason = view.known(blamed).and_then(|known| known.failure.clone()).unwrap_or_default();
             vec![
@@ -93,10 +93,10 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
                 format!("try that again: `tombola retry {folder} --stage {}`", view.short(blamed)),
             ]
         }
-        State::Training | State::Waiting if view.running(stage).is_some() => {
+        TrainingState::Training | TrainingState::Waiting if view.running(stage).is_some() => {
             vec![format!("training: {}", at_work(view, stage))]
         }
-        State::Training if trained > 0 => {
+        TrainingState::Training if trained > 0 => {
             let progress = known.and_then(|known| known.progress);
             let from = match progress {
                 Some((epoch, _)) => format!("it goes on after epoch {epoch}"),
@@ -106,7 +106,7 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
             lines.extend(obstacles(view, stage));
             lines
         }
-        State::Training | State::Waiting => {
+        TrainingState::Training | TrainingState::Waiting => {
             let mut lines = obstacles(view, stage);
             if let Some(first) = lines.first_mut() {
                 let word = if view.lacks(stage).is_empty() { "ready" } else { "waiting" };
@@ -167,8 +167,8 @@ fn obstacles(view: &View, stage: usize) -> Vec<String> {
 fn needs(view: &View, source: usize, moment: Moment) -> String {
     let what = format!("it needs `{moment}` of {}", name(view, source));
     match view.standings[source].state {
-        State::Done => format!("{what}, which is no longer on disk: that is trained again"),
-        State::Failed | State::Skipped => {
+        TrainingState::Done => format!("{what}, which is no longer on disk: that is trained again"),
+        TrainingState::Failed | TrainingState::Skipped => {
             let reason = view.standings[source].blame.and_then(|blamed| view.known(blamed)?.failure.clone());
             format!("{what}, which failed: {}", reason.unwrap_or_default())
         }
@@ -187,8 +187,8 @@ fn needs(view: &View, source: usize, moment: Moment) -> String {
             }
             let holds = match (view.running(first), view.standings[first].state) {
                 (Some(_), _) => at_work(view, first),
-                (None, State::Done) => "which is trained again".to_string(),
-                (None, State::Failed | State::Skipped) => "which failed".to_string(),
+                (None, TrainingState::Done) => "which is trained again".to_string(),
+                (None, TrainingState::Failed | TrainingState::Skipped) => "which failed".to_string(),
                 (None, _) => "which nobody trains yet".to_string(),
             };
             format!("{what}, which waits itself for {}: {holds}", name(view, first))
@@ -230,7 +230,7 @@ fn name(view: &View, stage: usize) -> String {
 fn link(view: &View, stage: usize) -> Vec<String> {
     let (trained, epochs) = view.epochs(stage);
     let state = match view.standings[stage].state {
-        State::Training if view.running(stage).is_none() => "half way".to_string(),
+        TrainingState::Training if view.running(stage).is_none() => "half way".to_string(),
         state => state.to_string(),
     };
     let outcome = view.known(stage).and_then(|known| known.outcome.as_ref());

@@ -12,7 +12,7 @@ pub mod view;
 
 pub use run::{Activity, Run};
 pub use summary::Status;
-pub use view::{Facts, View};
+pub use view::{Basis, View};
 
 #[cfg(test)]
 mod tests;

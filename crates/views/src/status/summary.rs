@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::run::{Activity, Run};
 use super::view::View;
-use crate::tables::State;
+use crate::tables::TrainingState;
 use tombola_words::StageId;
 use tombola_words::error::Kind;
 use tombola_words::value::Value;
@@ -149,11 +149,11 @@ impl Trainings {
         for stage in stages {
             count.total += 1;
             match view.standings[stage].state {
-                State::Done => count.done += 1,
-                State::Training => count.training += 1,
-                State::Waiting => count.waiting += 1,
-                State::Failed => count.failed += 1,
-                State::Skipped => count.skipped += 1,
+                TrainingState::Done => count.done += 1,
+                TrainingState::Training => count.training += 1,
+                TrainingState::Waiting => count.waiting += 1,
+                TrainingState::Failed => count.failed += 1,
+                TrainingState::Skipped => count.skipped += 1,
             }
         }
         count
@@ -211,7 +211,7 @@ fn trials(view: &View) -> Share {
     view.stages().for_each(|stage| own[stage] = true);
     for stage in view.facts.plan.chains.iter().filter_map(|chain| chain.stages.last()).filter(|stage| own[**stage]) {
         share.total += 1;
-        share.done += usize::from(view.standings[*stage].state == State::Done);
+        share.done += usize::from(view.standings[*stage].state == TrainingState::Done);
     }
     share
 }
@@ -267,7 +267,7 @@ fn training(view: &View, stage: usize) -> Training {
 }
 
 fn failures(view: &View) -> Vec<Failure> {
-    let failed = |stage: &usize| view.standings[*stage].state == State::Failed;
+    let failed = |stage: &usize| view.standings[*stage].state == TrainingState::Failed;
     let mut all: Vec<Failure> = view
         .stages()
         .filter(failed)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::tables::State;
+use crate::tables::TrainingState;
 use crate::tables::tests::{plan, records_of};
 use tombola_core::folder::Holder;
 use tombola_core::folder::journal::History;
@@ -78,7 +78,7 @@ fn seen<T>(plan: &Plan, records: Vec<Record>, holder: Holder, see: impl FnOnce(&
     let history = history(records);
     let runs = [Run::of(&history, None, holder, Some(NOW - 3.0))];
     let work = vec![1.0; plan.stages.len()];
-    let facts = Facts { plan, history: &history, runs: &runs, whole: true, work: &work, folder: "results/x", now: NOW };
+    let facts = Basis { plan, history: &history, runs: &runs, whole: true, work: &work, folder: "results/x", now: NOW };
     see(&View::of(facts))
 }
 
@@ -200,7 +200,7 @@ fn a_failure_that_the_run_tries_again_stops_nothing_and_is_told() {
     let again = explained(&plan, records.clone(), at_work(), 1);
     assert!(again.contains("half way: 2 of 3 epochs"), "{again}");
     assert!(again.contains("the attempt before came to nothing: out of memory"), "{again}");
-    assert_eq!(seen(&plan, records, at_work(), |view| view.standings[2].state), State::Waiting);
+    assert_eq!(seen(&plan, records, at_work(), |view| view.standings[2].state), TrainingState::Waiting);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn networks_that_were_not_trained_yet_take_as_much_longer_than_guessed_as_the_ot
     let history = history(records);
     let runs = [Run::of(&history, None, at_work(), None)];
     let work = [0.5, 4.0];
-    let facts = Facts { plan: &plan, history: &history, runs: &runs, whole: true, work: &work, folder: "x", now: NOW };
+    let facts = Basis { plan: &plan, history: &history, runs: &runs, whole: true, work: &work, folder: "x", now: NOW };
     assert!((View::of(facts).time_left().unwrap() - 2.0 * 4.0 * 3.0).abs() < 1e-9);
 }
 
@@ -269,13 +269,13 @@ fn shards_are_one_sweep_and_missing_ones_are_named() {
     second.workers = all.merge(other).unwrap();
     first.workers = 0..4;
     let (runs, work) = ([first, second], vec![1.0; plan.stages.len()]);
-    let facts = Facts { plan: &plan, history: &all, runs: &runs, whole: true, work: &work, folder: "x", now: NOW };
+    let facts = Basis { plan: &plan, history: &all, runs: &runs, whole: true, work: &work, folder: "x", now: NOW };
     let view = View::of(facts);
     insta::assert_snapshot!(numbered(&plan, text::text(&Status::of(&view), view.digits())));
     assert_eq!(explain::folder_of(&view, 4), "x/shard-2-of-3");
     // One shard by itself has its own trainings alone.
-    let one = Facts { whole: false, runs: &runs[..1], ..facts };
+    let one = Basis { whole: false, runs: &runs[..1], ..facts };
     let status = Status::of(&View::of(one));
     assert_eq!((status.trainings.total, status.trials.total, status.missing_shards.len()), (4, 2, 0));
-    assert_eq!(view.standings[5].state, State::Skipped);
+    assert_eq!(view.standings[5].state, TrainingState::Skipped);
 }

@@ -3,7 +3,7 @@
 use super::forecast;
 use super::forecast::{Course, Pace};
 use super::run::{Activity, Run};
-use crate::tables::{Standing, State};
+use crate::tables::{Standing, TrainingState};
 use tombola_core::folder::journal::{History, Running, StageHistory};
 use tombola_core::plan::Plan;
 use tombola_words::record::EpochRecord;
@@ -11,7 +11,7 @@ use tombola_words::value::{Moment, Shard};
 
 /// What was found in a results folder.
 #[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
+pub struct Basis<'a> {
     /// The whole sweep.
     pub plan: &'a Plan,
     /// What the journal tells, or the journals of all shards that are there.
@@ -33,7 +33,7 @@ pub struct Facts<'a> {
 #[derive(Debug)]
 pub struct View<'a> {
     /// What was found.
-    pub facts: Facts<'a>,
+    pub facts: Basis<'a>,
     /// How each stage stands.
     pub standings: Vec<Standing<'a>>,
     /// The run whose part each stage is.
@@ -45,7 +45,7 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// Looks at what was found.
-    pub fn of(facts: Facts<'a>) -> Self {
+    pub fn of(facts: Basis<'a>) -> Self {
         let count = facts.plan.stages.len();
         let mut parts = vec![None; count];
         for (run, shard) in facts.runs.iter().map(|run| run.shard).enumerate() {
@@ -128,7 +128,7 @@ impl<'a> View<'a> {
     pub fn epochs(&self, stage: usize) -> (usize, usize) {
         let range = self.facts.plan.stages[stage].epochs();
         let trained = match (self.standings[stage].state, self.known(stage)) {
-            (State::Done, _) => range.len(),
+            (TrainingState::Done, _) => range.len(),
             (_, None) => 0,
             (_, Some(known)) => match self.running(stage) {
                 Some(running) => running.last.map_or(running.before, |epoch| epoch.saturating_sub(range.start)),
@@ -167,7 +167,7 @@ impl<'a> View<'a> {
         let plan = self.facts.plan;
         self.pace.seconds(*self.facts.work.first()?)?;
         let left = |stage: usize| {
-            if !matches!(self.standings[stage].state, State::Waiting | State::Training) {
+            if !matches!(self.standings[stage].state, TrainingState::Waiting | TrainingState::Training) {
                 return None;
             }
             let (mut trained, epochs) = self.epochs(stage);

@@ -31,7 +31,7 @@ use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
 use tombola_words::error::{Error, Result};
 
-pub use standing::{Standing, State};
+pub use standing::{Standing, TrainingState};
 pub use terminal::{Style, render};
 
 /// Writes one table.

@@ -9,7 +9,7 @@ use tombola_core::plan::Plan;
 
 /// How far a stage is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
+pub enum TrainingState {
     /// Nothing is known of it yet.
     Waiting,
     /// A worker is at it, its mask is drawn, or some of its epochs are trained.
@@ -22,7 +22,7 @@ pub enum State {
     Skipped,
 }
 
-impl fmt::Display for State {
+impl fmt::Display for TrainingState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Waiting => "waiting",
@@ -38,7 +38,7 @@ impl fmt::Display for State {
 #[derive(Debug, Clone)]
 pub struct Standing<'a> {
     /// How far it is.
-    pub state: State,
+    pub state: TrainingState,
     /// What the journal tells of it.
     pub history: Option<&'a StageHistory>,
     /// Index of the stage whose failure stops it: itself or one that it descends from.
@@ -59,13 +59,15 @@ impl<'a> Standing<'a> {
                 stage.parent.and_then(|parent| all[parent].birdless.or(without_bird(plan, history, index, parent)));
             // An outcome stays valid whatever was tried after it, so the order of records makes no difference.
             let (state, blame) = match known {
-                Some(stage) if stage.outcome.is_some() => (State::Done, None),
+                Some(stage) if stage.outcome.is_some() => (TrainingState::Done, None),
                 // Whoever trains it has all that it starts from, so a failure before it does not stop it.
-                Some(stage) if stage.running.is_some() => (State::Training, None),
-                Some(stage) if stage.failure.is_some() => (State::Failed, Some(index)),
-                Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => (State::Training, inherited),
-                _ if inherited.is_some() || birdless.is_some() => (State::Skipped, inherited),
-                _ => (State::Waiting, None),
+                Some(stage) if stage.running.is_some() => (TrainingState::Training, None),
+                Some(stage) if stage.failure.is_some() => (TrainingState::Failed, Some(index)),
+                Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => {
+                    (TrainingState::Training, inherited)
+                }
+                _ if inherited.is_some() || birdless.is_some() => (TrainingState::Skipped, inherited),
+                _ => (TrainingState::Waiting, None),
             };
             all.push(Self { state, history: known, blame, birdless });
         }
@@ -74,7 +76,7 @@ impl<'a> Standing<'a> {
 
     /// Why it has no outcome and will have none in this run.
     pub fn error(&self, plan: &Plan, all: &[Self]) -> Option<String> {
-        if let (State::Skipped, None, Some(stage)) = (self.state, self.blame, self.birdless) {
+        if let (TrainingState::Skipped, None, Some(stage)) = (self.state, self.blame, self.birdless) {
             let stage = &plan.stages[stage];
             return Some(format!(
                 "skipped: no early bird in the {} epochs of level {}: its masks did not settle",
@@ -82,10 +84,10 @@ impl<'a> Standing<'a> {
                 stage.level
             ));
         }
-        let blamed = self.blame.filter(|_| matches!(self.state, State::Failed | State::Skipped))?;
+        let blamed = self.blame.filter(|_| matches!(self.state, TrainingState::Failed | TrainingState::Skipped))?;
         let reason = all[blamed].history?.failure.as_deref()?;
         match self.state {
-            State::Failed => Some(reason.to_string()),
+            TrainingState::Failed => Some(reason.to_string()),
             _ => Some(format!("skipped: level {} failed: {reason}", plan.stages[blamed].level)),
         }
     }

@@ -9,7 +9,7 @@ use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
 
 use super::birds;
 use super::methods::{Course, Method, Methods, Section, Share};
-use super::standing::{Standing, State};
+use super::standing::{Standing, TrainingState};
 use super::statistics::Sample;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
@@ -243,9 +243,9 @@ impl View<'_> {
         let Some(stages) = stages else { return self.style.dash().to_string() };
         let any = |state| stages.iter().any(|&stage| self.standings[stage].state == state);
         let Some(sample) = self.sample(stages) else {
-            let word = if any(State::Failed) {
+            let word = if any(TrainingState::Failed) {
                 "failed"
-            } else if any(State::Skipped) {
+            } else if any(TrainingState::Skipped) {
                 "skipped"
             } else {
                 self.style.dash()
@@ -296,9 +296,9 @@ impl View<'_> {
                 difference * 100.0
             ));
         }
-        let count = |states: &[State]| self.standings.iter().filter(|s| states.contains(&s.state)).count();
-        let (failed, skipped) = (count(&[State::Failed]), count(&[State::Skipped]));
-        let (open, total) = (count(&[State::Waiting, State::Training]), plan.stages.len());
+        let count = |states: &[TrainingState]| self.standings.iter().filter(|s| states.contains(&s.state)).count();
+        let (failed, skipped) = (count(&[TrainingState::Failed]), count(&[TrainingState::Skipped]));
+        let (open, total) = (count(&[TrainingState::Waiting, TrainingState::Training]), plan.stages.len());
         if failed > 0 {
             let skipped = if skipped > 0 { format!("; skipped because of that: {skipped}") } else { String::new() };
             notes.push(format!("Failed trainings: {failed} of {total}{skipped} (`error` in results.csv)."));

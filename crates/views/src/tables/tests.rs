@@ -453,8 +453,8 @@ fn a_stage_that_a_worker_is_at_is_trained_also_before_its_mask_is_drawn() {
     // Its parent gave the snapshot before it failed.
     let records = BTreeMap::from([(0, failed(&plan, 0)), (1, vec![began]), (2, vec![])]);
     let history = history(&plan, &records);
-    let states: Vec<State> = Standing::of(&plan, &history).iter().map(|standing| standing.state).collect();
-    assert_eq!(states[..2], [State::Failed, State::Training]);
+    let states: Vec<TrainingState> = Standing::of(&plan, &history).iter().map(|standing| standing.state).collect();
+    assert_eq!(states[..2], [TrainingState::Failed, TrainingState::Training]);
     let table = text(results::write, &plan, &history);
     assert_eq!(column(&table, "state")[..2], ["failed", "training"]);
 }

@@ -7,7 +7,7 @@ use crate::report::sheet::Sheet;
 
 /// What a ticket keeps of each layer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layers {
+pub struct LayerDensities {
     /// Its name.
     pub name: String,
     /// Name of each layer with connections, and the share of them that is alive; the input first.
@@ -15,8 +15,9 @@ pub struct Layers {
 }
 
 /// One line a ticket. `None` where there is none.
-pub fn layers(tickets: &[Layers]) -> Option<Chart> {
-    let shown: Vec<&Layers> = tickets.iter().filter(|ticket| ticket.layers.len() > 1).take(MOST_LINES).collect();
+pub fn layers(tickets: &[LayerDensities]) -> Option<Chart> {
+    let shown: Vec<&LayerDensities> =
+        tickets.iter().filter(|ticket| ticket.layers.len() > 1).take(MOST_LINES).collect();
     if shown.is_empty() {
         return None;
     }
@@ -36,7 +37,7 @@ pub fn layers(tickets: &[Layers]) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, tickets: &[&Layers]) -> Drawn {
+fn plot(area: &Area, tickets: &[&LayerDensities]) -> Drawn {
     let longest = tickets.iter().map(|ticket| ticket.layers.len()).max().unwrap_or(1);
     let names: Vec<&str> = match tickets.iter().all(|ticket| ticket.layers.len() == longest) && longest <= 6 {
         true => tickets[0].layers.iter().map(|(name, _)| name.as_str()).collect(),

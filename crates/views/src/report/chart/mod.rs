@@ -23,7 +23,7 @@ pub use density::density;
 pub use distance::distance;
 pub use gantt::{Bar, gantt};
 pub use heat::heat;
-pub use layers::{Layers, layers};
+pub use layers::{LayerDensities, layers};
 pub use overlap::overlap;
 
 /// What drawing may fail with; the canvas is a text, so only a chart without room does.

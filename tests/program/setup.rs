@@ -2,9 +2,6 @@
 //!
 //! Each test has a machine of its own: a folder with the scripts, a `PATH` of pretended programs and of those of this machine
 //! that a set-up would not install. The pretended programs note down how they were called.
-#![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
-
-mod common;
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -229,7 +226,7 @@ fn a_first_call_says_one_line_a_step_and_later_ones_nothing() {
 fn a_terminal_shows_how_many_crates_are_built_and_the_log_has_no_carriage_returns() {
     let machine = Machine::new();
     if !machine.has("tools/script") {
-        return common::skipped("a terminal shows how many crates are built", "there is no `script`");
+        return super::common::skipped("a terminal shows how many crates are built", "there is no `script`");
     }
     let said = machine.call("script --quiet --return --command 'scripts/tombola run' /dev/null").expect(0);
     let said = said.prints("(minutes) … 1 of 214 crates").prints("(minutes) … 214 of 214 crates").prints("program run");
