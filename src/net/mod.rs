@@ -16,6 +16,8 @@ pub mod graph;
 pub mod initial;
 pub mod layout;
 pub mod snapshot;
+#[cfg(feature = "torch")]
+mod strided;
 pub mod zoo;
 
 pub use graph::{Builder, Graph, Node, NodeId, Op, Shape};
