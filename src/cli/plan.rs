@@ -7,7 +7,8 @@ use super::sweep::{self, Asked};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::plan::estimate::{human, many};
-use crate::sweep::value::{Control, Value};
+use crate::sweep::value::{Control, Precision, Value};
+use crate::worker::processor::slow_bf16;
 
 /// Trees longer than this are cut, unless all is asked for.
 const LINES: usize = 60;
@@ -121,6 +122,10 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
         human(alone),
         human(shared / cores as f64)
     ));
+    let in_bf16 = plan.stages.iter().any(|stage| stage.settings.precision == Precision::Bf16);
+    if let Some((said, cure)) = in_bf16.then(slow_bf16).flatten() {
+        text.push_str(&format!("Warning: {said}; {cure}\n"));
+    }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "torch")]
 pub mod device;
 pub mod place;
+pub mod processor;
 #[cfg(feature = "mpi")]
 pub mod rank;
 pub mod serve;

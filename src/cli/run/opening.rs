@@ -19,9 +19,10 @@ use crate::link::Link;
 use crate::net::custom::Layers;
 use crate::plan::{Networks, Plan, StageId};
 use crate::store::{Claim, Store, snapshots, write_atomically};
-use crate::sweep::value::Load;
+use crate::sweep::value::{Load, Precision};
 use crate::tables;
 use crate::worker::Workshop;
+use crate::worker::processor::slow_bf16;
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
@@ -119,6 +120,13 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
+    let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
+    let slow = on_processor.then(slow_bf16).flatten();
+    if let Some((said, cure)) = &slow {
+        say(&format!("warning: {said}\nhint: {cure}"));
+    }
+
     let roots: HashSet<usize> = todo.iter().map(|stage| plan.stages[*stage].root).collect();
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
@@ -136,6 +144,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
+    if let Some((said, cure)) = &slow {
+        progress.log(&format!("warning: {said}; {cure}"));
+    }
     let deadline = limit::deadline(run);
     if let Some((_, words)) = &deadline {
         progress.log(words);
