@@ -7,7 +7,9 @@ use super::sweep;
 use tombola_core::plan::Asked;
 use tombola_core::plan::Plan;
 use tombola_core::plan::estimate::{self, human, many, sharing};
+use tombola_core::processor::slow_bf16;
 use tombola_words::error::{Error, Result};
+use tombola_words::value::Precision;
 use tombola_words::value::{Control, Value};
 
 /// Trees longer than this are cut, unless all is asked for.
@@ -122,6 +124,10 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
         human(alone),
         human(shared / cores as f64)
     ));
+    let in_bf16 = plan.stages.iter().any(|stage| stage.settings.precision == Precision::Bf16);
+    if let Some((said, cure)) = in_bf16.then(slow_bf16).flatten() {
+        text.push_str(&format!("Warning: {said}; {cure}\n"));
+    }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)
 }

@@ -56,3 +56,37 @@ fn a_long_plan_is_cut_unless_all_of_it_is_asked_for() {
     let all = plan(&folder, &format!("{sweep} --all"));
     assert!(!all.contains('…') && all.contains("seed 50: dense"), "{all}");
 }
+
+/// What keeps libtorch from instructions for bfloat16, if the processor has any.
+const NO_BF16: (&str, &str) = ("ONEDNN_MAX_CPU_ISA", "AVX2");
+
+#[test]
+fn bf16_without_instructions_for_it_is_warned_of() {
+    let folder = Folder::new();
+    let said = |precision: &str| {
+        let mut command = folder.command(super::common::PROGRAM);
+        command.args(["plan", "--network", "lenet-5", "--precision", precision]).env(NO_BF16.0, NO_BF16.1);
+        super::common::Ran::of("plan", command.output().unwrap()).expect(0).out
+    };
+    let text = said("bf16");
+    assert!(text.contains("Warning: `precision = \"bf16\"` is slower than fp32 on this processor"), "{text}");
+    assert!(text.contains("use `--precision fp32`"), "{text}");
+    assert!(!said("fp32").contains("Warning"));
+}
+
+#[test]
+fn a_run_warns_of_slow_bf16_once_and_trains() {
+    let folder = Folder::new();
+    let warnings = |more: &[&str]| {
+        let sweep = "run --dataset synthetic --network lenet-300-100 --epochs 2 --pr 0.5 --workers 2 --device cpu";
+        let mut command = folder.command(super::common::PROGRAM);
+        command.args(sweep.split_whitespace()).args(more).env(NO_BF16.0, NO_BF16.1);
+        let ran = super::common::Ran::of(sweep, command.output().unwrap()).expect(0);
+        ran.err.matches("warning: `precision = \"bf16\"` is slower than fp32 on this processor").count()
+    };
+    assert_eq!(warnings(&["--precision", "bf16", "--out", "slow"]), 1);
+    assert!(folder.read("slow/log").contains("use `--precision fp32`"));
+    assert_eq!(warnings(&["--precision", "bf16", "--out", "slow"]), 0, "nothing is left to train");
+    assert_eq!(warnings(&["--precision", "bf16", "--out", "quiet", "--quiet"]), 0);
+    assert_eq!(warnings(&["--precision", "fp32", "--out", "fast"]), 0);
+}

@@ -7,7 +7,7 @@
 //! | `mask` | packed bits, distances between masks, when masks have settled |
 //! | `net` | a network as a graph: shapes, where its weights lie, channels, costs |
 //! | `sweep` | the settings, and the grid that a sweep file and flags span |
-//! | `place` | which device a worker or a rank takes |
+//! | `place`, `processor` | which device a worker or a rank takes; what this processor can do |
 //! | `plan` | the forest of trainings that the trials share |
 //! | `prune` | draws masks and sends kept weights back |
 //! | `training` | what a training tells while it runs, and what it goes on from |
@@ -22,6 +22,7 @@ pub mod mask;
 pub mod net;
 pub mod place;
 pub mod plan;
+pub mod processor;
 pub mod prune;
 pub mod sweep;
 pub mod training;

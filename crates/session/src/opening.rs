@@ -19,12 +19,14 @@ use tombola_core::folder::{Claim, Store, snapshots, write_atomically};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::{Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
+use tombola_core::processor::slow_bf16;
 use tombola_train::workshop::Workshop;
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
 use tombola_words::value::Load;
+use tombola_words::value::Precision;
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
@@ -126,6 +128,13 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
+    let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
+    let slow = on_processor.then(slow_bf16).flatten();
+    if let Some((said, cure)) = &slow {
+        say(&format!("warning: {said}\nhint: {cure}"));
+    }
+
     let roots: HashSet<usize> = todo.iter().map(|stage| plan.stages[*stage].root).collect();
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
@@ -143,6 +152,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
+    if let Some((said, cure)) = &slow {
+        progress.log(&format!("warning: {said}; {cure}"));
+    }
     let deadline = limit::deadline(run);
     if let Some((_, words)) = &deadline {
         progress.log(words);

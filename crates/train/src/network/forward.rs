@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::arena::Arena;
 use super::fused::{Chain, Norm, chains, norm_relu, sum_norm_relu};
+use super::strided::conv;
 use tombola_core::net::graph::{Graph, Node, NodeId, Op};
 use tombola_core::net::layout::Layout;
 use tombola_words::value::Precision;
@@ -209,7 +210,7 @@ impl Forward {
             Op::Conv { stride, padding, bias, .. } => {
                 let (stride, padding) = (stride as i64, padding as i64);
                 let bias = bias.then(|| &weights[parameter + 1]);
-                x.conv2d(&weights[parameter], bias, [stride, stride], [padding, padding], [1, 1], 1)
+                conv(&x, &weights[parameter], bias, stride, padding)
             }
             Op::Linear { bias, .. } => x.linear(&weights[parameter], bias.then(|| &weights[parameter + 1])),
             Op::BatchNorm => self.normed(&x, self.norm(id, weights, statistics), training),

@@ -3,3 +3,4 @@
 pub mod arena;
 pub mod forward;
 mod fused;
+mod strided;
