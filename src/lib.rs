@@ -23,4 +23,6 @@ pub mod stream;
 pub mod sweep;
 pub mod tables;
 pub mod train;
+#[cfg(feature = "torch")]
+pub mod trainer;
 pub mod worker;
