@@ -83,7 +83,7 @@ struct Facts<'a> {
 pub struct Trainer {
     /// The program.
     pub program: PathBuf,
-    /// Folders that the loader must search before all others.
+    /// Folders that the loader must search before those of the system.
     pub folders: Vec<PathBuf>,
 }
 
@@ -118,8 +118,9 @@ impl Trainer {
         if self.folders.is_empty() {
             return Ok(None);
         }
+        // Last, because the folder of an MPI may hold other libraries, which must not come before libtorch's.
         let before = before.filter(|before| !before.is_empty());
-        let all = self.folders.iter().cloned().chain(before.iter().flat_map(std::env::split_paths));
+        let all = before.iter().flat_map(std::env::split_paths).chain(self.folders.iter().cloned());
         let joined = std::env::join_paths(all)
             .map_err(|error| Error::environment(format!("cannot tell the loader where MPI lies: {error}")))?;
         Ok(Some(joined))
@@ -204,36 +205,63 @@ fn no_library(starter: Starter, needed: &[Abi], facts: &Facts) -> Error {
     )
 }
 
-/// The library with this interface: where the loader looks, else beside the launchers on PATH.
+/// The library with this interface: in the package of the launcher that started this process, else where the loader looks.
 fn find_library(abi: Abi) -> Option<Found> {
-    let named = |library: &&'static str| loads(Path::new(library)).then_some(Found { library, folder: None });
-    let beside = || {
-        let folders = folders_of_launchers();
-        let files = abi.libraries().iter().flat_map(|library| folders.iter().map(move |folder| (*library, folder)));
-        files
-            .filter(|(library, folder)| loads(&folder.join(library)))
-            .map(|(library, folder)| Found { library, folder: Some(folder.clone()) })
-            .next()
+    let folders = launcher_packages().into_iter().flat_map(|package| ["lib", "lib64"].map(|name| package.join(name)));
+    let beside = |folder: PathBuf| {
+        let library = abi.libraries().iter().find(|library| loads(&folder.join(library)))?;
+        Some(Found { library, folder: Some(folder) })
     };
-    abi.libraries().iter().find_map(named).or_else(beside)
+    let named = || {
+        let library = abi.libraries().iter().find(|library| loads(Path::new(library)))?;
+        Some(Found { library, folder: None })
+    };
+    folders.into_iter().find_map(beside).or_else(named)
 }
 
-/// The library folders of whatever packages the launchers on PATH belong to.
-fn folders_of_launchers() -> Vec<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders = Vec::new();
-    for folder in std::env::split_paths(&path) {
-        for launcher in ["mpirun", "mpiexec"] {
-            let Ok(launcher) = folder.join(launcher).canonicalize() else { continue };
-            let Some(package) = launcher.ancestors().nth(2) else { continue };
-            for place in ["lib", "lib64"].map(|name| package.join(name)) {
-                if !folders.contains(&place) && place.is_dir() {
-                    folders.push(place);
-                }
-            }
+/// The folder that the launcher was installed into, if it is one of its own, as in an environment of conda or pip; where no
+/// launcher is among the processes that this one descends from (`srun`), those of the launchers on PATH.
+fn launcher_packages() -> Vec<PathBuf> {
+    const LAUNCHERS: [&str; 10] = [
+        "mpirun",
+        "mpiexec",
+        "orterun",
+        "orted",
+        "prterun",
+        "prted",
+        "mpiexec.hydra",
+        "hydra_pmi_proxy",
+        "hydra_bstrap_proxy",
+        "pmi_proxy",
+    ];
+    let is_launcher =
+        |program: &PathBuf| program.file_name().is_some_and(|name| LAUNCHERS.iter().any(|one| name == *one));
+    let programs = match ancestors().into_iter().find(is_launcher) {
+        Some(launcher) => vec![launcher],
+        None => {
+            let path = std::env::var_os("PATH").unwrap_or_default();
+            let places =
+                std::env::split_paths(&path).flat_map(|folder| ["mpirun", "mpiexec"].map(|name| folder.join(name)));
+            places.filter_map(|place| place.canonicalize().ok()).collect()
         }
+    };
+    let packages = programs.iter().filter_map(|program| program.ancestors().nth(2));
+    // The loader looks into the system's folders by itself, and those must not come before libtorch's.
+    packages.filter(|package| ![Path::new("/"), Path::new("/usr")].contains(package)).map(Path::to_path_buf).collect()
+}
+
+/// The programs of the processes that this one descends from, the nearest first, as far as this user may see them.
+fn ancestors() -> Vec<PathBuf> {
+    let mut programs = Vec::new();
+    let mut process = std::os::unix::process::parent_id();
+    while process > 1 {
+        programs.extend(std::fs::read_link(format!("/proc/{process}/exe")).ok());
+        let Ok(about) = std::fs::read_to_string(format!("/proc/{process}/stat")) else { break };
+        // After the name, which may have spaces and brackets in it, come the state and the parent.
+        let parent = about.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        process = parent.unwrap_or(0);
     }
-    folders
+    programs
 }
 
 /// Whether a library can be loaded, with all that it needs.
@@ -339,19 +367,21 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_mpi_come_before_those_of_the_user() {
+    fn folders_of_mpi_come_after_those_of_libtorch() {
         let folders = ["/a", "/b"].map(PathBuf::from).to_vec();
         let trainer = Trainer { program: PathBuf::from("/x"), folders };
         let path = |before: Option<&str>| trainer.library_path(before.map(OsString::from)).unwrap().unwrap();
         assert_eq!(path(None), "/a:/b");
-        assert_eq!(path(Some("/torch/lib:/c")), "/a:/b:/torch/lib:/c");
+        assert_eq!(path(Some("/torch/lib:/c")), "/torch/lib:/c:/a:/b");
         let plain = Trainer { folders: Vec::new(), ..trainer.clone() };
         assert_eq!(plain.library_path(Some("/c".into())).unwrap(), None);
     }
 
     #[test]
-    fn the_libraries_of_a_package_lie_beside_its_launcher() {
+    fn this_process_descends_from_programs_that_are_there() {
         assert!(loads(Path::new("libc.so.6")) && !loads(Path::new("libnothing.so.1")));
-        assert!(folders_of_launchers().iter().all(|folder| folder.is_dir()));
+        let programs = ancestors();
+        assert!(!programs.is_empty() && programs.iter().all(|program| program.is_absolute()), "{programs:?}");
+        assert!(launcher_packages().iter().all(|package| package.parent().is_some()));
     }
 }

@@ -109,6 +109,15 @@ fn the_python_command_knows_which_verbs_need_libtorch() {
 }
 
 #[test]
+fn a_job_calls_the_command_that_finds_libtorch_and_not_the_program_inside_the_package() {
+    let folder = Folder::new();
+    folder.write("sweep.toml", "network = \"lenet-5\"\ndataset = \"synthetic\"\nsynthetic-shape = [1, 28, 28]\n");
+    let mut command = folder.command(PROGRAM);
+    command.args(["slurm", "sweep.toml", "--time", "01:00:00"]).env("TOMBOLA_COMMAND", "/venv/bin/tombola");
+    Ran::of("slurm", command.output().unwrap()).expect(0).prints("program=/venv/bin/tombola\n");
+}
+
+#[test]
 fn python_reads_what_the_program_writes() {
     let Some(python) = Python::with("the Python package", &["numpy", "pandas"]) else { return };
     let folder = Folder::new();

@@ -4,8 +4,10 @@ The tables are made from the journal by the program, into a folder for temporary
 lie in a results folder may be some seconds older than a sweep that runs, and nothing is written there.
 """
 
+import io
 import json
 import os
+import pathlib
 import tempfile
 
 from . import program, table
@@ -22,24 +24,24 @@ class Results:
 
     def refresh(self):
         """Reads the folder again, and gives itself."""
-        self._place = tempfile.TemporaryDirectory(prefix="tombola-")
-        # The table that the program prints for people: `print(results)`.
-        self._shown = program.call("tables", self.folder, "--out", self._place.name)
+        with tempfile.TemporaryDirectory(prefix="tombola-") as place:
+            # The table that the program prints for people: `print(results)`.
+            self._shown = program.call("tables", self.folder, "--out", place)
+            self._files = {path.stem: path.read_bytes() for path in sorted(pathlib.Path(place).glob("*.csv"))}
         self._tables = {}
         return self
 
     @property
     def names(self):
         """The names of the tables, for `table`."""
-        files = sorted(os.listdir(self._place.name))
-        return [name.removesuffix(".csv") for name in files if name.endswith(".csv")]
+        return list(self._files)
 
     def table(self, name):
         """A table by its name, such as `results`. Changes to a data frame stay: it is the same one the next time."""
         if name not in self._tables:
-            if name not in self.names:
+            if name not in self._files:
                 raise TombolaError(f"there is no table `{name}`\n\nhint: the tables are {', '.join(self.names)}", 2)
-            self._tables[name] = table.read(os.path.join(self._place.name, f"{name}.csv"))
+            self._tables[name] = table.read(io.BytesIO(self._files[name]))
         return self._tables[name]
 
     @property

@@ -45,10 +45,10 @@ def kind(column):
     return KINDS.get(column, TEXT)
 
 
-def read(path):
-    """A table from its CSV file."""
+def read(file):
+    """A table from its CSV file: a path, or what can be read like one."""
     # Everything as text first: a network may be called `NA`, and a number be too large for a float.
-    raw = pandas.read_csv(path, dtype=str, keep_default_na=False, na_filter=False)
+    raw = pandas.read_csv(file, dtype=str, keep_default_na=False, na_filter=False)
     return pandas.DataFrame({name: _typed(raw[name], kind(name)) for name in raw.columns}, columns=raw.columns)
 
 
@@ -61,5 +61,5 @@ def _typed(cells, kind):
         return cells.map({"true": True, "false": False}, na_action="ignore").astype(TRUTH)
     cells = cells.mask(cells == "auto")
     if kind == FRACTION:
-        return cells.astype("Float64").to_numpy(dtype="float64", na_value=float("nan")).view()
+        return cells.astype("Float64").to_numpy(dtype="float64", na_value=float("nan"))
     return cells.astype(kind)
