@@ -1,5 +1,5 @@
 //! Lets the programs find libtorch and MPI without LD_LIBRARY_PATH: the folders that they were linked with become their run
-//! path. `TOMBOLA_RUN_PATH=none` leaves the run path out, for programs that go to other machines.
+//! path. `scripts/wheel` takes it out again.
 
 use std::env;
 
@@ -8,10 +8,6 @@ const TOLD: [&str; 2] = ["DEP_TOMBOLA_TRAIN_RUN_PATH", "DEP_TOMBOLA_RANKS_RUN_PA
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-env-changed=TOMBOLA_RUN_PATH");
-    if env::var("TOMBOLA_RUN_PATH").is_ok_and(|wish| wish == "none") {
-        return;
-    }
     for name in TOLD {
         println!("cargo:rerun-if-env-changed={name}");
         let told = env::var(name).unwrap_or_default();

@@ -2,4 +2,5 @@
 
 pub mod doctor;
 pub mod memory;
+pub mod trainer;
 pub mod verbs;

@@ -10,6 +10,7 @@ use clap::ArgMatches;
 
 use tombola::doctor::look::Build;
 use tombola::memory;
+use tombola::trainer::{LIBRARY_PATH, TrainingProgram};
 use tombola::verbs::{self, process};
 use tombola_words::error::{Error, Result};
 
@@ -20,20 +21,24 @@ fn main() -> ExitCode {
 /// The same process with the same arguments, as the other program.
 ///
 /// # Errors
-/// When that does not lie beside this one.
+/// When that does not lie beside this one, or its MPI is missing.
 fn become_torch(matches: &ArgMatches) -> Result<u8> {
     let own = std::env::current_exe()
         .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?;
-    let other = own.with_file_name("tombola-torch");
+    let trainer = TrainingProgram::find(&own)?;
+    let other = &trainer.program;
     if let (Some(("doctor", matches)), false) = (matches.subcommand(), other.exists()) {
         return verbs::doctor::run(matches, Build::bare());
     }
     let mut arguments = std::env::args_os();
-    let mut command = Command::new(&other);
+    let mut command = Command::new(other);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
     command.env(memory::TUNABLES, memory::with_huge_pages(std::env::var_os(memory::TUNABLES)));
+    if let Some(path) = trainer.library_path(std::env::var_os(LIBRARY_PATH))? {
+        command.env(LIBRARY_PATH, path);
+    }
     let error = command.args(arguments).exec();
     Err(Error::environment(format!("cannot start `{}`, which trains: {error}", other.display()))
         .hint("`tombola` alone plans and shows. A build with libtorch makes `tombola-torch` beside it (`scripts/tombola`): copy both"))

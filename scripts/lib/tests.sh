@@ -6,6 +6,7 @@
 #
 #   prepare_packages          by apt: hosts, a Slurm, a browser, TeX, both MPIs
 #   prepare_python            a Python with PyTorch and others' readers of our files; leaves TOMBOLA_TEST_PYTHON
+#   prepare_wheel             the wheel of the Python package
 #   strict                    is a test that was skipped a failure here?
 #   list_skipped LOG FILE     all that did not run, one a line; leaves `missed`, how many that could have run in CI
 
@@ -87,7 +88,7 @@ prepare_python() {
     if ! find_pip; then
         may_use_apt 'tests read with PyTorch and others what the program writes' python3 python3-pip && apt_install python3 python3-pip && find_pip || return 0
     fi
-    folder=$target/python-$({ cat -- "$list" && printf '%s' "$torch_version"; } | cksum | cut -d ' ' -f 1)
+    folder=$target/python-2-$({ cat -- "$list" && printf '%s' "$torch_version"; } | cksum | cut -d ' ' -f 1)
     if [[ ! -d $folder ]]; then
         rm -rf -- "$target"/python-*
         if ! step "PyTorch $torch_version, pandas, ONNX Runtime and others for tests, 2.7 GB (5.2 GB on disk)" \
@@ -97,11 +98,19 @@ prepare_python() {
             rm -rf -- "$folder.part"
             return 0
         fi
-        printf '#!/bin/sh\nPYTHONPATH=%q exec %q "$@"\n' "$folder/copy" "$python" >"$folder.part/python"
+        # shellcheck disable=SC2016 # for that shell
+        printf '#!/bin/sh\nPYTHONPATH=%q"${PYTHONPATH:+:$PYTHONPATH}" exec %q "$@"\n' "$folder/copy" "$python" >"$folder.part/python"
         chmod +x -- "$folder.part/python"
         mv -T -- "$folder.part" "$folder"
     fi
     export TOMBOLA_TEST_PYTHON=$folder/python
+}
+
+# The wheel, which tests install. Never fails: they are skipped without one.
+prepare_wheel() {
+    wants_install || return 0
+    step 'the wheel: the programs for each kind of MPI' "$root/scripts/wheel" ||
+        { say "the wheel could not be made (\`$setup_log\` says why): its tests are skipped" && excerpt >&2; }
 }
 
 # list_skipped LOG FILE: LOG is what `cargo test` printed, FILE what tests have appended to. One line a test,

@@ -1,4 +1,4 @@
-//! `tombola init`: writes a commented sweep file after a few questions.
+//! `tombola init`: writes a commented sweep file after a few questions, or one of the examples that the program carries.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -13,8 +13,21 @@ Examples:
   tombola init
   tombola init my-sweep.toml
   tombola init my-sweep.toml --yes && tombola plan my-sweep.toml
+  tombola init quickstart.toml --example quickstart && tombola run quickstart.toml
 
 An empty answer takes what stands in brackets; with --yes all of these are taken. Answers can also come from a pipe, one a line.";
+
+/// The sweeps of the repository, by name, so that whoever has only the program has them too.
+const SWEEPS: [(&str, &str); 8] = [
+    ("quickstart", include_str!("../../sweeps/quickstart.toml")),
+    ("lenet", include_str!("../../sweeps/lenet.toml")),
+    ("rewinding", include_str!("../../sweeps/rewinding.toml")),
+    ("early-bird", include_str!("../../sweeps/early-bird.toml")),
+    ("own-network", include_str!("../../sweeps/own-network.toml")),
+    ("experiment1", include_str!("../../sweeps/experiment1.toml")),
+    ("experiment2", include_str!("../../sweeps/experiment2.toml")),
+    ("experiment3", include_str!("../../sweeps/experiment3.toml")),
+];
 
 /// A question, what it is for, and the answer that an empty one means.
 struct Question {
@@ -43,7 +56,7 @@ const QUESTIONS: [Question; 6] = [
 /// The verb.
 pub fn command() -> Command {
     Command::new("init")
-        .about("Write a commented sweep file after a few questions")
+        .about("Write a commented sweep file after a few questions, or an example")
         .after_help(EXAMPLES)
         .arg(
             Arg::new("file")
@@ -53,6 +66,13 @@ pub fn command() -> Command {
                 .help("The file to write; one that is there stays"),
         )
         .arg(Arg::new("yes").long("yes").short('y').action(ArgAction::SetTrue).help("Ask nothing"))
+        .arg(
+            Arg::new("example")
+                .long("example")
+                .value_name("NAME")
+                .value_parser(SWEEPS.map(|(name, _)| name))
+                .help("Ask nothing and write this example; its first lines say what it is for"),
+        )
 }
 
 /// Asks and writes.
@@ -66,15 +86,28 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             Error::input(format!("`{}` is there already", path.display())).hint("give another name, or move it away")
         );
     }
-    let mut asked: Box<dyn BufRead> = match matches.get_flag("yes") {
-        true => Box::new(std::io::empty()),
-        false => Box::new(std::io::stdin().lock()),
+    let text = match matches.get_one::<String>("example").and_then(|name| example(name)) {
+        Some(text) => text.to_string(),
+        None => asked(matches.get_flag("yes"))?,
     };
-    let loud = !matches.get_flag("yes") && std::io::stdin().is_terminal();
-    let text = written(&mut answers(&mut asked, loud)?)?;
     let mut file = std::fs::File::create_new(&path).map_err(|error| Error::file("write", &path, &error))?;
     file.write_all(text.as_bytes()).map_err(|error| Error::file("write", &path, &error))?;
     super::print(&next(&path))
+}
+
+/// The text of an example.
+fn example(name: &str) -> Option<&'static str> {
+    SWEEPS.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// The sweep that the answers on standard input make, or with `yes` the usual answers.
+fn asked(yes: bool) -> Result<String> {
+    let mut input: Box<dyn BufRead> = match yes {
+        true => Box::new(std::io::empty()),
+        false => Box::new(std::io::stdin().lock()),
+    };
+    let loud = !yes && std::io::stdin().is_terminal();
+    written(&mut answers(&mut input, loud)?)
 }
 
 fn next(path: &Path) -> String {
@@ -188,6 +221,17 @@ mod tests {
             assert!(text.contains(word) && text.contains("epochs = 7\n") && text.contains("seed = [4, 5]"), "{text}");
         }
         assert!(made("").unwrap().contains("prune-iterations = [1, 4]"));
+    }
+
+    #[test]
+    fn every_sweep_of_the_repository_is_carried_and_can_be_planned() {
+        let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/sweeps")).unwrap();
+        for file in folder.map(|entry| entry.unwrap().path()) {
+            let name = file.file_stem().unwrap().to_str().unwrap().to_string();
+            let text = example(&name).unwrap_or_else(|| panic!("`{name}` is not carried: add it to SWEEPS"));
+            assert_eq!(text, std::fs::read_to_string(&file).unwrap());
+            Spec::read(Some(text), &[]).and_then(|spec| tombola_core::plan::grow(&spec)).unwrap();
+        }
     }
 
     #[test]

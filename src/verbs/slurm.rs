@@ -107,7 +107,12 @@ fn job(matches: &ArgMatches) -> Result<Job> {
     })
 }
 
+/// What a job calls: the command by which this program was called, where that does something for it (the command of the
+/// Python package tells the loader where libtorch lies), or else this program.
 fn this_program() -> Result<PathBuf> {
+    if let Some(command) = std::env::var_os("TOMBOLA_COMMAND").filter(|command| !command.is_empty()) {
+        return Ok(PathBuf::from(command));
+    }
     std::env::current_exe().map_err(|error| {
         Error::environment(format!("cannot tell where this program lies: {error}")).hint("say it with `--program PATH`")
     })

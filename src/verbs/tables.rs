@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   tombola tables results/quickstart
   tombola tables results/quickstart --format parquet
+  tombola tables results/quickstart --out /tmp/tables
   tombola tables results/quickstart --tensorboard && tensorboard --logdir results/quickstart/tensorboard
 
 A folder that holds the shards of a sweep (`run --shard 1/8` and so on) gets the tables of all of them.";
@@ -29,6 +30,13 @@ pub fn command() -> Command {
         .about("Rebuild the tables of a results folder from its journal, and print the readable one")
         .after_help(EXAMPLES)
         .arg(folder::argument().help("Results folder of a sweep, finished or not, or one that holds its shards"))
+        .arg(
+            Arg::new("out")
+                .long("out")
+                .value_name("FOLDER")
+                .value_parser(value_parser!(PathBuf))
+                .help("Write them there and leave the results folder as it is, also that of a sweep that runs"),
+        )
         .arg(
             Arg::new("format")
                 .long("format")
@@ -45,20 +53,25 @@ pub fn command() -> Command {
                 .require_equals(true)
                 .default_missing_value("")
                 .value_parser(value_parser!(OsString))
-                .help(
-                    "Write the curves of all trainings for TensorBoard too [folder: tensorboard in the results folder]",
-                ),
+                .help("Write the curves of all trainings for TensorBoard too [folder: tensorboard beside the tables]"),
         )
 }
 
 /// Rebuilds and prints.
 ///
 /// # Errors
-/// When the folder holds no sweep, shards of several, or cannot be written.
+/// When the folder holds no sweep, shards of several, or the tables cannot be written.
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let results = Results::read(&folder::given(matches))?;
     let stores = results.stores();
     let Results { folder, spec, plan, history, runs, joined } = results;
+    let folder = match matches.get_one::<PathBuf>("out") {
+        Some(other) => {
+            std::fs::create_dir_all(other).map_err(|error| Error::file("create", other, &error))?;
+            other.clone()
+        }
+        None => folder,
+    };
     if joined {
         write_spec(&folder, &spec)?;
     }

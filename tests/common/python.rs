@@ -24,6 +24,13 @@ impl Python {
         }
     }
 
+    /// A call of it that finds our own package.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env("PYTHONPATH", concat!(env!("CARGO_MANIFEST_DIR"), "/python")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command
+    }
+
     /// What a script prints.
     pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(
         &self,

@@ -20,3 +20,4 @@ mod setup;
 mod slurm;
 mod status;
 mod tickets;
+mod wheel;
