@@ -20,6 +20,8 @@ from record import PreResNet, ResNet, fill, hashes, labels, prepare, write
 SIZE = 8
 IMAGES = 64
 SURE = 1e-4
+# What float32 may leave of a sum that cancels, as a share of the sum of its absolute values: some units in the last place.
+LEFT = 5e-7
 
 
 def images():
@@ -179,6 +181,13 @@ def filter_scores(criterion, convolution, norm, gradient):
     return (weight * gradient.flatten(1)).sum(1).abs()
 
 
+def rounding(network):
+    """How far off float32 may have the Taylor score of each filter. It is a sum that cancels almost wholly: behind a filter with
+    a batch norm its length changes nothing, so the gradient is at right angles to it."""
+    products = snip(network)
+    return {name.removesuffix(".weight"): LEFT * value.flatten(1).sum(1) for name, value in products.items()}
+
+
 def inner_channels(network, criterion):
     """The first convolution of each basic block: what nothing is added to."""
     modules = dict(network.named_modules())
@@ -221,8 +230,8 @@ def norm_channels(network):
     return scores
 
 
-def never_empty(scores, rate):
-    """Prunes the lowest of all, but never the last of a layer: that one is passed over."""
+def never_empty(scores, rate, off=None):
+    """Prunes the lowest of all, but never the last of a layer: that one is passed over. Scores may be `off` by so much."""
     flat = sorted((float(score), name, place) for name, layer in scores.items() for place, score in enumerate(layer))
     masks = {name: torch.ones(len(layer), dtype=torch.bool) for name, layer in scores.items()}
     wanted = math.floor(rate * len(flat) + 0.5)
@@ -234,7 +243,8 @@ def never_empty(scores, rate):
             masks[name][place] = False
             wanted -= 1
             last = score
-    return masks, {name: (layer - last).abs() <= SURE * abs(last) for name, layer in scores.items()}
+    near = {name: SURE * abs(last) + (off[name] if off else 0.0) for name in scores}
+    return masks, {name: (layer - last).abs() <= near[name] for name, layer in scores.items()}
 
 
 # ----------------------------------------------------------------------------------------------------------------------
@@ -272,7 +282,8 @@ def record():
         recorded.append(entry("resnet", "magnitude", "erk", rate, by_erk(resnet, rate)))
         recorded.append(entry("resnet", "magnitude", "deviation", rate, by_deviation(resnet, rate)))
         for criterion in ["bn-scale", "l1", "l2", "geometric-median", "taylor"]:
-            drawn = never_empty(inner_channels(copy.deepcopy(resnet), criterion), rate)
+            off = rounding(copy.deepcopy(resnet)) if criterion == "taylor" else None
+            drawn = never_empty(inner_channels(copy.deepcopy(resnet), criterion), rate, off)
             recorded.append(entry("resnet", criterion, "global", rate, drawn, True))
             if criterion != "taylor":
                 drawn = never_empty(stream_channels(copy.deepcopy(resnet), criterion), rate)
