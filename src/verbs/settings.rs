@@ -13,7 +13,7 @@ pub fn command() -> Command {
 pub fn markdown() -> String {
     let mut text = String::from(
         "# Settings\n\n\
-        Made by `tombola settings` from the one place where they are defined, `src/sweep/settings.rs`.\n\n\
+        Made by `tombola settings` from the one place where they are defined, `crates/core/src/sweep/settings.rs`.\n\n\
         Each setting is a key of the sweep file, a flag of `tombola run` and `tombola plan` with `--` before it, and (but\n\
         for those under \"Running\") a column of `results.csv`. Given several values, it is an axis of the sweep:\n\
         `key = [a, b]` in the file, `--key a,b` as a flag. `auto` is decided from the other settings.\n",

@@ -11,6 +11,7 @@ mod doctor;
 mod early_birds;
 mod exports;
 mod help;
+mod kept;
 mod kill_and_resume;
 mod plan;
 mod programs;

@@ -1,4 +1,5 @@
-//! From what was asked to a sweep that is ready to run: results folder, journal, networks and data.
+//! From what was asked to a sweep that is ready to run: results folder, journal, networks and data. It may not know of command lines,
+//! or in which threads and processes the workers are.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};

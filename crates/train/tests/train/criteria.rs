@@ -1,6 +1,6 @@
 //! Which weights and channels each criterion keeps, compared with an independent computation in PyTorch.
 //!
-//! `tests/reference/criteria.json` was recorded by `criteria.py` beside it, in float64. Weights and channels whose score lies
+//! `crates/train/tests/reference/criteria.json` was recorded by `criteria.py` beside it, in float64. Weights and channels whose score lies
 //! too close to the threshold for float32 are marked there; all others must be kept or pruned alike.
 
 use std::collections::BTreeMap;

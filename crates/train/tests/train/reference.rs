@@ -1,6 +1,6 @@
 //! Compares Tombola with PyTorch in Python: networks, losses, gradients, optimisers, schedules, masks and a snapshot.
 //!
-//! The values in `tests/reference/` were recorded by `record.py` beside them, which knows nothing of Tombola but the names
+//! The values in `crates/train/tests/reference/` were recorded by `record.py` beside them, which knows nothing of Tombola but the names
 //! of its parameters. Inputs are made here by the same formula.
 //!
 //! **Tolerance.** A recorded value is that of a float64 run, and `rounding` the distance of PyTorch's own float32 run

@@ -425,7 +425,7 @@ fn half_precision_changes_numbers_a_little_and_nothing_else() {
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let error = norm(&mut own.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut own.iter().copied());
         // Eight bits of precision: each number is off by up to 0.4 %, and errors add up over the layers (as in PyTorch's
-        // autocast, `tests/reference.rs`).
+        // autocast, `crates/train/tests/train/reference.rs`).
         assert!(error > 1e-4 && error < 0.2, "{network}: {error}");
         let (exact, half) = (place.run(&dense(&exact), Start::default()), place.run(&dense(&half), Start::default()));
         let (exact, half) = (exact.unwrap(), half.unwrap());

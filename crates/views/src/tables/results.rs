@@ -1,6 +1,7 @@
 //! `results.csv`: a row for each trial and level, with its settings and what came out.
 //!
-//! Accuracies and densities are shares from 0 to 1, losses mean cross-entropies in nats.
+//! Accuracies and densities are shares from 0 to 1, losses mean cross-entropies in nats. It may not know of files,
+//! workers or how a stage is trained.
 
 use std::io::{Result, Write};
 

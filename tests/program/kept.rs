@@ -1,0 +1,83 @@
+//! Results folders that earlier programs made: they are read and go on, and nothing in them is trained again.
+
+use std::path::{Path, PathBuf};
+
+use super::common::{Folder, started};
+
+/// The tables of a folder that say nothing of time and place.
+const TABLES: [&str; 7] =
+    ["results.csv", "epochs.csv", "summary.csv", "hamming.csv", "tickets.csv", "barrier.csv", "overlap.csv"];
+
+/// The kept folders, each with its sweep file beside it.
+fn kept() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/folders");
+    let entries = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    folders
+}
+
+/// A copy of a kept folder, `kept`, and of its sweep file, `sweep.toml`.
+fn copy(kept: &Path) -> Folder {
+    let folder = Folder::new();
+    copy_into(kept, &folder.path("kept"));
+    std::fs::copy(kept.with_extension("toml"), folder.path("sweep.toml")).unwrap();
+    folder
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let place = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_into(&entry.path(), &place),
+            false => std::fs::copy(entry.path(), place).map(|_| ()).unwrap(),
+        }
+    }
+}
+
+fn tables(folder: &Folder) -> Vec<String> {
+    TABLES.iter().map(|name| folder.read(&format!("kept/{name}"))).collect()
+}
+
+/// Every file below `kept/stages` with its contents.
+fn snapshots(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let listed = folder.listing().into_iter().filter(|path| path.starts_with("kept/stages/"));
+    listed
+        .filter(|path| folder.path(path).is_file())
+        .map(|path| (path.clone(), std::fs::read(folder.path(&path)).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_folder_of_an_earlier_program_continues_without_training_anything_again() {
+    for kept in kept() {
+        let folder = copy(&kept);
+        let (before, states, trainings) = (tables(&folder), snapshots(&folder), started(&folder, "kept"));
+        folder.tombola("run sweep.toml --out kept").expect(0).says("nothing to train: all ");
+        assert_eq!(tables(&folder), before, "{}", kept.display());
+        assert_eq!(snapshots(&folder), states, "{}", kept.display());
+        folder.tombola("tables kept").expect(0);
+        assert_eq!(tables(&folder), before, "{}", kept.display());
+        // One more value trains what follows from it, and starts from the states that lie there.
+        folder.tombola("run sweep.toml --out kept --seed 1,2,3 --quiet").expect(0);
+        let dense_and_tickets = trainings / 2;
+        assert_eq!(started(&folder, "kept"), trainings + dense_and_tickets, "{}", kept.display());
+        assert!(snapshots(&folder).len() > states.len());
+    }
+}
+
+#[test]
+fn a_ticket_of_an_earlier_program_is_read() {
+    for kept in kept() {
+        let folder = copy(&kept);
+        let rows = folder.table("kept/results.csv");
+        let ticket = rows.iter().find(|row| row["level"] == "2").unwrap();
+        folder.tombola(&format!("export kept {} --out ticket.safetensors", ticket["stage"])).expect(0);
+        let bytes = std::fs::read(folder.path("ticket.safetensors")).unwrap();
+        assert!(safetensors::SafeTensors::deserialize(&bytes).unwrap().len() > 10);
+        folder.tombola("status kept").expect(0);
+        folder.tombola("report kept").expect(0);
+    }
+}
