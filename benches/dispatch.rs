@@ -83,7 +83,7 @@ impl Figures {
         if count.finished != case.stages() {
             return Err(Error::environment(format!("{} of {} trainings are done", count.finished, case.stages())));
         }
-        let stages = sweep.ledger.history.stages.values();
+        let stages = sweep.ledger.chronicle.history().stages.values();
         let trained = stages.flat_map(|stage| stage.epochs.values()).map(|epoch| epoch.seconds).sum();
         Ok(Self { stages: count.finished as f64, span, busy: count.busy.as_secs_f64(), processor, trained })
     }

@@ -13,7 +13,7 @@ use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::link::{Assignment, Ready, Welcome};
 use tombola_cluster::worker::{Trainer, spawn};
 use tombola_core::folder::Store;
-use tombola_core::folder::journal::{History, Journal};
+use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::net::Snapshot;
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::prune::Sources;
@@ -80,9 +80,8 @@ impl Case {
         let journal = folder.join("journal");
         let history = History::read(&journal)?;
         let ledger = Ledger {
-            journal: Journal::open(&journal, history.end)?,
+            chronicle: Chronicle::open(&journal, history)?,
             networks: self.networks.clone(),
-            history,
             store: Store::new(folder),
             folder: folder.to_path_buf(),
             snapshot_seconds: run.snapshot_seconds,

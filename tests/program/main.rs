@@ -16,7 +16,7 @@ mod kill_and_resume;
 mod plan;
 mod programs;
 mod report;
-mod seed_commands;
+mod script_commands;
 mod setup;
 mod slurm;
 mod status;

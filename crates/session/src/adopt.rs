@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tombola_core::folder::Store;
-use tombola_core::folder::journal::{History, Journal};
+use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::plan::Plan;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -15,8 +15,7 @@ pub(super) fn adopt(
     plan: &Plan,
     folder: &Path,
     store: &Store,
-    history: &mut History,
-    journal: &mut Journal,
+    chronicle: &mut Chronicle,
     say: &impl Fn(&str),
 ) -> Result<()> {
     let parent = match folder.parent() {
@@ -34,7 +33,7 @@ pub(super) fn adopt(
         let Ok(theirs) = History::read(&neighbour.join("journal")) else { continue };
         let their_store = Store::new(&neighbour);
         for stage in &wanted {
-            let done = history.stages.get(&stage.id).is_some_and(|known| known.outcome.is_some());
+            let done = chronicle.history().stages.get(&stage.id).is_some_and(|known| known.outcome.is_some());
             let Some(known) = theirs.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else {
                 continue;
             };
@@ -46,21 +45,19 @@ pub(super) fn adopt(
                 store.copy_from(&their_store, stage.id, &moment.show())?;
             }
             for record in known.records(stage.id) {
-                journal.append(&record)?;
-                history.add(record);
+                chronicle.write(record)?;
             }
             for (dataset, fingerprint) in &theirs.data {
                 let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
-                if !history.data.contains_key(dataset) {
-                    journal.append(&record)?;
-                    history.add(record);
+                if !chronicle.history().data.contains_key(dataset) {
+                    chronicle.write(record)?;
                 }
             }
-            journal.sync()?;
+            chronicle.sync()?;
             say(&format!("took the dense training {} over from {}", stage.id, neighbour.display()));
         }
     }
-    let there = |id: &StageId| history.stages.get(id).is_some_and(|known| known.outcome.is_some());
+    let there = |id: &StageId| chronicle.history().stages.get(id).is_some_and(|known| known.outcome.is_some());
     let missing = wanted.iter().filter(|stage| !there(&stage.id)).count();
     if missing > 0 {
         say(&format!(

@@ -15,7 +15,7 @@ use tombola_cluster::coordinator::ledger::{Inventory, Ledger, now, standing, tid
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
-use tombola_core::folder::journal::{History, Journal};
+use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Claim, Store, snapshots, write_atomically};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::{Asked, estimate};
@@ -95,15 +95,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
 
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
-    let mut history = History::read(&path)?;
+    let history = History::read(&path)?;
     say_changes(folder, &plan, &say);
     let store = Store::new(folder);
-    let mut journal = Journal::open(&path, history.end)?;
-    tidy(&history, &store)?;
+    let mut chronicle = Chronicle::open(&path, history)?;
+    tidy(chronicle.history(), &store)?;
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
-        adopt(&plan, folder, &store, &mut history, &mut journal, &say)?;
+        adopt(&plan, folder, &store, &mut chronicle, &say)?;
     }
-    let Inventory { finished, kept, absent } = standing(&plan, &history, &store);
+    let Inventory { finished, kept, absent } = standing(&plan, chronicle.history(), &store);
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
         mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
@@ -121,7 +121,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results =
-            Written { folder, store: &store, own: &asked.spec.networks, plan: &plan, history: &history, style: &style };
+            Written { folder, store: &store, own: &asked.spec.networks, plan: &plan, history: chronicle.history(), style: &style };
         return finish(&results, Count::default()).map(Opening::Nothing);
     }
     if todo.len() < asked_count {
@@ -141,11 +141,11 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
     check_loaded(&plan, &roots, &workshop)?;
-    check_data(&workshop, &mut history, &mut journal)?;
+    check_data(&workshop, &mut chronicle)?;
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
     write_down()?;
-    journal.append(&Record::Started {
+    chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         time: now() as u64,
         machine: machine.clone(),
@@ -168,8 +168,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let ledger = Ledger {
         plan: Arc::clone(&plan),
         networks,
-        history,
-        journal,
+        chronicle,
         store,
         folder: folder.clone(),
         snapshot_seconds: run.snapshot_seconds,
@@ -212,7 +211,8 @@ impl Opened {
         let each = count.busy.as_secs_f64() * 1e3 / stages.max(1) as f64;
         sweep.progress.log(&format!("coordinator: {each:.3} ms a training, {stages} trainings"));
         let Sweep { mut ledger, .. } = sweep;
-        let Ledger { folder, store, plan, history, .. } = &ledger;
+        let Ledger { folder, store, plan, chronicle, .. } = &ledger;
+        let history = chronicle.history();
         let result = finish(&Written { folder, store, own: &own, plan, history, style: &style }, count);
         let how = match &result {
             Ok(0) => "all done".to_string(),
@@ -236,9 +236,9 @@ fn check_loaded(plan: &Plan, roots: &[usize], workshop: &Workshop) -> Result<()>
 }
 
 /// Refuses to mix results of different data, and notes what data the results are of.
-fn check_data(workshop: &Workshop, history: &mut History, journal: &mut Journal) -> Result<()> {
+fn check_data(workshop: &Workshop, chronicle: &mut Chronicle) -> Result<()> {
     for (dataset, fingerprint) in &workshop.fingerprints {
-        match history.data.get(dataset) {
+        match chronicle.history().data.get(dataset) {
             Some(known) if known != fingerprint => {
                 return Err(Error::input(format!(
                     "the files of `{dataset}` are not those that the results in this folder are of: their checksum is {}, it was {}",
@@ -250,8 +250,7 @@ fn check_data(workshop: &Workshop, history: &mut History, journal: &mut Journal)
             Some(_) => {}
             None => {
                 let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
-                journal.append(&record)?;
-                history.add(record);
+                chronicle.write(record)?;
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::link::{Assignment, SourceSnapshot, Worker};
-use tombola_core::folder::journal::{History, Journal};
+use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Store, snapshots};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
@@ -32,10 +32,8 @@ pub struct Ledger {
     pub plan: Arc<Plan>,
     /// Where the weights of each stage lie.
     pub networks: Networks,
-    /// What is known so far.
-    pub history: History,
-    /// Where everything is written down first.
-    pub journal: Journal,
+    /// What is known so far, and where everything is written down first.
+    pub chronicle: Chronicle,
     /// Where snapshots lie.
     pub store: Store,
     /// The results folder.
@@ -62,9 +60,7 @@ impl Ledger {
     /// # Errors
     /// When the journal cannot be written.
     pub fn write(&mut self, record: Record) -> Result<()> {
-        self.journal.append(&record)?;
-        self.history.add(record);
-        Ok(())
+        self.chronicle.write(record)
     }
 
     /// Brings the journal to the disk if that was not done for a while. One file, appended to: what a power failure
@@ -82,12 +78,12 @@ impl Ledger {
     /// When the disk refuses.
     pub fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
-        self.journal.sync()
+        self.chronicle.sync()
     }
 
     /// The epochs of a stage, where its draw decided them.
     fn known_span(&self, stage: usize) -> Option<(usize, usize)> {
-        self.history.stages.get(&self.id(stage))?.drawn.as_ref()?.span
+        self.chronicle.history().stages.get(&self.id(stage))?.drawn.as_ref()?.span
     }
 
     fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
@@ -121,7 +117,7 @@ impl Ledger {
             (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
             _ => None,
         };
-        let root = self.history.stages.get(&self.id(stage.root));
+        let root = self.chronicle.history().stages.get(&self.id(stage.root));
         let dense_losses = match stage.level {
             0 => Vec::new(),
             _ => root.map_or_else(Vec::new, |root| root.epochs.values().map(|epoch| epoch.validation.loss).collect()),
@@ -142,7 +138,7 @@ impl Ledger {
     fn resume(&self, index: usize, layout: &Layout) -> Result<Option<Resume>> {
         let Some(mut resume) = self.state_of(index, layout) else { return Ok(None) };
         let stage = &self.plan.stages[index];
-        let Some(known) = self.history.stages.get(&stage.id) else { return Ok(None) };
+        let Some(known) = self.chronicle.history().stages.get(&stage.id) else { return Ok(None) };
         for track in &stage.tracks {
             // As far back as any early bird of these masks looks.
             let birds = stage.birds.iter().filter(|bird| bird.track == track.key);
@@ -173,7 +169,7 @@ impl Ledger {
     /// The state that a stage was interrupted in, without its masks.
     fn state_of(&self, index: usize, layout: &Layout) -> Option<Resume> {
         let stage = &self.plan.stages[index];
-        let known = self.history.stages.get(&stage.id)?;
+        let known = self.chronicle.history().stages.get(&stage.id)?;
         let (epoch, best) = known.progress?;
         let start = stage.span(known.drawn.as_ref()?.span).start;
         let state = self.store.load(stage.id, &progress_name(epoch), layout).ok()?;
@@ -228,7 +224,7 @@ impl Ledger {
     /// When a file cannot be written or removed.
     pub fn keep_progress(&mut self, stage: usize, state: &Snapshot, best: Option<&Snapshot>) -> Result<()> {
         let (id, layout) = (self.id(stage), self.layout(stage)?);
-        let before = self.history.stages.get(&id).and_then(|known| known.progress);
+        let before = self.chronicle.history().stages.get(&id).and_then(|known| known.progress);
         let old_best = before.and_then(|(_, best)| best);
         if let Some(best) = best {
             self.store.save(id, &best_name(best.epoch), best, &layout)?;
@@ -264,7 +260,7 @@ impl Ledger {
     /// When the journal cannot be written, or a file that nothing needs any more cannot be removed.
     pub fn finished(&mut self, stage: usize, outcome: Outcome, place: String) -> Result<()> {
         let id = self.id(stage);
-        let known = self.history.stages.get(&id);
+        let known = self.chronicle.history().stages.get(&id);
         let (images, seconds) = known.map_or((0, 0.0), |known| {
             let add = |(images, seconds): (u64, f64), epoch: &EpochRecord| {
                 (images + epoch.train.images, seconds + epoch.seconds)

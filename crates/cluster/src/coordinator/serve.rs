@@ -141,7 +141,7 @@ impl Run<'_> {
             if Instant::now() >= tables_due {
                 let begun = Instant::now();
                 let ledger = &self.sweep.ledger;
-                (self.sweep.tables)(&ledger.folder, &ledger.plan, &ledger.history)?;
+                (self.sweep.tables)(&ledger.folder, &ledger.plan, ledger.chronicle.history())?;
                 tables_due = Instant::now() + TABLES_EVERY.max(begun.elapsed() * TABLES_SHARE);
             }
         }

@@ -203,7 +203,7 @@ settings! {
         /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
         /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation)
         "scope" => scope: Scope = Scope::Global;
-        /// Which layers may be pruned; the seed prunes `conv` only
+        /// Which layers may be pruned; the original script prunes `conv` only
         "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
         /// 0 never, 1 like the others
@@ -283,7 +283,7 @@ settings! {
         "track-masks" => track_masks: TrackMasks = TrackMasks::Auto;
         /// Add to each ticket the twins that show what it is worth: controls reinit and random-mask
         "controls" => controls: bool = false;
-        /// Accepted for the seed's commands; training is always logged, in epochs.csv
+        /// Accepted for the commands of the original script; training is always logged, in epochs.csv
         "log-train" => log_train: bool = true;
         /// Which snapshots stay on disk when no training needs them any more: tickets, or nothing but what save and
         /// epochs-save ask for

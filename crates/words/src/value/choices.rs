@@ -175,7 +175,7 @@ choices! {
     PruneLayers {
         /// Convolutions and fully connected layers.
         All = "all",
-        /// Convolutions only, as the seed does.
+        /// Convolutions only, as the original script does.
         Conv = "conv",
         /// Fully connected layers only.
         Linear = "linear",

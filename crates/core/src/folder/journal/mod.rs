@@ -1,8 +1,10 @@
 //! The journal: an append-only file of records, the truth from which every table is derived.
 
+mod chronicle;
 mod merge;
 pub mod read;
 pub mod write;
 
+pub use chronicle::Chronicle;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
 pub use write::Journal;

@@ -1,11 +1,11 @@
-//! Every command of the seed's README, as it stands there but for the program's name, through a shell.
+//! Every command of the original script's README, as it stands there but for the program's name, through a shell.
 //!
 //! What is added behind a command only makes it short: few epochs, sometimes a small network; a flag given twice wins
 //! the second time. The data are CIFAR-10 in its true form, but tiny.
 
 use super::common::{Folder, Ran, started, write_cifar_10};
 
-/// What shortens a training of the seed's 160 epochs.
+/// What shortens a training of the original script's 160 epochs.
 const SHORT: &str = "--epochs 2";
 /// For what is about many epochs: a network that trains one of them in no time.
 const SMALL: &str = "--depth 11 --width 4 --batch-size 60";
@@ -21,7 +21,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// Runs a command of the seed, shortened, and gives the results folder that it made.
+/// Runs a command of the original script, shortened, and gives the results folder that it made.
 fn run(folder: &Folder, command: &str, short: &str) -> (Ran, String) {
     let before = if folder.path("results").exists() { folder.results() } else { Vec::new() };
     let ran = folder.shell(&format!("{command} {short}")).expect(0);
@@ -59,7 +59,7 @@ fn snapshots(folder: &Folder, results: &str) -> Vec<Vec<String>> {
 fn help_for_the_full_set_of_options() {
     let folder = Folder::new();
     let help = folder.shell("tombola run -h").expect(0).out;
-    // Every flag that the seed's README names.
+    // Every flag that the original script's README names.
     for flag in [
         "--model",
         "--depth",
