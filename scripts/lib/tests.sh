@@ -7,6 +7,7 @@
 #   prepare_packages          by apt: hosts, a Slurm, a browser, TeX, both MPIs
 #   prepare_python            a Python with PyTorch and others' readers of our files; leaves TOMBOLA_TEST_PYTHON
 #   prepare_wheel             the wheel of the Python package
+#   prepare_kit               the kit for machines with a GPU, which carries the wheel
 #   strict                    is a test that was skipped a failure here?
 #   list_skipped LOG FILE     all that did not run, one a line; leaves `missed`, how many that could have run in CI
 
@@ -111,6 +112,13 @@ prepare_wheel() {
     wants_install || return 0
     step 'the wheel: the programs for each kind of MPI' "$root/scripts/wheel" ||
         { say "the wheel could not be made (\`$setup_log\` says why): its tests are skipped" && excerpt >&2; }
+}
+
+# The kit, which a test runs. After the tests are built, because some are in it. Never fails, as the wheel.
+prepare_kit() {
+    wants_install || return 0
+    step 'the kit for machines with a GPU' "$root/scripts/gpu-kit" ||
+        { say "the kit could not be made (\`$setup_log\` says why): its test is skipped" && excerpt >&2; }
 }
 
 # list_skipped LOG FILE: LOG is what `cargo test` printed, FILE what tests have appended to. One line a test,

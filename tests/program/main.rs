@@ -12,6 +12,7 @@ mod early_birds;
 mod exports;
 mod help;
 mod kill_and_resume;
+mod kit;
 mod plan;
 mod programs;
 mod report;
