@@ -23,6 +23,7 @@ import place
 import programs
 import run
 import shell
+import sweeps
 from steps import Step
 
 # A test program as libtest's are: it is asked for its list, then for some of its tests.
@@ -214,6 +215,24 @@ class Programs(Made):
         verdicts, _, what = self.told({"a::one": "hangs", "a::two": "ok"}, limit=1.5)
         self.assertEqual(verdicts, {"a::one": "FAILED", "a::two": "left out"})
         self.assertEqual(what, "1 of 2 tests failed, 1 did not run")
+
+
+class Memory(Made):
+    def test_what_each_training_leaves_taken_is_asked_of_the_driver_while_they_run(self):
+        log = self.folder / "out/forty/log"
+        log.parent.mkdir(parents=True)
+        driver = self.folder / "nvidia-smi"
+        driver.write_text(f"#!/bin/sh\necho $((1000 + 100 * $(grep -c started {log}))), 81559\n", encoding="utf-8")
+        driver.chmod(0o755)
+        trains = f"for seed in 1 2 3 4 5 6; do echo training $seed started now >> {log}; sleep 0.6; done"
+        self.place.environment["PATH"] = f"{self.folder}:{self.place.environment['PATH']}"
+        self.place.small, self.place.tombola = False, ["sh", "-c", trains]
+        self.place.on_gpu, self.place.tool = (lambda: True), (lambda name: name)
+        what, lines = sweeps.forty(self.shell(30.0))
+        each = re.search(r"40 trainings .*; each leaves ([\d.]+) MiB taken$", what)
+        self.assertAlmostEqual(float(each[1]), 100.0, delta=34.0)
+        self.assertRegex(lines[0], r"^used with the 2\. training 1\d00 MiB, with the \d\. 1\d00 MiB, of 81559$")
+        self.assertRegex(lines[1], r"^after some \d+ trainings the GPU would be full$")
 
 
 class Wheels(Made):
