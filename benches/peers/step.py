@@ -11,7 +11,7 @@ import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "reference"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "crates" / "train" / "tests" / "reference"))
 
 try:
     import torch

@@ -19,7 +19,7 @@ import sys
 import time
 import tomllib
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "tests" / "reference"))
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "crates" / "train" / "tests" / "reference"))
 
 try:
     import torch

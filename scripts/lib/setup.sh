@@ -158,15 +158,21 @@ fashion_mnist_folders() {
     printf '%s\n' "$data_package_folder"
 }
 
-have_fashion_mnist() {
+# The first of them that has all of it.
+fashion_mnist_folder() {
     local folder file
     while IFS= read -r folder; do
         for file in {train,t10k}-{images-idx3,labels-idx1}-ubyte; do
             [[ -r $folder/$file || -r $folder/$file.gz ]] || continue 2
         done
-        return 0
+        printf '%s' "$folder"
+        return
     done < <(fashion_mnist_folders)
     return 1
+}
+
+have_fashion_mnist() {
+    fashion_mnist_folder >/dev/null
 }
 
 # Never fails: other data sets work without it, and some releases and mirrors lack the package.

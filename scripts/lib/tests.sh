@@ -7,12 +7,13 @@
 #   prepare_packages          by apt: hosts, a Slurm, a browser, TeX, both MPIs
 #   prepare_python            a Python with PyTorch and others' readers of our files; leaves TOMBOLA_TEST_PYTHON
 #   prepare_wheel             the wheel of the Python package
+#   prepare_kit               the kit for machines with a GPU, which carries the wheel
 #   strict                    is a test that was skipped a failure here?
 #   list_skipped LOG FILE     all that did not run, one a line; leaves `missed`, how many that could have run in CI
 
 # The tests that train, as arguments of `cargo test`. They run a second time as on a processor with AVX2 only, and they
 # run on a GPU. THIS IS THE ONE PLACE that names them.
-readonly training_tests=(-p tombola-train --test train)
+readonly training_tests=(--test train)
 # What makes libtorch and oneDNN take the paths of a processor with AVX2 and no AVX-512.
 readonly only_avx2=(ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2)
 
@@ -111,6 +112,13 @@ prepare_wheel() {
     wants_install || return 0
     step 'the wheel: the programs for each kind of MPI' "$root/scripts/wheel" ||
         { say "the wheel could not be made (\`$setup_log\` says why): its tests are skipped" && excerpt >&2; }
+}
+
+# The kit, which a test runs. After the tests are built, because some are in it. Never fails, as the wheel.
+prepare_kit() {
+    wants_install || return 0
+    step 'the kit for machines with a GPU' "$root/scripts/gpu-kit" ||
+        { say "the kit could not be made (\`$setup_log\` says why): its test is skipped" && excerpt >&2; }
 }
 
 # list_skipped LOG FILE: LOG is what `cargo test` printed, FILE what tests have appended to. One line a test,

@@ -13,6 +13,7 @@ mod exports;
 mod help;
 mod kept;
 mod kill_and_resume;
+mod kit;
 mod plan;
 mod programs;
 mod report;

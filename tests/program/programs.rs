@@ -49,7 +49,7 @@ fn tombola_alone_plans_and_says_what_it_misses_where_it_should_train() {
     std::fs::create_dir(folder.path("alone")).unwrap();
     std::fs::copy(PROGRAM, &alone).unwrap();
     let call = |arguments: &str| folder.shell(&format!("{} {arguments}", alone.display()));
-    call("plan --dataset synthetic --network lenet-300-100").expect(0).says("1 training");
+    call("plan --dataset synthetic --network lenet-300-100").expect(0).prints("1 trial: ");
     let ran = call("run --dataset synthetic --network lenet-300-100").expect(3);
     ran.says("alone/tombola-torch").says("hint: ");
     assert!(!folder.path("results").exists());

@@ -18,7 +18,7 @@ const TORCH: &str = "2.11.0";
 const TABLES: [&str; 7] =
     ["results.csv", "epochs.csv", "summary.csv", "hamming.csv", "tickets.csv", "barrier.csv", "overlap.csv"];
 
-fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -115,7 +115,7 @@ fn python_reads_what_the_program_writes() {
 
 /// Runs a command to its end, which must be a good one.
 #[track_caller]
-fn succeeds(command: &mut Command) -> String {
+pub(super) fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
@@ -152,7 +152,7 @@ fn wheel(test: &str) -> Option<PathBuf> {
 }
 
 /// A file that was written after a time.
-fn newer(path: &Path, than: SystemTime) -> Option<PathBuf> {
+pub(super) fn newer(path: &Path, than: SystemTime) -> Option<PathBuf> {
     if path.is_dir() {
         return std::fs::read_dir(path).unwrap().find_map(|entry| newer(&entry.unwrap().path(), than));
     }

@@ -87,8 +87,10 @@ pub(crate) fn network(
     (Arc::new(graph), Arc::new(layout))
 }
 
+/// A recorded file: in the repository, or where `TOMBOLA_TEST_FILES` says, on a machine that has the test program only.
 pub(crate) fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
+    let repository = || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference");
+    std::env::var_os("TOMBOLA_TEST_FILES").map_or_else(repository, PathBuf::from).join(name)
 }
 
 pub(crate) fn recorded<T: DeserializeOwned>(name: &str) -> T {
