@@ -120,8 +120,14 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         claim.keep();
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
-        let results =
-            Written { folder, store: &store, own: &asked.spec.networks, plan: &plan, history: chronicle.history(), style: &style };
+        let results = Written {
+            folder,
+            store: &store,
+            own: &asked.spec.networks,
+            plan: &plan,
+            history: chronicle.history(),
+            style: &style,
+        };
         return finish(&results, Count::default()).map(Opening::Nothing);
     }
     if todo.len() < asked_count {
