@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2016,SC2154 # backticks in messages mark literals; variables are set in the files beside
+# shellcheck disable=SC2016,SC2034,SC2154 # backticks in messages mark literals; variables are set in the files beside
 #
 # Programs of others, by apt and by pip: functions only, sourced by setup.sh.
 #
