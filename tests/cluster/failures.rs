@@ -1,7 +1,7 @@
 //! What happens when a rank fails, on one machine: whatever it is, the start goes on or stops so that it can be continued,
 //! within a minute, and never hangs.
 //!
-//! `cargo test --release --test failures -- --nocapture` prints the table that docs/clusters.md has. TOMBOLA_TEST_LEASE sets
+//! `cargo test --release --test cluster failures:: -- --nocapture` prints the table that docs/clusters.md has. TOMBOLA_TEST_LEASE sets
 //! the lease that it is made with (default: 3 s, to be quick; the program's own is 20 s).
 
 use std::process::{Child, Command};
