@@ -1,7 +1,7 @@
 //! The program. What needs no libtorch it does itself; for the rest it becomes `tombola-torch`, which lies beside it.
 //!
 //! Nothing that this program is made of may lead to libtorch or MPI: loading them takes a quarter of a second, and a login
-//! node may have neither. `tests/programs.rs` asks the linker.
+//! node may have neither. `tests/program/programs.rs` asks the linker.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};

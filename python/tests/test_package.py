@@ -1,6 +1,6 @@
 """The package by itself: what it imports, how it finds libtorch, how it reads files. Needs NumPy and pandas, and no sweep.
 
-`PYTHONPATH=python python3 -m unittest discover python/tests`; `tests/wheel.rs` runs these with those of `test_results.py`.
+`PYTHONPATH=python python3 -m unittest discover python/tests`; `tests/program/wheel.rs` runs these with those of `test_results.py`.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A sweep as Python sees it, against the files and the words of the program.
 
 `TOMBOLA_TEST_SWEEP` names a results folder with `save = true` and seeds, pruned weights and channels, early birds and forks;
-`tests/wheel.rs` makes one.
+`tests/program/wheel.rs` makes one.
 """
 
 import csv

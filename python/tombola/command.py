@@ -9,7 +9,7 @@ import sys
 from . import libtorch, program
 from .error import TombolaError
 
-# Verbs that compute. All others need no libtorch, and no torch is looked for. tests/wheel.rs holds this to the program.
+# Verbs that compute. All others need no libtorch, and no torch is looked for. tests/program/wheel.rs holds this to the program.
 TRAINS = frozenset({"run", "retry", "doctor", "bench", "tune"})
 
 

@@ -1,4 +1,4 @@
-"""Records which weights and channels each criterion keeps, for `tests/criteria.rs` to compare with.
+"""Records which weights and channels each criterion keeps, for `tests/train/criteria.rs` to compare with.
 
 Plain PyTorch 2.11.0 in float64, written from the papers, not from Tombola's code. Run it as `python criteria.py`: it writes
 `criteria.json` beside itself. Networks and inputs are those of `record.py`.

@@ -1,4 +1,4 @@
-"""Records what PyTorch does, for `tests/reference.rs` to compare with.
+"""Records what PyTorch does, for `tests/train/reference.rs` to compare with.
 
 Plain PyTorch 2.11.0, written from the papers and from PyTorch's documentation, not from Tombola's code; only the
 names of the parameters are Tombola's. Run it as `python record.py`: it writes the files beside itself, the same
