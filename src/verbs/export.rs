@@ -1,6 +1,6 @@
 //! `tombola export`: a trained network or a ticket as one file for other programs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
@@ -79,6 +79,15 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .help("The file to write"),
         )
+}
+
+/// What a program without libtorch says where it should write TorchScript.
+///
+/// # Errors
+/// Always.
+pub fn no_script(_: &Exported, _: &Path) -> Result<()> {
+    Err(Error::environment("this program was built without libtorch, which writes TorchScript")
+        .hint("export as ONNX or Python, or have `tombola-torch` beside this program"))
 }
 
 /// Whether what was asked for is made by libtorch.

@@ -87,7 +87,7 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
         ("watch", matches) => watch::run(matches),
         ("table", matches) => table::run(matches).map(|()| 0),
         ("tables", matches) => tables::run(matches).map(|()| 0),
-        ("export", matches) if !export::needs_torch(matches) => export::run(matches, |_, _| Ok(())).map(|()| 0),
+        ("export", matches) if !export::needs_torch(matches) => export::run(matches, export::no_script).map(|()| 0),
         ("init", matches) => init::run(matches).map(|()| 0),
         ("completions", matches) => manual::completions(matches).map(|()| 0),
         ("man", matches) => manual::man(matches).map(|()| 0),

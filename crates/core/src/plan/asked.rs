@@ -24,7 +24,7 @@ pub struct Asked {
 /// The plan of a sweep.
 ///
 /// # Errors
-/// As [`read`].
+/// When a file that it loads cannot be read, settings contradict each other, or a network cannot work on its data.
 pub fn grow(spec: &Spec) -> Result<Plan> {
     let trials = spec.trials()?;
     let loaded = loaded(&trials)?;
