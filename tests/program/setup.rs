@@ -391,3 +391,27 @@ fn tests_that_train_run_once_more_with_avx2_where_there_is_more() {
         assert_eq!(passes.len(), 1, "{passes:?}");
     }
 }
+
+#[test]
+fn who_names_packages_of_the_workspace_tests_no_others() {
+    let machine = Machine::new();
+    let called = |arguments: &str| {
+        let mut command = machine.line(&format!("rm -f \"$MACHINE/passes\"; scripts/test {arguments}"));
+        command.env("TOMBOLA_TEST_PYTHON", "/nonexistent");
+        Said::of(command.output().unwrap()).expect(0);
+        machine.read("passes").lines().next().unwrap().to_string()
+    };
+    let features = "--no-default-features --features torch";
+    let all = called("mask");
+    assert!(all.contains("--workspace") && all.contains(features), "{all}");
+    for named in ["-p tombola-views", "-ptombola-views", "--package tombola-views", "--package=tombola-views"] {
+        let line = called(&format!("{named} mask"));
+        assert!(!line.contains("--workspace") && !line.contains(features) && line.ends_with("mask"), "{line}");
+    }
+    // Only the program has these features.
+    let own = called("-p tombola mask");
+    assert!(!own.contains("--workspace") && own.contains(features), "{own}");
+    // For the test programs, and not for `cargo test`.
+    let passed = called("mask -- -p tombola");
+    assert!(passed.contains("--workspace"), "{passed}");
+}
