@@ -212,7 +212,7 @@ fn describe(asked: &Asked, index: usize) -> Result<String> {
                 100.0 * density,
                 pruning.criterion.show(),
                 pruning.scope.show(),
-                pruning.draw,
+                pruning.drawn_at(),
                 pruning.rewind.show()
             )
         }

@@ -90,3 +90,13 @@ fn a_run_warns_of_slow_bf16_once_and_trains() {
     assert_eq!(warnings(&["--precision", "bf16", "--out", "quiet", "--quiet"]), 0);
     assert_eq!(warnings(&["--precision", "fp32", "--out", "fast"]), 0);
 }
+
+#[test]
+fn an_early_bird_is_told_by_its_rule_and_not_by_a_key() {
+    let folder = Folder::new();
+    let line = "--network resnetb --depth 11 --dataset synthetic --synthetic-shape 3,16,16 --epochs 8 --prunety s --pr 0.5 \
+                --draw early-bird --early-bird-window 4";
+    let text = plan(&folder, &format!("plan {line}"));
+    assert!(text.contains("drawn at the early bird (rule paper, window 4, epsilon 0.1), reinit"), "{text}");
+    assert!(!text.contains("early-bird:"), "{text}");
+}

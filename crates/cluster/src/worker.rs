@@ -73,13 +73,13 @@ where
     let asked = Arc::clone(&stop);
     let thread = std::thread::Builder::new()
         .name(format!("worker {number}"))
-        .spawn(move || Bench { number, words, stop: asked, held: HashMap::new() }.serve(begin, &inbox))
+        .spawn(move || WorkerThread { number, words, stop: asked, held: HashMap::new() }.serve(begin, &inbox))
         .map_err(|error| Error::environment(format!("cannot start a worker thread: {error}")))?;
     Ok(Handle { orders, stop, thread })
 }
 
-/// What the thread works with.
-struct Bench {
+/// A worker: what its thread holds.
+struct WorkerThread {
     number: Worker,
     words: Words,
     stop: Arc<AtomicBool>,
@@ -87,7 +87,7 @@ struct Bench {
     held: HashMap<(usize, Moment), Arc<Snapshot>>,
 }
 
-impl Bench {
+impl WorkerThread {
     fn serve<T: Trainer>(mut self, begin: impl FnOnce() -> Result<(T, Ready)>, inbox: &Receiver<Order>) {
         let begun = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|panic| Err(explain(&*panic)));
         let mut trainer = match begun {

@@ -1,15 +1,15 @@
 //! Decides which stage is trained next, writes down what comes back, and shows how far it is.
 
-mod crew;
 pub mod demand;
 pub mod ledger;
 pub mod limit;
+mod presence;
 pub mod progress;
 mod queue;
-mod roster;
 pub mod rules;
 pub mod serve;
 pub mod state;
+mod workers;
 
 pub use demand::{Demand, Need};
 pub use progress::{Loudness, Progress};

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ledger::{Ledger, now};
+use super::presence::WorkerPresence;
 use super::progress::Progress;
-use super::roster::Roster;
 use super::state::{Action, Event, State};
 use crate::link::{Link, Order, Ready, Word, Worker};
 use tombola_core::folder::journal::History;
@@ -82,7 +82,7 @@ struct Run<'a> {
     sweep: &'a mut Sweep,
     link: &'a mut dyn Link,
     state: State,
-    roster: Roster,
+    presence: WorkerPresence,
     events: VecDeque<Event>,
     count: Count,
     /// Assignments so far.
@@ -99,9 +99,9 @@ impl Sweep {
     /// When the results folder cannot be written. A stage that goes wrong is counted, not an error.
     pub fn run(&mut self, link: &mut dyn Link, state: State) -> Result<Count> {
         let begun = Instant::now();
-        let roster = Roster::awaiting(link.expected());
+        let presence = WorkerPresence::awaiting(link.expected());
         let (events, count, fault) = (VecDeque::new(), Count::default(), Fault::of(0));
-        Run { sweep: self, link, state, roster, events, count, attempts: 0, begun, stopping: false, fault }.go()
+        Run { sweep: self, link, state, presence, events, count, attempts: 0, begun, stopping: false, fault }.go()
     }
 }
 
@@ -157,7 +157,7 @@ impl Run<'_> {
     /// Whether nobody has anything to do any more. Ranks that never came are not waited for once all is done.
     fn is_over(&self) -> bool {
         let done = self.state.open() == 0 || self.stopping;
-        self.roster.active.is_empty() && (done || self.roster.awaited.is_empty())
+        self.presence.active.is_empty() && (done || self.presence.awaited.is_empty())
     }
 
     /// A stop that was asked for, or that the time limit asks for.
@@ -178,7 +178,7 @@ impl Run<'_> {
         self.stopping = true;
         self.sweep.progress.note(why);
         self.events.push_back(Event::Stop);
-        for &worker in self.roster.running.keys() {
+        for &worker in self.presence.running.keys() {
             self.link.send(worker, Order::Stop)?;
         }
         Ok(())
@@ -212,7 +212,7 @@ impl Run<'_> {
             }
             Action::Lost(worker, stage) => self.lose(worker, stage, "no sign of life"),
             Action::Dismiss(worker) => {
-                self.roster.active.remove(&worker);
+                self.presence.active.remove(&worker);
                 Ok(())
             }
             Action::GiveUp => {
@@ -225,9 +225,9 @@ impl Run<'_> {
     fn start(&mut self, stage: usize, worker: Worker) -> Result<()> {
         self.attempts += 1;
         let holds = |source, moment| self.state.holds(worker, source, moment);
-        let workers = self.roster.active.len();
+        let workers = self.presence.active.len();
         let ledger = &mut self.sweep.ledger;
-        self.roster.running.insert(worker, (stage, self.attempts));
+        self.presence.running.insert(worker, (stage, self.attempts));
         match ledger.assignment(stage, self.attempts, holds, workers) {
             Ok(assignment) => {
                 let epochs = ledger.plan.stages[stage].epochs();
@@ -241,13 +241,13 @@ impl Run<'_> {
     }
 
     fn hear(&mut self, worker: Worker, word: Word) -> Result<()> {
-        if self.roster.lost.contains(&worker) {
+        if self.presence.lost.contains(&worker) {
             return Ok(());
         }
-        if let Some(heard) = self.roster.awaited.get_mut(&worker) {
+        if let Some(heard) = self.presence.awaited.get_mut(&worker) {
             *heard = Instant::now();
         }
-        let attempt = self.roster.running.get(&worker).copied();
+        let attempt = self.presence.running.get(&worker).copied();
         match word {
             Word::Ready(ready) => return self.join(worker, *ready),
             Word::Report { attempt: number, report } => {
@@ -272,7 +272,7 @@ impl Run<'_> {
             }
             Word::Hello(_) | Word::Alive | Word::Signal | Word::Bye => {}
         }
-        if self.roster.active.contains(&worker) {
+        if self.presence.active.contains(&worker) {
             self.events.push_back(Event::Heard(worker));
         }
         Ok(())
@@ -292,28 +292,28 @@ impl Run<'_> {
                 return self.lose(worker, None, &reason);
             }
         }
-        self.roster.awaited.remove(&worker);
-        self.roster.active.insert(worker);
-        self.roster.places.insert(worker, ready.place.clone());
+        self.presence.awaited.remove(&worker);
+        self.presence.active.insert(worker);
+        self.presence.places.insert(worker, ready.place.clone());
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
         self.sweep.ledger.write(Record::Joined { worker, place: ready.place, time: now() })?;
         self.events.push_back(Event::Joined(worker));
-        if self.sweep.remote && self.roster.awaited.is_empty() {
-            self.sweep.progress.say(&self.roster.map());
+        if self.sweep.remote && self.presence.awaited.is_empty() {
+            self.sweep.progress.say(&self.presence.map());
         }
         Ok(())
     }
 
     /// A worker is gone for good.
     fn lose(&mut self, worker: Worker, stage: Option<usize>, reason: &str) -> Result<()> {
-        if !self.roster.lost.insert(worker) {
+        if !self.presence.lost.insert(worker) {
             return Ok(());
         }
         self.count.lost += 1;
-        self.roster.awaited.remove(&worker);
-        self.roster.active.remove(&worker);
-        self.roster.running.remove(&worker);
-        let place = self.roster.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
+        self.presence.awaited.remove(&worker);
+        self.presence.active.remove(&worker);
+        self.presence.running.remove(&worker);
+        let place = self.presence.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
         let label = stage.map(|stage| self.sweep.ledger.plan.label(stage));
         let work = label.map_or_else(String::new, |label| format!("; {label} goes on elsewhere"));
         self.sweep.progress.note(&format!("lost worker {worker}{place}: {reason}{work}"));
@@ -328,7 +328,7 @@ impl Run<'_> {
     /// Ranks that do not get ready are not waited for for ever.
     fn give_up_waiting(&mut self) -> Result<()> {
         let patience = 2 * self.sweep.lease;
-        let late = self.roster.awaited.iter().filter(|(_, heard)| heard.elapsed() >= patience);
+        let late = self.presence.awaited.iter().filter(|(_, heard)| heard.elapsed() >= patience);
         let late: Vec<Worker> = late.map(|(worker, _)| *worker).collect();
         late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
     }
@@ -362,12 +362,12 @@ impl Run<'_> {
 
     /// The running stage of a worker is over, well or not.
     fn done(&mut self, worker: Worker, outcome: Result<Outcome>) -> Result<()> {
-        let Some((stage, _)) = self.roster.running.remove(&worker) else { return Ok(()) };
+        let Some((stage, _)) = self.presence.running.remove(&worker) else { return Ok(()) };
         let Sweep { ledger, progress, .. } = &mut *self.sweep;
         match outcome {
             Ok(outcome) => {
                 let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
-                let place = self.roster.places.get(&worker).cloned().unwrap_or_default();
+                let place = self.presence.places.get(&worker).cloned().unwrap_or_default();
                 ledger.finished(stage, outcome, format!("{place}, worker {worker}"))?;
                 progress.ended(worker, &line);
                 self.count.finished += 1;

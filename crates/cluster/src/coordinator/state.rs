@@ -2,17 +2,17 @@
 //!
 //! It has no I/O, no clock, no threads, no torch and no MPI, so that every situation can be tested: time comes with the
 //! events, and workers are numbers. The stage with the longest chain behind it starts first (`queue.rs`), at a worker
-//! that holds what it starts from if there is one (`crew.rs`). No event takes longer than what it changes, but for a
+//! that holds what it starts from if there is one (`workers.rs`). No event takes longer than what it changes, but for a
 //! tick, which looks at each worker.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::crew::Crew;
 use super::demand::Demand;
 use super::queue::Queue;
 use super::rules::Rules;
+use super::workers::Workers;
 use tombola_words::value::Moment;
 
 /// A worker's number. They are counted from 0, with few gaps.
@@ -95,7 +95,7 @@ pub struct State {
     /// How many open stages start from each snapshot.
     needed: Vec<u32>,
     queue: Queue,
-    crew: Crew,
+    workers: Workers,
     /// How often each stage failed that did.
     failures: HashMap<usize, usize>,
     /// Stages that failed for good.
@@ -118,7 +118,7 @@ impl State {
                 .collect(),
             needed: (0..kept.len()).map(|offer| demand.users(offer).len() as u32).collect(),
             queue: Queue::new(&demand),
-            crew: Crew::default(),
+            workers: Workers::default(),
             failures: HashMap::new(),
             failed: 0,
             open: demand.todo().count(),
@@ -140,8 +140,8 @@ impl State {
     pub fn on_event(&mut self, event: Event, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Joined(worker) => self.crew.join(worker, now),
-            Event::Heard(worker) => self.crew.hear(worker, now),
+            Event::Joined(worker) => self.workers.join(worker, now),
+            Event::Heard(worker) => self.workers.hear(worker, now),
             Event::Kept(stage, moment, worker) => {
                 if self.trains(worker, stage, now) {
                     self.keep(stage, moment, worker, &mut actions);
@@ -171,7 +171,7 @@ impl State {
             Event::Left(worker) => self.lose(worker, &mut actions),
             Event::Stop => self.stopping = true,
             Event::Tick => {
-                for worker in self.crew.silent(now, self.rules.lease) {
+                for worker in self.workers.silent(now, self.rules.lease) {
                     self.lose(worker, &mut actions);
                 }
             }
@@ -192,18 +192,18 @@ impl State {
 
     /// The stage that a worker trains.
     pub fn running(&self, worker: Worker) -> Option<usize> {
-        self.crew.stage(worker)
+        self.workers.stage(worker)
     }
 
     /// Whether a worker holds a copy of a snapshot. What it was to be sent with the stage that it trains counts only once
     /// that stage has come to a good end, so on [`Action::Start`] the answer is whether a source must be sent.
     pub fn holds(&self, worker: Worker, stage: usize, moment: Moment) -> bool {
-        self.demand.find(stage, moment).is_some_and(|snapshot| self.crew.has(worker, snapshot as u32))
+        self.demand.find(stage, moment).is_some_and(|snapshot| self.workers.has(worker, snapshot as u32))
     }
 
     /// Workers that train or wait for a stage: those that joined and were neither lost nor dismissed.
     pub fn workers(&self) -> usize {
-        self.crew.alive()
+        self.workers.alive()
     }
 
     /// Whether no new stages start, because a stop was asked for or too much failed.
@@ -213,8 +213,8 @@ impl State {
 
     /// Whether a worker trains a stage; says in passing that it was heard.
     fn trains(&mut self, worker: Worker, stage: usize, now: Duration) -> bool {
-        self.crew.hear(worker, now);
-        self.crew.stage(worker) == Some(stage)
+        self.workers.hear(worker, now);
+        self.workers.stage(worker) == Some(stage)
     }
 
     fn enqueue(&mut self, stage: usize) {
@@ -237,7 +237,7 @@ impl State {
             }
             return;
         }
-        let evicted = self.crew.hold(worker, snapshot as u32);
+        let evicted = self.workers.hold(worker, snapshot as u32);
         actions.extend(evicted.map(|copy| self.forget(copy, worker)));
         if std::mem::replace(&mut self.kept[snapshot], true) {
             return;
@@ -254,7 +254,7 @@ impl State {
 
     /// A worker is done with its stage, well or not.
     fn release(&mut self, worker: Worker, well: bool, actions: &mut Vec<Action>) {
-        let gone = self.crew.end(worker, well);
+        let gone = self.workers.end(worker, well);
         actions.extend(gone.into_iter().map(|copy| self.forget(copy, worker)));
     }
 
@@ -283,7 +283,7 @@ impl State {
     }
 
     fn lose(&mut self, worker: Worker, actions: &mut Vec<Action>) {
-        if let Some(stage) = self.crew.lose(worker) {
+        if let Some(stage) = self.workers.lose(worker) {
             stage.into_iter().for_each(|stage| self.enqueue(stage));
             actions.push(Action::Lost(worker, stage));
         }
@@ -295,28 +295,28 @@ impl State {
         {
             self.queue.remove(stage, &self.demand);
             self.status[stage] = Status::Running;
-            let evicted = self.crew.start(worker, stage, self.demand.sources(stage));
+            let evicted = self.workers.start(worker, stage, self.demand.sources(stage));
             actions.push(Action::Start(stage, worker));
             actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
         }
         // Workers wait as long as something that runs may make a stage ready.
-        if self.stopping || (self.queue.is_empty() && self.crew.busy() == 0) {
-            actions.extend(self.crew.dismiss().into_iter().map(Action::Dismiss));
+        if self.stopping || (self.queue.is_empty() && self.workers.busy() == 0) {
+            actions.extend(self.workers.dismiss().into_iter().map(Action::Dismiss));
         }
     }
 
     /// The stage to start next, and where: the most urgent one, at a worker that holds what it starts from. If none does,
     /// the first idle worker takes one that is as urgent and that it holds the start of, if there is one.
     fn pair(&self) -> Option<(usize, Worker)> {
-        let first = self.crew.first_idle()?;
+        let first = self.workers.first_idle()?;
         let stage = self.queue.first()?;
-        if let Some(worker) = self.crew.idle_holder(self.demand.sources(stage)) {
+        if let Some(worker) = self.workers.idle_holder(self.demand.sources(stage)) {
             return Some((stage, worker));
         }
         let remaining = self.demand.remaining(stage);
-        let near = self.crew.held(first).filter_map(|snapshot| self.queue.first_from(snapshot));
+        let near = self.workers.held(first).filter_map(|snapshot| self.queue.first_from(snapshot));
         let tied = near.filter(|near| self.demand.remaining(*near) == remaining);
-        let held = |stage: &usize| self.crew.holds_of(first, self.demand.sources(*stage));
+        let held = |stage: &usize| self.workers.holds_of(first, self.demand.sources(*stage));
         let nearest = tied.min_by_key(|stage| (Reverse(held(stage)), self.queue.rank(*stage)));
         Some((nearest.unwrap_or(stage), first))
     }
@@ -332,7 +332,7 @@ impl State {
                 continue;
             }
             let offer = self.demand.offers()[source as usize];
-            let holders = self.crew.drop_copies(source).into_iter();
+            let holders = self.workers.drop_copies(source).into_iter();
             actions.extend(holders.map(|worker| Action::Forget(offer.stage as usize, offer.moment, worker)));
             if !offer.stays && std::mem::replace(&mut self.kept[source as usize], false) {
                 actions.push(Action::Free(offer.stage as usize, offer.moment));

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use tombola_words::value::EarlyBirdRule;
+use tombola_words::value::{EarlyBirdRule, Value};
 
 /// When masks count as settled.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,13 @@ pub struct Settling {
     pub window: usize,
     /// Share of differing bits below which two masks count as the same.
     pub epsilon: f64,
+}
+
+impl Settling {
+    /// For people: `rule paper, window 5, epsilon 0.1`.
+    pub fn words(&self) -> String {
+        format!("rule {}, window {}, epsilon {}", self.rule.show(), self.window, self.epsilon)
+    }
 }
 
 /// Watches the masks of one training.

@@ -220,6 +220,14 @@ impl Pruning {
         }
     }
 
+    /// When it is drawn, for people: an early bird by its rule, not by the key that tells it from others.
+    pub fn drawn_at(&self) -> String {
+        match self.draw.is_early_bird() {
+            true => format!("the early bird ({})", self.settling.words()),
+            false => self.draw.show(),
+        }
+    }
+
     /// The layers whose weights the density counts: pruned channels take weights of any layer with them.
     pub fn layers_counted(&self) -> PruneLayers {
         if self.channels { PruneLayers::All } else { self.layers }

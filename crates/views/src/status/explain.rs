@@ -165,7 +165,11 @@ fn obstacles(view: &View, stage: usize) -> Vec<String> {
 
 /// One snapshot that is not there, and who has to give it.
 fn needs(view: &View, source: usize, moment: Moment) -> String {
-    let what = format!("it needs `{moment}` of {}", name(view, source));
+    let wanted = match moment.is_early_bird() {
+        true => "the early bird".to_string(),
+        false => format!("`{moment}`"),
+    };
+    let what = format!("it needs {wanted} of {}", name(view, source));
     match view.standings[source].state {
         TrainingState::Done => format!("{what}, which is no longer on disk: that is trained again"),
         TrainingState::Failed | TrainingState::Skipped => {
@@ -292,7 +296,7 @@ fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
         ("scope", pruning.scope.show()),
         ("prune-layers", pruning.layers.show()),
         ("output-rate", pruning.output_rate.show()),
-        ("draw", pruning.draw.show()),
+        ("draw", pruning.drawn_at()),
         ("reinit", pruning.rewind.show()),
         ("control", pruning.control.show()),
     ];

@@ -34,14 +34,12 @@ pub(super) fn sentences(plan: &Plan, history: &History) -> Vec<String> {
             let pruning = &track.pruning;
             let what = if pruning.channels { "channels" } else { "weights" };
             let name = format!(
-                "{}, early bird at {} % of {what} ({}, {}; rule {}, window {}, epsilon {})",
+                "{}, early bird at {} % of {what} ({}, {}; {})",
                 stage.settings.network,
                 (pruning.rate * 1000.0).round() / 10.0,
                 pruning.criterion.show(),
                 pruning.scope.show(),
-                bird.settling.rule.show(),
-                bird.settling.window,
-                bird.settling.epsilon
+                bird.settling.words()
             );
             if !flocks.contains_key(&name) {
                 order.push(name.clone());

@@ -7,9 +7,9 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::coordinator::crew::HELD;
 use crate::coordinator::demand::Need;
 use crate::coordinator::rules::OnFail;
+use crate::coordinator::workers::HELD;
 use tombola_words::stream::stream;
 
 type Snapshot = (usize, Moment);

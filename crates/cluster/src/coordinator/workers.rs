@@ -43,7 +43,7 @@ struct Member {
 
 /// All workers of a run, by number.
 #[derive(Debug, Default)]
-pub(super) struct Crew {
+pub(super) struct Workers {
     members: Vec<Member>,
     idle: BTreeSet<u32>,
     busy: usize,
@@ -53,7 +53,7 @@ pub(super) struct Crew {
     idle_holders: BTreeSet<(u32, u32)>,
 }
 
-impl Crew {
+impl Workers {
     /// A worker is there; not if it was lost, and nothing new if it is at work.
     pub(super) fn join(&mut self, worker: Worker, now: Duration) {
         let member = self.member(worker);
@@ -248,46 +248,46 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     /// A busy worker that took these snapshots, then finished.
-    fn holding(worker: Worker, snapshots: &[u32]) -> Crew {
-        let mut crew = Crew::default();
-        crew.join(worker, NOW);
-        crew.start(worker, 0, &[]);
-        snapshots.iter().for_each(|snapshot| assert_eq!(crew.hold(worker, *snapshot), None));
-        assert!(crew.end(worker, true).is_empty());
-        crew
+    fn holding(worker: Worker, snapshots: &[u32]) -> Workers {
+        let mut workers = Workers::default();
+        workers.join(worker, NOW);
+        workers.start(worker, 0, &[]);
+        snapshots.iter().for_each(|snapshot| assert_eq!(workers.hold(worker, *snapshot), None));
+        assert!(workers.end(worker, true).is_empty());
+        workers
     }
 
     #[test]
     fn what_a_stage_starts_from_pushes_out_old_copies_but_not_each_other() {
-        let mut crew = holding(0, &[7, 1, 2, 3]);
+        let mut workers = holding(0, &[7, 1, 2, 3]);
         // 7 is the oldest and about to be used.
-        assert_eq!(crew.start(0, 1, &[5, 7]), [1]);
-        assert_eq!(crew.held(0).collect::<Vec<_>>(), [7, 5, 3, 2]);
-        assert_eq!([5, 7].map(|snapshot| crew.has(0, snapshot)), [false, true]);
-        crew.end(0, true);
-        assert!(crew.has(0, 5));
+        assert_eq!(workers.start(0, 1, &[5, 7]), [1]);
+        assert_eq!(workers.held(0).collect::<Vec<_>>(), [7, 5, 3, 2]);
+        assert_eq!([5, 7].map(|snapshot| workers.has(0, snapshot)), [false, true]);
+        workers.end(0, true);
+        assert!(workers.has(0, 5));
     }
 
     #[test]
     fn who_holds_what_is_forgotten_with_the_worker_and_with_the_snapshot() {
-        let mut crew = holding(2, &[4, 5]);
-        assert_eq!((crew.idle_holder(&[4, 5]), crew.idle_holder(&[6])), (Some(2), None));
-        assert_eq!(crew.drop_copies(4), [2]);
-        assert_eq!((crew.idle_holder(&[4]), crew.drop_copies(4)), (None, Vec::new()));
-        assert_eq!(crew.lose(2), Some(None));
-        assert_eq!((crew.idle_holder(&[5]), crew.drop_copies(5), crew.alive()), (None, Vec::new(), 0));
-        assert_eq!(crew.lose(2), None);
-        assert!(crew.holders.is_empty() && crew.idle_holders.is_empty());
+        let mut workers = holding(2, &[4, 5]);
+        assert_eq!((workers.idle_holder(&[4, 5]), workers.idle_holder(&[6])), (Some(2), None));
+        assert_eq!(workers.drop_copies(4), [2]);
+        assert_eq!((workers.idle_holder(&[4]), workers.drop_copies(4)), (None, Vec::new()));
+        assert_eq!(workers.lose(2), Some(None));
+        assert_eq!((workers.idle_holder(&[5]), workers.drop_copies(5), workers.alive()), (None, Vec::new(), 0));
+        assert_eq!(workers.lose(2), None);
+        assert!(workers.holders.is_empty() && workers.idle_holders.is_empty());
     }
 
     #[test]
     fn the_idle_worker_that_holds_most_of_what_is_needed_is_found() {
-        let mut crew = holding(1, &[8]);
-        crew.join(4, NOW);
-        crew.start(4, 0, &[8, 9]);
-        assert_eq!(crew.idle_holder(&[8, 9]), Some(1));
-        crew.end(4, true);
-        assert_eq!(crew.idle_holder(&[8, 9]), Some(4));
-        assert_eq!(crew.first_idle(), Some(1));
+        let mut workers = holding(1, &[8]);
+        workers.join(4, NOW);
+        workers.start(4, 0, &[8, 9]);
+        assert_eq!(workers.idle_holder(&[8, 9]), Some(1));
+        workers.end(4, true);
+        assert_eq!(workers.idle_holder(&[8, 9]), Some(4));
+        assert_eq!(workers.first_idle(), Some(1));
     }
 }

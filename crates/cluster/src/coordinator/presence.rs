@@ -7,7 +7,7 @@ use crate::link::Worker;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct WorkerPresence {
     /// Those that have not said that they are ready, with when they were last heard.
     pub(super) awaited: BTreeMap<Worker, Instant>,
     /// Those that train or wait for a stage.
@@ -20,7 +20,7 @@ pub(super) struct Roster {
     pub(super) lost: BTreeSet<Worker>,
 }
 
-impl Roster {
+impl WorkerPresence {
     /// These workers were started and have said nothing yet.
     pub(super) fn awaiting(workers: Vec<Worker>) -> Self {
         let now = Instant::now();
@@ -51,7 +51,7 @@ mod tests {
         let place = |worker, place: &str| (worker, place.to_string());
         let places =
             [place(0, "a, cuda:0"), place(1, "a, cuda:1"), place(2, "b, cuda:0"), place(3, "a, cuda:0")].into();
-        let map = Roster { places, ..Roster::default() }.map();
+        let map = WorkerPresence { places, ..WorkerPresence::default() }.map();
         assert_eq!(map, "4 ranks train:\n  a, cuda:0: ranks 0, 3\n  a, cuda:1: rank 1\n  b, cuda:0: rank 2");
     }
 }
