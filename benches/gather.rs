@@ -32,7 +32,7 @@ use tombola_core::prune::Sources;
 use tombola_core::sweep::Settings;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_ranks::link::RankLink;
-use tombola_ranks::mpi::Session;
+use tombola_ranks::mpi::MpiSession;
 use tombola_ranks::worker as rank;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{Outcome, Scores};
@@ -225,7 +225,7 @@ fn take_part(part: &[String]) -> Result<()> {
 }
 
 /// Rank 0: all begin together, once all are there.
-fn gather(session: &Session, link: &mut RankLink) -> Result<()> {
+fn gather(session: &MpiSession, link: &mut RankLink) -> Result<()> {
     // Longer than it all takes: what is measured here gives no signs of life.
     link.open(None, Welcome { lease: 600.0, ..Welcome::default() });
     let mut working: BTreeSet<usize> = BTreeSet::new();

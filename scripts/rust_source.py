@@ -1,4 +1,4 @@
-"""What `scripts/structure.py` has to know of one Rust file: the paths that it names, its public types, its test modules.
+"""What `scripts/structure.py` has to know of one Rust file: the paths that it names, its types, its test modules.
 
 No parser: a list of words, brackets and `::`, without comments and literals, is enough for that. Macros are read like any
 other text.
@@ -67,7 +67,9 @@ class Source:
         self.exports = []
         self.types = []
         self.test_modules = []
-        self._tokens = tokens(path.read_text())
+        text = path.read_text()
+        self.lines = text.splitlines()
+        self._tokens = tokens(text)
         self._read(0, len(self._tokens), list(module))
 
     def _word(self, at):
@@ -99,7 +101,7 @@ class Source:
                 at = after
             elif word == "use":
                 at = self._use(at, module)
-            elif word in _TYPES and self._is_public(at) and re.match(r"[A-Za-z_]", self._word(at + 1)):
+            elif word in _TYPES and not self._is_associated(at) and re.match(r"[A-Za-z_]", self._word(at + 1)):
                 self.types.append((self._word(at + 1), line))
                 at += 2
             elif re.match(r"[A-Za-z_]", word) and self._word(at + 1) == "::" and self._begins_path(at):
@@ -136,6 +138,11 @@ class Source:
         if [self._word(at + step) for step in (-3, -2, -1, 0)] == ["pub", "(", "crate", ")"]:
             return True
         return self._word(at) == "pub"
+
+    def _is_associated(self, at):
+        """A `type` inside a trait or an implementation: rustfmt indents those, and no other that is not public."""
+        word, line = self._tokens[at]
+        return word == "type" and not self._is_public(at) and self.lines[line - 1].startswith(" ")
 
     def _begins_path(self, at):
         """Not the second name of a path; but a path may begin with `::`."""

@@ -4,8 +4,9 @@
 Fails, and says where, if
   * crates of the workspace, or modules of one crate, stand in a circle. Modules are the files and folders directly below
     `src/` of a crate;
-  * a public type name stands twice in the workspace, unless the page names it (`docs/architecture.md`, the table below
-    the heading "Names that stand twice"), or the page names one that does not;
+  * the name of a type, public or not, stands twice in the workspace, unless the page names it (`docs/architecture.md`, the
+    table below the heading "Names that stand twice"), or the page names one that does not;
+  * documentation has an example in Rust where Cargo tests none (`doctest = false`);
   * a library of others is used outside the crates that it belongs to (`PLACES`).
 
 What tests use does not count: items below `#[cfg(test)]`, files named `tests.rs`, files in folders named `tests`.
@@ -33,6 +34,8 @@ PLACES = {
 PAGE = "docs/architecture.md"
 HEADING = "Names that stand twice"
 ROOTS = {"lib", "main"}
+# What rustdoc takes for an example that it runs, or compiles.
+RUST = {"", "rust", "should_panic", "no_run", "ignore", "compile_fail"}
 
 
 class Crate:
@@ -203,7 +206,7 @@ def names_that_stand_twice(root, crates):
         for name in sorted(twice - allowed)
     ]
     problems += [
-        f'{PAGE} lists `{name}` below "{HEADING}", but {len(places[name])} public types have that name'
+        f'{PAGE} lists `{name}` below "{HEADING}", but {len(places[name])} types have that name'
         for name in sorted(allowed - twice)
     ]
     return problems, sum(map(len, places.values()))
@@ -215,14 +218,41 @@ def libraries_out_of_place(crates):
         for library, folders in PLACES.items():
             if crate.folder in folders:
                 continue
+            # A module of that name is the crate's own.
+            owners = {other.name for other in crates if other.folder in folders and library not in other.modules}
             place = f"`{library}` belongs to {' and '.join(folders)} alone, but "
             if library in crate.dependencies:
                 problems.append(f"{place}{pathlib.PurePath(crate.folder, 'Cargo.toml').as_posix()} depends on it")
             for source in crate.sources:
-                lines = [line for path, line in source.paths if path[0] == library and library in crate.dependencies]
+                # By itself, or as its own crate gives it on.
+                lines = [
+                    line
+                    for path, line in source.paths
+                    if (path[0] == library and library in crate.dependencies) or (len(path) > 1 and path[0] in owners and path[1] == library)
+                ]
                 if lines:
                     more = f" and {len(lines) - 1} more" if lines[1:] else ""
                     problems.append(f"{place}{source.name}:{lines[0]} uses it{more}")
+    return problems
+
+
+def examples_that_never_run(root, crates):
+    """Code in documentation, where the manifest says that none is tested."""
+    problems = []
+    for crate in crates:
+        manifest = tomllib.loads((root / crate.folder / "Cargo.toml").read_text())
+        if manifest.get("lib", {}).get("doctest", True):
+            continue
+        for source in crate.sources:
+            inside = False
+            for number, line in enumerate(source.lines, 1):
+                fence = re.match(r"\s*//[/!]\s*```(\w*)", line)
+                if fence and not inside and fence[1] in RUST:
+                    problems.append(
+                        f"{source.name}:{number} has an example, which is never run: make it a test, mark it as `text`, or take "
+                        f"`doctest = false` out of {pathlib.PurePath(crate.folder, 'Cargo.toml').as_posix()}"
+                    )
+                inside ^= bool(fence)
     return problems
 
 
@@ -233,10 +263,10 @@ def check(root):
     for crate in crates:
         problems += circles_of_modules(crate)
     twice, types = names_that_stand_twice(root, crates)
-    problems += twice + libraries_out_of_place(crates)
+    problems += twice + libraries_out_of_place(crates) + examples_that_never_run(root, crates)
     modules = sum(len(crate.modules) for crate in crates)
     files = sum(len(crate.sources) for crate in crates)
-    return problems, f"{len(crates)} crates, {modules} modules in {files} files, {types} public types"
+    return problems, f"{len(crates)} crates, {modules} modules in {files} files, {types} types"
 
 
 def main():

@@ -48,7 +48,7 @@ class Circles(Made):
     def test_a_sound_workspace_has_no_problem_and_is_counted(self):
         problems, looked_at = structure.check(self.root)
         self.assertEqual(problems, [])
-        self.assertEqual(looked_at, "2 crates, 2 modules in 4 files, 2 public types")
+        self.assertEqual(looked_at, "2 crates, 2 modules in 4 files, 2 types")
 
     def test_crates_in_a_circle_are_named_with_the_places(self):
         self.write("crates/bottom/src/two/mod.rs", "pub(crate) struct Two;\n\nfn up() { ::made_up_top::go() }\n")
@@ -130,12 +130,21 @@ class Names(Made):
         problem = self.problem()
         self.assertIn("`One` names 2 types: crates/bottom/src/one.rs:2, crates/bottom/src/two/mod.rs:2", problem)
 
-    def test_every_kind_of_public_type_counts_and_private_ones_do_not(self):
-        for text in ["pub trait One {}", "pub(crate) type One = u8;", "pub unsafe trait One {}", "pub struct One<T>(T);"]:
+    def test_every_kind_of_type_counts_and_associated_ones_do_not(self):
+        for text in [
+            "pub trait One {}",
+            "pub(crate) type One = u8;",
+            "pub unsafe trait One {}",
+            "pub struct One<T>(T);",
+            "struct One;",
+            "pub(super) struct One;",
+            "type One = u8;",
+            "mod inner {\n    enum One {}\n}",
+        ]:
             with self.subTest(text):
                 self.write("crates/top/src/lib.rs", text)
                 self.assertIn("`One` names 2 types", self.problem())
-        for text in ["struct One;", "pub(super) struct One;", "impl T for U { type One = u8; }", "pub fn f() { One }"]:
+        for text in ["impl T for U {\n    type One = u8;\n}", "pub fn f() { One }", "#[cfg(test)]\nmod tests {\n    struct One;\n}"]:
             with self.subTest(text):
                 self.write("crates/top/src/lib.rs", text)
                 self.assertEqual(self.problems(), [])
@@ -150,6 +159,17 @@ class Names(Made):
         self.assertIn("lists `One`", self.problem())
 
 
+class Examples(Made):
+    def test_an_example_is_a_problem_where_none_is_run(self):
+        text = "//! ```\n//! bottom::go();\n//! ```\npub mod one;\nmod two;\n"
+        self.write("crates/bottom/src/lib.rs", text)
+        self.assertEqual(self.problems(), [])
+        self.write("crates/bottom/Cargo.toml", BOTTOM + "[lib]\ndoctest = false\n")
+        self.assertIn("crates/bottom/src/lib.rs:1 has an example, which is never run", self.problem())
+        self.write("crates/bottom/src/lib.rs", text.replace("```\n//! b", "```text\n//! b"))
+        self.assertEqual(self.problems(), [])
+
+
 class Places(Made):
     def test_a_library_outside_its_crate_is_a_problem_in_manifest_and_sources(self):
         self.write("crates/top/Cargo.toml", TOP + 'tch = "1"\n')
@@ -158,6 +178,12 @@ class Places(Made):
         self.assertEqual(len(problems), 2, problems)
         self.assertIn("crates/top/Cargo.toml depends on it", problems[0])
         self.assertIn("crates/top/src/lib.rs:1 uses it and 1 more", problems[1])
+
+    def test_a_library_that_its_crate_gives_on_is_a_problem_too(self):
+        self.write("crates/train/Cargo.toml", '[package]\nname = "made-up-train"\n[dependencies]\ntch = "1"\n')
+        self.write("crates/train/src/lib.rs", "pub use tch;\npub use tch::Device;\n")
+        self.write("crates/top/src/lib.rs", "use made_up_train::Device;\nfn f() { made_up_train::tch::no_grad() }\n")
+        self.assertIn("`tch` belongs to crates/train alone, but crates/top/src/lib.rs:2 uses it", self.problem())
 
     def test_its_own_crate_may_use_it_and_tests_of_others_may(self):
         self.write("crates/train/Cargo.toml", '[package]\nname = "train"\n[dependencies]\ntch = "1"\n')
@@ -183,7 +209,7 @@ class Command(Made):
     def test_it_says_what_it_looked_at_and_fails_with_problems(self):
         ran = self.run_it()
         self.assertEqual((ran.returncode, ran.stderr), (0, ""))
-        self.assertEqual(ran.stdout, "looked at 2 crates, 2 modules in 4 files, 2 public types: no problems\n")
+        self.assertEqual(ran.stdout, "looked at 2 crates, 2 modules in 4 files, 2 types: no problems\n")
         self.write("crates/bottom/src/two/mod.rs", "pub(crate) struct Two;\nuse crate::one::One;\n")
         ran = self.run_it()
         self.assertEqual(ran.returncode, 1)

@@ -1,6 +1,7 @@
-//! Tombola runs sweeps of pruning, lottery-ticket and early-bird experiments. Here are its verbs, one file each.
+//! Tombola runs sweeps of pruning, lottery-ticket and early-bird experiments. Here are its verbs, one file
+//! each, `doctor`, and what is decided before anything trains: which program that does, and how its memory is kept.
 
 pub mod doctor;
 pub mod memory;
-pub mod trainer;
+pub mod training_program;
 pub mod verbs;

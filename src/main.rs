@@ -10,7 +10,7 @@ use clap::ArgMatches;
 
 use tombola::doctor::look::Build;
 use tombola::memory;
-use tombola::trainer::{LIBRARY_PATH, TrainingProgram};
+use tombola::training_program::{LIBRARY_PATH, TrainingProgram};
 use tombola::verbs::{self, process};
 use tombola_words::error::{Error, Result};
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use tombola_cluster::link::launcher;
 use tombola_ranks::link::RankLink;
-use tombola_ranks::mpi::Session;
+use tombola_ranks::mpi::MpiSession;
 use tombola_ranks::worker::End;
 use tombola_words::error::{Error, Result};
 
@@ -64,11 +64,11 @@ pub(crate) fn tell(figures: &[&dyn Display]) {
 
 /// This process as one of the ranks: `first` is done by rank 0, `other` by all others.
 pub(crate) fn take_part(
-    first: impl FnOnce(&Session, &mut RankLink) -> Result<()>,
-    other: impl FnOnce(&Session) -> Result<End>,
+    first: impl FnOnce(&MpiSession, &mut RankLink) -> Result<()>,
+    other: impl FnOnce(&MpiSession) -> Result<End>,
 ) -> Result<()> {
     let launch = launcher::launch().ok_or_else(|| Error::input(format!("`{AS_RANK}` is for `mpirun`")))?;
-    let session = Session::begin(launch)?;
+    let session = MpiSession::begin(launch)?;
     if session.rank() > 0 {
         match other(&session)? {
             End::Together => session.finish(0),

@@ -1,4 +1,4 @@
-"""The peer of `benches/step.rs`: one training step in PyTorch, as an expert writes it.
+"""The peer of `src/torch/bench/step.rs`: one training step in PyTorch, as an expert writes it.
 
 It talks over its standard streams. First it says `ready VERSION`; then each line
 `NETWORK DEPTH PRECISION LAYOUT MODE STEPS` that it reads (`resnet`, `resnetb`, `vgg-16` or `resnet-18`; `fp32`, `bf16` or

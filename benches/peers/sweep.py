@@ -1,4 +1,4 @@
-"""The peers of `benches/sweep.rs`: the trials of `sweep.toml` in PyTorch.
+"""The peers of `src/torch/bench/whole.rs`: the trials of `sweep.toml` in PyTorch.
 
 `script` is how loose scripts do it: a DataLoader with workers and transforms image by image, float32, eager, all cores on one
 training after the other, the dense network taken from its checkpoint. `tuned` is what an expert would write: data in memory

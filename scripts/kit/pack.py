@@ -27,7 +27,7 @@ PEERS = ("benches/peers/step.py", "crates/train/tests/reference/record.py")
 PROGRAMS = ("train", "tombola_train")
 IMAGES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 # Jumps to the same function look the same everywhere, and the programs lie within reach of each other.
-FILTERS = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 64 << 20}]
+FILTERS = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 64 << 20}]
 
 
 def built(lines):

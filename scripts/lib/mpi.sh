@@ -182,7 +182,9 @@ need_mpi() {
     folder=$(cc -print-file-name=include 2>/dev/null) || folder=''
     if [[ -r $folder/stddef.h ]]; then
         printf -v folder '%q' "$folder"
-        export BINDGEN_EXTRA_CLANG_ARGS="${BINDGEN_EXTRA_CLANG_ARGS:+$BINDGEN_EXTRA_CLANG_ARGS }-idirafter $folder"
+        # Once: a script that calls another hands it on, and another value is another build.
+        [[ " ${BINDGEN_EXTRA_CLANG_ARGS:-} " == *" -idirafter $folder "* ]] ||
+            export BINDGEN_EXTRA_CLANG_ARGS="${BINDGEN_EXTRA_CLANG_ARGS:+$BINDGEN_EXTRA_CLANG_ARGS }-idirafter $folder"
     fi
     forget_another_mpi
 }

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2034,SC2154 # backticks in messages mark literals; variables are set or used in the files beside
 #
-# What scripts/tombola, scripts/test and scripts/check need before they can start: functions only, to be sourced.
+# What the scripts that build need before they can start: functions only, to be sourced.
 #
 #   locate            where the repository, the build and its stamp lie
 #   up_to_date        is the program built and current? No python, no pip, no apt, no cargo: this is asked at every start
@@ -76,10 +76,10 @@ up_to_date() {
     newer_than_sources "$stamp"
 }
 
-# newer_than_sources FILE
+# newer_than_sources FILE: the example sweeps are in the program too.
 newer_than_sources() {
     local source sources=()
-    for source in src crates build.rs Cargo.toml Cargo.lock .cargo rust-toolchain rust-toolchain.toml; do
+    for source in src crates sweeps build.rs Cargo.toml Cargo.lock .cargo rust-toolchain rust-toolchain.toml; do
         [[ -e $root/$source ]] && sources+=("$root/$source")
     done
     # The times of folders count too: they tell of files that were deleted or renamed.

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2016,SC2034,SC2154 # backticks in messages mark literals; variables are set or used in the scripts that source this
 #
-# What scripts/test and scripts/test-gpu share: which tests train, what tests need of the machine, and what it means that
+# What scripts/test, scripts/test-gpu and scripts/gpu-kit share: which tests train, what tests need of the machine, and what it means that
 # one was skipped. Functions only; sourced after setup.sh.
 #
 #   prepare_packages          by apt: hosts, a Slurm, a browser, TeX, both MPIs

@@ -9,7 +9,7 @@ use tombola_train::Device;
 use super::bench::record::{BenchRecord, machine, number};
 use super::bench::step::{self, StepWish};
 use super::bench::whole::Whole;
-use super::bench::{Row, start, tune};
+use super::bench::{MeasuredFigure, start, tune};
 use tombola::verbs::print;
 use tombola_train::device;
 use tombola_words::error::{Error, Result};
@@ -63,7 +63,7 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     let wants = |part: &str| parts.iter().any(|asked| *asked == part);
     let name = machine_of(&wish);
     print(&format!("{name}\n\n"))?;
-    let mut say = |row: &Row| {
+    let mut say = |row: &MeasuredFigure| {
         let _ = print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit));
     };
     let scratch = scratch()?;

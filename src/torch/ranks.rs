@@ -10,7 +10,7 @@ use tombola::doctor::facts::Mpi;
 use tombola::doctor::look::{self, Build, Own};
 use tombola::verbs::doctor;
 use tombola_cluster::link::launcher::{self, Launch, Starter};
-use tombola_ranks::mpi::Session;
+use tombola_ranks::mpi::MpiSession;
 use tombola_words::error::{Result, outcome};
 
 /// Looks as one of many ranks. Returns only if MPI cannot be begun; otherwise the process ends here, because a rank that
@@ -29,7 +29,7 @@ pub(super) fn doctor(launch: Launch, matches: &ArgMatches, build: Build) -> Resu
     if launcher::starter() == Some(Starter::Srun) && launch.rank == 0 {
         eprintln!("MPI is begun under `srun`. If that fails, start it by `mpirun` inside the job instead");
     }
-    let session = Session::open()?;
+    let session = MpiSession::open()?;
     let begun = Instant::now();
     let (local_rank, local_size) = session.local;
     let mpi = Mpi { threads: session.threads(), size: session.size(), local_rank, local_size };

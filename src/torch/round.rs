@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tombola::doctor::facts::{Clock, Facts, Gathered};
 use tombola_cluster::link::message::{decode, encode};
 use tombola_ranks::link::Backoff;
-use tombola_ranks::mpi::{News, Post, Session};
+use tombola_ranks::mpi::{MpiSession, News, Post};
 use tombola_words::error::{Error, Result};
 
 /// Time for a rank to say what it found.
@@ -62,7 +62,7 @@ pub(crate) struct Round {
 
 impl Round {
     /// Nobody was asked yet.
-    pub(crate) fn new(session: &Session) -> Self {
+    pub(crate) fn new(session: &MpiSession) -> Self {
         Self { post: session.post(), silent: BTreeMap::new(), backoff: Backoff::new() }
     }
 
@@ -173,7 +173,7 @@ impl Round {
 ///
 /// # Errors
 /// When nothing is heard of rank 0 any more, or it is not understood.
-pub(crate) fn answer(session: &Session, facts: Facts) -> Result<(bool, u8)> {
+pub(crate) fn answer(session: &MpiSession, facts: Facts) -> Result<(bool, u8)> {
     let (mut post, mut backoff) = (session.post(), Backoff::new());
     post.send(0, encode(&Answer::Facts(Box::new(facts)))?);
     let mut heard = Instant::now();

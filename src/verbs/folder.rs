@@ -1,4 +1,4 @@
-//! From a results folder to its sweep, plan and history: what `tables`, `status`, `explain` and `retry` share.
+//! From a results folder to its sweep, plan and history: what all verbs about a folder share.
 //!
 //! A folder without a journal of its own may hold those of the shards of one sweep; they are joined. Nothing in it is
 //! written or locked.

@@ -1,4 +1,4 @@
-//! From a sweep file and flags to a plan: what `run` and `plan` share. It may not know what is done with the plan.
+//! From a sweep file and flags to a plan: what `run`, `plan` and `slurm` share. It may not know what is done with the plan.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

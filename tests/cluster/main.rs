@@ -5,8 +5,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+// The names decide the order: what waits longest starts first.
+mod batch_jobs;
 mod failures;
 mod hosts;
 mod ranks;
-mod slurm_sweep;
 mod soak;

@@ -58,7 +58,7 @@ echo 2.11.0 >"$2/torch/build-version"
 
 /// What the scripts need of a machine before a set-up.
 const TOOLS: &str =
-    "awk bash cat chmod cksum cut date dirname env find flock grep head ldd mkdir mktemp mv paste printf readlink rm
+    "awk bash cat chmod cksum cut date dirname env find flock grep head ldd mkdir mktemp mv nproc paste printf readlink rm
     script sed seq setpriv sh sort stat stdbuf tail tee touch tr true uname xargs";
 
 /// Installs a compiler.

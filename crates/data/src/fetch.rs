@@ -131,12 +131,12 @@ fn lock(folder: &Path) -> Result<File> {
 }
 
 /// A file that is being written: removed unless it is put in its place.
-struct Part {
+struct PartialFile {
     path: PathBuf,
     file: File,
 }
 
-impl Part {
+impl PartialFile {
     fn create(target: &Path) -> Result<Self> {
         let mut name = target.file_name().unwrap_or_default().to_owned();
         name.push(".part");
@@ -156,7 +156,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         // After `put` there is nothing left to remove; otherwise a failure here only leaves a `.part`.
         let _ = fs::remove_file(&self.path);
@@ -167,7 +167,7 @@ impl Drop for Part {
 fn download(url: &str, target: &Path, verify: impl Fn(&Path) -> Result<Verdict>) -> Result<u64> {
     let mut response = agent(url).get(url).call().map_err(|error| refused(url, target, &error))?;
     let promised = response.body().content_length();
-    let mut part = Part::create(target)?;
+    let mut part = PartialFile::create(target)?;
     let bar = progress(target, promised);
     let mut body = response.body_mut().with_config().limit(MOST_DOWNLOAD).reader();
     let broken = |bytes: u64, why: &str| {
@@ -203,7 +203,7 @@ fn download(url: &str, target: &Path, verify: impl Fn(&Path) -> Result<Verdict>)
     Ok(bytes)
 }
 
-fn vanished(part: &Part) -> Error {
+fn vanished(part: &PartialFile) -> Error {
     Error::environment(format!("`{}` vanished while it was written", part.path.display()))
         .hint("something else removes files there; run the same command again")
 }
@@ -275,7 +275,7 @@ fn unpack(path: &Path, archive: &PublicArchive, wanted: &[PublicFile], folder: &
         }
         let file = left.swap_remove(index);
         let target = folder.join(file.name);
-        let mut part = Part::create(&target)?;
+        let mut part = PartialFile::create(&target)?;
         // Never more than the known size, whatever the header of the entry says.
         let mut source = entry.by_ref().take(file.bytes);
         let mut buffer = vec![0; 1 << 16];

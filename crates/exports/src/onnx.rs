@@ -6,7 +6,8 @@ use prost::Message;
 
 use super::Exported;
 use proto::{
-    Attribute, Dimension, Graph, Metadata, Model, Node, OperatorSet, Tensor, TensorShape, TensorType, Type, Value,
+    Attribute, Dimension, GraphProto, Metadata, Model, NodeProto, OperatorSet, TensorProto, TensorShape, TensorType,
+    Type, ValueInfoProto,
 };
 use tombola_core::net::Op;
 use tombola_words::Shape;
@@ -17,9 +18,9 @@ const OPERATORS: i64 = 17;
 
 /// The bytes of the file. The input is `images`, `[N, C, H, W]`, the output `scores`, `[N, classes]`.
 pub(super) fn model(ticket: &Exported) -> Vec<u8> {
-    let mut parts = Parts { ticket, nodes: Vec::new(), constants: weights(ticket) };
+    let mut parts = GraphWriter { ticket, nodes: Vec::new(), constants: weights(ticket) };
     (1..ticket.graph.nodes.len()).for_each(|id| parts.node(id));
-    let float = |name: &str, dimensions: &[usize]| Value {
+    let float = |name: &str, dimensions: &[usize]| ValueInfoProto {
         name: name.to_string(),
         value_type: Some(Type {
             tensor: Some(TensorType {
@@ -32,7 +33,7 @@ pub(super) fn model(ticket: &Exported) -> Vec<u8> {
             }),
         }),
     };
-    let graph = Graph {
+    let graph = GraphProto {
         nodes: parts.nodes,
         name: "network".to_string(),
         initializers: parts.constants,
@@ -52,25 +53,27 @@ pub(super) fn model(ticket: &Exported) -> Vec<u8> {
 }
 
 /// Weights and statistics by name.
-fn weights(ticket: &Exported) -> Vec<Tensor> {
+fn weights(ticket: &Exported) -> Vec<TensorProto> {
     let (layout, state) = (ticket.layout, ticket.state);
     let parameters = layout.parameters.iter().map(|parameter| {
         let values = parameter.to_pytorch(&state.parameters[parameter.range()]);
-        Tensor::floats(&parameter.name, &parameter.shape, &values)
+        TensorProto::floats(&parameter.name, &parameter.shape, &values)
     });
-    let buffers =
-        layout.buffers.iter().map(|buffer| Tensor::floats(&buffer.name, &[buffer.len], &state.buffers[buffer.range()]));
+    let buffers = layout
+        .buffers
+        .iter()
+        .map(|buffer| TensorProto::floats(&buffer.name, &[buffer.len], &state.buffers[buffer.range()]));
     parameters.chain(buffers).collect()
 }
 
 /// A graph in the making.
-struct Parts<'a> {
+struct GraphWriter<'a> {
     ticket: &'a Exported<'a>,
-    nodes: Vec<Node>,
-    constants: Vec<Tensor>,
+    nodes: Vec<NodeProto>,
+    constants: Vec<TensorProto>,
 }
 
-impl Parts<'_> {
+impl GraphWriter<'_> {
     /// The name of what node `id` of the network gives.
     fn output(&self, id: usize) -> String {
         match id {
@@ -82,12 +85,12 @@ impl Parts<'_> {
 
     fn add(&mut self, operator: &str, inputs: Vec<String>, output: String, attributes: Vec<Attribute>) {
         let name = format!("{operator}_{output}");
-        self.nodes.push(Node { inputs, outputs: vec![output], name, operator: operator.to_string(), attributes });
+        self.nodes.push(NodeProto { inputs, outputs: vec![output], name, operator: operator.to_string(), attributes });
     }
 
     /// A constant list of whole numbers, and its name.
     fn list(&mut self, name: String, values: &[i64]) -> String {
-        self.constants.push(Tensor::integers(&name, values));
+        self.constants.push(TensorProto::integers(&name, values));
         name
     }
 

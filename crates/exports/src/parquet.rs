@@ -24,38 +24,39 @@ pub fn bytes(sheet: &Sheet) -> Result<Vec<u8>> {
 
 /// What all cells of a column are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ColumnKind {
     Integer,
     Number,
     Truth,
     Text,
 }
 
-impl Kind {
+impl ColumnKind {
     fn of<'c>(cells: impl Iterator<Item = &'c str> + Clone) -> Self {
         let all = |fits: fn(&str) -> bool| cells.clone().all(fits);
         match () {
-            () if cells.clone().next().is_none() => Kind::Text,
-            () if all(|cell| cell.parse::<i64>().is_ok()) => Kind::Integer,
-            () if all(|cell| cell.parse::<f64>().is_ok()) => Kind::Number,
-            () if all(|cell| cell == "true" || cell == "false") => Kind::Truth,
-            () => Kind::Text,
+            () if cells.clone().next().is_none() => ColumnKind::Text,
+            () if all(|cell| cell.parse::<i64>().is_ok()) => ColumnKind::Integer,
+            () if all(|cell| cell.parse::<f64>().is_ok()) => ColumnKind::Number,
+            () if all(|cell| cell == "true" || cell == "false") => ColumnKind::Truth,
+            () => ColumnKind::Text,
         }
     }
 }
 
 fn encoded(sheet: &Sheet) -> Result<Vec<u8>, ParquetError> {
-    let kinds: Vec<Kind> = (0..sheet.columns.len()).map(|column| Kind::of(cells(sheet, column).flatten())).collect();
-    let field = |(name, kind): (&String, &Kind)| {
+    let kinds: Vec<ColumnKind> =
+        (0..sheet.columns.len()).map(|column| ColumnKind::of(cells(sheet, column).flatten())).collect();
+    let field = |(name, kind): (&String, &ColumnKind)| {
         let physical = match kind {
-            Kind::Integer => Physical::INT64,
-            Kind::Number => Physical::DOUBLE,
-            Kind::Truth => Physical::BOOLEAN,
-            Kind::Text => Physical::BYTE_ARRAY,
+            ColumnKind::Integer => Physical::INT64,
+            ColumnKind::Number => Physical::DOUBLE,
+            ColumnKind::Truth => Physical::BOOLEAN,
+            ColumnKind::Text => Physical::BYTE_ARRAY,
         };
         let field = Type::primitive_type_builder(name, physical).with_repetition(Repetition::OPTIONAL);
         match kind {
-            Kind::Text => field.with_converted_type(ConvertedType::UTF8),
+            ColumnKind::Text => field.with_converted_type(ConvertedType::UTF8),
             _ => field,
         }
         .build()

@@ -16,7 +16,7 @@ const FILE: &str = "events.out.tfevents.0.tombola";
 const VERSION: &str = "brain.Event:2";
 
 #[derive(Clone, PartialEq, Message)]
-struct Event {
+struct SummaryEvent {
     #[prost(double, tag = "1")]
     wall_time: f64,
     #[prost(int64, tag = "2")]
@@ -30,11 +30,11 @@ struct Event {
 #[derive(Clone, PartialEq, Message)]
 struct Summary {
     #[prost(message, repeated, tag = "1")]
-    values: Vec<Value>,
+    values: Vec<SummaryValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Value {
+struct SummaryValue {
     #[prost(string, tag = "1")]
     tag: String,
     #[prost(float, optional, tag = "2")]
@@ -69,7 +69,7 @@ fn name(label: &str) -> String {
 /// The records of one training. Times are seconds of training, since epochs have no dates.
 fn events<'e>(epochs: impl Iterator<Item = &'e EpochRecord>) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let first = Event { file_version: Some(VERSION.to_string()), ..Event::default() };
+    let first = SummaryEvent { file_version: Some(VERSION.to_string()), ..SummaryEvent::default() };
     record(&mut bytes, &first.encode_to_vec());
     let mut seconds = 0.0;
     for epoch in epochs {
@@ -82,7 +82,7 @@ fn events<'e>(epochs: impl Iterator<Item = &'e EpochRecord>) -> Vec<u8> {
                 values.push(scalar(&format!("accuracy/{part}"), evaluation.accuracy()));
             }
         }
-        let event = Event {
+        let event = SummaryEvent {
             wall_time: seconds,
             step: epoch.epoch as i64,
             file_version: None,
@@ -93,8 +93,8 @@ fn events<'e>(epochs: impl Iterator<Item = &'e EpochRecord>) -> Vec<u8> {
     bytes
 }
 
-fn scalar(tag: &str, value: f64) -> Value {
-    Value { tag: tag.to_string(), simple_value: Some(value as f32) }
+fn scalar(tag: &str, value: f64) -> SummaryValue {
+    SummaryValue { tag: tag.to_string(), simple_value: Some(value as f32) }
 }
 
 fn record(bytes: &mut Vec<u8>, data: &[u8]) {
@@ -130,9 +130,9 @@ mod tests {
         assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
         let length = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap()) as usize;
         let first = length(0);
-        assert_eq!(Event::decode(&bytes[12..12 + first]).unwrap().file_version.as_deref(), Some(VERSION));
+        assert_eq!(SummaryEvent::decode(&bytes[12..12 + first]).unwrap().file_version.as_deref(), Some(VERSION));
         let start = 16 + first;
-        let event = Event::decode(&bytes[start + 12..start + 12 + length(start)]).unwrap();
+        let event = SummaryEvent::decode(&bytes[start + 12..start + 12 + length(start)]).unwrap();
         assert_eq!(bytes.len(), start + 16 + length(start));
         let values: Vec<(String, f32)> =
             event.summary.unwrap().values.into_iter().map(|value| (value.tag, value.simple_value.unwrap())).collect();

@@ -2,7 +2,7 @@
 //!
 //! The thread that begins MPI owns it (`MPI_THREAD_FUNNELED`). Nothing here waits within MPI, which would take a whole
 //! core: sends are started and looked after, receives are probed for. A process that ends in any way but through
-//! [`Session::finish`] takes the whole start with it, because the others would wait for it in `MPI_Finalize` for ever.
+//! [`MpiSession::finish`] takes the whole start with it, because the others would wait for it in `MPI_Finalize` for ever.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::c_int;
@@ -33,7 +33,7 @@ const GREETING: Duration = Duration::from_secs(40);
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// MPI, from its beginning to its end.
-pub struct Session {
+pub struct MpiSession {
     world: SimpleCommunicator,
     /// Dropping it is `MPI_Finalize`.
     universe: Option<Universe>,
@@ -47,7 +47,7 @@ pub struct Session {
     threading: Threading,
 }
 
-impl Session {
+impl MpiSession {
     /// Begins MPI.
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for MpiSession {
     fn drop(&mut self) {
         if self.universe.is_some() {
             self.world.abort(ABANDONED);
@@ -161,7 +161,7 @@ impl Drop for Session {
     }
 }
 
-impl std::fmt::Debug for Session {
+impl std::fmt::Debug for MpiSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "rank {} of {} on {}", self.rank(), self.size(), self.host)
     }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::link::Backoff;
-use crate::mpi::{News, Post, Session};
+use crate::mpi::{MpiSession, News, Post};
 use tombola_cluster::link::local::{Hand, Words};
 use tombola_cluster::link::message::{decode, encode};
 use tombola_cluster::link::{Hello, Order, Ready, Welcome, Word, Worker};
@@ -40,7 +40,7 @@ pub enum End {
 ///
 /// # Errors
 /// When nothing is heard of rank 0 any more, or it speaks another version.
-pub fn serve<T, B>(session: &Session, stop: &Arc<AtomicBool>, begin: B) -> Result<End>
+pub fn serve<T, B>(session: &MpiSession, stop: &Arc<AtomicBool>, begin: B) -> Result<End>
 where
     T: Trainer,
     B: FnOnce(Welcome) -> Result<(T, Ready)> + Send + 'static,
@@ -81,7 +81,7 @@ struct Relay {
 }
 
 impl Relay {
-    fn new(session: &Session) -> Self {
+    fn new(session: &MpiSession) -> Self {
         let (sender, words) = sync_channel(CAPACITY);
         let (rank, post, now) = (session.rank(), session.post(), Instant::now());
         let (sender, fault) = (Some(sender), Fault::of(rank));

@@ -11,7 +11,7 @@ use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::ledger::{Inventory, Ledger, now, standing, tidy};
+use tombola_cluster::coordinator::ledger::{Inventory, Ledger, inventory, now, tidy};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
@@ -103,7 +103,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
         adopt(&plan, folder, &store, &mut chronicle, &say)?;
     }
-    let Inventory { finished, kept, absent } = standing(&plan, chronicle.history(), &store);
+    let Inventory { finished, kept, absent } = inventory(&plan, chronicle.history(), &store);
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
         mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))

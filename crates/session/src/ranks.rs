@@ -14,7 +14,7 @@ use tombola_cluster::link::{Ready, Welcome};
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Settings, Spec};
 use tombola_ranks::link::RankLink;
-use tombola_ranks::mpi::{Session, library};
+use tombola_ranks::mpi::{MpiSession, library};
 use tombola_ranks::worker::{self as rank, End};
 use tombola_train::device::{self, Place};
 use tombola_train::workshop::Workshop;
@@ -27,7 +27,7 @@ use tombola_words::fault::Fault;
 /// # Errors
 /// When MPI cannot be begun.
 pub(super) fn run(launch: Launch, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    let session = Session::begin(launch)?;
+    let session = MpiSession::begin(launch)?;
     let code = match session.rank() {
         0 => coordinate(session, request),
         _ => work(session),
@@ -37,7 +37,7 @@ pub(super) fn run(launch: Launch, request: impl FnOnce() -> Result<Request>) -> 
     signal_hook::low_level::exit(i32::from(code))
 }
 
-fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+fn coordinate(session: MpiSession, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
     let mut link = RankLink::new(session.post(), session.neighbours.clone());
     let code = outcome(coordinate_with(&session, &mut link, request));
     let _ = std::io::stdout().flush();
@@ -48,7 +48,7 @@ fn coordinate(session: Session, request: impl FnOnce() -> Result<Request>) -> Re
     Ok(code)
 }
 
-fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
     let Request { asked, loudness, log, chosen, style } = request()?;
     let run = asked.spec.run.clone();
     if run.workers.is_some() {
@@ -91,7 +91,7 @@ fn coordinate_with(session: &Session, link: &mut RankLink, request: impl FnOnce(
     opened.run(link)
 }
 
-fn work(session: Session) -> Result<u8> {
+fn work(session: MpiSession) -> Result<u8> {
     let stop = stop_on_signals(false)?;
     let (local, host) = (session.local, session.host.clone());
     match rank::serve(&session, &stop, move |welcome| begin(&welcome, local, &host)) {

@@ -1,6 +1,6 @@
 //! Trains stages with torch: the plan, networks and data of a workshop on one device.
 //!
-//! It may not know of messages or ranks.
+//! It may not know how messages travel, nor of ranks.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -18,14 +18,14 @@ const PADDING: i64 = 4;
 
 /// One part of a data set on a device. Trainings on several threads share it.
 #[derive(Debug)]
-struct Part {
+struct ResidentPart {
     /// `[images, height, width, channels]`, bytes.
     pixels: Mutex<Tensor>,
     /// `[images]`, 64-bit integers: what the loss takes.
     labels: Mutex<Tensor>,
 }
 
-impl Part {
+impl ResidentPart {
     fn new(images: &Images, device: Device) -> Self {
         let (channels, height, width) = images.dimensions();
         let size = [images.len() as i64, height as i64, width as i64, channels as i64];
@@ -46,8 +46,8 @@ impl Part {
 /// A data set on a device: held once a process, whatever the number of trainings.
 #[derive(Debug)]
 pub struct Resident {
-    train: Part,
-    test: Part,
+    train: ResidentPart,
+    test: ResidentPart,
     test_len: usize,
     device: Device,
 }
@@ -55,7 +55,7 @@ pub struct Resident {
 impl Resident {
     /// Moves a data set to a device.
     pub fn new(data: &DataSet, device: Device) -> Self {
-        let (train, test) = (Part::new(&data.train, device), Part::new(&data.test, device));
+        let (train, test) = (ResidentPart::new(&data.train, device), ResidentPart::new(&data.test, device));
         Self { train, test, test_len: data.test.len(), device }
     }
 

@@ -7,11 +7,11 @@
 //! | `device` | the devices that libtorch has |
 //! | `batches` | data on a device, cut into batches and varied |
 //! | `network` | weights as one tensor, the forward pass, kernels |
+//! | `memory` | memory that tensors free is kept for the next |
 //! | `training` | one training from its first weights to its last |
 //! | `workshop` | networks and data that the workers of a process share |
 //! | `script` | a network as TorchScript |
 //! | `measure` | one step, timed |
-//! | `memory` | memory that tensors free is kept for the next |
 //!
 //! This crate may not know of sweeps' files, workers or messages.
 

@@ -1,4 +1,4 @@
-//! The words that every other crate uses and none of them owns. Nothing here does anything.
+//! The words that every other crate uses and none of them owns. Nothing here does anything, but for `fault`.
 //!
 //! | file | word |
 //! | --- | --- |

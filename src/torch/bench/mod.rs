@@ -8,4 +8,4 @@ pub(super) mod step;
 pub(super) mod tune;
 pub(super) mod whole;
 
-pub(super) use record::Row;
+pub(super) use record::MeasuredFigure;

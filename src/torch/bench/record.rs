@@ -19,7 +19,7 @@ const TOLERANCE: f64 = 0.05;
 
 /// One measured figure.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Row {
+pub(crate) struct MeasuredFigure {
     /// What was measured, the same words in every record.
     pub name: String,
     /// The figure.
@@ -30,7 +30,7 @@ pub(crate) struct Row {
     pub more_is_better: bool,
 }
 
-impl Row {
+impl MeasuredFigure {
     /// A rate or a ratio.
     pub(crate) fn more(name: impl Into<String>, value: f64, unit: &str) -> Self {
         Self { name: name.into(), value, unit: unit.into(), more_is_better: true }
@@ -61,12 +61,12 @@ pub(crate) struct BenchRecord {
     /// Version of the program.
     pub version: String,
     /// The figures.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MeasuredFigure>,
 }
 
 impl BenchRecord {
     /// A record of now.
-    pub(crate) fn new(machine: String, rows: Vec<Row>) -> Self {
+    pub(crate) fn new(machine: String, rows: Vec<MeasuredFigure>) -> Self {
         let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
         let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
         Self { format: FORMAT, date, machine, version: env!("CARGO_PKG_VERSION").into(), rows }
@@ -93,7 +93,7 @@ impl BenchRecord {
         let earlier = Self::all(folder)?;
         let same = || earlier.iter().rev().filter(|record| record.machine == self.machine && record.date < self.date);
         let last = |name: &str| same().find_map(|one| Some((one, one.rows.iter().find(|row| row.name == name)?)));
-        let line = |row: &Row| {
+        let line = |row: &MeasuredFigure| {
             let (record, before) = last(&row.name)?;
             let gain = row.gain(before);
             (gain < 1.0 - TOLERANCE).then(|| {
@@ -158,20 +158,20 @@ fn gpu() -> Option<String> {
 mod tests {
     use super::*;
 
-    fn record(date: &str, machine: &str, rows: &[Row]) -> BenchRecord {
+    fn record(date: &str, machine: &str, rows: &[MeasuredFigure]) -> BenchRecord {
         BenchRecord { date: date.into(), ..BenchRecord::new(machine.into(), rows.to_vec()) }
     }
 
     #[test]
     fn a_row_is_compared_with_the_last_record_that_has_it_on_the_same_type_of_machine() {
         let folder = tempfile::tempdir().unwrap();
-        let rate = |value| Row::more("rate", value, "images/s");
-        let start = |value| Row::less("start", value, "s");
+        let rate = |value| MeasuredFigure::more("rate", value, "images/s");
+        let start = |value| MeasuredFigure::less("start", value, "s");
         record("2026-01-01T00:00:00Z", "a", &[rate(100.0), start(1.0)]).save(folder.path()).unwrap();
         record("2026-01-02T00:00:00Z", "a", &[rate(80.0)]).save(folder.path()).unwrap();
         record("2026-01-03T00:00:00Z", "b", &[rate(500.0), start(0.1)]).save(folder.path()).unwrap();
-        let worse = |rows: &[Row]| record("2026-01-04T00:00:00Z", "a", rows).worse(folder.path()).unwrap();
-        assert!(worse(&[rate(77.0), start(1.04), Row::more("new", 1.0, "")]).is_empty());
+        let worse = |rows: &[MeasuredFigure]| record("2026-01-04T00:00:00Z", "a", rows).worse(folder.path()).unwrap();
+        assert!(worse(&[rate(77.0), start(1.04), MeasuredFigure::more("new", 1.0, "")]).is_empty());
         assert_eq!(worse(&[rate(60.0)]), ["rate: 60.0 images/s, was 80.0 on 2026-01-02T00:00:00Z (25 % worse)"]);
         assert_eq!(worse(&[start(2.0)]), ["start: 2.00 s, was 1.00 on 2026-01-01T00:00:00Z (50 % worse)"]);
     }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn records_are_read_back_as_they_were_written() {
         let folder = tempfile::tempdir().unwrap();
-        let one = BenchRecord::new(machine("cpu"), vec![Row::more("rate", 1.5, "images/s")]);
+        let one = BenchRecord::new(machine("cpu"), vec![MeasuredFigure::more("rate", 1.5, "images/s")]);
         let path = one.save(folder.path()).unwrap();
         assert!(path.file_name().unwrap().to_str().unwrap().starts_with("20"));
         assert_eq!(BenchRecord::all(folder.path()).unwrap(), [one]);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::Row;
+use super::MeasuredFigure;
 use tombola_train::measure::median;
 use tombola_words::error::{Error, Result};
 
@@ -14,7 +14,11 @@ const TIMES: usize = 5;
 ///
 /// # Errors
 /// When the program does not do what it is asked.
-pub(crate) fn measure(program: &Path, folder: &Path, say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>> {
+pub(crate) fn measure(
+    program: &Path,
+    folder: &Path,
+    say: &mut dyn FnMut(&MeasuredFigure),
+) -> Result<Vec<MeasuredFigure>> {
     let seeds: Vec<String> = (1..=100).map(|seed| seed.to_string()).collect();
     let ratios: Vec<String> = (1..=999).map(|ratio| format!("0.{ratio:03}")).collect();
     let (seeds, ratios, out) = (seeds.join(","), ratios.join(","), folder.join("run").display().to_string());
@@ -35,7 +39,7 @@ pub(crate) fn measure(program: &Path, folder: &Path, say: &mut dyn FnMut(&Row)) 
             let _ = std::fs::remove_dir_all(folder.join("run"));
             times.push(seconds(program, arguments)?);
         }
-        rows.push(Row::less(name, median(&mut times), "s"));
+        rows.push(MeasuredFigure::less(name, median(&mut times), "s"));
         rows.last().into_iter().for_each(&mut *say);
     }
     Ok(rows)

@@ -7,7 +7,7 @@
 
 use tombola_train::Device;
 
-use super::Row;
+use super::MeasuredFigure;
 use super::peer::PeerStepper;
 use tombola_core::net::zoo::{self, Choice};
 use tombola_train::measure::{Steps, median};
@@ -54,7 +54,7 @@ impl StepWish {
 ///
 /// # Errors
 /// When a network cannot be built, or the Python process fails.
-pub(crate) fn measure(wish: &StepWish, say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>> {
+pub(crate) fn measure(wish: &StepWish, say: &mut dyn FnMut(&MeasuredFigure)) -> Result<Vec<MeasuredFigure>> {
     tombola_train::device::use_threads(1);
     let device = if wish.device == Device::Cpu { "cpu" } else { "cuda" };
     let mut peer = wish.python.as_ref().map(|python| PeerStepper::start(python, device, wish.batch)).transpose()?;
@@ -74,7 +74,7 @@ fn compare(
     network: &str,
     precision: Precision,
     mut peer: Option<&mut PeerStepper>,
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<MeasuredFigure>,
 ) -> Result<()> {
     let mut own = Steps::of_zoo(wish.device, wish.batch, &wish.choice(network), precision)?;
     let title = wish.title(network, precision);
@@ -94,15 +94,15 @@ fn compare(
     }
     let rate = |times: &mut Vec<f64>| wish.batch as f64 / median(times);
     let own = rate(&mut own_times);
-    rows.push(Row::more(format!("step, {title}"), own, "images/s"));
+    rows.push(MeasuredFigure::more(format!("step, {title}"), own, "images/s"));
     let mut fastest = 0.0;
     for (name, times) in forms.iter().zip(&mut peer_times) {
         let rate = rate(times);
         fastest = f64::max(fastest, rate);
-        rows.push(Row::more(format!("step, {title}, PyTorch {name}"), rate, "images/s"));
+        rows.push(MeasuredFigure::more(format!("step, {title}, PyTorch {name}"), rate, "images/s"));
     }
     if fastest > 0.0 {
-        rows.push(Row::more(format!("step, {title}, against the fastest PyTorch"), own / fastest, "times"));
+        rows.push(MeasuredFigure::more(format!("step, {title}, against the fastest PyTorch"), own / fastest, "times"));
     }
     Ok(())
 }

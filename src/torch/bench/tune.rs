@@ -29,7 +29,7 @@ pub(crate) struct TuneTrial {
 
 /// What a measuring process answers.
 #[derive(Debug, Serialize, Deserialize)]
-struct Answer {
+struct TuneAnswer {
     rate: f64,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn one(wish: &StepWish, precision: Precision, threads: usize, seconds
         done += times.len();
         spent += times.iter().sum::<f64>();
     }
-    let answer = Answer { rate: (done * wish.batch) as f64 / spent };
+    let answer = TuneAnswer { rate: (done * wish.batch) as f64 / spent };
     serde_json::to_string(&answer).map_err(|error| Error::environment(format!("cannot write the rate: {error}")))
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn together(program: &Path, arguments: &[String], together: usize, th
         let output = process
             .wait_with_output()
             .map_err(|error| Error::environment(format!("cannot wait for a measuring process: {error}")))?;
-        match serde_json::from_slice::<Answer>(&output.stdout) {
+        match serde_json::from_slice::<TuneAnswer>(&output.stdout) {
             Ok(answer) => rate += answer.rate,
             Err(_) => {
                 let words = String::from_utf8_lossy(&output.stderr);

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use super::Row;
+use super::MeasuredFigure;
 use super::peer::{answer, program};
 use tombola_data::images::Images;
 use tombola_words::error::{Error, Result};
@@ -27,7 +27,7 @@ const EPOCHS: usize = 3;
 
 /// What a peer answers.
 #[derive(Debug, Deserialize)]
-struct Answer {
+struct PeerAnswer {
     /// Of the whole program, its start included.
     seconds: f64,
     /// Epochs trained.
@@ -54,12 +54,16 @@ impl Whole {
     ///
     /// # Errors
     /// When Fashion-MNIST is missing, or a program fails.
-    pub(crate) fn pipeline(&self, precisions: &[Precision], say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>> {
+    pub(crate) fn pipeline(
+        &self,
+        precisions: &[Precision],
+        say: &mut dyn FnMut(&MeasuredFigure),
+    ) -> Result<Vec<MeasuredFigure>> {
         let data = self.data()?;
         let what = "pipeline, resnetb-20 batch 64";
         let epochs = EPOCHS.to_string();
         let script = self.peer(&["script", &data, "--pipeline", &epochs])?.rate;
-        let mut rows = vec![Row::more(format!("{what}, PyTorch script"), script, "images/s")];
+        let mut rows = vec![MeasuredFigure::more(format!("{what}, PyTorch script"), script, "images/s")];
         say(&rows[0]);
         for &precision in precisions {
             // As many trainings as the machine has cores, side by side.
@@ -71,8 +75,8 @@ impl Whole {
             let rate: f64 = rates?.iter().sum();
             let name = format!("{what}, {}", precision.show());
             let new = [
-                Row::more(&name, rate, "images/s"),
-                Row::more(format!("{name}, against the script"), rate / script, "times"),
+                MeasuredFigure::more(&name, rate, "images/s"),
+                MeasuredFigure::more(format!("{name}, against the script"), rate / script, "times"),
             ];
             new.iter().for_each(&mut *say);
             rows.extend(new);
@@ -84,7 +88,11 @@ impl Whole {
     ///
     /// # Errors
     /// As [`Whole::pipeline`].
-    pub(crate) fn sweep(&self, precisions: &[Precision], say: &mut dyn FnMut(&Row)) -> Result<Vec<Row>> {
+    pub(crate) fn sweep(
+        &self,
+        precisions: &[Precision],
+        say: &mut dyn FnMut(&MeasuredFigure),
+    ) -> Result<Vec<MeasuredFigure>> {
         let data = self.data()?;
         let mut rows = Vec::new();
         let mut peers = Vec::new();
@@ -125,15 +133,19 @@ impl Whole {
             let mut new = whole_rows(&name, seconds, epochs, &correct);
             new.extend(energy);
             let tuned = peers[1..].iter().copied().fold(f64::INFINITY, f64::min);
-            new.push(Row::more(format!("sweep, {name}, against the script"), peers[0] / seconds, "times"));
-            new.push(Row::more(format!("sweep, {name}, against the faster tuned"), tuned / seconds, "times"));
+            new.push(MeasuredFigure::more(format!("sweep, {name}, against the script"), peers[0] / seconds, "times"));
+            new.push(MeasuredFigure::more(
+                format!("sweep, {name}, against the faster tuned"),
+                tuned / seconds,
+                "times",
+            ));
             new.iter().for_each(&mut *say);
             rows.extend(new);
         }
         Ok(rows)
     }
 
-    fn peer(&self, arguments: &[&str]) -> Result<Answer> {
+    fn peer(&self, arguments: &[&str]) -> Result<PeerAnswer> {
         let checkpoints = self.folder.join("checkpoints");
         let _ = fs::remove_dir_all(&checkpoints);
         fs::create_dir_all(&checkpoints).map_err(|error| Error::file("make", &checkpoints, &error))?;
@@ -199,18 +211,18 @@ fn joules() -> Option<f64> {
 }
 
 /// A row of the energy used since `before`. The counters start again at some height: then there is none.
-fn energy_row(name: &str, before: Option<f64>) -> Option<Row> {
+fn energy_row(name: &str, before: Option<f64>) -> Option<MeasuredFigure> {
     let used = joules()? - before?;
-    (used > 0.0).then(|| Row::less(format!("sweep, {name}, energy of the processor"), used, "J"))
+    (used > 0.0).then(|| MeasuredFigure::less(format!("sweep, {name}, energy of the processor"), used, "J"))
 }
 
 /// Rows of one way to run the sweep. `correct` counts correct images of the test set, one figure for each trial.
-fn whole_rows(name: &str, seconds: f64, epochs: usize, correct: &[f64]) -> Vec<Row> {
+fn whole_rows(name: &str, seconds: f64, epochs: usize, correct: &[f64]) -> Vec<MeasuredFigure> {
     let mean = correct.iter().sum::<f64>() / correct.len().max(1) as f64 / TEST_IMAGES as f64 * 100.0;
     vec![
-        Row::less(format!("sweep, {name}"), seconds, "s"),
-        Row::less(format!("sweep, {name}, trained"), epochs as f64, "epochs"),
-        Row::more(format!("sweep, {name}, mean accuracy of {} trials", correct.len()), mean, "%"),
+        MeasuredFigure::less(format!("sweep, {name}"), seconds, "s"),
+        MeasuredFigure::less(format!("sweep, {name}, trained"), epochs as f64, "epochs"),
+        MeasuredFigure::more(format!("sweep, {name}, mean accuracy of {} trials", correct.len()), mean, "%"),
     ]
 }
 
@@ -232,12 +244,12 @@ fn coloured(images: &Images, range: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 /// A line of a table, by the names of its columns.
-struct Line {
+struct TableLine {
     names: csv::StringRecord,
     values: csv::StringRecord,
 }
 
-impl Line {
+impl TableLine {
     fn text(&self, name: &str) -> Result<String> {
         let column = self.names.iter().position(|column| column == name);
         let value = column.and_then(|column| self.values.get(column));
@@ -250,11 +262,11 @@ impl Line {
     }
 }
 
-fn csv(path: &Path) -> Result<Vec<Line>> {
+fn csv(path: &Path) -> Result<Vec<TableLine>> {
     let fail = |error: csv::Error| Error::environment(format!("cannot read `{}`: {error}", path.display()));
     let mut reader = csv::Reader::from_path(path).map_err(fail)?;
     let names = reader.headers().map_err(fail)?.clone();
-    let lines = reader.records().map(|values| Ok(Line { names: names.clone(), values: values.map_err(fail)? }));
+    let lines = reader.records().map(|values| Ok(TableLine { names: names.clone(), values: values.map_err(fail)? }));
     lines.collect()
 }
 

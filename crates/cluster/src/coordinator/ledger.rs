@@ -1,7 +1,8 @@
 //! What a run writes down, and what it reads back for the stages that start: journal and snapshots.
 //!
 //! Only the coordinator has it, so only one process writes to a results folder. A snapshot is on disk before the journal
-//! names it, and the journal names it before anything starts from it. It may not know of workers' threads, links or torch.
+//! names it, and the journal names it before anything starts from it. It may not know of workers' threads, torch, or
+//! how messages travel.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -294,7 +295,7 @@ pub struct Inventory {
 }
 
 /// What a run starts with, by what earlier ones left behind.
-pub fn standing(plan: &Plan, history: &History, store: &Store) -> Inventory {
+pub fn inventory(plan: &Plan, history: &History, store: &Store) -> Inventory {
     let Inventory { mut finished, mut kept, mut absent } = Inventory::default();
     for (index, stage) in plan.stages.iter().enumerate() {
         let Some(known) = history.stages.get(&stage.id) else { continue };

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use crate::link::Worker;
+use super::state::Worker;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]

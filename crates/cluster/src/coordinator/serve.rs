@@ -78,7 +78,7 @@ pub struct Count {
 }
 
 /// A run of [`Sweep::run`].
-struct Run<'a> {
+struct SweepRun<'a> {
     sweep: &'a mut Sweep,
     link: &'a mut dyn Link,
     state: State,
@@ -101,11 +101,11 @@ impl Sweep {
         let begun = Instant::now();
         let presence = WorkerPresence::awaiting(link.expected());
         let (events, count, fault) = (VecDeque::new(), Count::default(), Fault::of(0));
-        Run { sweep: self, link, state, presence, events, count, attempts: 0, begun, stopping: false, fault }.go()
+        SweepRun { sweep: self, link, state, presence, events, count, attempts: 0, begun, stopping: false, fault }.go()
     }
 }
 
-impl Run<'_> {
+impl SweepRun<'_> {
     fn go(mut self) -> Result<Count> {
         let (mut ticked, mut told, mut waited) = (Instant::now(), Instant::now(), Duration::ZERO);
         let mut tables_due = Instant::now() + TABLES_EVERY;

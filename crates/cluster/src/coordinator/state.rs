@@ -64,7 +64,7 @@ pub enum Action {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
+enum StageStatus {
     /// Some snapshot that it starts from is missing.
     Waiting,
     /// In the queue.
@@ -87,7 +87,7 @@ enum Status {
 pub struct State {
     demand: Demand,
     rules: Rules,
-    status: Vec<Status>,
+    status: Vec<StageStatus>,
     /// Snapshots that each stage starts from and that are not on disk.
     missing: Vec<u32>,
     /// Whether each snapshot is on disk, by its number in `demand`.
@@ -114,7 +114,7 @@ impl State {
         let mut state = Self {
             missing: (0..count).map(lacking).collect(),
             status: (0..count)
-                .map(|stage| if demand.is_todo(stage) { Status::Waiting } else { Status::Done })
+                .map(|stage| if demand.is_todo(stage) { StageStatus::Waiting } else { StageStatus::Done })
                 .collect(),
             needed: (0..kept.len()).map(|offer| demand.users(offer).len() as u32).collect(),
             queue: Queue::new(&demand),
@@ -150,7 +150,7 @@ impl State {
             Event::Finished(stage, worker) => {
                 if self.trains(worker, stage, now) {
                     self.release(worker, true, &mut actions);
-                    self.close(stage, Status::Done, &mut actions);
+                    self.close(stage, StageStatus::Done, &mut actions);
                     // A snapshot that it did not come to, such as an early bird of masks that never settled, never comes.
                     self.skip_descendants(stage, &mut actions);
                 }
@@ -165,7 +165,7 @@ impl State {
             Event::Stopped(stage, worker) => {
                 if self.trains(worker, stage, now) {
                     self.release(worker, false, &mut actions);
-                    self.status[stage] = Status::Stopped;
+                    self.status[stage] = StageStatus::Stopped;
                 }
             }
             Event::Left(worker) => self.lose(worker, &mut actions),
@@ -218,7 +218,7 @@ impl State {
     }
 
     fn enqueue(&mut self, stage: usize) {
-        self.status[stage] = Status::Ready;
+        self.status[stage] = StageStatus::Ready;
         self.queue.push(stage, &self.demand);
     }
 
@@ -245,8 +245,8 @@ impl State {
         for &user in self.demand.users(snapshot) {
             let user = user as usize;
             self.missing[user] -= 1;
-            if self.missing[user] == 0 && self.status[user] == Status::Waiting {
-                self.status[user] = Status::Ready;
+            if self.missing[user] == 0 && self.status[user] == StageStatus::Waiting {
+                self.status[user] = StageStatus::Ready;
                 self.queue.push(user, &self.demand);
             }
         }
@@ -272,7 +272,7 @@ impl State {
             actions.push(Action::Retry(stage));
             return;
         }
-        self.close(stage, Status::Failed, actions);
+        self.close(stage, StageStatus::Failed, actions);
         self.skip_descendants(stage, actions);
         self.failed += 1;
         if self.rules.is_enough(self.failed) && !self.given_up {
@@ -294,7 +294,7 @@ impl State {
             && let Some((stage, worker)) = self.pair()
         {
             self.queue.remove(stage, &self.demand);
-            self.status[stage] = Status::Running;
+            self.status[stage] = StageStatus::Running;
             let evicted = self.workers.start(worker, stage, self.demand.sources(stage));
             actions.push(Action::Start(stage, worker));
             actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
@@ -322,7 +322,7 @@ impl State {
     }
 
     /// Ends a stage and lets go of the snapshots that it was the last to need.
-    fn close(&mut self, stage: usize, status: Status, actions: &mut Vec<Action>) {
+    fn close(&mut self, stage: usize, status: StageStatus, actions: &mut Vec<Action>) {
         self.status[stage] = status;
         self.open -= 1;
         for &source in self.demand.sources(stage) {
@@ -350,9 +350,9 @@ impl State {
                 }
                 for place in 0..self.demand.users(snapshot).len() {
                     let user = self.demand.users(snapshot)[place] as usize;
-                    if self.status[user] == Status::Waiting {
+                    if self.status[user] == StageStatus::Waiting {
                         actions.push(Action::Skip(user, failed));
-                        self.close(user, Status::Skipped, actions);
+                        self.close(user, StageStatus::Skipped, actions);
                         gone.push(user);
                     }
                 }

@@ -27,7 +27,7 @@ enum Duty {
 
 /// A copy of a snapshot in a worker's memory.
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct HeldCopy {
     snapshot: u32,
     /// It goes with the stage that the worker was just given; only the end of that stage proves that it arrived.
     under_way: bool,
@@ -38,7 +38,7 @@ struct Member {
     duty: Duty,
     heard: Duration,
     /// Newest first.
-    held: Vec<Held>,
+    held: Vec<HeldCopy>,
 }
 
 /// All workers of a run, by number.
@@ -120,7 +120,7 @@ impl Workers {
         self.busy -= 1;
         self.idle.insert(worker as u32);
         let held = std::mem::take(&mut member.held).into_iter();
-        let (gone, held): (Vec<Held>, Vec<Held>) = held.partition(|copy| copy.under_way && !well);
+        let (gone, held): (Vec<HeldCopy>, Vec<HeldCopy>) = held.partition(|copy| copy.under_way && !well);
         member.held = held;
         for copy in &mut member.held {
             copy.under_way = false;
@@ -214,7 +214,7 @@ impl Workers {
         let held = &mut self.members[worker].held;
         let before = held.iter().position(|copy| copy.snapshot == snapshot).map(|place| held.remove(place));
         let under_way = sent && before.is_none_or(|copy| copy.under_way);
-        held.insert(0, Held { snapshot, under_way });
+        held.insert(0, HeldCopy { snapshot, under_way });
         self.holders.insert((snapshot, worker as u32));
     }
 

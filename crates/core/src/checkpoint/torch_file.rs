@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::zipped::Archive;
-use machine::{Machine, Tensor, Value};
+use machine::{PickleMachine, PickleValue, StoredTensor};
 use tombola_words::error::{Error, Result};
 
 /// No pickle of a state dict is larger than this, and no tensor than that.
@@ -49,7 +49,7 @@ pub(crate) fn as_safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
             .hint("save it as safetensors there"));
     }
     let pickle = archive.read(&format!("{folder}/data.pkl"), MOST_PICKLE)?;
-    let mut machine = Machine::default();
+    let mut machine = PickleMachine::default();
     let top = machine.run(&pickle).map_err(|what| damaged(&format!("`data.pkl`: {what}")))?;
     let named = named_tensors(&machine, &top)
         .ok_or_else(|| Error::input(format!("`{}` holds no tensors by name", path.display())).hint(CURE))?;
@@ -74,17 +74,17 @@ pub(crate) fn as_safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// The tensors of a dictionary, or of the one in it that is the state dict; without the `module.` that data-parallel
 /// training puts before every name.
-fn named_tensors<'m>(machine: &'m Machine, top: &'m Value) -> Option<Vec<(String, &'m Tensor)>> {
+fn named_tensors<'m>(machine: &'m PickleMachine, top: &'m PickleValue) -> Option<Vec<(String, &'m StoredTensor)>> {
     let entries = machine.dictionary(top)?;
     let inner = WRAPPERS.iter().find_map(|wrapper| {
-        let inner = entries.iter().find(|(key, _)| matches!(key, Value::Text(key) if **key == **wrapper));
+        let inner = entries.iter().find(|(key, _)| matches!(key, PickleValue::Text(key) if **key == **wrapper));
         inner.and_then(|(_, value)| machine.dictionary(value))
     });
-    let mut named: Vec<(String, &Tensor)> = inner
+    let mut named: Vec<(String, &StoredTensor)> = inner
         .unwrap_or(entries)
         .iter()
         .filter_map(|(key, value)| match (key, value) {
-            (Value::Text(key), Value::Tensor(tensor)) => Some((key.to_string(), &**tensor)),
+            (PickleValue::Text(key), PickleValue::Tensor(tensor)) => Some((key.to_string(), &**tensor)),
             _ => None,
         })
         .collect();
@@ -96,7 +96,7 @@ fn named_tensors<'m>(machine: &'m Machine, top: &'m Value) -> Option<Vec<(String
 }
 
 /// The values of a tensor in the order of its axes; nothing where they are not all there.
-fn gathered(tensor: &Tensor, storage: &[u8]) -> Option<Vec<u8>> {
+fn gathered(tensor: &StoredTensor, storage: &[u8]) -> Option<Vec<u8>> {
     let size = tensor.kind.bitsize() / 8;
     let count = tensor.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size))?;
     // A tensor may repeat values of its storage, as a small file that means a huge tensor does: no state dict needs that.

@@ -175,7 +175,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
-/// The mask says nothing without the weights. Masks of every epoch (`store/masks.rs`) stay.
+/// The mask says nothing without the weights. Masks of every epoch (`masks.rs`) stay.
 fn remove_if_only_mask(folder: &Path) {
     let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
     let mask = folder.join("mask.safetensors");
@@ -355,7 +355,7 @@ fn load_optimizer(path: &Path, layout: &Layout) -> Result<OptimizerState> {
     Ok(OptimizerState { steps, vectors })
 }
 
-/// The order in which optimisers keep their vectors (train/optimizer.rs); files keep no order.
+/// The order in which optimisers keep their vectors (crates/train/src/training/optimizer.rs); files keep no order.
 const ORDER: [&str; 4] = ["momentum", "mean", "square", "change"];
 
 fn load_mask(path: &Path, layout: &Layout) -> Result<Bits> {

@@ -154,20 +154,20 @@ impl Bits {
 
 /// The number of bits, and the bytes of [`Bits::to_bytes`].
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct EncodedBits {
     len: usize,
     bytes: serde_bytes::ByteBuf,
 }
 
 impl Serialize for Bits {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Written { len: self.len, bytes: self.to_bytes().into() }.serialize(serializer)
+        EncodedBits { len: self.len, bytes: self.to_bytes().into() }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Bits {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Written { len, bytes } = Written::deserialize(deserializer)?;
+        let EncodedBits { len, bytes } = EncodedBits::deserialize(deserializer)?;
         Self::from_bytes(&bytes, len)
             .ok_or_else(|| D::Error::invalid_value(Unexpected::Bytes(&[]), &"as many bits as stated"))
     }

@@ -224,7 +224,7 @@ impl Pruning {
     pub fn drawn_at(&self) -> String {
         match self.draw.is_early_bird() {
             true => format!("the early bird ({})", self.settling.words()),
-            false => self.draw.show(),
+            false => self.draw.to_string(),
         }
     }
 

@@ -86,7 +86,7 @@ pub fn draw(
 }
 
 /// Connections that compete with each other.
-struct Group<'a> {
+struct PruneGroup<'a> {
     /// With their numbers in the layout.
     layers: Vec<(usize, &'a Parameter)>,
     /// How many of them are alive, and how many stay.
@@ -94,7 +94,7 @@ struct Group<'a> {
     kept: usize,
 }
 
-impl<'a> Group<'a> {
+impl<'a> PruneGroup<'a> {
     /// Of which the share `rate` goes.
     fn of(layers: Vec<(usize, &'a Parameter)>, before: &Bits, rate: f64) -> Self {
         let alive = layers.iter().map(|(_, layer)| before.count_in(layer.range())).sum();
@@ -112,7 +112,7 @@ impl<'a> Group<'a> {
 }
 
 /// The sets of connections that compete.
-fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Pruning) -> Result<Vec<Group<'a>>> {
+fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Pruning) -> Result<Vec<PruneGroup<'a>>> {
     let parts: Vec<(usize, &Parameter)> = prunable(layout, pruning.layers).collect();
     if parts.is_empty() {
         return Err(
@@ -123,17 +123,17 @@ fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Prunin
     // At a rate of its own the output layer cannot compete with the others.
     let apart = |parameter: &Parameter| pruning.output_rate != 1.0 && Some(parameter.node) == output;
     let (alone, together): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, parameter)| apart(parameter));
-    let own = |part, rate| Group::of(vec![part], before, rate);
-    let mut groups: Vec<Group> = match pruning.scope {
+    let own = |part, rate| PruneGroup::of(vec![part], before, rate);
+    let mut groups: Vec<PruneGroup> = match pruning.scope {
         Scope::Layer => together.into_iter().map(|part| own(part, pruning.rate)).collect(),
-        Scope::Global | Scope::Deviation => vec![Group::of(together, before, pruning.rate)],
+        Scope::Global | Scope::Deviation => vec![PruneGroup::of(together, before, pruning.rate)],
         Scope::Erk => {
-            let all = Group::of(together, before, pruning.rate);
+            let all = PruneGroup::of(together, before, pruning.rate);
             let layers: Vec<&Parameter> = all.layers.iter().map(|(_, layer)| *layer).collect();
             let alive: Vec<usize> = layers.iter().map(|layer| before.count_in(layer.range())).collect();
             let kept = erdos_renyi_kernel(&layers, &alive, all.kept);
             let counted = all.layers.into_iter().zip(alive).zip(kept);
-            counted.map(|((part, alive), kept)| Group { layers: vec![part], alive, kept }).collect()
+            counted.map(|((part, alive), kept)| PruneGroup { layers: vec![part], alive, kept }).collect()
         }
     };
     groups.extend(alone.into_iter().map(|part| own(part, pruning.rate * pruning.output_rate)));

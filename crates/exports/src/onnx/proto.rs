@@ -19,7 +19,7 @@ pub(super) struct Model {
     #[prost(string, tag = "3")]
     pub(super) producer_version: String,
     #[prost(message, optional, tag = "7")]
-    pub(super) graph: Option<Graph>,
+    pub(super) graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
     pub(super) operators: Vec<OperatorSet>,
     #[prost(message, repeated, tag = "14")]
@@ -43,21 +43,21 @@ pub(super) struct Metadata {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Graph {
+pub(super) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<NodeProto>,
     #[prost(string, tag = "2")]
     pub(super) name: String,
     #[prost(message, repeated, tag = "5")]
-    pub(super) initializers: Vec<Tensor>,
+    pub(super) initializers: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
-    pub(super) inputs: Vec<Value>,
+    pub(super) inputs: Vec<ValueInfoProto>,
     #[prost(message, repeated, tag = "12")]
-    pub(super) outputs: Vec<Value>,
+    pub(super) outputs: Vec<ValueInfoProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Node {
+pub(super) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
     pub(super) inputs: Vec<String>,
     #[prost(string, repeated, tag = "2")]
@@ -99,7 +99,7 @@ impl Attribute {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Tensor {
+pub(super) struct TensorProto {
     #[prost(int64, repeated, packed = "false", tag = "1")]
     dimensions: Vec<i64>,
     #[prost(int32, tag = "2")]
@@ -111,7 +111,7 @@ pub(super) struct Tensor {
     raw: Vec<u8>,
 }
 
-impl Tensor {
+impl TensorProto {
     pub(super) fn floats(name: &str, shape: &[usize], values: &[f32]) -> Self {
         Self {
             dimensions: shape.iter().map(|size| *size as i64).collect(),
@@ -132,7 +132,7 @@ impl Tensor {
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Value {
+pub(super) struct ValueInfoProto {
     #[prost(string, tag = "1")]
     pub(super) name: String,
     #[prost(message, optional, tag = "2")]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tch::{Device, Kind, Tensor};
 
 use super::arena::Arena;
-use super::fused::{Chain, Norm, chains, norm_relu, sum_norm_relu};
+use super::fused::{FusedChain, Norm, chains, norm_relu, sum_norm_relu};
 use super::strided::conv;
 use tombola_core::net::graph::{Graph, Node, NodeId, Op};
 use tombola_core::net::layout::Layout;
@@ -21,7 +21,7 @@ pub struct Forward {
     /// Position of each node's first parameter and first buffer in the layout.
     first: Vec<(usize, usize)>,
     /// Batch norms and additions that the ReLU behind them takes over. A sum before a batch norm has its own output still.
-    chains: Vec<Option<Chain>>,
+    chains: Vec<Option<FusedChain>>,
     /// Whether a node is taken over.
     taken: Vec<bool>,
     /// Whether those may be run as one: not where gradients are differentiated again.
@@ -123,7 +123,7 @@ impl Forward {
     fn chain(
         &self,
         id: NodeId,
-        chain: Chain,
+        chain: FusedChain,
         outputs: &mut [Output],
         weights: &[Tensor],
         statistics: &[Tensor],
@@ -266,9 +266,9 @@ fn add_to(x: &Tensor, added: &Tensor) -> Tensor {
 }
 
 /// The nodes whose outputs a node reads, through the chain that it ends if it ends one.
-fn inputs(graph: &Graph, chains: &[Option<Chain>], id: NodeId, node: &Node) -> Vec<NodeId> {
+fn inputs(graph: &Graph, chains: &[Option<FusedChain>], id: NodeId, node: &Node) -> Vec<NodeId> {
     match chains[id] {
-        Some(Chain { sum: Some(sum), .. }) => graph.nodes[sum].inputs.clone(),
+        Some(FusedChain { sum: Some(sum), .. }) => graph.nodes[sum].inputs.clone(),
         Some(chain) => graph.nodes[chain.norm].inputs.iter().copied().chain(chain.residual).collect(),
         None => node.inputs.clone(),
     }

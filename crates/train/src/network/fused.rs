@@ -12,7 +12,7 @@ use tombola_core::net::graph::{Graph, NodeId, Op};
 
 /// A ReLU that ends such a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chain {
+pub(super) struct FusedChain {
     /// The batch norm.
     pub(super) norm: NodeId,
     /// What is added to its output, if anything is.
@@ -23,7 +23,7 @@ pub(super) struct Chain {
 
 /// For each node the chain that it ends. The other nodes of a chain have no reader but the next one; the sum before it may have
 /// readers after it.
-pub(super) fn chains(graph: &Graph, readers: &[usize]) -> Vec<Option<Chain>> {
+pub(super) fn chains(graph: &Graph, readers: &[usize]) -> Vec<Option<FusedChain>> {
     let is_inner = |id: NodeId, op: fn(Op) -> bool| readers[id] == 1 && op(graph.nodes[id].op);
     let is_norm = |id: NodeId| is_inner(id, |op| op == Op::BatchNorm);
     let is_conv = |id: NodeId| is_inner(id, |op| matches!(op, Op::Conv { .. }));
@@ -37,14 +37,14 @@ pub(super) fn chains(graph: &Graph, readers: &[usize]) -> Vec<Option<Chain>> {
         let node = &graph.nodes[id];
         let from = *node.inputs.first().filter(|_| node.op == Op::Relu)?;
         if is_norm(from) {
-            return Some(Chain { norm: from, residual: None, sum: sum(from, id) });
+            return Some(FusedChain { norm: from, residual: None, sum: sum(from, id) });
         }
         if !is_inner(from, |op| op == Op::Add) {
             return None;
         }
         match *graph.nodes[from].inputs {
-            [a, b] if a != b && is_norm(a) => Some(Chain { norm: a, residual: Some(b), sum: None }),
-            [a, b] if a != b && is_norm(b) => Some(Chain { norm: b, residual: Some(a), sum: None }),
+            [a, b] if a != b && is_norm(a) => Some(FusedChain { norm: a, residual: Some(b), sum: None }),
+            [a, b] if a != b && is_norm(b) => Some(FusedChain { norm: b, residual: Some(a), sum: None }),
             _ => None,
         }
     };

@@ -7,7 +7,7 @@
 use tch::Tensor;
 
 use super::evaluate::{evaluate, evaluation_batch};
-use super::form::Form;
+use super::form::TrainedForm;
 use super::task::Task;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
@@ -26,7 +26,7 @@ const RECALIBRATION_BATCH: usize = 500;
 /// When the ticket's snapshot is missing or of another network.
 pub(super) fn measure(
     task: &Task,
-    form: &Form,
+    form: &TrainedForm,
     forward: &Forward,
     arena: &mut Arena,
     own: &Snapshot,

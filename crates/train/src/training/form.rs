@@ -1,7 +1,7 @@
 //! The form in which a network is trained: as it is, or compact when channels are pruned.
 //!
 //! Snapshots always have the form of the dense network, so rewinds, files and messages need not know of another. A
-//! compact network computes what the masked one does (`net/compact.rs`), only faster, and is made anew where a training
+//! compact network computes what the masked one does (`crates/core/src/net/compact.rs`), only faster, and is made anew where a training
 //! begins.
 
 use std::sync::Arc;
@@ -27,14 +27,14 @@ pub fn fill(device: Device, precision: Precision) -> Fill {
 
 /// A network as it is trained.
 #[derive(Debug)]
-pub(super) struct Form {
+pub(super) struct TrainedForm {
     pub(super) graph: Arc<Graph>,
     pub(super) layout: Arc<Layout>,
     /// How it comes from the dense network, and the dense state that it was made from.
     compact: Option<(Compact, Arc<Snapshot>)>,
 }
 
-impl Form {
+impl TrainedForm {
     /// The form for a training that starts from `start`.
     pub(super) fn of(task: &Task, start: &Arc<Snapshot>) -> Result<Self> {
         let (graph, layout) = (task.graph, task.layout);

@@ -20,7 +20,7 @@ use tombola_words::value::Moment;
 
 /// The masks of one training.
 #[derive(Debug)]
-pub(super) struct Masks {
+pub(super) struct TrainingMasks {
     tracked: Vec<Tracked>,
     /// Early birds that were drawn.
     drawn: Vec<u64>,
@@ -45,7 +45,7 @@ pub(super) struct Seen {
     pub(super) birds: Vec<Moment>,
 }
 
-impl Masks {
+impl TrainingMasks {
     /// The masks that a stage wants, as they were when it was interrupted.
     pub(super) fn of(task: &Task, resume: Option<&Resume>) -> Self {
         let stage = task.stage;

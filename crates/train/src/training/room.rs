@@ -1,6 +1,6 @@
 //! Whether a training fits into the memory of its device, and what would fit if not.
 //!
-//! It may not know of torch: how much is free is told by whoever asks.
+//! It may not know of torch: how much is free on a GPU is told by whoever asks.
 
 use tombola_core::net::cost::Cost;
 use tombola_words::error::{Error, Result};

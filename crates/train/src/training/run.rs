@@ -12,8 +12,8 @@ use tch::{Device, Tensor};
 
 use super::barrier;
 use super::evaluate::{Tally, evaluate, evaluation_batch};
-use super::form::Form;
-use super::masks::Masks;
+use super::form::TrainedForm;
+use super::masks::TrainingMasks;
 use super::optimizer::Optimizer;
 use super::replay::{Stepper, Work};
 use super::schedule::{When, learning_rate};
@@ -46,7 +46,7 @@ pub fn run(task: Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<
             .hint("use fp32, or bf16 for speed"));
     }
     let _held = tf32::hold(precision == Precision::Tf32);
-    let mut training = Training::begin(&task, listen)?;
+    let mut training = RunningTraining::begin(&task, listen)?;
     for epoch in training.epoch..training.span.end {
         if training.masks.is_enough(&task, epoch) {
             break;
@@ -60,17 +60,17 @@ pub fn run(task: Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<
 }
 
 /// A training under way.
-struct Training {
+struct RunningTraining {
     arena: Arena,
     forward: Forward,
-    form: Form,
+    form: TrainedForm,
     optimizer: Optimizer,
     stepper: Stepper,
     tally: Tally,
     /// What is added to the gradient for each sign of a weight.
     slimming: Option<Tensor>,
     mask: Option<Arc<Bits>>,
-    masks: Masks,
+    masks: TrainingMasks,
     /// Its epochs, and the settings that they follow.
     span: Range<usize>,
     settings: Settings,
@@ -83,7 +83,7 @@ struct Training {
     last_progress: Instant,
 }
 
-impl Training {
+impl RunningTraining {
     fn begin(task: &Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Self> {
         let (start, epochs, best) = match task.resume.clone() {
             Some(resume) => (resume.state, resume.epochs, resume.best),
@@ -93,7 +93,7 @@ impl Training {
             }
         };
         let (span, settings) = course(task, &start)?;
-        let form = Form::of(task, &start)?;
+        let form = TrainedForm::of(task, &start)?;
         let forward = Forward::new(Arc::clone(&form.graph), &form.layout);
         let inner = form.inner(&start);
         let mut arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
@@ -107,7 +107,7 @@ impl Training {
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
         let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);
-        let masks = Masks::of(task, task.resume.as_ref());
+        let masks = TrainingMasks::of(task, task.resume.as_ref());
         let (mask, last_progress) = (start.mask.clone(), Instant::now());
         Ok(Self {
             arena,
@@ -137,7 +137,7 @@ impl Training {
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<EpochRecord> {
         let begun = Instant::now();
-        let Clock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
+        let EpochClock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
         let settings = &self.settings;
         let (train, size) = (&task.parts.train, settings.batch_size);
         let order = train.order(order_seed(task), data_epoch);
@@ -193,7 +193,7 @@ impl Training {
     }
 
     /// Where an epoch stands in the schedule and the data order.
-    fn clock(&self, task: &Task, epoch: usize) -> Clock {
+    fn clock(&self, task: &Task, epoch: usize) -> EpochClock {
         let settings = &self.settings;
         let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.validation.loss).collect();
         let dense = |count: usize| task.dense_losses[..count.min(task.dense_losses.len())].to_vec();
@@ -202,12 +202,12 @@ impl Training {
             Some((Rewind::None, pruning)) => {
                 let rate =
                     pruning.fine_tune_lr.unwrap_or_else(|| last_rate(settings, task.parts, &dense(settings.epochs)));
-                Clock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
+                EpochClock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
             }
             Some((Rewind::Epoch(start), _)) => {
-                Clock { data_epoch: epoch, fixed_rate: None, losses: [dense(start), own].concat() }
+                EpochClock { data_epoch: epoch, fixed_rate: None, losses: [dense(start), own].concat() }
             }
-            _ => Clock { data_epoch: epoch, fixed_rate: None, losses: own },
+            _ => EpochClock { data_epoch: epoch, fixed_rate: None, losses: own },
         }
     }
 
@@ -311,7 +311,7 @@ impl Training {
 }
 
 /// Where an epoch stands.
-struct Clock {
+struct EpochClock {
     /// Its place in the data order and the schedule.
     data_epoch: usize,
     /// A learning rate that follows no schedule.

@@ -6,7 +6,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
 unsafe extern "C" {
-    /// `src/net/kernels/tf32.cpp`.
+    /// `src/network/kernels/tf32.cpp`.
     fn tombola_allow_tf32(allowed: bool);
 }
 

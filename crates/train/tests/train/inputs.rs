@@ -1,5 +1,4 @@
 //! The inputs of `record.py` and `criteria.py`, made here by the same formula, and their files.
-#![allow(dead_code, reason = "not every test program uses all of it")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! A training without a sweep: a small network on small synthetic data, and all that it reports.
 //!
 //! One thread, so that every comparison can be exact. `TOMBOLA_TEST_DEVICE=cuda` trains on a GPU instead.
-#![allow(dead_code, reason = "not every test program uses all of it")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::io::{Result, Write};
 
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use super::tracked;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
@@ -32,7 +32,7 @@ const HEADER: [&str; 13] = [
 /// When the file cannot be written.
 pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
     let first = tracked::first_trials(plan);
-    let mut sheet = Sheet::new(file, HEADER)?;
+    let mut sheet = CsvSheet::new(file, HEADER)?;
     for (stage, trial) in plan.stages.iter().zip(first) {
         let outcome = history.stages.get(&stage.id).and_then(|known| known.outcome.as_ref());
         let (Some(outcome), Some(pruning)) = (outcome, &stage.pruning) else { continue };

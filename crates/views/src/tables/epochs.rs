@@ -4,7 +4,7 @@
 
 use std::io::{Result, Write};
 
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 
@@ -33,7 +33,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
             first[stage].get_or_insert(chain.trial.number);
         }
     }
-    let mut sheet = Sheet::new(file, HEADER)?;
+    let mut sheet = CsvSheet::new(file, HEADER)?;
     for (stage, trial) in plan.stages.iter().zip(first) {
         let Some(known) = history.stages.get(&stage.id) else { continue };
         for epoch in known.epochs.values() {

@@ -13,9 +13,9 @@ use tombola_words::value::Value;
 
 /// A share of the weights, equal to another if it is written in the same way: three digits of a percentage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Share(u64);
+pub(super) struct PrintedShare(u64);
 
-impl Share {
+impl PrintedShare {
     pub(super) fn of(share: f64) -> Self {
         // Twice: 12.25 less a rounding error must not become another percentage than 12.25.
         let rounded = |value: f64, digits: usize| format!("{value:.digits$e}").parse().unwrap_or(value);
@@ -29,7 +29,7 @@ impl Share {
     }
 }
 
-impl std::fmt::Display for Share {
+impl std::fmt::Display for PrintedShare {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} %", f64::from_bits(self.0))
     }
@@ -37,7 +37,7 @@ impl std::fmt::Display for Share {
 
 /// How a method reaches its densities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Course {
+pub(super) enum PruningCourse {
     /// Nothing is pruned.
     Dense,
     /// One pruning.
@@ -46,12 +46,12 @@ pub(super) enum Course {
     Iterative(u64),
 }
 
-impl std::fmt::Display for Course {
+impl std::fmt::Display for PruningCourse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Dense => f.write_str("dense"),
             Self::OneShot => f.write_str("one-shot"),
-            Self::Iterative(rate) => write!(f, "iterative, {} a level", Share::of(f64::from_bits(*rate))),
+            Self::Iterative(rate) => write!(f, "iterative, {} a level", PrintedShare::of(f64::from_bits(*rate))),
         }
     }
 }
@@ -59,13 +59,13 @@ impl std::fmt::Display for Course {
 /// A row of the table.
 pub(super) struct Method {
     /// How it reaches its densities.
-    pub(super) course: Course,
+    pub(super) course: PruningCourse,
     /// What stands in the columns of [`Methods::fields`]; empty where a setting makes no difference.
     pub(super) settings: Vec<String>,
     /// Which of [`Methods::dense`] it starts from.
     pub(super) dense: usize,
     /// Indices of its trainings at each density, one a seed.
-    pub(super) cells: BTreeMap<Share, BTreeSet<usize>>,
+    pub(super) cells: BTreeMap<PrintedShare, BTreeSet<usize>>,
 }
 
 /// The methods of one network and data set.
@@ -87,14 +87,14 @@ pub(super) struct Methods {
 }
 
 /// What a method is told by: its settings but the control, the control, and the course.
-type Key = (usize, Control, Course);
+type MethodKey = (usize, Control, PruningCourse);
 
 /// A pruning to some density in one go, which may also be the first level of an iterative method.
 struct Shot {
     base: usize,
     control: Control,
     rate: u64,
-    share: Share,
+    share: PrintedShare,
     stage: usize,
 }
 
@@ -106,8 +106,8 @@ struct Gatherer {
     by_text: HashMap<String, usize>,
     dense: Vec<BTreeSet<usize>>,
     dense_by_text: HashMap<String, usize>,
-    methods: Vec<(Key, Method)>,
-    by_key: BTreeMap<Key, usize>,
+    methods: Vec<(MethodKey, Method)>,
+    by_key: BTreeMap<MethodKey, usize>,
     shots: Vec<Shot>,
 }
 
@@ -179,28 +179,28 @@ impl Gatherer {
     /// Takes in the pruned levels of a trial.
     fn trial(&mut self, plan: &Plan, stages: &[usize], base: usize, settings: &Settings) {
         let rate = settings.rate().to_bits();
-        let course = if stages.len() == 2 { Course::OneShot } else { Course::Iterative(rate) };
+        let course = if stages.len() == 2 { PruningCourse::OneShot } else { PruningCourse::Iterative(rate) };
         for (level, &stage) in stages.iter().enumerate().skip(1) {
             // Below its last level a control is the ticket itself, and belongs to the ticket's method.
             let control = plan.stages[stage].pruning.as_ref().map_or(Control::None, |pruning| pruning.control);
             let level = i32::try_from(level).unwrap_or(i32::MAX);
-            let share = Share::of((1.0 - settings.rate()).powi(level));
+            let share = PrintedShare::of((1.0 - settings.rate()).powi(level));
             let method = self.method((base, control, course));
             self.methods[method].1.cells.entry(share).or_default().insert(stage);
-            if course == Course::OneShot {
+            if course == PruningCourse::OneShot {
                 self.shots.push(Shot { base, control, rate, share, stage });
             }
         }
     }
 
-    fn method(&mut self, key: Key) -> usize {
+    fn method(&mut self, key: MethodKey) -> usize {
         if let Some(&index) = self.by_key.get(&key) {
             return index;
         }
         let (base, control, course) = key;
         let (settings, dense) = &self.bases[base];
         let own = self.fields.iter().zip(settings).map(|(field, cell)| match (field.key, field.decides, course) {
-            (_, Decides::Pruning, Course::Dense) => String::new(),
+            (_, Decides::Pruning, PruningCourse::Dense) => String::new(),
             ("control", ..) => control.show(),
             _ => cell.clone(),
         });
@@ -213,17 +213,17 @@ impl Gatherer {
     /// Pruning once at the rate of an iterative method is its first level. A one-shot row that says nothing else goes.
     fn first_levels(&mut self) {
         for shot in &self.shots {
-            if let Some(&iterative) = self.by_key.get(&(shot.base, shot.control, Course::Iterative(shot.rate))) {
+            if let Some(&iterative) = self.by_key.get(&(shot.base, shot.control, PruningCourse::Iterative(shot.rate))) {
                 self.methods[iterative].1.cells.entry(shot.share).or_default().insert(shot.stage);
             }
         }
-        let mut needed: BTreeSet<Key> = BTreeSet::new();
+        let mut needed: BTreeSet<MethodKey> = BTreeSet::new();
         for shot in &self.shots {
-            if !self.by_key.contains_key(&(shot.base, shot.control, Course::Iterative(shot.rate))) {
-                needed.insert((shot.base, shot.control, Course::OneShot));
+            if !self.by_key.contains_key(&(shot.base, shot.control, PruningCourse::Iterative(shot.rate))) {
+                needed.insert((shot.base, shot.control, PruningCourse::OneShot));
             }
         }
-        self.methods.retain(|(key, _)| key.2 != Course::OneShot || needed.contains(key));
+        self.methods.retain(|(key, _)| key.2 != PruningCourse::OneShot || needed.contains(key));
     }
 
     /// Dense networks that nobody prunes get a row of their own.
@@ -231,7 +231,7 @@ impl Gatherer {
         let mut done: BTreeSet<usize> = self.methods.iter().map(|(_, method)| method.dense).collect();
         for base in 0..self.bases.len() {
             if done.insert(self.bases[base].1) {
-                self.method((base, Control::None, Course::Dense));
+                self.method((base, Control::None, PruningCourse::Dense));
             }
         }
     }
@@ -245,20 +245,20 @@ mod tests {
     fn one_share_reached_in_several_ways_is_one_column() {
         let kept = |ratio: f64, levels: usize| {
             let settings = Settings { pruning_ratio: ratio, prune_iterations: levels, ..Settings::default() };
-            Share::of((1.0 - settings.rate()).powi(levels as i32))
+            PrintedShare::of((1.0 - settings.rate()).powi(levels as i32))
         };
         for (ratio, levels) in [(0.875, 3), (0.9, 4), (0.95, 13), (0.99, 7), (0.8775, 2)] {
             assert_eq!(kept(ratio, 1), kept(ratio, levels), "{ratio}");
         }
-        assert_eq!(Share::of(0.35 * 0.35), Share::of(0.1225 - 1e-12));
-        assert_ne!(Share::of(0.125), Share::of(0.126));
+        assert_eq!(PrintedShare::of(0.35 * 0.35), PrintedShare::of(0.1225 - 1e-12));
+        assert_ne!(PrintedShare::of(0.125), PrintedShare::of(0.126));
     }
 
     #[test]
     fn shares_are_written_short_and_ordered_by_size() {
-        let shown: Vec<String> = [1.0, 0.5, 0.125, 0.0105, 0.0].map(|share| Share::of(share).to_string()).into();
+        let shown: Vec<String> = [1.0, 0.5, 0.125, 0.0105, 0.0].map(|share| PrintedShare::of(share).to_string()).into();
         assert_eq!(shown, ["100 %", "50 %", "12.5 %", "1.05 %", "0 %"]);
-        assert!(Share::of(0.5) > Share::of(0.125) && Share::of(0.125) > Share::of(0.0));
-        assert_eq!(Share::of(0.125).value(), 0.125);
+        assert!(PrintedShare::of(0.5) > PrintedShare::of(0.125) && PrintedShare::of(0.125) > PrintedShare::of(0.0));
+        assert_eq!(PrintedShare::of(0.125).value(), 0.125);
     }
 }

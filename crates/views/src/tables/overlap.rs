@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use super::tracked;
 use tombola_core::folder::Store;
 use tombola_core::folder::journal::History;
@@ -92,7 +92,7 @@ pub(super) fn pairs(
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let networks = Networks::of(plan, &roots, own)?;
-    let reader = Reader { stores, plan, networks: &networks };
+    let reader = MaskReader { stores, plan, networks: &networks };
     let mut pairs = Vec::new();
     for axis in 0..AXES.len() {
         let mut groups: BTreeMap<Drawing, Vec<usize>> = BTreeMap::new();
@@ -132,7 +132,7 @@ pub(super) fn pairs(
 /// When the file cannot be written.
 pub(super) fn write(file: &mut dyn Write, plan: &Plan, pairs: &[Pair]) -> std::io::Result<()> {
     let first = tracked::first_trials(plan);
-    let mut sheet = Sheet::new(file, HEADER)?;
+    let mut sheet = CsvSheet::new(file, HEADER)?;
     for pair in pairs {
         let (stage, other) = (&plan.stages[pair.stages.0], &plan.stages[pair.stages.1]);
         let Overlap { len, alive, other_alive, shared, chance, deviation } = pair.overlap;
@@ -206,13 +206,13 @@ fn drawing(plan: &Plan, stage: &Stage) -> Option<Drawing> {
 }
 
 /// Reads masks back and cuts them into what is compared.
-struct Reader<'a> {
+struct MaskReader<'a> {
     stores: &'a [Store],
     plan: &'a Plan,
     networks: &'a Networks,
 }
 
-impl Reader<'_> {
+impl MaskReader<'_> {
     /// The bits of a ticket and where each layer's lie; nothing if its mask was not kept.
     fn mask(&self, index: usize) -> Result<Option<(Bits, Vec<Range<usize>>)>> {
         let stage = &self.plan.stages[index];

@@ -7,7 +7,7 @@ use std::io::{Result, Write};
 
 use super::rows;
 use super::rows::Row;
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use super::standing::Standing;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
@@ -55,7 +55,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
     let columns = rows::columns();
     let standings = Standing::of(plan, history);
     let header = ["trial", "level", "stage", "state"].into_iter().chain(columns.iter().map(|field| field.key));
-    let mut sheet = Sheet::new(file, header.chain(MEASURED))?;
+    let mut sheet = CsvSheet::new(file, header.chain(MEASURED))?;
     rows::each(plan, &columns, |row| {
         sheet.put(row.trial)?;
         sheet.put(row.level)?;
@@ -70,7 +70,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
     sheet.finish()
 }
 
-fn measured<W: Write>(sheet: &mut Sheet<W>, plan: &Plan, standings: &[Standing], row: &Row) -> Result<()> {
+fn measured<W: Write>(sheet: &mut CsvSheet<W>, plan: &Plan, standings: &[Standing], row: &Row) -> Result<()> {
     let (stage, standing) = (&plan.stages[row.stage], &standings[row.stage]);
     let drawn = standing.history.and_then(|history| history.drawn.as_ref());
     let outcome = standing.history.and_then(|history| history.outcome.as_ref());

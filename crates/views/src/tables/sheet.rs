@@ -6,12 +6,12 @@ use std::fmt::{Display, Write as _};
 use std::io::{Result, Write};
 
 /// A CSV file in the making.
-pub(super) struct Sheet<W: Write> {
+pub(super) struct CsvSheet<W: Write> {
     writer: csv::Writer<W>,
     text: String,
 }
 
-impl<W: Write> Sheet<W> {
+impl<W: Write> CsvSheet<W> {
     /// Begins a file with its header.
     pub(super) fn new<'a>(file: W, header: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         let mut writer = csv::Writer::from_writer(file);

@@ -8,7 +8,7 @@ use std::io::{Result, Write};
 
 use super::rows;
 use super::rows::Row;
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use super::standing::Standing;
 use super::statistics::{Quantiles, Sample};
 use tombola_core::folder::journal::History;
@@ -28,7 +28,7 @@ const QUANTITIES: [Quantity; 5] = [
 ];
 
 /// Trials that repeat each other.
-struct Group {
+struct Repeats {
     level: usize,
     /// In the order of the columns.
     settings: Vec<String>,
@@ -54,7 +54,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
     for (name, _) in QUANTITIES {
         header.extend(["mean", "std", "ci95"].map(|part| format!("{name}_{part}")));
     }
-    let mut sheet = Sheet::new(file, header.iter().map(String::as_str))?;
+    let mut sheet = CsvSheet::new(file, header.iter().map(String::as_str))?;
     let mut quantiles = Quantiles::default();
     for group in &groups {
         sheet.put(group.level)?;
@@ -84,8 +84,8 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
 }
 
 /// The groups in the order of their first trial and level.
-fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Repeats> {
+    let mut groups: Vec<Repeats> = Vec::new();
     let mut by_key: HashMap<String, usize> = HashMap::new();
     // A training is met once for each trial that shares it.
     let mut seen = HashSet::new();
@@ -102,7 +102,7 @@ fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Group> {
             Some(&index) => index,
             None => {
                 let settings = columns.iter().enumerate().map(|(i, field)| row.cell(i, field).into_owned()).collect();
-                groups.push(Group { level: row.level, settings, stages: Vec::new() });
+                groups.push(Repeats { level: row.level, settings, stages: Vec::new() });
                 by_key.insert(key.clone(), groups.len() - 1);
                 groups.len() - 1
             }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
 
 use super::birds;
-use super::methods::{Course, Method, Methods, Section, Share};
+use super::methods::{Method, Methods, PrintedShare, PruningCourse, Section};
 use super::standing::{Standing, TrainingState};
 use super::statistics::Sample;
 use tombola_core::folder::journal::History;
@@ -66,7 +66,7 @@ impl Style {
 /// with a line break.
 pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
     let methods = Methods::of(plan);
-    let view = View { methods: &methods, standings: Standing::of(plan, history), style };
+    let view = CellSource { methods: &methods, standings: Standing::of(plan, history), style };
     let mut text = String::new();
     for section in &methods.sections {
         let names = view.names(section);
@@ -92,13 +92,13 @@ pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
 }
 
 /// What is needed to fill cells.
-struct View<'a> {
+struct CellSource<'a> {
     methods: &'a Methods,
     standings: Vec<Standing<'a>>,
     style: &'a Style,
 }
 
-impl View<'_> {
+impl CellSource<'_> {
     /// Positions of the settings that tell the methods of a section from each other.
     fn names(&self, section: &Section) -> Vec<usize> {
         let varies = |&column: &usize| {
@@ -152,14 +152,14 @@ impl View<'_> {
 
     /// Methods against densities, or none if that does not fit.
     fn columns(&self, section: &Section, names: &[usize]) -> Option<Table> {
-        let shares: BTreeSet<Share> = section.methods.iter().flat_map(|m| m.cells.keys().copied()).collect();
+        let shares: BTreeSet<PrintedShare> = section.methods.iter().flat_map(|m| m.cells.keys().copied()).collect();
         if shares.len() + 1 > MOST_COLUMNS {
             return None;
         }
         let names: Vec<Vec<String>> = section.methods.iter().map(|method| self.name(method, names)).collect();
         let longest = names.iter().map(|parts| length(&parts.join(self.style.dot()))).max().unwrap_or(0);
         let mut header = vec!["dense".to_string()];
-        header.extend(shares.iter().rev().map(Share::to_string));
+        header.extend(shares.iter().rev().map(PrintedShare::to_string));
         [2, 1].into_iter().find_map(|digits| {
             let row = |method: &Method| {
                 let mut cells = vec![self.cell(Some(&self.methods.dense[method.dense]), digits)];
@@ -190,17 +190,17 @@ impl View<'_> {
         let mut listed = BTreeSet::new();
         for method in &section.methods {
             // The dense network stands before the first method that starts from it.
-            if listed.insert(method.dense) && method.course != Course::Dense {
+            if listed.insert(method.dense) && method.course != PruningCourse::Dense {
                 let training = |&column: &usize| self.methods.fields[column].decides == Decides::Training;
                 let names: Vec<usize> = names.iter().copied().filter(training).collect();
                 let mut parts = self.name(method, &names);
-                parts[0] = Course::Dense.to_string();
+                parts[0] = PruningCourse::Dense.to_string();
                 rows.push((parts, vec![self.dense_line(method)]));
             }
             let lines = match method.course {
-                Course::Dense => vec![self.dense_line(method)],
+                PruningCourse::Dense => vec![self.dense_line(method)],
                 _ => {
-                    let line = |(share, stages)| [Share::to_string(share), self.cell(Some(stages), 2)];
+                    let line = |(share, stages)| [PrintedShare::to_string(share), self.cell(Some(stages), 2)];
                     method.cells.iter().rev().map(line).collect()
                 }
             };
@@ -230,7 +230,7 @@ impl View<'_> {
     }
 
     fn dense_line(&self, method: &Method) -> [String; 2] {
-        [Share::of(1.0).to_string(), self.cell(Some(&self.methods.dense[method.dense]), 2)]
+        [PrintedShare::of(1.0).to_string(), self.cell(Some(&self.methods.dense[method.dense]), 2)]
     }
 
     /// Test accuracies of the finished ones among `stages`, by their mean.

@@ -2,7 +2,7 @@
 
 use std::io::{Result, Write};
 
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use super::tracked;
 use super::tracked::COLUMNS;
 use tombola_core::folder::journal::History;
@@ -33,7 +33,7 @@ const MEASURED: [&str; 13] = [
 /// When the file cannot be written.
 pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
     let first = tracked::first_trials(plan);
-    let mut sheet = Sheet::new(file, COLUMNS.into_iter().chain(MEASURED))?;
+    let mut sheet = CsvSheet::new(file, COLUMNS.into_iter().chain(MEASURED))?;
     for (stage, trial) in plan.stages.iter().zip(first) {
         let known = history.stages.get(&stage.id);
         let span = stage.span(known.and_then(|known| known.drawn.as_ref()).and_then(|drawn| drawn.span));

@@ -4,7 +4,7 @@
 
 use std::io::{Result, Write};
 
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 
@@ -15,7 +15,7 @@ const HEADER: [&str; 7] = ["stage", "level", "epochs", "seconds", "images_per_se
 /// # Errors
 /// When the file cannot be written.
 pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
-    let mut sheet = Sheet::new(file, HEADER)?;
+    let mut sheet = CsvSheet::new(file, HEADER)?;
     for stage in &plan.stages {
         let known = history.stages.get(&stage.id);
         let finished = known.filter(|known| known.outcome.is_some());

@@ -2,7 +2,7 @@
 
 use std::io::{Result, Write};
 
-use super::sheet::Sheet;
+use super::sheet::CsvSheet;
 use tombola_core::plan::{Plan, Pruning, Stage, Track};
 use tombola_words::value::PruningType;
 use tombola_words::value::Value;
@@ -23,7 +23,7 @@ pub(super) fn first_trials(plan: &Plan) -> Vec<Option<usize>> {
 }
 
 /// Writes which masks of which stage.
-pub(super) fn put<W: Write>(sheet: &mut Sheet<W>, stage: &Stage, trial: Option<usize>, track: &Track) -> Result<()> {
+pub(super) fn put<W: Write>(sheet: &mut CsvSheet<W>, stage: &Stage, trial: Option<usize>, track: &Track) -> Result<()> {
     let pruning = &track.pruning;
     sheet.put(stage.id)?;
     sheet.put(stage.level)?;

@@ -11,18 +11,18 @@ const MOST_VALUES: usize = 10_000_000;
 
 /// What a pickle can make here.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(super) enum PickleValue {
     Nothing,
     Integer(i64),
     Text(Rc<str>),
-    Tuple(Rc<[Value]>),
+    Tuple(Rc<[PickleValue]>),
     /// Position of a list or dictionary in the machine: both grow after they have been put somewhere.
     List(usize),
     Dictionary(usize),
     /// A name that was asked for.
     Global(Rc<str>),
     Storage(Rc<Storage>),
-    Tensor(Rc<Tensor>),
+    Tensor(Rc<StoredTensor>),
     /// Something that would take running code to make.
     Other,
 }
@@ -36,7 +36,7 @@ pub(super) struct Storage {
 
 /// A tensor: which values of its storage it is.
 #[derive(Debug)]
-pub(super) struct Tensor {
+pub(super) struct StoredTensor {
     /// Type of its values.
     pub(super) kind: Dtype,
     /// Name of the file of its storage.
@@ -51,22 +51,22 @@ pub(super) struct Tensor {
 
 /// Runs pickles.
 #[derive(Debug, Default)]
-pub(super) struct Machine {
-    stack: Vec<Value>,
+pub(super) struct PickleMachine {
+    stack: Vec<PickleValue>,
     marks: Vec<usize>,
-    memo: std::collections::HashMap<usize, Value>,
-    lists: Vec<Vec<Value>>,
-    dictionaries: Vec<Vec<(Value, Value)>>,
+    memo: std::collections::HashMap<usize, PickleValue>,
+    lists: Vec<Vec<PickleValue>>,
+    dictionaries: Vec<Vec<(PickleValue, PickleValue)>>,
 }
 
 type Done<T> = Result<T, String>;
 
 /// Reads the pickle from its beginning.
-struct Reader<'p> {
+struct PickleReader<'p> {
     bytes: &'p [u8],
 }
 
-impl<'p> Reader<'p> {
+impl<'p> PickleReader<'p> {
     fn take(&mut self, count: usize) -> Done<&'p [u8]> {
         let (taken, rest) = self.bytes.split_at_checked(count).ok_or("it ends too early")?;
         self.bytes = rest;
@@ -79,9 +79,9 @@ impl<'p> Reader<'p> {
         usize::try_from(u64::from_le_bytes(wide)).map_err(|_| "a number is too large".to_string())
     }
 
-    fn text(&mut self, length: usize) -> Done<Value> {
+    fn text(&mut self, length: usize) -> Done<PickleValue> {
         let bytes = self.take(length)?;
-        Ok(Value::Text(String::from_utf8_lossy(bytes).into()))
+        Ok(PickleValue::Text(String::from_utf8_lossy(bytes).into()))
     }
 
     fn line(&mut self) -> Done<String> {
@@ -92,18 +92,18 @@ impl<'p> Reader<'p> {
     }
 }
 
-impl Machine {
+impl PickleMachine {
     /// The entries of a dictionary, if it is one.
-    pub(super) fn dictionary(&self, value: &Value) -> Option<&[(Value, Value)]> {
+    pub(super) fn dictionary(&self, value: &PickleValue) -> Option<&[(PickleValue, PickleValue)]> {
         match value {
-            Value::Dictionary(place) => self.dictionaries.get(*place).map(Vec::as_slice),
+            PickleValue::Dictionary(place) => self.dictionaries.get(*place).map(Vec::as_slice),
             _ => None,
         }
     }
 
     /// Runs a pickle to its end, and gives what it made.
-    pub(super) fn run(&mut self, pickle: &[u8]) -> Done<Value> {
-        let mut reader = Reader { bytes: pickle };
+    pub(super) fn run(&mut self, pickle: &[u8]) -> Done<PickleValue> {
+        let mut reader = PickleReader { bytes: pickle };
         loop {
             let operation = reader.take(1)?[0];
             if operation == b'.' {
@@ -116,7 +116,7 @@ impl Machine {
         }
     }
 
-    fn pop(&mut self) -> Done<Value> {
+    fn pop(&mut self) -> Done<PickleValue> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err("it takes what it has not made".into());
@@ -125,28 +125,28 @@ impl Machine {
     }
 
     /// What was made since the last mark.
-    fn since_mark(&mut self) -> Done<Vec<Value>> {
+    fn since_mark(&mut self) -> Done<Vec<PickleValue>> {
         let mark = self.marks.pop().ok_or("it looks for a mark that it has not set")?;
         Ok(self.stack.split_off(mark))
     }
 
     fn tuple(&mut self, count: usize) -> Done<()> {
-        let mut values = (0..count).map(|_| self.pop()).collect::<Done<Vec<Value>>>()?;
+        let mut values = (0..count).map(|_| self.pop()).collect::<Done<Vec<PickleValue>>>()?;
         values.reverse();
-        self.stack.push(Value::Tuple(values.into()));
+        self.stack.push(PickleValue::Tuple(values.into()));
         Ok(())
     }
 
-    fn append(&mut self, values: Vec<Value>) -> Done<()> {
+    fn append(&mut self, values: Vec<PickleValue>) -> Done<()> {
         // To something else, which would take code, it is lost.
-        if let Some(Value::List(place)) = self.stack.last() {
+        if let Some(PickleValue::List(place)) = self.stack.last() {
             self.lists[*place].extend(values);
         }
         Ok(())
     }
 
-    fn set(&mut self, values: Vec<Value>) -> Done<()> {
-        if let Some(Value::Dictionary(place)) = self.stack.last() {
+    fn set(&mut self, values: Vec<PickleValue>) -> Done<()> {
+        if let Some(PickleValue::Dictionary(place)) = self.stack.last() {
             let pairs = values.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
             self.dictionaries[*place].extend(pairs);
         }
@@ -165,7 +165,7 @@ impl Machine {
         Ok(())
     }
 
-    fn step(&mut self, operation: u8, reader: &mut Reader) -> Done<()> {
+    fn step(&mut self, operation: u8, reader: &mut PickleReader) -> Done<()> {
         let value = match operation {
             // PROTO, FRAME
             0x80 => return reader.take(1).map(|_| ()),
@@ -179,22 +179,22 @@ impl Machine {
             b'1' => return self.since_mark().map(|_| ()),
             b'2' => self.stack.last().ok_or("it doubles nothing")?.clone(),
             // NONE, NEWTRUE, NEWFALSE, BININT, BININT1, BININT2, LONG1, BINFLOAT
-            b'N' => Value::Nothing,
-            0x88 => Value::Integer(1),
-            0x89 => Value::Integer(0),
+            b'N' => PickleValue::Nothing,
+            0x88 => PickleValue::Integer(1),
+            0x89 => PickleValue::Integer(0),
             b'J' => {
                 let bytes = reader.take(4)?;
-                Value::Integer(i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
+                PickleValue::Integer(i64::from(i32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])))
             }
-            b'K' => Value::Integer(reader.number(1)? as i64),
-            b'M' => Value::Integer(reader.number(2)? as i64),
+            b'K' => PickleValue::Integer(reader.number(1)? as i64),
+            b'M' => PickleValue::Integer(reader.number(2)? as i64),
             0x8a => {
                 let length = reader.number(1)?;
                 long(reader.take(length)?)
             }
             b'G' => {
                 reader.take(8)?;
-                Value::Other
+                PickleValue::Other
             }
             // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, and bytes, which are no names.
             b'X' | b'T' => {
@@ -216,11 +216,11 @@ impl Machine {
                     _ => 8,
                 })?;
                 reader.take(length)?;
-                Value::Other
+                PickleValue::Other
             }
             // EMPTY_TUPLE, TUPLE, TUPLE1 to TUPLE3
-            b')' => Value::Tuple(Rc::new([])),
-            b't' => Value::Tuple(self.since_mark()?.into()),
+            b')' => PickleValue::Tuple(Rc::new([])),
+            b't' => PickleValue::Tuple(self.since_mark()?.into()),
             0x85..=0x87 => return self.tuple(usize::from(operation - 0x84)),
             // EMPTY_LIST, LIST, APPEND, APPENDS
             b']' => self.list(Vec::new()),
@@ -252,11 +252,11 @@ impl Machine {
                 return self.set(values);
             }
             // EMPTY_SET, ADDITEMS, FROZENSET
-            0x8f => Value::Other,
+            0x8f => PickleValue::Other,
             0x90 => return self.since_mark().map(|_| ()),
             0x91 => {
                 self.since_mark()?;
-                Value::Other
+                PickleValue::Other
             }
             // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
             b'q' => {
@@ -279,11 +279,13 @@ impl Machine {
             // GLOBAL, STACK_GLOBAL
             b'c' => {
                 let (module, name) = (reader.line()?, reader.line()?);
-                Value::Global(format!("{module}.{name}").into())
+                PickleValue::Global(format!("{module}.{name}").into())
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => Value::Global(format!("{module}.{name}").into()),
-                _ => Value::Other,
+                (PickleValue::Text(name), PickleValue::Text(module)) => {
+                    PickleValue::Global(format!("{module}.{name}").into())
+                }
+                _ => PickleValue::Other,
             },
             // REDUCE, NEWOBJ, BUILD, BINPERSID
             b'R' | 0x81 => {
@@ -301,45 +303,56 @@ impl Machine {
         Ok(())
     }
 
-    fn list(&mut self, values: Vec<Value>) -> Value {
+    fn list(&mut self, values: Vec<PickleValue>) -> PickleValue {
         self.lists.push(values);
-        Value::List(self.lists.len() - 1)
+        PickleValue::List(self.lists.len() - 1)
     }
 
-    fn new_dictionary(&mut self) -> Value {
+    fn new_dictionary(&mut self) -> PickleValue {
         self.dictionaries.push(Vec::new());
-        Value::Dictionary(self.dictionaries.len() - 1)
+        PickleValue::Dictionary(self.dictionaries.len() - 1)
     }
 
     /// What one of the known functions makes of its arguments.
-    fn call(&mut self, function: &Value, arguments: &Value) -> Value {
-        let (Value::Global(name), Value::Tuple(arguments)) = (function, arguments) else { return Value::Other };
+    fn call(&mut self, function: &PickleValue, arguments: &PickleValue) -> PickleValue {
+        let (PickleValue::Global(name), PickleValue::Tuple(arguments)) = (function, arguments) else {
+            return PickleValue::Other;
+        };
         match (&**name, &**arguments) {
             ("collections.OrderedDict", []) => self.new_dictionary(),
             (
                 "torch._utils._rebuild_tensor_v2",
-                [Value::Storage(storage), Value::Integer(offset), Value::Tuple(shape), Value::Tuple(strides), ..],
-            ) => tensor(storage, *offset, shape, strides).map_or(Value::Other, |tensor| Value::Tensor(Rc::new(tensor))),
-            ("torch._utils._rebuild_parameter", [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
-            _ => Value::Other,
+                [
+                    PickleValue::Storage(storage),
+                    PickleValue::Integer(offset),
+                    PickleValue::Tuple(shape),
+                    PickleValue::Tuple(strides),
+                    ..,
+                ],
+            ) => tensor(storage, *offset, shape, strides)
+                .map_or(PickleValue::Other, |tensor| PickleValue::Tensor(Rc::new(tensor))),
+            ("torch._utils._rebuild_parameter", [tensor @ PickleValue::Tensor(_), ..]) => tensor.clone(),
+            _ => PickleValue::Other,
         }
     }
 }
 
-fn long(bytes: &[u8]) -> Value {
+fn long(bytes: &[u8]) -> PickleValue {
     if bytes.len() > 8 {
-        return Value::Other;
+        return PickleValue::Other;
     }
     let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
     let mut wide = if negative { [0xff; 8] } else { [0; 8] };
     wide[..bytes.len()].copy_from_slice(bytes);
-    Value::Integer(i64::from_le_bytes(wide))
+    PickleValue::Integer(i64::from_le_bytes(wide))
 }
 
 /// `("storage", type, key, device, count)`: what PyTorch writes for the values of tensors.
-fn storage(identity: &Value) -> Value {
-    let Value::Tuple(parts) = identity else { return Value::Other };
-    let [Value::Text(word), Value::Global(kind), Value::Text(key), ..] = &**parts else { return Value::Other };
+fn storage(identity: &PickleValue) -> PickleValue {
+    let PickleValue::Tuple(parts) = identity else { return PickleValue::Other };
+    let [PickleValue::Text(word), PickleValue::Global(kind), PickleValue::Text(key), ..] = &**parts else {
+        return PickleValue::Other;
+    };
     let kind = match kind.strip_prefix("torch.").and_then(|kind| kind.strip_suffix("Storage")) {
         Some("Float") => Dtype::F32,
         Some("Double") => Dtype::F64,
@@ -351,18 +364,18 @@ fn storage(identity: &Value) -> Value {
         Some("Char") => Dtype::I8,
         Some("Byte") => Dtype::U8,
         Some("Bool") => Dtype::BOOL,
-        _ => return Value::Other,
+        _ => return PickleValue::Other,
     };
     match &**word {
-        "storage" => Value::Storage(Rc::new(Storage { kind, key: key.to_string() })),
-        _ => Value::Other,
+        "storage" => PickleValue::Storage(Rc::new(Storage { kind, key: key.to_string() })),
+        _ => PickleValue::Other,
     }
 }
 
-fn tensor(storage: &Storage, offset: i64, shape: &[Value], strides: &[Value]) -> Option<Tensor> {
-    let sizes = |values: &[Value]| -> Option<Vec<usize>> {
-        let size = |value: &Value| match value {
-            Value::Integer(size) => usize::try_from(*size).ok(),
+fn tensor(storage: &Storage, offset: i64, shape: &[PickleValue], strides: &[PickleValue]) -> Option<StoredTensor> {
+    let sizes = |values: &[PickleValue]| -> Option<Vec<usize>> {
+        let size = |value: &PickleValue| match value {
+            PickleValue::Integer(size) => usize::try_from(*size).ok(),
             _ => None,
         };
         values.iter().map(size).collect()
@@ -370,7 +383,7 @@ fn tensor(storage: &Storage, offset: i64, shape: &[Value], strides: &[Value]) ->
     let (shape, strides) = (sizes(shape)?, sizes(strides)?);
     let offset = usize::try_from(offset).ok()?;
     let storage_name = storage.key.clone();
-    (shape.len() == strides.len()).then_some(Tensor {
+    (shape.len() == strides.len()).then_some(StoredTensor {
         kind: storage.kind,
         storage: storage_name,
         offset,

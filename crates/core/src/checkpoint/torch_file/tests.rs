@@ -70,7 +70,7 @@ fn damaged_files_are_refused_and_never_more() {
         for byte in [0, b'.', b'R', b't', 0x81, 0xff] {
             let mut changed = pickle.clone();
             changed[at] = byte;
-            let mut machine = Machine::default();
+            let mut machine = PickleMachine::default();
             if let Ok(top) = machine.run(&changed) {
                 let tensors = named_tensors(&machine, &top).unwrap_or_default();
                 tensors

@@ -38,10 +38,10 @@ impl Choice {
     }
 }
 
-type Build = fn(&Choice, Shape, usize) -> Result<Graph>;
+type Constructor = fn(&Choice, Shape, usize) -> Result<Graph>;
 
 /// The built-in networks: name, settings it uses (depth, width, shortcut), builder.
-const KNOWN: [(&str, [bool; 3], Build); 13] = [
+const KNOWN: [(&str, [bool; 3], Constructor); 13] = [
     ("lenet-300-100", [false; 3], |_, input, classes| lenet::fully_connected(input, classes)),
     ("lenet-5", [false; 3], |_, input, classes| lenet::convolutional(input, classes)),
     ("conv-2", [false; 3], |_, input, classes| conv::build(2, input, classes)),

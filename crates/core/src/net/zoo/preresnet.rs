@@ -3,7 +3,7 @@
 //! 9n+2, and at the start of each stage a shortcut of one 1x1 convolution, without batch norm, that reads the block's
 //! raw input. The stem is a bare convolution; batch norm and ReLU follow the last block.
 
-use super::stages::{Place, three_stages};
+use super::stages::{BlockPlace, three_stages};
 use crate::net::graph::{Builder, Graph, NodeId, Op};
 use tombola_words::Shape;
 use tombola_words::error::Result;
@@ -25,8 +25,8 @@ pub(super) fn build(blocks: usize, width: usize, input: Shape, classes: usize) -
     build.finish(classes)
 }
 
-fn block(build: &mut Builder, place: &Place, from: NodeId) -> Result<NodeId> {
-    let Place { name, channels: inner, stride, first } = place;
+fn block(build: &mut Builder, place: &BlockPlace, from: NodeId) -> Result<NodeId> {
+    let BlockPlace { name, channels: inner, stride, first } = place;
     let (inner, stride) = (*inner, *stride);
     let mut last = from;
     for (number, (out, kernel, stride)) in

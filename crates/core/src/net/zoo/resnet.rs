@@ -1,7 +1,7 @@
 //! ResNet for CIFAR with basic blocks (He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2):
 //! three stages of 2n convolutions, depth 6n+2.
 
-use super::stages::{Place, three_stages};
+use super::stages::{BlockPlace, three_stages};
 use crate::net::graph::{Builder, Graph, NodeId, Op};
 use tombola_words::Shape;
 use tombola_words::error::Result;
@@ -27,8 +27,8 @@ pub(super) fn build(
     build.finish(classes)
 }
 
-fn block(build: &mut Builder, place: &Place, from: NodeId, shortcut: ShortcutOption) -> Result<NodeId> {
-    let Place { name, channels: out, stride, .. } = place;
+fn block(build: &mut Builder, place: &BlockPlace, from: NodeId, shortcut: ShortcutOption) -> Result<NodeId> {
+    let BlockPlace { name, channels: out, stride, .. } = place;
     let (out, stride) = (*out, *stride);
     let first = build.conv(&format!("{name}.conv1"), from, out, 3, stride)?;
     let first = build.batch_norm(&format!("{name}.bn1"), first)?;

@@ -3,7 +3,7 @@
 
 /// The place of one block in such a network.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct BlockPlace {
     /// Its module path: "layer2.0".
     pub(super) name: String,
     /// Channels of its stage.
@@ -15,9 +15,9 @@ pub(super) struct Place {
 }
 
 /// The places of `blocks` blocks a stage, the first stage with `width` channels.
-pub(super) fn three_stages(blocks: usize, width: usize) -> impl Iterator<Item = Place> {
+pub(super) fn three_stages(blocks: usize, width: usize) -> impl Iterator<Item = BlockPlace> {
     (0..3).flat_map(move |stage| {
-        (0..blocks).map(move |index| Place {
+        (0..blocks).map(move |index| BlockPlace {
             name: format!("layer{}.{index}", stage + 1),
             channels: width << stage,
             stride: if stage > 0 && index == 0 { 2 } else { 1 },

@@ -4,7 +4,7 @@
 // training step of a ResNet. The formulas are PyTorch's (torch.nn.BatchNorm2d, eps inside the root, biased variance for
 // the output and unbiased for the running one); sums are taken in float over short blocks and added up in double.
 //
-// It knows tensors and nothing of networks. `src/net/fused.rs` calls it, and falls back to libtorch where it returns null.
+// It knows tensors and nothing of networks. `src/network/fused.rs` calls it, and falls back to libtorch where it returns null.
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, apart, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, apart, frame, mark, picture};
 use crate::report::findings::percent;
 use crate::report::sheet::Sheet;
 
@@ -61,14 +61,14 @@ pub fn cost(results: &Sheet, timing: &Sheet) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, gains: &[Gain]) -> Drawn {
+fn plot(area: &Area, gains: &[Gain]) -> DrawingResult {
     let smallest = gains.iter().map(|gain| gain.share).fold(1.0, f64::min);
     let low = (0.8 * smallest).max(0.01);
     let high = 1.08 * gains.iter().map(|gain| gain.speed).fold(1.0 / low, f64::max).min(2.0 / low);
     let ticks = apart(gains.iter().map(|gain| gain.share).chain([1.0]).collect(), (1.0 - low) / 14.0);
     let mut chart = frame(
         area,
-        (Axis { range: low..1.02, ticks }, 0.0..high),
+        (ChartAxis { range: low..1.02, ticks }, 0.0..high),
         ("multiply-adds of the dense network", "times as fast"),
         (&|x| percent(*x), &|y| format!("{y:.1}")),
     )?;

@@ -2,11 +2,11 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, around, colour, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, around, colour, frame, mark, picture};
 use crate::report::sheet::Sheet;
 
 /// The course of one training.
-struct Course<'a> {
+struct Curve<'a> {
     name: String,
     /// Epoch and accuracy on the part that epochs are chosen by, or on the training images where there is none.
     points: Vec<(f64, f64)>,
@@ -19,7 +19,7 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
         let test = epochs.number(row, "test_accuracy");
         test.or_else(|| epochs.number(row, "validation_accuracy"))
     };
-    let courses: Vec<Course> = epochs
+    let courses: Vec<Curve> = epochs
         .by("stage")
         .into_iter()
         .map(|(_, rows)| {
@@ -29,10 +29,10 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
                 level => format!("level {level}, trial {trial}"),
             };
             let points = rows.iter().filter_map(|row| Some((epochs.number(row, "epoch")?, value(row)?))).collect();
-            Course { name, points, rows }
+            Curve { name, points, rows }
         })
         .collect();
-    let shown: Vec<&Course> = courses.iter().filter(|course| course.points.len() > 1).take(MOST_LINES).collect();
+    let shown: Vec<&Curve> = courses.iter().filter(|course| course.points.len() > 1).take(MOST_LINES).collect();
     if shown.is_empty() {
         return None;
     }
@@ -52,13 +52,13 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, courses: &[&Course]) -> Drawn {
+fn plot(area: &Area, courses: &[&Curve]) -> DrawingResult {
     let points = || courses.iter().flat_map(|course| &course.points);
     let (low, high) = around(points().map(|(_, accuracy)| *accuracy), (0.0, 1.0));
     let last = points().map(|(epoch, _)| *epoch).fold(1.0, f64::max);
     let mut chart = frame(
         area,
-        (Axis::epochs(0.0, last * 1.02), low..high),
+        (ChartAxis::epochs(0.0, last * 1.02), low..high),
         ("epoch", "accuracy"),
         (&|x| format!("{x:.0}"), &|y| format!("{:.1} %", 100.0 * y)),
     )?;

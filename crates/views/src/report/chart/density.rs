@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, apart, around, colour, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, apart, around, colour, frame, mark, picture};
 use crate::report::findings::percent;
 use crate::report::lines::{Line, Lines};
 use crate::report::sheet::Sheet;
@@ -46,7 +46,7 @@ pub(super) fn place(density: f64) -> f64 {
     -density.max(1e-6).ln()
 }
 
-fn plot(area: &Area, lines: &[&Line], dense: &[(&str, f64)]) -> Drawn {
+fn plot(area: &Area, lines: &[&Line], dense: &[(&str, f64)]) -> DrawingResult {
     let points = || lines.iter().flat_map(|line| &line.points);
     let end = points().map(|point| place(point.density)).fold(0.5, f64::max);
     // A band of two seeds can be wider than all accuracies: what is outside is cut off.
@@ -56,7 +56,7 @@ fn plot(area: &Area, lines: &[&Line], dense: &[(&str, f64)]) -> Drawn {
     let ticks = apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / 14.0));
     let mut chart = frame(
         area,
-        (Axis { range: -0.05 * end..1.05 * end, ticks }, low..high),
+        (ChartAxis { range: -0.05 * end..1.05 * end, ticks }, low..high),
         ("density", "test accuracy"),
         (&|x| percent((-x).exp()), &|y| format!("{:.1} %", 100.0 * y)),
     )?;

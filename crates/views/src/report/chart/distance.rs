@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, around, colour, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, around, colour, frame, mark, picture};
 use crate::report::sheet::Sheet;
 
 /// One line a ratio, of the first watched training. `None` where no masks are watched.
@@ -43,13 +43,13 @@ pub fn distance(hamming: &Sheet, tickets: &Sheet) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, lines: &[(String, Vec<(f64, f64)>)], epsilon: Option<f64>) -> Drawn {
+fn plot(area: &Area, lines: &[(String, Vec<(f64, f64)>)], epsilon: Option<f64>) -> DrawingResult {
     let points = || lines.iter().flat_map(|line| &line.1);
     let (_, high) = around(points().map(|(_, distance)| *distance).chain(epsilon), (0.0, 1.0));
     let last = points().map(|(epoch, _)| *epoch).fold(2.0, f64::max);
     let mut chart = frame(
         area,
-        (Axis::epochs(1.0, last + 0.5), 0.0..high),
+        (ChartAxis::epochs(1.0, last + 0.5), 0.0..high),
         ("epoch", "distance"),
         (&|x| format!("{x:.0}"), &|y| format!("{y:.3}")),
     )?;

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, LABEL, colour, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, LABEL, colour, picture};
 use crate::report::sheet::Sheet;
 use tombola_core::plan::estimate::human;
 
@@ -73,7 +73,7 @@ pub fn gantt(bars: &[Bar]) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64) -> Drawn {
+fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64) -> DrawingResult {
     // Seconds, minutes or hours, whichever give numbers of a few digits.
     let (unit, length) = match end {
         end if end < 180.0 => ("seconds", 1.0),
@@ -81,7 +81,7 @@ fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64) -> Drawn {
         _ => ("hours", 3600.0),
     };
     let count = workers.len() as f64;
-    let mut ticks = Axis::epochs(0.0, end / length);
+    let mut ticks = ChartAxis::epochs(0.0, end / length);
     ticks.range = 0.0..end / length * 1.01;
     let mut chart = ChartBuilder::on(area)
         .margin(12)

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, LABEL, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, LABEL, picture};
 use crate::report::sheet::Sheet;
 
 /// What the distances of one kind of mask of one training look like.
@@ -55,7 +55,7 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
     tracks.filter_map(chart).collect()
 }
 
-fn plot(area: &Area, square: &Square, largest: f64) -> Drawn {
+fn plot(area: &Area, square: &Square, largest: f64) -> DrawingResult {
     let end = square.epochs as f64 + 0.5;
     // Cells should be square.
     let area = area.margin(6, 6, 170, 170);
@@ -63,7 +63,7 @@ fn plot(area: &Area, square: &Square, largest: f64) -> Drawn {
         .margin(4)
         .x_label_area_size(38)
         .y_label_area_size(46)
-        .build_cartesian_2d(Axis::epochs(0.5, end), Axis::epochs(0.5, end))?;
+        .build_cartesian_2d(ChartAxis::epochs(0.5, end), ChartAxis::epochs(0.5, end))?;
     chart
         .configure_mesh()
         .disable_mesh()

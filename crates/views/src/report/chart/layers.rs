@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, MOST_LINES, colour, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, colour, frame, mark, picture};
 use crate::report::sheet::Sheet;
 
 /// What a ticket keeps of each layer.
@@ -37,7 +37,7 @@ pub fn layers(tickets: &[LayerDensities]) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, tickets: &[&LayerDensities]) -> Drawn {
+fn plot(area: &Area, tickets: &[&LayerDensities]) -> DrawingResult {
     let longest = tickets.iter().map(|ticket| ticket.layers.len()).max().unwrap_or(1);
     let names: Vec<&str> = match tickets.iter().all(|ticket| ticket.layers.len() == longest) && longest <= 6 {
         true => tickets[0].layers.iter().map(|(name, _)| name.as_str()).collect(),
@@ -47,7 +47,7 @@ fn plot(area: &Area, tickets: &[&LayerDensities]) -> Drawn {
     let high = tickets.iter().flat_map(|ticket| &ticket.layers).map(|(_, density)| *density).fold(0.0, f64::max);
     let mut chart = frame(
         area,
-        (Axis::epochs(0.7, longest as f64 + 0.3), 0.0..(1.05 * high).clamp(0.001, 1.0)),
+        (ChartAxis::epochs(0.7, longest as f64 + 0.3), 0.0..(1.05 * high).clamp(0.001, 1.0)),
         ("layer", "density"),
         (&word, &|y| format!("{:.1} %", 100.0 * y)),
     )?;

@@ -27,13 +27,13 @@ pub use layers::{LayerDensities, layers};
 pub use overlap::overlap;
 
 /// What drawing may fail with; the canvas is a text, so only a chart without room does.
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+type DrawingResult = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// How a number is written at an axis.
-type Words<'w> = &'w dyn Fn(&f64) -> String;
+type Labeller<'w> = &'w dyn Fn(&f64) -> String;
 /// A drawn frame, to draw lines into.
-type Framed<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<Axis, RangedCoordf64>>;
+type Framed<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<ChartAxis, RangedCoordf64>>;
 
 const WIDTH: u32 = 760;
 const PLOT_HEIGHT: u32 = 380;
@@ -58,12 +58,12 @@ fn colour(index: usize) -> RGBColor {
 }
 
 /// An axis that says where it is written at.
-struct Axis {
+struct ChartAxis {
     range: Range<f64>,
     ticks: Vec<f64>,
 }
 
-impl Ranged for Axis {
+impl Ranged for ChartAxis {
     type FormatOption = DefaultFormatting;
     type ValueType = f64;
 
@@ -81,7 +81,7 @@ impl Ranged for Axis {
     }
 }
 
-impl Axis {
+impl ChartAxis {
     /// Epochs from `first` to `last`, written in steps of 1, 2 or 5 times a power of ten.
     fn epochs(first: f64, last: f64) -> Self {
         let steps = (0..6).flat_map(|power| [1.0, 2.0, 5.0].map(|step| step * 10f64.powi(power)));
@@ -114,7 +114,7 @@ struct Entry<'a> {
 }
 
 /// Draws on an empty canvas with room for a legend below. `None` where it could not be drawn.
-fn picture(legend: &[Entry], plot: impl FnOnce(&Area) -> Drawn) -> Option<String> {
+fn picture(legend: &[Entry], plot: impl FnOnce(&Area) -> DrawingResult) -> Option<String> {
     let height = PLOT_HEIGHT + LEGEND_LINE * legend.len() as u32 + 6;
     let mut text = String::new();
     {
@@ -130,9 +130,9 @@ fn picture(legend: &[Entry], plot: impl FnOnce(&Area) -> Drawn) -> Option<String
 /// Axes with their names, and a line across at each number that is written. `words` write numbers at either axis.
 fn frame<'a>(
     area: &Area<'a>,
-    (x, y): (Axis, Range<f64>),
+    (x, y): (ChartAxis, Range<f64>),
     names: (&str, &str),
-    words: (Words, Words),
+    words: (Labeller, Labeller),
 ) -> Result<Framed<'a>, DrawingAreaErrorKind<std::io::Error>> {
     let mut chart =
         ChartBuilder::on(area).margin(12).x_label_area_size(44).y_label_area_size(58).build_cartesian_2d(x, y)?;
@@ -151,7 +151,7 @@ fn frame<'a>(
 }
 
 /// The legend: a line for each entry.
-fn key(area: &Area, entries: &[Entry]) -> Drawn {
+fn key(area: &Area, entries: &[Entry]) -> DrawingResult {
     for (line, entry) in entries.iter().enumerate() {
         let y = LEGEND_LINE as i32 * line as i32 + LEGEND_LINE as i32 / 2;
         let colour = if entry.dashed { BLACK } else { colour(entry.index) };
@@ -170,7 +170,7 @@ fn key(area: &Area, entries: &[Entry]) -> Drawn {
 }
 
 /// The mark of line `index` at a place in pixels: circle, square, triangle or cross.
-fn mark(area: &Area, (x, y): (i32, i32), index: usize) -> Drawn {
+fn mark(area: &Area, (x, y): (i32, i32), index: usize) -> DrawingResult {
     let style = colour(index).filled();
     match index % 4 {
         0 => area.draw(&Circle::new((x, y), 4, style)),
@@ -213,8 +213,8 @@ mod tests {
         let (low, high) = around([0.5, 0.9, f64::NAN].into_iter(), (0.0, 1.0));
         assert!(low < 0.5 && high > 0.9 && high <= 1.0);
         assert_eq!(around(std::iter::empty(), (0.0, 1.0)), (0.0, 1.0));
-        assert_eq!(Axis::epochs(0.0, 20.0).ticks, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0]);
-        assert_eq!(Axis::epochs(0.5, 3.5).ticks, [1.0, 2.0, 3.0]);
+        assert_eq!(ChartAxis::epochs(0.0, 20.0).ticks, [0.0, 2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0, 18.0, 20.0]);
+        assert_eq!(ChartAxis::epochs(0.5, 3.5).ticks, [1.0, 2.0, 3.0]);
         assert_eq!(apart(vec![3.0, 1.0, 1.2, 2.0], 0.5), [1.0, 2.0, 3.0]);
     }
 }

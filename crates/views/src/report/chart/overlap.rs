@@ -2,12 +2,12 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Axis, Chart, Drawn, Entry, apart, around, density, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, apart, around, density, frame, mark, picture};
 use crate::report::findings::percent;
 use crate::report::sheet::Sheet;
 
 /// A pair of tickets: density, shared part, and what two random masks share, with its 95 % interval.
-struct Pair {
+struct TicketPair {
     place: f64,
     shared: f64,
     chance: f64,
@@ -20,14 +20,14 @@ pub fn overlap(overlap: &Sheet) -> Option<Chart> {
     let pair = |row: &&Vec<String>| {
         let number = |name: &str| overlap.number(row, name);
         let alive = number("alive")?.min(number("other_alive")?);
-        Some(Pair {
+        Some(TicketPair {
             place: density::place(alive / number("bits")?.max(1.0)),
             shared: number("overlap")?,
             chance: number("overlap_chance")?,
             interval: (number("overlap_chance_low")?, number("overlap_chance_high")?),
         })
     };
-    let mut pairs: Vec<Pair> = rows.iter().filter_map(pair).collect();
+    let mut pairs: Vec<TicketPair> = rows.iter().filter_map(pair).collect();
     if pairs.is_empty() {
         return None;
     }
@@ -49,7 +49,7 @@ pub fn overlap(overlap: &Sheet) -> Option<Chart> {
     })
 }
 
-fn plot(area: &Area, pairs: &[Pair]) -> Drawn {
+fn plot(area: &Area, pairs: &[TicketPair]) -> DrawingResult {
     let values = pairs.iter().flat_map(|pair| [pair.shared, pair.interval.0, pair.interval.1]);
     let (low, high) = around(values, (0.0, 1.0));
     let (first, last) = (pairs[0].place, pairs[pairs.len() - 1].place);
@@ -57,13 +57,14 @@ fn plot(area: &Area, pairs: &[Pair]) -> Drawn {
     let ticks = apart(pairs.iter().map(|pair| pair.place).collect(), ((last - first) / 12.0).max(0.02));
     let mut chart = frame(
         area,
-        (Axis { range: first - margin..last + margin, ticks }, low..high),
+        (ChartAxis { range: first - margin..last + margin, ticks }, low..high),
         ("density", "overlap"),
         (&|x| percent((-x).exp()), &|y| format!("{:.1} %", 100.0 * y)),
     )?;
     let chance = pairs.iter().map(|pair| (pair.place, pair.chance));
     chart.draw_series(DashedLineSeries::new(chance, 6, 4, BLACK.stroke_width(1)))?;
-    let bar = |pair: &Pair| PathElement::new(vec![(pair.place, pair.interval.0), (pair.place, pair.interval.1)], BLACK);
+    let bar =
+        |pair: &TicketPair| PathElement::new(vec![(pair.place, pair.interval.0), (pair.place, pair.interval.1)], BLACK);
     chart.draw_series(pairs.iter().map(bar))?;
     for pair in pairs {
         mark(area, chart.backend_coord(&(pair.place, pair.shared)), 0)?;

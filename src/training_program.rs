@@ -59,7 +59,7 @@ impl Abi {
 
 /// A library of MPI that can be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Found {
+struct MpiLibrary {
     /// Its name.
     library: &'static str,
     /// The folder that the loader must be told of, where it does not look there by itself.
@@ -67,7 +67,7 @@ struct Found {
 }
 
 /// What the decision follows from.
-struct Facts<'a> {
+struct Surroundings<'a> {
     /// Who started this process as one rank of many; nothing if it is alone.
     starter: Option<Starter>,
     /// Whether a variable is set.
@@ -75,7 +75,7 @@ struct Facts<'a> {
     /// Whether a program of this name lies beside this one.
     beside: &'a dyn Fn(&str) -> bool,
     /// The library with this interface, if one can be loaded.
-    library: &'a dyn Fn(Abi) -> Option<Found>,
+    library: &'a dyn Fn(Abi) -> Option<MpiLibrary>,
 }
 
 /// What to become.
@@ -93,7 +93,7 @@ impl TrainingProgram {
     /// # Errors
     /// When this process is a rank, and the program for its MPI or the library of that MPI is missing.
     pub fn find(own: &Path) -> Result<Self> {
-        let facts = Facts {
+        let facts = Surroundings {
             starter: launcher::launch().filter(|launch| launch.size > 1).and_then(|_| launcher::starter()),
             variable: &|name| std::env::var_os(name).is_some(),
             beside: &|name| own.with_file_name(name).is_file(),
@@ -128,7 +128,7 @@ impl TrainingProgram {
 }
 
 /// The name of the program, and the MPI that it needs.
-fn choose(facts: &Facts) -> Result<(&'static str, Option<(Abi, Found)>)> {
+fn choose(facts: &Surroundings) -> Result<(&'static str, Option<(Abi, MpiLibrary)>)> {
     let Some(starter) = facts.starter else { return Ok((PLAIN, None)) };
     // A build from source has one program. Whether that knows of MPI, and of the right one, it says itself.
     if !Abi::ALL.iter().any(|abi| (facts.beside)(abi.program())) {
@@ -152,8 +152,9 @@ fn choose(facts: &Facts) -> Result<(&'static str, Option<(Abi, Found)>)> {
 }
 
 /// The MPI where the launcher belongs to none: the only one whose library can be loaded, or the one whose protocol it speaks.
-fn told_by_libraries(facts: &Facts) -> Result<(Abi, Option<Found>)> {
-    let there: Vec<(Abi, Found)> = Abi::ALL.into_iter().filter_map(|abi| Some((abi, (facts.library)(abi)?))).collect();
+fn told_by_libraries(facts: &Surroundings) -> Result<(Abi, Option<MpiLibrary>)> {
+    let there: Vec<(Abi, MpiLibrary)> =
+        Abi::ALL.into_iter().filter_map(|abi| Some((abi, (facts.library)(abi)?))).collect();
     let starter = facts.starter.unwrap_or(Starter::Other);
     let spoken = match ((facts.variable)("PMIX_NAMESPACE"), (facts.variable)("PMI_RANK")) {
         (true, false) => Some(Abi::OpenMpi),
@@ -187,7 +188,7 @@ fn name_of(starter: Starter) -> &'static str {
 }
 
 /// No library with the interface that is needed can be loaded.
-fn no_library(starter: Starter, needed: &[Abi], facts: &Facts) -> Error {
+fn no_library(starter: Starter, needed: &[Abi], facts: &Surroundings) -> Error {
     let names = |abi: &Abi| abi.libraries().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
     let wanted: Vec<String> = needed.iter().map(|abi| format!("{} of {}", names(abi), abi.owner())).collect();
     let other = Abi::ALL.into_iter().filter(|abi| !needed.contains(abi)).find_map(|abi| (facts.library)(abi));
@@ -206,15 +207,15 @@ fn no_library(starter: Starter, needed: &[Abi], facts: &Facts) -> Error {
 }
 
 /// The library with this interface: in the package of the launcher that started this process, else where the loader looks.
-fn find_library(abi: Abi) -> Option<Found> {
+fn find_library(abi: Abi) -> Option<MpiLibrary> {
     let folders = launcher_packages().into_iter().flat_map(|package| ["lib", "lib64"].map(|name| package.join(name)));
     let beside = |folder: PathBuf| {
         let library = abi.libraries().iter().find(|library| loads(&folder.join(library)))?;
-        Some(Found { library, folder: Some(folder) })
+        Some(MpiLibrary { library, folder: Some(folder) })
     };
     let named = || {
         let library = abi.libraries().iter().find(|library| loads(Path::new(library)))?;
-        Some(Found { library, folder: None })
+        Some(MpiLibrary { library, folder: None })
     };
     folders.into_iter().find_map(beside).or_else(named)
 }
@@ -301,9 +302,9 @@ mod tests {
         fn chosen(&self) -> Result<(&'static str, Option<&'static str>)> {
             let library = |abi: Abi| {
                 let library = abi.libraries().iter().find(|name| self.libraries.contains(name))?;
-                Some(Found { library, folder: None })
+                Some(MpiLibrary { library, folder: None })
             };
-            let facts = Facts {
+            let facts = Surroundings {
                 starter: self.starter,
                 variable: &|name| self.variables.contains(&name),
                 beside: &|name| self.beside.contains(&name),
