@@ -15,13 +15,14 @@ _TOKEN = re.compile(
   | (?P<char>b?'(?:\\(?:u\{[^}]*\}|x[0-9a-fA-F]{2}|.)|[^'\\])')
   | (?P<lifetime>'\w+)
   | (?P<word>(?:r\#)?[A-Za-z_]\w*)
-  | (?P<number>\d[\w.]*)
+  | (?P<number>\d\w*(?:\.\d\w*)?)
   | (?P<join>::)
   | (?P<mark>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
 _OPEN = {"{": "}", "(": ")", "[": "]"}
+_ITEMS = {"pub", "fn", "async", "unsafe", "const", "static", "impl", "mod", "use", "extern", "macro_rules", "struct", "enum", "trait", "type", "union", "#"}
 _TYPES = {"struct", "enum", "trait", "type", "union"}
 
 
@@ -114,6 +115,7 @@ class Source:
 
     def _skip_item(self, at, module):
         """Behind the item at `at`; notes down the file of a module that is for tests only."""
+        item = self._word(at) in _ITEMS
         while at < len(self._tokens):
             word = self._word(at)
             if word == "mod" and self._word(at + 2) == ";":
@@ -123,8 +125,11 @@ class Source:
                 while self._word(at) not in (";", ""):
                     at += 1
                 return at + 1
-            if word == ";":
+            # A field, an argument or an arm ends with a comma, or with what it stands in.
+            if word == ";" or (word == "," and not item):
                 return at + 1
+            if word in _OPEN.values():
+                return at
             if word == "{":
                 return self._after(at)
             at = self._after(at) if word in _OPEN else at + 1

@@ -2,8 +2,8 @@
 """Checks how the sources hang together: `python3 scripts/structure.py [FOLDER]`. Plain Python from 3.11, nothing to install.
 
 Fails, and says where, if
-  * crates of the workspace, or modules of one crate, stand in a circle. Modules are the files and folders directly below
-    `src/` of a crate;
+  * crates of the workspace, or modules of one crate, stand in a circle: the files and folders directly below `src/`, and
+    those below each folder, among themselves. A module and those below it may use each other;
   * the name of a type, public or not, stands twice in the workspace, unless the page names it (`docs/architecture.md`, the
     table below the heading "Names that stand twice"), or the page names one that does not;
   * documentation has an example in Rust where Cargo tests none (`doctest = false`);
@@ -172,6 +172,14 @@ def circles_of_modules(crate):
             used = crate.module_named_by(path)
             if used:
                 graph.add(source.module[0], used, f"{source.name}:{line}")
+    # Deeper, by full names: those below one module among themselves.
+    known = {tuple(source.module) for source in crate.sources}
+    for source in crate.sources:
+        for path, line in source.inner_paths:
+            for depth in range(1, min(len(source.module), len(path))):
+                user, used = tuple(source.module[: depth + 1]), tuple(path[: depth + 1])
+                if user[:-1] == used[:-1] and used in known:
+                    graph.add("::".join(user), "::".join(used), f"{source.name}:{line}")
     return [
         "\n".join([f"modules of `{crate.name}` stand in a circle: {', '.join(circle)}", *graph.describe(circle)])
         for circle in graph.circles()

@@ -159,6 +159,22 @@ class Names(Made):
         self.assertIn("lists `One`", self.problem())
 
 
+class Deeper(Made):
+    def test_modules_below_a_module_stand_in_a_circle(self):
+        self.write("crates/bottom/src/two/mod.rs", "mod a;\nmod b;\npub(crate) struct Two;\n")
+        self.write("crates/bottom/src/two/a.rs", "use super::b::B;\npub(super) struct A;\n")
+        self.write("crates/bottom/src/two/b.rs", "pub(super) struct B;\n")
+        self.assertEqual(self.problems(), [])
+        self.write("crates/bottom/src/two/b.rs", "use crate::two::a::A;\npub(super) struct B;\n")
+        self.assertIn("stand in a circle: two::a, two::b", self.problem())
+
+    def test_a_range_and_an_attribute_on_a_field_hide_nothing(self):
+        for text in ["fn f() { for _ in 0..crate::one::N {} }", "struct S { #[cfg(test)] n: u8, m: u8 }\nuse crate::one::One;"]:
+            with self.subTest(text):
+                self.write("crates/bottom/src/two/mod.rs", f"pub(crate) struct Two;\n{text}\n")
+                self.assertIn("stand in a circle: one, two", self.problem())
+
+
 class Examples(Made):
     def test_an_example_is_a_problem_where_none_is_run(self):
         text = "//! ```\n//! bottom::go();\n//! ```\npub mod one;\nmod two;\n"

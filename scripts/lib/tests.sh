@@ -134,5 +134,5 @@ list_skipped() {
     missed=0
     [[ -n $lines ]] || return 0
     printf '%s\n' "$lines" | sed 's/^/Skipped: /'
-    missed=$(grep -c -v -F -- ": $needs_gpu" <<<"$lines") || true
+    missed=$(grep -c -v -E -- "^(::|[^:])*: $needs_gpu" <<<"$lines") || true
 }

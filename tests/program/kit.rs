@@ -27,8 +27,17 @@ fn kit(test: &str) -> Option<PathBuf> {
         skipped(test, "there is no kit in `dist`: `scripts/gpu-kit` makes it");
         return None;
     };
-    let sources =
-        ["src", "crates", "sweeps", "python/tombola", "scripts/kit", "benches/peers", "build.rs", "Cargo.lock"];
+    let sources = [
+        "src",
+        "crates",
+        "sweeps",
+        "python/tombola",
+        "scripts/kit",
+        "benches/peers",
+        "build.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ];
     let newest = |made: SystemTime| sources.iter().find_map(|name| newer(&root().join(name), made));
     match newest(made) {
         None => Some(path),

@@ -141,7 +141,17 @@ fn wheel(test: &str) -> Option<PathBuf> {
     };
     let time = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).unwrap();
     let made = time(&wheel);
-    let sources = ["src", "crates", "sweeps", "python/tombola", "python/wheel.py", "build.rs", "Cargo.lock"];
+    let sources = [
+        "src",
+        "crates",
+        "sweeps",
+        "python/tombola",
+        "python/wheel.py",
+        "scripts/wheel",
+        "build.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ];
     match sources.iter().find_map(|name| newer(&root().join(name), made)) {
         None => Some(wheel),
         Some(path) => {

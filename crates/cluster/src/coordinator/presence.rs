@@ -1,9 +1,9 @@
-//! Who is there, what each is at, and who is gone, while a sweep runs. It may not know of links or stages' contents.
+//! Who is there, what each is at, and who is gone, while a sweep runs. It may not know how words travel, nor of stages' contents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-use super::state::Worker;
+use crate::link::Worker;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::state::Worker;
+use crate::link::Worker;
 
 /// Copies of snapshots that a worker holds at most. A stage starts from at most two and leaves one or two for those that
 /// follow it, so four cover the next stage of the same chain.

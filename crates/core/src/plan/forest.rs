@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::stage::{Pruning, Stage, dense_id, pruned_id};
+use super::pruning::Pruning;
+use super::stage::{Stage, dense_id, pruned_id};
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
 use tombola_words::StageId;

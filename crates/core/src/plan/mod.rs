@@ -5,11 +5,13 @@ pub mod estimate;
 pub mod forest;
 mod lookup;
 pub mod networks;
+mod pruning;
 pub mod stage;
 mod track;
 
 pub use asked::{Asked, grow, loaded};
 pub use forest::{Chain, Part, Plan};
 pub use networks::{Network, Networks};
-pub use stage::{Pruning, Stage, dense_id};
+pub use pruning::Pruning;
+pub use stage::{Stage, dense_id};
 pub use track::{Bird, Track};

@@ -2,7 +2,7 @@
 //!
 //! It may not know of files, workers or torch.
 
-use super::stage::Pruning;
+use super::pruning::Pruning;
 use crate::mask::Settling;
 use tombola_words::value::{Moment, Value};
 

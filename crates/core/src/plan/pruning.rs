@@ -1,0 +1,93 @@
+//! How a level comes from the one before: what is pruned, by what, when, and where weights go back to.
+//!
+//! It may not know of stages, files or torch.
+
+use crate::mask::Settling;
+use crate::sweep::settings::Settings;
+use tombola_words::value::{Budget, Control, Criterion, Moment, PruneLayers, Rewind, Scope, Streams};
+
+/// How a level comes from the one before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pruning {
+    /// Share of the weights or channels still alive that is pruned.
+    pub rate: f64,
+    /// Whether channels are pruned, not single weights.
+    pub channels: bool,
+    /// How weights or channels are scored.
+    pub criterion: Criterion,
+    /// Which weights or channels compete.
+    pub scope: Scope,
+    /// Which layers may be pruned.
+    pub layers: PruneLayers,
+    /// Share of the rate for the output layer.
+    pub output_rate: f64,
+    /// What happens to the channels of residual streams.
+    pub streams: Streams,
+    /// Layers keep a multiple of this many channels.
+    pub round_channels: usize,
+    /// Training images from which gradients are taken, where the criterion needs them.
+    pub score_images: usize,
+    /// The parent's snapshot that the mask is drawn from.
+    pub draw: Moment,
+    /// Where the kept weights go back to.
+    pub rewind: Rewind,
+    /// Whether this is a twin for comparison.
+    pub control: Control,
+    /// Epochs of a fine-tuning.
+    pub fine_tune_epochs: usize,
+    /// Learning rate of a fine-tuning, if not the last of the schedule.
+    pub fine_tune_lr: Option<f64>,
+    /// How long it trains.
+    pub budget: Budget,
+    /// When an early bird counts as drawn.
+    pub settling: Settling,
+    /// Points at which the barrier of a fork is measured.
+    pub barrier_points: usize,
+}
+
+impl Pruning {
+    /// What the settings say about a pruning at `rate`.
+    pub fn of(settings: &Settings, rate: f64) -> Self {
+        Self {
+            rate,
+            channels: settings.prunes_channels(),
+            criterion: settings.criterion(),
+            scope: settings.scope,
+            layers: settings.prune_layers,
+            output_rate: settings.output_rate,
+            streams: settings.streams,
+            round_channels: settings.round_channels,
+            score_images: settings.score_images,
+            draw: settings.draw,
+            rewind: settings.rewind,
+            control: settings.control,
+            fine_tune_epochs: settings.fine_tune_epochs.unwrap_or(settings.epochs),
+            fine_tune_lr: settings.fine_tune_lr,
+            budget: settings.budget,
+            settling: Settling {
+                rule: settings.early_bird_rule,
+                window: settings.early_bird_window,
+                epsilon: settings.early_bird_epsilon,
+            },
+            barrier_points: settings.barrier_points,
+        }
+    }
+
+    /// When it is drawn, for people: an early bird by its rule, not by the key that tells it from others.
+    pub fn drawn_at(&self) -> String {
+        match self.draw.is_early_bird() {
+            true => format!("the early bird ({})", self.settling.words()),
+            false => self.draw.to_string(),
+        }
+    }
+
+    /// The layers whose weights the density counts: pruned channels take weights of any layer with them.
+    pub fn layers_counted(&self) -> PruneLayers {
+        if self.channels { PruneLayers::All } else { self.layers }
+    }
+
+    /// The rewind, or new weights for the re-initialised twin.
+    pub fn effective_rewind(&self) -> Rewind {
+        if self.control == Control::Reinit { Rewind::Random } else { self.rewind }
+    }
+}
