@@ -92,13 +92,13 @@ class Crate:
             parts.pop()
         return parts
 
-    def module_named_by(self, path):
-        """The module that `crate::PATH` leads to, or None; through a name that lib.rs gives on, if need be."""
+    def path_named_by(self, path):
+        """`crate::PATH` from the module that it leads to on, or nothing; through a name that lib.rs gives on, if need be."""
         if path and path[0] in self.modules:
-            return path[0]
+            return path
         if path and path[0] in self.exports:
-            return self.exports[path[0]][0]
-        return None
+            return [*self.exports[path[0]], *path[1:]]
+        return []
 
 
 def workspace(root):
@@ -165,18 +165,13 @@ def circles_of_crates(crates):
 
 def circles_of_modules(crate):
     graph = Graph()
+    known = {tuple(source.module[:depth]) for source in crate.sources for depth in range(1, len(source.module) + 1)}
     for source in crate.sources:
-        if source.root_file or not source.module:
+        if source.root_file:
             continue
         for path, line in source.inner_paths:
-            used = crate.module_named_by(path)
-            if used:
-                graph.add(source.module[0], used, f"{source.name}:{line}")
-    # Deeper, by full names: those below one module among themselves.
-    known = {tuple(source.module) for source in crate.sources}
-    for source in crate.sources:
-        for path, line in source.inner_paths:
-            for depth in range(1, min(len(source.module), len(path))):
+            path = crate.path_named_by(path)
+            for depth in range(min(len(source.module), len(path))):
                 user, used = tuple(source.module[: depth + 1]), tuple(path[: depth + 1])
                 if user[:-1] == used[:-1] and used in known:
                     graph.add("::".join(user), "::".join(used), f"{source.name}:{line}")

@@ -5,11 +5,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::SystemTime;
 
+use super::common::Folder;
 use super::common::python::Python;
-use super::common::{Folder, skipped};
-use super::wheel::{newer, root, succeeds};
+use super::wheel::{current, root, succeeds};
 
 /// One of each kind: the program, tests, a sweep, the module, a sweep that is killed.
 const STEPS: &str = "machine,doctor,gpu,quickstart,python,killed";
@@ -23,29 +22,7 @@ fn the_runner_keeps_its_limits_and_goes_on_after_failures() {
 /// The kit, if it is there and newer than what it is made of.
 fn kit(test: &str) -> Option<PathBuf> {
     let path = root().join(format!("dist/tombola-gpu-kit-{}.tar", env!("CARGO_PKG_VERSION")));
-    let Ok(made) = path.metadata().and_then(|about| about.modified()) else {
-        skipped(test, "there is no kit in `dist`: `scripts/gpu-kit` makes it");
-        return None;
-    };
-    let sources = [
-        "src",
-        "crates",
-        "sweeps",
-        "python/tombola",
-        "scripts/kit",
-        "benches/peers",
-        "build.rs",
-        "Cargo.toml",
-        "Cargo.lock",
-    ];
-    let newest = |made: SystemTime| sources.iter().find_map(|name| newer(&root().join(name), made));
-    match newest(made) {
-        None => Some(path),
-        Some(source) => {
-            skipped(test, &format!("the kit is older than `{}`: `scripts/gpu-kit` makes it again", source.display()));
-            None
-        }
-    }
+    current(test, "kit", "scripts/gpu-kit", Some(path), &["scripts/kit", "scripts/gpu-kit", "benches/peers"])
 }
 
 #[test]

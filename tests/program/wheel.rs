@@ -135,34 +135,35 @@ fn wheel(test: &str) -> Option<PathBuf> {
     let found = found
         .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(&begins))
         .find(|path| path.extension().is_some_and(|end| end == "whl"));
-    let Some(wheel) = found else {
-        skipped(test, "there is no wheel in `dist`: `scripts/wheel` makes it");
+    current(test, "wheel", "scripts/wheel", found, &["python/wheel.py", "scripts/wheel"])
+}
+
+/// What a script has made, if it is there and newer than the sources of the programs and the files `further`.
+pub(super) fn current(
+    test: &str,
+    what: &str,
+    script: &str,
+    found: Option<PathBuf>,
+    further: &[&str],
+) -> Option<PathBuf> {
+    let Some(found) = found.filter(|path| path.is_file()) else {
+        skipped(test, &format!("there is no {what} in `dist`: `{script}` makes it"));
         return None;
     };
-    let time = |path: &Path| std::fs::metadata(path).and_then(|about| about.modified()).unwrap();
-    let made = time(&wheel);
-    let sources = [
-        "src",
-        "crates",
-        "sweeps",
-        "python/tombola",
-        "python/wheel.py",
-        "scripts/wheel",
-        "build.rs",
-        "Cargo.toml",
-        "Cargo.lock",
-    ];
-    match sources.iter().find_map(|name| newer(&root().join(name), made)) {
-        None => Some(wheel),
-        Some(path) => {
-            skipped(test, &format!("the wheel is older than `{}`: `scripts/wheel` makes it again", path.display()));
+    let made = found.metadata().and_then(|about| about.modified()).unwrap();
+    let sources = ["src", "crates", "sweeps", "python/tombola", "build.rs", "Cargo.toml", "Cargo.lock"];
+    match sources.iter().chain(further).find_map(|name| newer(&root().join(name), made)) {
+        None => Some(found),
+        Some(source) => {
+            let source = source.display();
+            skipped(test, &format!("the {what} is older than `{source}`: `{script}` makes it again"));
             None
         }
     }
 }
 
 /// A file that was written after a time.
-pub(super) fn newer(path: &Path, than: SystemTime) -> Option<PathBuf> {
+fn newer(path: &Path, than: SystemTime) -> Option<PathBuf> {
     if path.is_dir() {
         return std::fs::read_dir(path).unwrap().find_map(|entry| newer(&entry.unwrap().path(), than));
     }
