@@ -6,6 +6,7 @@ pub mod forest;
 mod lookup;
 pub mod networks;
 mod pruning;
+mod revision;
 pub mod stage;
 mod track;
 

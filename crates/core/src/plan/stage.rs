@@ -6,20 +6,22 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::pruning::Pruning;
+use super::revision::revisions;
 use super::track::{Bird, Track};
 use crate::mask::MaskPlace;
 use crate::sweep::settings::{Decides, Settings};
 use tombola_words::StageId;
 use tombola_words::value::{Budget, Moment, Rewind, TrackMasks};
 
-/// Part of every identity; raised when the meaning of a setting changes, so that old results are not taken for new.
+/// Part of every identity; raised when the meaning of everything changes. Where only some results do, `revision.rs` says which.
 const MEANING: &str = "tombola stage 1";
 
 /// The identity of a dense training.
 ///
 /// `network` is the canonical text of a user's own network, `loaded` the checksum of the file it starts from.
 pub fn dense_id(settings: &Settings, network: Option<&str>, loaded: Option<&str>) -> StageId {
-    let mut text = format!("{MEANING}\n{}", settings.identity(Decides::Training));
+    let decides = Decides::Training;
+    let mut text = format!("{MEANING}\n{}{}", settings.identity(decides), revisions(settings, decides));
     for (key, value) in [("layers", network), ("loaded", loaded)] {
         if let Some(value) = value {
             text.push_str(&format!("{key}={value}\n"));
@@ -30,7 +32,9 @@ pub fn dense_id(settings: &Settings, network: Option<&str>, loaded: Option<&str>
 
 /// The identity of the training that follows `parent` when it is pruned at `rate` by these settings.
 pub fn pruned_id(parent: StageId, rate: f64, settings: &Settings) -> StageId {
-    StageId::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{}", settings.identity(Decides::Pruning)))
+    let decides = Decides::Pruning;
+    let (identity, revisions) = (settings.identity(decides), revisions(settings, decides));
+    StageId::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}"))
 }
 
 /// One training.
