@@ -159,6 +159,13 @@ fn a_snapshot_that_was_changed_cut_or_removed_is_trained_again_and_said_once() {
         assert_eq!(tables(&folder), expected, "{name}");
         folder.tombola(&format!("{loud} {second}")).expect(0).says("nothing to train").does_not_say("absent");
     }
+    // Nor a mask that tables read, though no training begins from it.
+    folder.tombola(&format!("{BASE} {second}")).expect(0);
+    let masks = of_stages(&folder, "mask.safetensors");
+    change(&masks[0], |bytes| *bytes.last_mut().unwrap() ^= 1);
+    folder.tombola(&format!("{loud} {second}")).expect(0).says("counts as absent");
+    assert_eq!(tables(&folder), expected);
+    folder.tombola(&format!("{loud} {second}")).expect(0).says("nothing to train");
     // The other verbs do not take it for what it was.
     restore(&folder, &sound);
     change(&last, |bytes| *bytes.last_mut().unwrap() ^= 1);

@@ -16,6 +16,7 @@ mod kept;
 mod kill_and_resume;
 mod kit;
 mod plan;
+mod power_cuts;
 mod programs;
 mod report;
 mod script_commands;

@@ -11,7 +11,9 @@ use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::inventory::{Inventory, check_progress, inventory, refuse_foreign, spoilt, tidy};
+use tombola_cluster::coordinator::inventory::{
+    Inventory, check_progress, inventory, refuse_foreign, spoilt, spoilt_masks, tidy,
+};
 use tombola_cluster::coordinator::ledger::{Ledger, now};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
@@ -251,17 +253,18 @@ fn sound_demand(
     asked_for: &dyn Fn(usize) -> bool,
 ) -> (Demand, Vec<String>) {
     let (mut bad, mut checked, mut words) = (HashSet::new(), HashSet::new(), Vec::new());
+    let mut found = spoilt_masks(plan, history, store);
     let demand = loop {
-        let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
-        let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
-        let todo: Vec<usize> = demand.todo().collect();
-        let found = spoilt(plan, history, store, (&todo, &kept), &mut checked);
-        if found.is_empty() {
-            break demand;
-        }
         for ((stage, moment), error) in found {
             words.push(format!("{}; `{}` of {} counts as absent", error.message, moment.show(), plan.label(stage)));
             bad.insert((stage, moment));
+        }
+        let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
+        let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
+        let todo: Vec<usize> = demand.todo().collect();
+        found = spoilt(plan, history, store, (&todo, &kept), &mut checked);
+        if found.is_empty() {
+            break demand;
         }
     };
     for index in demand.todo() {

@@ -74,6 +74,17 @@ pub fn spoilt(
     found
 }
 
+/// Of the snapshots that finished tickets left on the disk, those whose mask is not what was written: tables read it.
+pub fn spoilt_masks(plan: &Plan, history: &History, store: &Store) -> BTreeMap<(usize, Moment), Error> {
+    let mut found = BTreeMap::new();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let Some(known) = history.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else { continue };
+        let Some(Err(error)) = known.mask_sum().map(|sum| store.check_mask(stage.id, sum)) else { continue };
+        found.extend(known.kept.iter().map(|moment| ((index, *moment), error.clone())));
+    }
+    found
+}
+
 /// Why a stage that was interrupted cannot go on from where it was, if it cannot: then it begins again.
 ///
 /// # Errors

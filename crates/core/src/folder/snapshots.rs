@@ -156,6 +156,15 @@ impl Store {
         Ok(())
     }
 
+    /// Whether the file of a stage's mask, where there is one, holds what it should.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has changed since it was written.
+    pub fn check_mask(&self, stage: StageId, sum: Checksum) -> Result<()> {
+        let path = self.mask_file(stage);
+        if path.exists() { read_sound(&path, Some(sum)).map(|_| ()) } else { Ok(()) }
+    }
+
     /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
     /// are of a dense network. `sum` is what the file must hold, as far as that is known.
     ///
