@@ -5,6 +5,7 @@ pub mod atomic;
 pub mod claim;
 pub mod journal;
 pub mod lock;
+mod lock_file;
 pub mod masks;
 pub mod repair;
 pub mod snapshots;
