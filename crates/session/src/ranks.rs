@@ -78,7 +78,7 @@ fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOn
     };
     let welcome = Welcome {
         sweep: asked.spec.to_toml(),
-        loaded: tombola_core::plan::loaded(&asked.spec.trials()?)?,
+        loaded: asked.plan.loaded.clone(),
         plan: asked.plan.checksum(),
         roots: opened.roots.clone(),
         lease: run.lease,
