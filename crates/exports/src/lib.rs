@@ -110,7 +110,10 @@ impl Exported<'_> {
             }
             Form::TorchScript => {
                 script(self, path)?;
-                self.add_to_script(path)?;
+                self.add_to_script(path).inspect_err(|_| {
+                    // What lacks a part is not what was asked for; if it cannot be removed, the error tells of it all the same.
+                    let _ = std::fs::remove_file(path);
+                })?;
             }
             Form::Numpy => {
                 let bytes = npy::masks(self)?;

@@ -3,6 +3,7 @@
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
+use zip::read::{ArchiveOffset, Config};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
@@ -64,7 +65,11 @@ impl<'a> Archive<'a> {
     /// # Errors
     /// When it is none.
     pub fn open(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| {
+        // Programs put nothing before an archive. Whether something stands there is found out by searching for marks, which some
+        // archives of PyTorch mislead: it is searched for only where there is no archive without it.
+        let from = |archive_offset| ZipArchive::with_config(Config { archive_offset }, Cursor::new(bytes));
+        let found = from(ArchiveOffset::Known(0)).or_else(|_| from(ArchiveOffset::Detect));
+        let archive = found.map_err(|error| {
             Error::input(format!("`{}` is no zip archive, or a damaged one: {error}", path.display()))
         })?;
         Ok(Self { path, archive })
@@ -88,5 +93,28 @@ impl<'a> Archive<'a> {
             return Err(damaged(format!("is larger than the {most} bytes that it may have")));
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_more_file_leaves_the_others_as_they_are() {
+        let path = Path::new("a.pt");
+        let files = [("a/data.pkl", vec![1, 2]), ("a/constants/0", vec![7; 300])];
+        let bytes = archive(files.clone().into_iter().map(|(name, bytes)| (name.to_string(), bytes)), "said").unwrap();
+        let more = with_file(path, &bytes, "extra/about.json", b"{}").unwrap();
+        let mut found = Archive::open(path, &more).unwrap();
+        assert_eq!(found.names(), ["a/data.pkl", "a/constants/0", "a/extra/about.json"]);
+        for (name, bytes) in &files {
+            assert_eq!(found.read(name, 300).unwrap(), *bytes);
+        }
+        assert_eq!(found.read("a/extra/about.json", 2).unwrap(), b"{}");
+        assert!(with_file(path, b"no archive", "x", b"").is_err());
+        // Whatever stands before an archive is passed over.
+        let before = [b"before".as_slice(), &bytes].concat();
+        assert_eq!(Archive::open(path, &before).unwrap().names().len(), 2);
     }
 }
