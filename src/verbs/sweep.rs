@@ -8,6 +8,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::flags;
 use tombola_core::plan::{Asked, grow};
 use tombola_core::sweep::{Flag, Spec};
+use tombola_core::trainable;
 use tombola_words::error::{Error, Result};
 
 /// Adds the sweep file and the settings to a verb.
@@ -22,7 +23,7 @@ pub fn arguments(command: Command) -> Command {
 /// Reads what was asked and lays out its stages.
 ///
 /// # Errors
-/// When the file or a flag is wrong, or a network cannot work on its data.
+/// When the file or a flag is wrong, a network cannot work on its data, or a training could only fail.
 pub fn read(matches: &ArgMatches) -> Result<Asked> {
     let file = matches.get_one::<PathBuf>("file");
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().to_string()).collect();
@@ -38,6 +39,7 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
         None => Spec::read(None, &flags)?,
     };
     let plan = grow(&spec)?;
+    trainable::check(&plan, &spec)?;
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
         (None, Some(name)) => Path::new("results").join(name),

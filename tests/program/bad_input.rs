@@ -384,3 +384,30 @@ fn a_folder_that_is_no_results_folder_has_no_tables() {
     let folder = Folder::new();
     refused(&folder, "tables nowhere", 2, "cannot read `nowhere/sweep.toml`: ", "give a results folder");
 }
+
+#[test]
+fn what_could_only_fail_in_training_is_refused_when_it_is_planned() {
+    let folder = Folder::new();
+    let bird = "--network resnetb --depth 11 --width 4 --prunety s --draw early-bird --epochs 5";
+    for (flags, message, hint) in [
+        ("--prunety s", "network `lenet-300-100`: no channel that may be pruned has such a score", "take a network"),
+        ("--prune-layers conv", "network `lenet-300-100`: no layer of this network may be pruned", "choose other"),
+        ("--slimming 0.1", "network `lenet-300-100`: `slimming`: it has no batch norm", "leave `slimming` at 0"),
+        (bird, "`draw`: no early bird can be drawn in 5 epochs: rule `paper` looks at 5 distances", "train 6 epochs"),
+        ("--precision tf32 --device cpu", "`precision = \"tf32\"` is of NVIDIA GPUs", "use fp32"),
+    ] {
+        refused(&folder, &format!("{SMALL} {flags}"), 2, message, hint);
+        refused(&folder, &format!("{SMALL} {flags}").replacen("run", "plan", 1), 2, message, hint);
+    }
+    // Without a GPU that is known only when a run looks for one.
+    let hidden = || {
+        let line = format!("{SMALL} --precision tf32");
+        let mut command = folder.command(PROGRAM);
+        let output = command.args(line.split_whitespace()).env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
+        super::common::Ran::of(&line, output)
+    };
+    refused_by(&folder, hidden, 2, "`precision = \"tf32\"` is of NVIDIA GPUs", "use fp32");
+    // Of several trials the one is named that could only fail.
+    let axis = format!("{SMALL} --prune-layers all,conv");
+    refused(&folder, &axis, 2, "trial 2: network `lenet-300-100`: no layer of this network", "choose other layers");
+}

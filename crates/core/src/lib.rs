@@ -10,6 +10,7 @@
 //! | `place`, `processor` | which device a worker or a rank takes; what this processor can do |
 //! | `plan` | the forest of trainings that the trials share |
 //! | `prune` | draws masks and sends kept weights back |
+//! | `trainable` | what could only fail in training, and is refused before |
 //! | `training` | what a training tells while it runs, and what it goes on from |
 //! | `checkpoint` | weights that others wrote: archives and pickles of PyTorch |
 //! | `folder` | the results folder: journal, snapshots, masks, lock |
@@ -25,4 +26,5 @@ pub mod plan;
 pub mod processor;
 pub mod prune;
 pub mod sweep;
+pub mod trainable;
 pub mod training;
