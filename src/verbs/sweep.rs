@@ -42,12 +42,20 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
     trainable::check(&plan, &spec)?;
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
-        (None, Some(name)) => Path::new("results").join(name),
+        (None, Some(name)) => results_of(Path::new("results"), name),
         (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
     };
     // The parts of a sweep lie side by side in its folder.
     let folder = spec.run.shard.map_or(folder.clone(), |shard| folder.join(shard.folder()));
     Ok(Asked { spec, plan: Arc::new(plan), folder })
+}
+
+/// The folder of a sweep's name. Names of files were once written without letters beyond ASCII: such a folder goes on.
+fn results_of(results: &Path, name: &str) -> PathBuf {
+    let folder = results.join(name);
+    let former: String = name.chars().map(|letter| if letter.is_ascii() { letter } else { '-' }).collect();
+    let former = results.join(former);
+    if !folder.exists() && former.join("journal").exists() { former } else { folder }
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Error {

@@ -62,6 +62,10 @@ fn pitfall_18_a_dense_training_stops_at_the_first_epoch_that_the_rule_allows() {
                 (epoch as f64, 8.0 - epoch as f64)
             );
         }
+        for row in tickets.iter().chain(&table(&folder, "hamming")) {
+            let how = ["prune-layers", "output-rate", "streams", "round-channels"].map(|column| row[column].as_str());
+            assert_eq!(how, ["", "", "whole", "1"], "{row:?}");
+        }
         let dense = &table(&folder, "results")[0];
         assert_eq!(dense["last_epoch"], epoch.to_string());
         // A second run finds nothing to do, although the dense network was not trained to its end.

@@ -15,6 +15,7 @@ mod kept;
 mod kill_and_resume;
 mod kit;
 mod plan;
+mod pretended_gpu;
 mod programs;
 mod report;
 mod script_commands;

@@ -7,7 +7,7 @@
 //! | `mask` | packed bits, distances between masks, when masks have settled |
 //! | `net` | a network as a graph: shapes, where its weights lie, channels, costs |
 //! | `sweep` | the settings, and the grid that a sweep file and flags span |
-//! | `place`, `processor` | which device a worker or a rank takes; what this processor can do |
+//! | `place`, `gpus`, `processor` | which device a worker or a rank takes; GPUs that none takes; what this processor can do |
 //! | `plan` | the forest of trainings that the trials share |
 //! | `prune` | draws masks and sends kept weights back |
 //! | `trainable` | what could only fail in training, and is refused before |
@@ -19,6 +19,7 @@
 
 pub mod checkpoint;
 pub mod folder;
+pub mod gpus;
 pub mod mask;
 pub mod net;
 pub mod place;

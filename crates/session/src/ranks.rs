@@ -75,7 +75,7 @@ fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOn
     device::use_threads(run.threads);
     let own = match devices.is_empty() {
         true => None,
-        false => Some(local_link(&opened.workshop, &devices, run.threads, &format!("{}, ", session.host))?),
+        false => Some(local_link(&opened.workshop, &devices, &run, &format!("{}, ", session.host))?),
     };
     let welcome = Welcome {
         sweep: asked.spec.to_toml(),
@@ -128,7 +128,7 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
     }
     device::use_threads(run.threads);
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
-    let place = format!("{host}, {}", device::describe(device, run.threads));
+    let place = format!("{host}, {}", device::place(device, run));
     let ready = Ready { place, fingerprints: workshop.fingerprints.clone() };
     Ok((TorchTrainer { workshop: Arc::new(workshop), device }, ready))
 }

@@ -1,5 +1,6 @@
 //! What was asked and found, in sentences made from the tables.
 
+use super::PartLines;
 use super::lines::Lines;
 use super::sheet::Sheet;
 
@@ -23,12 +24,23 @@ pub struct Sharing {
     pub epochs_alone: usize,
 }
 
-/// The sentences, the most important first.
-pub fn sentences(sharing: Sharing, lines: &Lines, tickets: &Sheet) -> Vec<String> {
+/// The sentences, the most important first; those about one network of several begin with its name.
+pub fn sentences(sharing: Sharing, warnings: &[String], parts: &[PartLines]) -> Vec<String> {
     let mut all = vec![asked(sharing)];
-    all.extend(best(lines));
-    all.extend(birds(tickets));
+    all.extend(warnings.iter().cloned());
+    for part in parts {
+        let named = |sentence: &String| match part.title.as_str() {
+            "" => sentence.clone(),
+            title => format!("{title}: {sentence}"),
+        };
+        all.extend(part.findings.iter().map(named));
+    }
     all
+}
+
+/// What was found of one network.
+pub fn of_part(lines: &Lines, tickets: &Sheet) -> Vec<String> {
+    best(lines).into_iter().chain(birds(tickets)).collect()
 }
 
 fn asked(sharing: Sharing) -> String {
@@ -84,11 +96,21 @@ fn birds(tickets: &Sheet) -> Option<String> {
     }
     let (first, last) =
         (drawn.iter().copied().fold(f64::INFINITY, f64::min), drawn.iter().copied().fold(0.0, f64::max));
-    let planned = tickets.rows.iter().filter_map(|row| tickets.number(row, "epochs_planned")).fold(0.0, f64::max);
-    let saved: f64 = tickets.rows.iter().filter_map(|row| tickets.number(row, "epochs_saved")).sum();
+    let planned: Vec<f64> = tickets.rows.iter().filter_map(|row| tickets.number(row, "epochs_planned")).collect();
+    let planned = (planned.iter().copied().fold(f64::INFINITY, f64::min), planned.iter().copied().fold(0.0, f64::max));
+    let planned =
+        if planned.0 == planned.1 { planned.1.to_string() } else { format!("{} to {}", planned.0, planned.1) };
+    // Several birds of one training save its epochs together, once.
+    let saved = tickets
+        .by("stage")
+        .into_iter()
+        .map(|(_, rows)| rows.iter().filter_map(|row| tickets.number(row, "epochs_saved")).fold(0.0, f64::max));
+    let saved: f64 = saved.sum();
     let epochs = if first == last { format!("epoch {first}") } else { format!("epochs {first} to {last}") };
+    let trainings = tickets.by("stage").len();
+    let trainings = if trainings == 1 { String::new() } else { format!(" in {trainings} trainings") };
     Some(format!(
-        "{} of {} early birds were drawn, at {epochs} of {planned}; that saved {saved} dense epochs.",
+        "{} of {} early birds were drawn, at {epochs} of {planned}; that saved {saved} dense epochs{trainings}.",
         drawn.len(),
         tickets.rows.len()
     ))
@@ -129,11 +151,26 @@ mod tests {
     }
 
     #[test]
+    fn each_network_has_its_own_finding() {
+        let part = |title: &str, accuracy: f64| PartLines {
+            title: title.into(),
+            findings: of_part(&lines(&[(0.5, accuracy)]), &Sheet::default()),
+            lines: Lines::default(),
+        };
+        let told =
+            sentences(Sharing::default(), &["2 trainings.".into()], &[part("lenet-5", 0.91), part("resnet", 0.5)]);
+        assert_eq!((told.len(), told[1].as_str()), (4, "2 trainings."));
+        assert!(told[2].starts_with("lenet-5: The smallest ticket within a point"), "{told:?}");
+        assert!(told[3].starts_with("resnet: No ticket comes within a point"), "{told:?}");
+        assert!(!sentences(Sharing::default(), &[], &[part("", 0.91)])[1].contains(": The smallest"));
+    }
+
+    #[test]
     fn early_birds_are_counted() {
-        let table = "epoch,epochs_planned,epochs_saved\n6,20,14\n,20,0\n7,20,0\n";
+        let table = "stage,epoch,epochs_planned,epochs_saved\na,6,20,13\na,7,20,13\nb,,20,0\n";
         assert_eq!(
             birds(&Sheet::parse(table)).unwrap(),
-            "2 of 3 early birds were drawn, at epochs 6 to 7 of 20; that saved 14 dense epochs."
+            "2 of 3 early birds were drawn, at epochs 6 to 7 of 20; that saved 13 dense epochs in 2 trainings."
         );
         assert_eq!(birds(&Sheet::default()), None);
     }
