@@ -16,9 +16,10 @@
     .filter((element) => !scrolls(element) && element.getBoundingClientRect().right > Math.min(width, page) + 1)
     .map((element) => element.tagName + "." + element.className + ": " + element.textContent.slice(0, 60));
   seen.charts = [...document.querySelectorAll("figure")].map((figure) => {
-    const svg = figure.querySelector("svg"), size = svg.getBoundingClientRect(), words = figure.querySelector("output");
+    const svg = [...figure.querySelectorAll("svg")].find((one) => one.getBoundingClientRect().width > 0), size = svg.getBoundingClientRect(), words = figure.querySelector("output");
     // What an arrow key and the pointer at the last point say.
-    const spots = JSON.parse(figure.querySelector(".spots").textContent), [x, y] = spots.at(-1);
+    const [spots, narrow] = JSON.parse(figure.querySelector(".spots").textContent);
+    const [x, y] = (svg.matches(".narrow") ? narrow : spots).at(-1);
     svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
     const first = words.textContent, scale = size.width / svg.viewBox.baseVal.width;
     svg.dispatchEvent(new PointerEvent("pointermove", { clientX: size.left + x * scale, clientY: size.top + y * scale }));

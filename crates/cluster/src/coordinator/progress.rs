@@ -257,13 +257,9 @@ impl Progress {
         if self.workers.len() > MOST_SHOWN {
             running.push(format!("{} more", self.workers.len() - MOST_SHOWN));
         }
-        format!(
-            "{} · {:.0} % · {rate:.0} images/s · {} · {}",
-            self.tally,
-            100.0 * self.share(),
-            self.left(),
-            running.join(" · ")
-        )
+        // Trainings of less than a moment tell no rate.
+        let rate = if rate > 0.0 { format!("{rate:.0} images/s · ") } else { String::new() };
+        format!("{} · {:.0} % · {rate}{} · {}", self.tally, 100.0 * self.share(), self.left(), running.join(" · "))
     }
 
     /// Share of the work that is done, the running epochs included.
@@ -312,7 +308,8 @@ impl Current {
     }
 
     fn describe(&self) -> String {
-        format!("{} epoch {}/{} {:.0} images/s", self.label, (self.epoch + 1).min(self.epochs), self.epochs, self.rate)
+        let rate = if self.rate > 0.0 { format!(" {:.0} images/s", self.rate) } else { String::new() };
+        format!("{} epoch {}/{}{rate}", self.label, (self.epoch + 1).min(self.epochs), self.epochs)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::PartLines;
 use super::lines::Lines;
 use super::sheet::Sheet;
+use tombola_core::plan::estimate::many;
 
 /// Accuracy that a ticket may lose against the dense network and still count as good: a point.
 const CLOSE: f64 = 0.01;
@@ -16,8 +17,10 @@ pub struct Sharing {
     pub trainings: usize,
     /// Trainings finished.
     pub done: usize,
-    /// Trainings failed or left out because of a failure.
+    /// Trainings failed.
     pub failed: usize,
+    /// Trainings left out: one before them failed, or no early bird was drawn for them.
+    pub skipped: usize,
     /// Epochs of the shared trainings.
     pub epochs: usize,
     /// Epochs if every trial trained its own.
@@ -44,16 +47,24 @@ pub fn of_part(lines: &Lines, tickets: &Sheet) -> Vec<String> {
 }
 
 fn asked(sharing: Sharing) -> String {
-    let Sharing { trials, trainings, done, failed, epochs, epochs_alone } = sharing;
-    let state = match (done == trainings, failed) {
+    let Sharing { trials, trainings, done, failed, skipped, epochs, epochs_alone } = sharing;
+    let mut state = match (done == trainings, done + failed + skipped == trainings) {
         (true, _) => "all done".to_string(),
-        (false, 0) => format!("{done} done so far"),
-        (false, failed) => format!("{done} done, {failed} failed or left out"),
+        (false, true) => format!("{done} done"),
+        (false, false) => format!("{done} done so far"),
     };
+    for (count, word) in [(failed, "failed"), (skipped, "left out")] {
+        if count > 0 {
+            state.push_str(&format!(", {count} {word}"));
+        }
+    }
     let saved = epochs_alone.saturating_sub(epochs);
     let share = 100.0 * saved as f64 / epochs_alone.max(1) as f64;
     format!(
-        "{trials} trials took {trainings} trainings ({state}); sharing them saves {saved} of {epochs_alone} epochs ({share:.0} %)."
+        "{} took {} ({state}); sharing them saves {saved} of {} ({share:.0} %).",
+        many(trials, "trial"),
+        many(trainings, "training"),
+        many(epochs_alone, "epoch")
     )
 }
 
@@ -66,7 +77,7 @@ fn best(lines: &Lines) -> Option<String> {
     let close = points().filter(|(_, dense, point)| point.accuracy >= dense - CLOSE);
     Some(match close.min_by(|(_, _, one), (_, _, other)| one.density.total_cmp(&other.density)) {
         Some((line, dense, point)) => format!(
-            "The smallest ticket within a point of its dense network ({:.2} %) keeps {} of it and reaches {:.2} % ({}).",
+            "The smallest ticket within a point of its dense network ({:.2} %) keeps {} of its prunable weights and reaches {:.2} % ({}).",
             100.0 * dense,
             percent(point.density),
             100.0 * point.accuracy,
@@ -76,7 +87,7 @@ fn best(lines: &Lines) -> Option<String> {
             let (line, dense, point) =
                 points().max_by(|(_, _, one), (_, _, other)| one.accuracy.total_cmp(&other.accuracy))?;
             format!(
-                "No ticket comes within a point of its dense network; the best, of one with {:.2} %, keeps {} and reaches {:.2} % ({}).",
+                "No ticket comes within a point of its dense network; the best, of one with {:.2} %, keeps {} of its prunable weights and reaches {:.2} % ({}).",
                 100.0 * dense,
                 percent(point.density),
                 100.0 * point.accuracy,
@@ -144,7 +155,10 @@ mod tests {
     #[test]
     fn the_sparsest_ticket_that_is_close_is_named() {
         let text = best(&lines(&[(0.5, 0.91), (0.036, 0.891), (0.01, 0.8)])).unwrap();
-        assert!(text.contains("(90.00 %) keeps 3.6 % of it and reaches 89.10 % (one-shot)"), "{text}");
+        assert!(
+            text.contains("(90.00 %) keeps 3.6 % of its prunable weights and reaches 89.10 % (one-shot)"),
+            "{text}"
+        );
         let text = best(&lines(&[(0.1, 0.7), (0.01, 0.6)])).unwrap();
         assert!(text.starts_with("No ticket comes within") && text.contains("70.00 %"), "{text}");
         assert_eq!(best(&Lines::default()), None);
@@ -177,8 +191,11 @@ mod tests {
 
     #[test]
     fn what_sharing_saves_is_told() {
-        let sharing = Sharing { trials: 4, trainings: 5, done: 5, failed: 0, epochs: 10, epochs_alone: 16 };
+        let sharing = Sharing { trials: 4, trainings: 5, done: 5, epochs: 10, epochs_alone: 16, ..Sharing::default() };
         assert_eq!(asked(sharing), "4 trials took 5 trainings (all done); sharing them saves 6 of 16 epochs (38 %).");
+        let failed = Sharing { done: 2, failed: 1, skipped: 2, ..sharing };
+        assert!(asked(failed).contains("5 trainings (2 done, 1 failed, 2 left out);"), "{}", asked(failed));
+        assert!(asked(Sharing { done: 2, ..sharing }).contains("5 trainings (2 done so far);"));
     }
 
     #[test]

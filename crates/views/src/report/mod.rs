@@ -229,7 +229,8 @@ fn sharing(plan: &Plan, history: &History) -> Sharing {
         trials: plan.chains.len(),
         trainings: plan.stages.len(),
         done: count(&[TrainingState::Done]),
-        failed: count(&[TrainingState::Failed, TrainingState::Skipped]),
+        failed: count(&[TrainingState::Failed]),
+        skipped: count(&[TrainingState::Skipped]),
         epochs: plan.shared_epochs(),
         epochs_alone: plan.unshared().0,
     }

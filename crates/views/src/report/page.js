@@ -106,7 +106,7 @@ for (const figure of document.querySelectorAll("figure")) {
   const links = figure.appendChild(document.createElement("p"));
   links.className = "links";
   function svg() {
-    const copy = figure.querySelector("svg").cloneNode(true);
+    const copy = figure.querySelector("svg.wide").cloneNode(true);
     copy.querySelector(".here")?.remove();
     return new XMLSerializer().serializeToString(copy).replaceAll("currentColor", "black");
   }
@@ -120,7 +120,7 @@ for (const figure of document.querySelectorAll("figure")) {
   }
 
   function picture() {
-    const image = new Image(), size = figure.querySelector("svg").viewBox.baseVal, scale = 3;
+    const image = new Image(), size = figure.querySelector("svg.wide").viewBox.baseVal, scale = 3;
     const address = URL.createObjectURL(new Blob([svg()], { type: "image/svg+xml" }));
     image.onload = () => {
       const canvas = document.createElement("canvas");
@@ -136,7 +136,11 @@ for (const figure of document.querySelectorAll("figure")) {
   }
 
   const data = figure.querySelector(".spots");
-  if (data) readout(figure, JSON.parse(data.textContent));
+  if (data) {
+    const [spots, narrow] = JSON.parse(data.textContent);
+    readout(figure, figure.querySelector("svg.wide"), spots);
+    readout(figure, figure.querySelector("svg.narrow"), narrow.map(([x, y], index) => [x, y, spots[index][2]]));
+  }
 
   const kinds = {
     SVG: () => save("svg", "image/svg+xml", svg()),
@@ -152,8 +156,8 @@ for (const figure of document.querySelectorAll("figure")) {
 }
 
 // The point that the pointer, or an arrow key, is at: what it is stands below the picture.
-function readout(figure, spots) {
-  const svg = figure.querySelector("svg"), words = figure.querySelector("output"), reach = 60;
+function readout(figure, svg, spots) {
+  const words = figure.querySelector("output"), reach = 60;
   const ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
   for (const [name, value] of Object.entries({ r: 8, fill: "none", stroke: "currentColor", "stroke-width": 2, class: "here" })) ring.setAttribute(name, value);
   let at = -1;

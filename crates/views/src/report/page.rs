@@ -77,13 +77,19 @@ fn sweep(html: &mut String, report: &Report, number: usize) {
 
 fn figure(html: &mut String, chart: &Chart) {
     // The canvas draws in black: in the page that is the colour of the text, whatever it is.
-    let svg = chart.svg.replace("#000000", "currentColor");
-    let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(&chart.title)), 1);
+    let title = escaped(&chart.title);
+    let drawn = |svg: &str, class: &str| {
+        let svg = svg.replace("#000000", "currentColor");
+        svg.replacen("<svg ", &format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{title}\" "), 1)
+    };
+    let pictures = format!("{}\n{}", drawn(&chart.svg, "wide"), drawn(&chart.narrow.0, "narrow"));
     // `</script>` in a name would end the script.
     let spots = match chart.spots.is_empty() {
         true => String::new(),
         false => {
-            let json = serde_json::json!(chart.spots).to_string().replace('<', "\\u003c");
+            // Of the two pictures; the words are the same.
+            let narrow: Vec<(i32, i32)> = chart.narrow.1.iter().map(|spot| (spot.0, spot.1)).collect();
+            let json = serde_json::json!([chart.spots, narrow]).to_string().replace('<', "\\u003c");
             format!("<script type=\"application/json\" class=\"spots\">{json}</script>\n")
         }
     };
@@ -97,7 +103,7 @@ fn figure(html: &mut String, chart: &Chart) {
         ),
     };
     html.push_str(&format!(
-        "<section>\n<h2>{}</h2>\n<figure id=\"{}\">\n{svg}\n<output></output>\n<figcaption>{}</figcaption>\n{spots}</figure>\n\
+        "<section>\n<h2>{}</h2>\n<figure id=\"{}\">\n{pictures}\n<output></output>\n<figcaption>{}</figcaption>\n{spots}</figure>\n\
          <details><summary>{summary}</summary><pre>{}\n</pre></details>\n</section>\n",
         escaped(&chart.title),
         escaped(&chart.name),
@@ -168,6 +174,7 @@ mod tests {
                 svg: "<svg width=\"1\"><path stroke=\"#000000\"/></svg>".into(),
                 data: "a,b\n".into(),
                 spots: vec![Spot(1, 2, "</script> 50 %".into())],
+                narrow: ("<svg width=\"1\"/>".into(), vec![Spot(3, 4, "</script> 50 %".into())]),
             }],
             missing: vec![Missing { what: "How masks settle", why: "no masks are watched" }],
             results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n"),

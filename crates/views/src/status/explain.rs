@@ -256,7 +256,12 @@ fn link(view: &View, stage: usize) -> Vec<String> {
         format!("level {}", view.facts.plan.stages[stage].level),
         view.short(stage),
         state,
-        format!("{trained}/{epochs} epochs"),
+        match outcome.and_then(|outcome| outcome.stopped_at) {
+            Some(_) => {
+                format!("{trained} of {} epochs, all early birds drawn", view.facts.plan.stages[stage].epochs().len())
+            }
+            None => format!("{trained}/{epochs} epochs"),
+        },
         accuracy,
         kept.filter(|kept| !kept.is_empty()).map_or_else(String::new, |kept| format!("has {kept}")),
     ]
@@ -298,12 +303,16 @@ fn settings(view: &View, stage: usize) -> (String, Vec<Vec<String>>) {
 /// What happens between a stage's parent and its own training, by the settings' keys.
 fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
     let Some(pruning) = &stage.pruning else { return Vec::new() };
+    let [first, second] = match pruning.channels {
+        true => [("streams", pruning.streams.show()), ("round-channels", pruning.round_channels.to_string())],
+        false => [("prune-layers", pruning.layers.show()), ("output-rate", pruning.output_rate.show())],
+    };
     let mut all = vec![
         ("rate", pruning.rate.show()),
         ("criterion", pruning.criterion.show()),
         ("scope", pruning.scope.show()),
-        ("prune-layers", pruning.layers.show()),
-        ("output-rate", pruning.output_rate.show()),
+        first,
+        second,
         ("draw", pruning.drawn_at()),
         ("reinit", pruning.rewind.show()),
         ("control", pruning.control.show()),

@@ -20,6 +20,8 @@ struct Flock {
     planned: usize,
     /// Dense epochs that were not trained.
     saved: usize,
+    /// Whether trainings have other early birds, too: they save epochs together.
+    shared: bool,
 }
 
 /// One sentence for each kind of early bird that was looked for in a training that ended.
@@ -48,6 +50,7 @@ pub(super) fn sentences(plan: &Plan, history: &History) -> Vec<String> {
             }
             let flock = flocks.entry(name).or_default();
             flock.planned = span.end;
+            flock.shared |= stage.birds.len() > 1;
             flock.saved += outcome.stopped_at.map_or(0, |stopped| span.end - stopped);
             match known.bird(bird) {
                 Some((epoch, _)) => flock.drawn.push(epoch),
@@ -84,13 +87,14 @@ impl Flock {
         };
         let needless: usize = epochs.iter().map(|epoch| self.planned - epoch).sum();
         let dense = format!("{}{in_all}", many(needless, "dense epoch"));
+        let once = if self.shared { " (together with the other early birds)" } else { "" };
         let (were, them) = if needless == 1 { ("was", "it") } else { ("were", "them") };
         let saved = match self.saved {
             _ if needless == 0 => String::new(),
             0 => format!("; {dense} {were} not needed for it, but trained for other trials"),
-            saved if saved == needless => format!("; {dense} saved"),
+            saved if saved == needless => format!("; {dense} saved{once}"),
             saved => format!(
-                "; {dense} {were} not needed for it: {saved} of {them} saved, the others trained for other trials"
+                "; {dense} {were} not needed for it: {saved} of {them} saved{once}, the others trained for other trials"
             ),
         };
         format!("{when}{saved}{never}")
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn epochs_that_were_not_needed_are_told_as_a_sum_where_they_are_one() {
         let words = |drawn: &[usize], never: usize, saved: usize| {
-            Flock { drawn: drawn.to_vec(), never, planned: 8, saved }.words()
+            Flock { drawn: drawn.to_vec(), never, planned: 8, saved, shared: false }.words()
         };
         assert_eq!(
             words(&[4], 0, 0),
@@ -121,6 +125,8 @@ mod tests {
              the masks of 1 training never settled"
         );
         assert_eq!(words(&[7], 0, 1), "drawn at epoch 7 of 8; 1 dense epoch saved");
+        let shared = Flock { drawn: vec![7], planned: 8, saved: 1, shared: true, ..Flock::default() };
+        assert_eq!(shared.words(), "drawn at epoch 7 of 8; 1 dense epoch saved (together with the other early birds)");
         assert_eq!(words(&[8], 0, 0), "drawn at epoch 8 of 8");
         assert_eq!(words(&[], 2, 0), "none; the masks of 2 trainings never settled");
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use plotters::prelude::*;
 
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, Spot, apart, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, Spot, apart, frame, mark, most_labels, picture};
 use crate::report::findings::percent;
 use crate::report::sheet::Sheet;
 
@@ -51,8 +51,7 @@ pub fn cost(results: &Sheet, timing: &Sheet) -> Option<Chart> {
         Entry { name: "tickets of channels, trained without the pruned ones", index: 0, dashed: false },
         Entry { name: "as much faster as there is less to compute", index: 0, dashed: true },
     ];
-    let mut spots = Vec::new();
-    let svg = picture(&legend, |area| plot(area, &gains, &mut spots))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &gains, spots))?;
     Some(Chart {
         name: "channel-speed".into(),
         title: "Speed of smaller networks".into(),
@@ -62,6 +61,7 @@ pub fn cost(results: &Sheet, timing: &Sheet) -> Option<Chart> {
         svg,
         data: Sheet::of(["stage", "trial", "level", "density_macs", "images_per_second", "times_dense"], rows).whole_csv(),
         spots,
+        narrow,
     })
 }
 
@@ -69,7 +69,7 @@ fn plot(area: &Area, gains: &[Gain], spots: &mut Vec<Spot>) -> DrawingResult {
     let smallest = gains.iter().map(|gain| gain.share).fold(1.0, f64::min);
     let low = (0.8 * smallest).max(0.01);
     let high = 1.08 * gains.iter().map(|gain| gain.speed).fold(1.0 / low, f64::max).min(2.0 / low);
-    let ticks = apart(gains.iter().map(|gain| gain.share).chain([1.0]).collect(), (1.0 - low) / 14.0);
+    let ticks = apart(gains.iter().map(|gain| gain.share).chain([1.0]).collect(), (1.0 - low) / most_labels(area));
     let mut chart = frame(
         area,
         (ChartAxis { range: low..1.02, ticks }, 0.0..high),

@@ -36,8 +36,7 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
     }
     let legend: Vec<Entry> =
         shown.iter().enumerate().map(|(index, course)| Entry { name: &course.name, index, dashed: false }).collect();
-    let mut spots = Vec::new();
-    let svg = picture(&legend, |area| plot(area, &shown, &mut spots))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &shown, spots))?;
     let more = courses.len() - shown.len();
     let more = if more > 0 { format!(" {more} more trainings are in `epochs.csv`.") } else { String::new() };
     Some(Chart {
@@ -49,6 +48,7 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
         svg,
         data: epochs.csv(shown.iter().flat_map(|course| course.rows.iter().copied())),
         spots,
+        narrow,
     })
 }
 

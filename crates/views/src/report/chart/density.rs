@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, Spot};
-use super::{apart, around, colour, course, frame, panels, picture};
+use super::{apart, around, colour, course, frame, most_labels, panels, picture};
 use crate::report::findings::percent;
 use crate::report::lines::{Line, Lines};
 use crate::report::sheet::Sheet;
@@ -15,6 +15,9 @@ const GAP: f64 = 0.28;
 
 /// Size of the names of dense networks.
 const SMALL: i32 = 11;
+
+/// More methods than this have bars in place of bands.
+const MOST_BANDS: usize = 4;
 
 /// Charts of more methods than can be told apart in so many are left out; their numbers are not.
 const MOST_CHARTS: usize = 8;
@@ -37,27 +40,28 @@ pub fn density(lines: &Lines) -> Vec<Chart> {
         let mut legend: Vec<Entry> =
             part.iter().enumerate().map(|(index, line)| Entry { name: &line.name, index, dashed: false }).collect();
         legend.push(Entry { name: "dense", index: 0, dashed: true });
-        let mut spots = Vec::new();
-        let svg = picture(&legend, |area| plot(area, lines, (part, &dense), &mut spots))?;
+        let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, lines, (part, &dense), spots))?;
         let own = Lines { dense: lines.dense.clone(), tickets: part.to_vec() };
         let chart = Chart {
             name: "accuracy-density".into(),
-            title: "Accuracy against density".into(),
+            title: match parts.len() {
+                1 => "Accuracy against density".into(),
+                count => format!("Accuracy against density, part {} of {count}", number + 1),
+            },
             note: format!(
-                "Test accuracy at the chosen epoch, mean over seeds, against the share of prunable weights that masks keep; bands are 95 % \
+                "Test accuracy at the chosen epoch, mean over seeds, against the share of prunable weights that masks keep; bands and bars are 95 % \
                  confidence intervals of the mean (Student's t), none for one seed. The axis is logarithmic.{left_out}"
             ),
             svg,
             data: data(if number == 0 && parts.len() == MOST_CHARTS { lines } else { &own }),
             spots,
+            narrow,
         };
-        Some(match parts.len() {
-            1 => chart,
-            count => {
-                let (name, title) = ((number + 1).to_string(), format!("methods, part {} of {count}", number + 1));
-                chart.of_part(&name, &title)
-            }
-        })
+        let name = match parts.len() {
+            1 => chart.name.clone(),
+            _ => format!("{}-{}", chart.name, number + 1),
+        };
+        Some(Chart { name, ..chart })
     };
     parts.iter().enumerate().filter_map(one).collect()
 }
@@ -75,7 +79,8 @@ fn plot(area: &Area, all: &Lines, (lines, dense): (&[Line], &[(&str, f64)]), spo
     let (low, high) =
         around(points().map(|point| point.accuracy).chain(dense.iter().map(|(_, accuracy)| *accuracy)), (0.0, 1.0));
     let (low, high) = ((low - 0.2 * (high - low)).max(0.0), (high + 0.2 * (high - low)).min(1.0));
-    let ticks = apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / 14.0));
+    let ticks =
+        apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / most_labels(area)));
     let mut chart = frame(
         area,
         (ChartAxis { range: -0.05 * end..1.05 * end, ticks }, low..high),
@@ -102,7 +107,12 @@ fn plot(area: &Area, all: &Lines, (lines, dense): (&[Line], &[(&str, f64)]), spo
                 Some((place(point.density), cut(point.accuracy - half), cut(point.accuracy + half)))
             })
             .collect();
-        if banded.len() > 1 {
+        // Bands of many methods would lie over each other.
+        if lines.len() > MOST_BANDS {
+            let bar =
+                |(x, high, low): (f64, f64, f64)| PathElement::new(vec![(x, low), (x, high)], colour(index).mix(0.6));
+            chart.draw_series(banded.iter().map(|(x, low, high)| bar((*x, *high, *low))))?;
+        } else if banded.len() > 1 {
             let upper = banded.iter().map(|(x, _, high)| (*x, *high));
             let outline: Vec<(f64, f64)> = upper.chain(banded.iter().rev().map(|(x, low, _)| (*x, *low))).collect();
             chart.draw_series([Polygon::new(outline, colour(index).mix(0.15))])?;

@@ -60,8 +60,7 @@ pub fn distance(hamming: &Sheet, tickets: &Sheet) -> Option<Chart> {
     let mut legend: Vec<Entry> =
         lines.iter().enumerate().map(|(index, line)| Entry { name: &line.0, index, dashed: false }).collect();
     legend.extend(thresholds.iter().map(|name| Entry { name, index: 0, dashed: true }));
-    let mut spots = Vec::new();
-    let svg = picture(&legend, |area| plot(area, &lines, &epsilons, &mut spots))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &lines, &epsilons, spots))?;
     let points = lines.iter().flat_map(|(name, points)| points.iter().map(move |point| (name, point)));
     let rows = points.map(|(name, (epoch, distance))| [name.clone(), epoch.to_string(), distance.to_string()]);
     let data = Sheet::of(["mask", "epoch", "distance"], rows).whole_csv();
@@ -76,6 +75,7 @@ pub fn distance(hamming: &Sheet, tickets: &Sheet) -> Option<Chart> {
         svg,
         data,
         spots,
+        narrow,
     })
 }
 

@@ -51,8 +51,7 @@ pub fn gantt(bars: &[Bar], present: &[usize]) -> Option<Chart> {
         .enumerate()
         .map(|(index, name)| Entry { name, index, dashed: false })
         .collect();
-    let mut spots = Vec::new();
-    let svg = picture(&legend, |area| plot(area, bars, &workers, end, &mut spots))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, bars, &workers, end, spots))?;
     let rows = bars.iter().map(|Bar { worker, place, stage, level, from, to }| {
         let (from, to) = (format!("{from:.3}"), format!("{to:.3}"));
         [worker.to_string(), place.clone(), stage.clone(), level.to_string(), from, to]
@@ -75,6 +74,7 @@ pub fn gantt(bars: &[Bar], present: &[usize]) -> Option<Chart> {
         svg,
         data,
         spots,
+        narrow,
     })
 }
 
@@ -116,7 +116,7 @@ fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64, spots: &mut Vec<
             let at = chart.backend_coord(&((bar.from + bar.to) / 2.0 / length, f64::midpoint(top, bottom)));
             let (what, seconds) =
                 (if bar.level == 0 { "dense".into() } else { format!("level {}", bar.level) }, bar.to - bar.from);
-            spots.push(Spot::at(at, format!("worker {}: {what}, {} s, {}", worker + 1, seconds.round(), bar.stage)));
+            spots.push(Spot::at(at, format!("worker {worker}: {what}, {} s, {}", seconds.round(), bar.stage)));
         }
     }
     Ok(())

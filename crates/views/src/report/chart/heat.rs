@@ -51,8 +51,7 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
             }
         }
         let largest = square.cells.iter().map(|(_, _, distance)| *distance).fold(0.0, f64::max);
-        let mut spots = Vec::new();
-        let svg = picture(&[], |area| plot(area, &square, largest.max(1e-9), &mut spots))?;
+        let (svg, spots, narrow) = picture(&[], |area, spots| plot(area, &square, largest.max(1e-9), spots))?;
         let drawn = square.drawn.map_or(String::new(), |epoch| format!(" The frame is the early bird, epoch {epoch}."));
         let data = own.csv(rows);
         Some(Chart {
@@ -66,6 +65,7 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
             svg,
             data,
             spots,
+            narrow,
         })
     };
     // Where early birds are drawn, masks of other kinds are beside the point.
@@ -77,7 +77,8 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
 fn plot(area: &Area, square: &Square, largest: f64, spots: &mut Vec<Spot>) -> DrawingResult {
     let end = square.epochs as f64 + 0.5;
     // Cells should be square.
-    let area = area.margin(6, 6, 170, 170);
+    let side = (area.dim_in_pixel().0.saturating_sub(420) / 2) as i32;
+    let area = area.margin(6, 6, side, side);
     let mut chart = ChartBuilder::on(&area)
         .margin(4)
         .x_label_area_size(38)

@@ -1,6 +1,6 @@
 //! Density layer by layer: where a criterion takes weights from.
 
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, Spot, course, frame, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, Spot, course, frame, most_labels, picture};
 use crate::report::findings::percent;
 use crate::report::sheet::Sheet;
 
@@ -24,8 +24,7 @@ pub fn layers(tickets: &[LayerDensities]) -> Option<Chart> {
     }
     let legend: Vec<Entry> =
         shown.iter().enumerate().map(|(index, ticket)| Entry { name: &ticket.name, index, dashed: false }).collect();
-    let mut spots = Vec::new();
-    let svg = picture(&legend, |area| plot(area, &shown, &mut spots))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &shown, spots))?;
     let all = shown.iter().flat_map(|ticket| ticket.layers.iter().map(move |layer| (&ticket.name, layer)));
     let rows = all.map(|(ticket, (layer, density))| [ticket.clone(), layer.clone(), density.to_string()]);
     let data = Sheet::of(["ticket", "layer", "density"], rows).whole_csv();
@@ -37,6 +36,7 @@ pub fn layers(tickets: &[LayerDensities]) -> Option<Chart> {
         svg,
         data,
         spots,
+        narrow,
     })
 }
 
@@ -46,6 +46,8 @@ fn plot(area: &Area, tickets: &[&LayerDensities], spots: &mut Vec<Spot>) -> Draw
         true => tickets[0].layers.iter().map(|(name, _)| name.as_str()).collect(),
         false => Vec::new(),
     };
+    // They do not fit on a narrow screen.
+    let names = if most_labels(area) < 10.0 { Vec::new() } else { names };
     let word = |x: &f64| names.get(*x as usize - 1).map_or_else(|| format!("{x:.0}"), |name| (*name).to_string());
     let high = tickets.iter().flat_map(|ticket| &ticket.layers).map(|(_, density)| *density).fold(0.0, f64::max);
     let mut chart = frame(

@@ -36,13 +36,15 @@ type Labeller<'w> = &'w dyn Fn(&f64) -> String;
 type Framed<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<ChartAxis, RangedCoordf64>>;
 
 const WIDTH: u32 = 760;
+/// Of a picture for telephones, whose letters would be too small in the other.
+const NARROW_WIDTH: u32 = 390;
 const PLOT_HEIGHT: u32 = 380;
 const LEGEND_LINE: u32 = 20;
 const LABEL: i32 = 13;
 /// More lines than this cannot be told apart: they are drawn in another chart, or not at all.
 pub const MOST_LINES: usize = 12;
-/// Characters of a line of the legend.
-const LEGEND_WIDTH: usize = 100;
+/// Pixels of a letter of a label, on average and a little more.
+const LETTER: u32 = 7;
 
 /// Okabe and Ito, "Color universal design" (2008), without black and yellow.
 const PALETTE: [RGBColor; 6] = [
@@ -116,6 +118,8 @@ pub struct Chart {
     pub data: String,
     /// What the pointer can be at, in the order in which keys go through it.
     pub spots: Vec<Spot>,
+    /// The same picture for a narrow screen, and its points.
+    pub narrow: (String, Vec<Spot>),
 }
 
 /// A point of a chart that says what it is.
@@ -148,19 +152,37 @@ struct Entry<'a> {
     dashed: bool,
 }
 
-/// Draws on an empty canvas with room for a legend below. `None` where it could not be drawn.
-fn picture(legend: &[Entry], plot: impl FnOnce(&Area) -> DrawingResult) -> Option<String> {
-    let lines: usize = legend.iter().map(|entry| legend_lines(entry.name).len()).sum();
-    let height = PLOT_HEIGHT + LEGEND_LINE * lines as u32 + 6;
-    let mut text = String::new();
-    {
-        let root = SVGBackend::with_string(&mut text, (WIDTH, height)).into_drawing_area();
-        let (upper, lower) = root.split_vertically(PLOT_HEIGHT);
-        plot(&upper).ok()?;
-        key(&lower, legend).ok()?;
-        root.present().ok()?;
-    }
-    Some(text)
+/// Draws on empty canvases, a wide and a narrow one, with room for a legend below: the picture, its points, and the same for a narrow
+/// screen. `None` where it could not be drawn.
+fn picture(
+    legend: &[Entry],
+    plot: impl Fn(&Area, &mut Vec<Spot>) -> DrawingResult,
+) -> Option<(String, Vec<Spot>, (String, Vec<Spot>))> {
+    let one = |width: u32| {
+        let lines: usize = legend.iter().map(|entry| legend_lines(entry.name, width).len()).sum();
+        let height = PLOT_HEIGHT + LEGEND_LINE * lines as u32 + 6;
+        let (mut text, mut spots) = (String::new(), Vec::new());
+        {
+            let root = SVGBackend::with_string(&mut text, (width, height)).into_drawing_area();
+            let (upper, lower) = root.split_vertically(PLOT_HEIGHT);
+            plot(&upper, &mut spots).ok()?;
+            key(&lower, legend, width).ok()?;
+            root.present().ok()?;
+        }
+        Some((text, spots))
+    };
+    let (svg, spots) = one(WIDTH)?;
+    Some((svg, spots, one(NARROW_WIDTH)?))
+}
+
+/// How many labels fit below a plot.
+fn most_labels(area: &Area) -> f64 {
+    f64::from(area.dim_in_pixel().0) / 54.0
+}
+
+/// Where the names of a legend begin.
+fn legend_left(width: u32) -> i32 {
+    if width < WIDTH { 52 } else { 104 }
 }
 
 /// Axes with their names, and a line across at each number that is written. `words` write numbers at either axis.
@@ -187,11 +209,12 @@ fn frame<'a>(
 }
 
 /// A name in lines that fit beside its mark.
-fn legend_lines(name: &str) -> Vec<String> {
+fn legend_lines(name: &str, width: u32) -> Vec<String> {
+    let most = ((width - legend_left(width) as u32) / LETTER) as usize;
     let mut lines = vec![String::new()];
     for word in name.split(' ') {
         let last = lines.len() - 1;
-        if lines[last].is_empty() || lines[last].chars().count() + 1 + word.chars().count() <= LEGEND_WIDTH {
+        if lines[last].is_empty() || lines[last].chars().count() + 1 + word.chars().count() <= most {
             let gap = if lines[last].is_empty() { "" } else { " " };
             lines[last].push_str(&format!("{gap}{word}"));
         } else {
@@ -202,25 +225,26 @@ fn legend_lines(name: &str) -> Vec<String> {
 }
 
 /// The legend: a line or more for each entry.
-fn key(area: &Area, entries: &[Entry]) -> DrawingResult {
+fn key(area: &Area, entries: &[Entry], width: u32) -> DrawingResult {
+    let left = legend_left(width);
     let mut y = LEGEND_LINE as i32 / 2;
     for entry in entries {
-        let (dashes, colour, width) = match entry.dashed {
+        let (dashes, colour, thick) = match entry.dashed {
             true => (Some((6, 4)), BLACK, 1),
             false => (dashes(entry.index), colour(entry.index), 2),
         };
-        let (from, to) = (56, 94);
+        let (from, to) = (left - 48, left - 10);
         let (dash, gap) = dashes.unwrap_or((to - from, 0));
         for start in (from..to).step_by((dash + gap).max(1) as usize) {
             let end = (start + dash).min(to);
-            area.draw(&PathElement::new(vec![(start, y), (end, y)], colour.stroke_width(width)))?;
+            area.draw(&PathElement::new(vec![(start, y), (end, y)], colour.stroke_width(thick)))?;
         }
         if !entry.dashed {
-            mark(area, (75, y), entry.index)?;
+            mark(area, ((from + to) / 2, y), entry.index)?;
         }
-        for line in legend_lines(entry.name) {
+        for line in legend_lines(entry.name, width) {
             let style = ("sans-serif", LABEL).into_font().color(&BLACK);
-            area.draw(&Text::new(line, (104, y - LABEL / 2), style))?;
+            area.draw(&Text::new(line, (left, y - LABEL / 2), style))?;
             y += LEGEND_LINE as i32;
         }
     }
@@ -309,8 +333,10 @@ mod tests {
     #[test]
     fn long_names_take_several_lines_of_a_legend() {
         let name = "reinit init, ".repeat(20);
-        let lines = legend_lines(name.trim_end());
-        assert!(lines.len() > 2 && lines.iter().all(|line| line.chars().count() <= LEGEND_WIDTH), "{lines:?}");
-        assert_eq!(lines.join(" "), name.trim_end());
+        for (width, most) in [(WIDTH, 93), (NARROW_WIDTH, 48)] {
+            let lines = legend_lines(name.trim_end(), width);
+            assert!(lines.len() > 2 && lines.iter().all(|line| line.chars().count() <= most), "{lines:?}");
+            assert_eq!(lines.join(" "), name.trim_end());
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, Spot, apart, around, density, frame, mark, picture};
+use super::{
+    Area, Chart, ChartAxis, DrawingResult, Entry, Spot, apart, around, density, frame, mark, most_labels, picture,
+};
 use crate::report::findings::percent;
 use crate::report::sheet::Sheet;
 
@@ -39,8 +41,7 @@ pub fn overlap(overlap: &Sheet) -> Option<Chart> {
         Entry { name: "tickets of two seeds", index: 0, dashed: false },
         Entry { name: "two random masks with as many ones in each layer", index: 0, dashed: true },
     ];
-    let mut spots = Vec::new();
-    let svg = picture(&legend, |area| plot(area, &pairs, &mut spots))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &pairs, spots))?;
     let data = overlap.csv(rows);
     Some(Chart {
         name: "seed-overlap".into(),
@@ -51,6 +52,7 @@ pub fn overlap(overlap: &Sheet) -> Option<Chart> {
         svg,
         data,
         spots,
+        narrow,
     })
 }
 
@@ -59,7 +61,8 @@ fn plot(area: &Area, pairs: &[TicketPair], spots: &mut Vec<Spot>) -> DrawingResu
     let (low, high) = around(values, (0.0, 1.0));
     let (first, last) = (pairs[0].place, pairs[pairs.len() - 1].place);
     let margin = (0.08 * (last - first)).max(0.1);
-    let ticks = apart(pairs.iter().map(|pair| pair.place).collect(), ((last - first) / 12.0).max(0.02));
+    let ticks =
+        apart(pairs.iter().map(|pair| pair.place).collect(), ((last - first) / (most_labels(area) - 2.0)).max(0.02));
     let mut chart = frame(
         area,
         (ChartAxis { range: first - margin..last + margin, ticks }, low..high),
