@@ -1,10 +1,9 @@
 //! The command line: one file a verb.
 
-use std::io::Write;
-
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 pub mod bench;
 pub mod data;
@@ -104,10 +103,5 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
 
 /// Prints to standard output. Whoever reads it may have seen enough, as `head` has: that is no error.
 pub fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::environment(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    speech::print(text)
 }

@@ -4,7 +4,7 @@
 //! `numpy.unpackbits(row, bitorder="little")` reads them. Rows that are not trained yet are 0. The journal tells which are
 //! there, after they were written, so a kill leaves nothing that is taken for a mask. It may not know of torch.
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use crate::mask::place::HEADER;
 use crate::mask::{Bits, MaskPlace, hamming};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 impl Store {
     /// The file of one kind of masks (`Track::key`) of a stage.
@@ -100,7 +101,7 @@ fn each_row(
         return Ok(());
     }
     let fail = |error: &std::io::Error| Error::file("read", path, error);
-    let mut file = File::open(path).map_err(|error| fail(&error))?;
+    let mut file = regular::open(path).map_err(|error| fail(&error))?;
     let mut header = vec![0; HEADER];
     file.read_exact(&mut header).map_err(|error| fail(&error))?;
     if header != place.header() || epochs.start < place.first {

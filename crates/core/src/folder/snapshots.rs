@@ -17,6 +17,7 @@ use crate::mask::Bits;
 use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// Version of the files' metadata.
 const VERSION: &str = "1";
@@ -255,7 +256,7 @@ fn write(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<(
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::file("read", path, &error))
+    regular::read(path).map_err(|error| Error::file("read", path, &error))
 }
 
 /// A file whose version this program knows; files of other programs carry none.

@@ -11,6 +11,7 @@ use crate::plan::{Bird, Stage};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record};
+use tombola_words::regular;
 use tombola_words::value::Moment;
 
 /// What the journal tells of one stage.
@@ -171,7 +172,7 @@ impl History {
     /// # Errors
     /// When the file cannot be read, is no journal, or is of a version that this program does not know.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match regular::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Error::file("read", path, &error)),
