@@ -7,7 +7,7 @@ pub const MOST_HEAD: usize = 16 << 10;
 
 /// What may be done with a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum RequestMethod {
     /// Have it.
     Get,
     /// Know how long it is.
@@ -18,7 +18,7 @@ pub enum Method {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PageRequest {
     /// Whether the page itself is wanted.
-    pub method: Method,
+    pub method: RequestMethod,
     /// From the first `/` on, without what follows a `?`; nothing is decoded in it.
     pub path: String,
     /// The server that the client believes to talk to, with its port.
@@ -82,8 +82,8 @@ fn head(lines: &[&[u8]]) -> Result<PageRequest, Refusal> {
         return Err(Refusal::Malformed("its first line is not a method, a path and a version"));
     }
     let method = match method {
-        b"GET" => Method::Get,
-        b"HEAD" => Method::Head,
+        b"GET" => RequestMethod::Get,
+        b"HEAD" => RequestMethod::Head,
         _ => return Err(Refusal::Method),
     };
     if !matches!(version, b"HTTP/1.0" | b"HTTP/1.1") {
@@ -134,7 +134,8 @@ mod tests {
     #[test]
     fn a_whole_head_is_a_method_a_path_and_a_host_and_what_follows_is_passed_over() {
         let text = b"GET /results.csv?x=1 HTTP/1.1\r\nhost: localhost:8080\r\nAccept: */*\r\n\r\n";
-        let asked = PageRequest { method: Method::Get, path: "/results.csv".into(), host: "localhost:8080".into() };
+        let asked =
+            PageRequest { method: RequestMethod::Get, path: "/results.csv".into(), host: "localhost:8080".into() };
         assert_eq!(parse(text), Parsed::Whole(asked.clone()));
         assert_eq!(parse(&[text, &b"\xff\x00 whatever"[..]].concat()), Parsed::Whole(asked));
         for length in 0..text.len() {

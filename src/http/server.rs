@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::host::OwnNames;
-use super::request::{MOST_HEAD, Method, PageRequest, Parsed, Refusal, parse};
+use super::request::{MOST_HEAD, PageRequest, Parsed, Refusal, RequestMethod, parse};
 
 /// Connections that are served at the same time. One more ends the oldest.
 const MOST_CONNECTIONS: usize = 64;
@@ -29,7 +29,7 @@ const REFUSED: Duration = Duration::from_millis(50);
 
 /// What is sent back.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct PageAnswer {
     /// A status of HTTP.
     pub status: u16,
     /// Its type, as HTTP has it.
@@ -38,7 +38,7 @@ pub struct Answer {
     pub body: Arc<str>,
 }
 
-impl Answer {
+impl PageAnswer {
     /// A few words.
     pub fn words(status: u16, words: impl Into<Arc<str>>) -> Self {
         Self { status, kind: "text/plain; charset=utf-8", body: words.into() }
@@ -84,7 +84,7 @@ impl PageServer {
     }
 
     /// Answers, by what `answer` makes of a path, until the process ends.
-    pub fn serve(self, answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> ! {
+    pub fn serve(self, answer: impl Fn(&str) -> PageAnswer + Send + Sync + 'static) -> ! {
         let shared = Arc::new(Shared {
             names: self.names,
             answer,
@@ -105,7 +105,7 @@ impl PageServer {
     }
 }
 
-impl<A: Fn(&str) -> Answer + Send + Sync + 'static> Shared<A> {
+impl<A: Fn(&str) -> PageAnswer + Send + Sync + 'static> Shared<A> {
     /// Serves a connection in a thread of its own. One that cannot be served is closed.
     fn take(shared: &Arc<Self>, number: u64, stream: TcpStream) {
         let Ok(handle) = stream.try_clone() else { return };
@@ -134,7 +134,7 @@ impl<A: Fn(&str) -> Answer + Send + Sync + 'static> Shared<A> {
     /// One request and its answer.
     fn talk(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let (answer, with_body) = match read_head(&mut stream)? {
-            Parsed::Whole(asked) => (self.answer_to(&asked), asked.method == Method::Get),
+            Parsed::Whole(asked) => (self.answer_to(&asked), asked.method == RequestMethod::Get),
             Parsed::Refused(refusal) => (refused(refusal), true),
             Parsed::Unfinished => return Ok(()),
         };
@@ -143,10 +143,10 @@ impl<A: Fn(&str) -> Answer + Send + Sync + 'static> Shared<A> {
         farewell(&mut stream)
     }
 
-    fn answer_to(&self, asked: &PageRequest) -> Answer {
+    fn answer_to(&self, asked: &PageRequest) -> PageAnswer {
         match self.names.has(&asked.host) {
             true => (self.answer)(&asked.path),
-            false => Answer::words(
+            false => PageAnswer::words(
                 421,
                 "this server answers to `localhost` and to addresses, not to other names: a page from elsewhere could read it\n",
             ),
@@ -194,17 +194,17 @@ fn read_head(stream: &mut TcpStream) -> std::io::Result<Parsed> {
     }
 }
 
-fn refused(refusal: Refusal) -> Answer {
+fn refused(refusal: Refusal) -> PageAnswer {
     match refusal {
-        Refusal::Malformed(why) => Answer::words(400, format!("no request of HTTP: {why}\n")),
-        Refusal::Method => Answer::words(405, "only GET\n"),
-        Refusal::TooLong => Answer::words(431, format!("more than {MOST_HEAD} bytes before the empty line\n")),
-        Refusal::Version => Answer::words(505, "only HTTP/1.1\n"),
+        Refusal::Malformed(why) => PageAnswer::words(400, format!("no request of HTTP: {why}\n")),
+        Refusal::Method => PageAnswer::words(405, "only GET\n"),
+        Refusal::TooLong => PageAnswer::words(431, format!("more than {MOST_HEAD} bytes before the empty line\n")),
+        Refusal::Version => PageAnswer::words(505, "only HTTP/1.1\n"),
     }
 }
 
-fn write(stream: &mut TcpStream, answer: &Answer, with_body: bool) -> std::io::Result<()> {
-    let Answer { status, kind, body } = answer;
+fn write(stream: &mut TcpStream, answer: &PageAnswer, with_body: bool) -> std::io::Result<()> {
+    let PageAnswer { status, kind, body } = answer;
     let reason = match status {
         200 => "OK",
         400 => "Bad Request",

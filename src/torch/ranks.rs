@@ -10,8 +10,8 @@ use tombola::doctor::look::{self, Build, Own};
 use tombola::verbs::doctor;
 use tombola_cluster::link::launcher::{self, Launch, Starter};
 use tombola_ranks::mpi::MpiSession;
-use tombola_words::error::{Result, outcome};
-use tombola_words::speech;
+use tombola_words::error::Result;
+use tombola_words::speech::{self, outcome};
 
 /// Looks as one of many ranks. Returns only if MPI cannot be begun; otherwise the process ends here, because a rank that
 /// ends in another way than its peers would keep them waiting.

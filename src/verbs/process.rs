@@ -8,8 +8,9 @@ use clap::ArgMatches;
 
 use super::command;
 use tombola_cluster::link::launcher;
-use tombola_words::error::{Error, Result, outcome};
-use tombola_words::{signals, speech};
+use tombola_words::error::{Error, Result};
+use tombola_words::signals;
+use tombola_words::speech::{self, outcome};
 
 /// How long the other ranks wait for the launcher to end them; a crowded machine may start the first rank late.
 const FIRST_RANK_SPEAKS: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::report::report_of;
-use crate::http::server::{Answer, PageServer};
+use crate::http::server::{PageAnswer, PageServer};
 use tombola_views::report::{Report, page};
 use tombola_views::tables;
 use tombola_words::error::{Error, Result};
@@ -74,18 +74,18 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 }
 
 /// What a path stands for. Paths are compared, never joined to that of the folder: nothing else can be reached.
-fn answer(folder: &Path, shown: &Mutex<Shown>, path: &str) -> Answer {
+fn answer(folder: &Path, shown: &Mutex<Shown>, path: &str) -> PageAnswer {
     if path == "/version" {
-        return Answer::words(200, version(folder));
+        return PageAnswer::words(200, version(folder));
     }
     // One is made at a time, whoever waits: each takes memory of its own.
     let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
     if path == "/" {
-        return Answer { status: 200, kind: "text/html; charset=utf-8", body: shown.page() };
+        return PageAnswer { status: 200, kind: "text/html; charset=utf-8", body: shown.page() };
     }
     match path.strip_prefix('/').and_then(|name| shown.table(name)) {
-        Some(body) => Answer { status: 200, kind: "text/csv; charset=utf-8", body },
-        None => Answer::words(404, "not here: see /\n"),
+        Some(body) => PageAnswer { status: 200, kind: "text/csv; charset=utf-8", body },
+        None => PageAnswer::words(404, "not here: see /\n"),
     }
 }
 
@@ -95,11 +95,11 @@ struct Shown {
     page: Arc<str>,
     version: String,
     made: Instant,
-    tables: BTreeMap<&'static str, Table>,
+    tables: BTreeMap<&'static str, ServedTable>,
 }
 
 /// A table as it was at some version.
-struct Table {
+struct ServedTable {
     text: Arc<str>,
     version: String,
     made: Instant,
@@ -133,7 +133,7 @@ impl Shown {
         }
         let results = folder::Results::read(&self.folder).ok()?;
         let text: Arc<str> = tables::text(name, &results.plan, &results.history).ok()?.into();
-        self.tables.insert(name, Table { text: Arc::clone(&text), version, made: Instant::now() });
+        self.tables.insert(name, ServedTable { text: Arc::clone(&text), version, made: Instant::now() });
         Some(text)
     }
 }

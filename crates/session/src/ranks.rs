@@ -18,9 +18,9 @@ use tombola_ranks::mpi::{MpiSession, library};
 use tombola_ranks::worker::{self as rank, End};
 use tombola_train::device::{self, Place};
 use tombola_train::workshop::Workshop;
-use tombola_words::error::{Error, Result, outcome};
+use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
-use tombola_words::speech;
+use tombola_words::speech::{self, outcome};
 
 /// Runs as one of many ranks. Returns only on errors before anything began; otherwise the process ends here, because a
 /// rank that ends in another way than its peers would keep them waiting.

@@ -8,8 +8,6 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::speech;
-
 /// The result of everything that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -128,15 +126,6 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(distance, word)| *distance <= 2.max(word.len() / 3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
-}
-
-/// Prints an error, if it came to one, and gives the exit code of the process.
-pub fn outcome(result: Result<u8>) -> u8 {
-    result.unwrap_or_else(|error| {
-        let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
-        speech::say(format!("{word}: {error}"));
-        error.kind.exit_code()
-    })
 }
 
 #[cfg(test)]

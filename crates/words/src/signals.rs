@@ -20,7 +20,7 @@ struct SignalSet([u64; 16]);
 /// What to do with the signals of a set.
 #[derive(Clone, Copy)]
 #[repr(i32)]
-enum Held {
+enum Masking {
     /// `SIG_BLOCK`
     Add = 0,
     /// `SIG_UNBLOCK`
@@ -38,7 +38,7 @@ unsafe extern "C" {
 /// # Errors
 /// When the system refuses.
 pub fn hold() -> Result<()> {
-    mask(Held::Add)
+    mask(Masking::Add)
 }
 
 /// Lets them through, those that came meanwhile first.
@@ -46,7 +46,7 @@ pub fn hold() -> Result<()> {
 /// # Errors
 /// When the system refuses.
 pub fn release() -> Result<()> {
-    mask(Held::Remove)
+    mask(Masking::Remove)
 }
 
 /// A file that is larger than the user's limit (`ulimit -f`) becomes an error of the write, not the end of the process.
@@ -58,7 +58,7 @@ pub fn survive_large_files() -> Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(|_| ())
 }
 
-fn mask(how: Held) -> Result<()> {
+fn mask(how: Masking) -> Result<()> {
     let mut set = SignalSet([0; 16]);
     // SAFETY: the set is as large as Linux's C libraries have it, lives during the calls, and the third argument may be null.
     let code = unsafe {

@@ -1,12 +1,12 @@
 //! The only place that prints. Whoever reads may have seen enough, as `head` has, or be gone: that ends nothing.
 //!
-//! The macros of the standard library panic there, and a sweep must not end because nobody watches it any more. Clippy refuses
-//! them (`print_stdout`, `print_stderr` in the `Cargo.toml` of the workspace).
+//! The macros of the standard library panic there, and a sweep must not end because nobody watches it any more:
+//! `scripts/structure.py` refuses them elsewhere.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A line on standard error, in one piece.
 pub fn say(line: impl Display) {
@@ -31,4 +31,13 @@ pub fn print(text: &str) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Prints an error, if it came to one, and gives the exit code of the process.
+pub fn outcome(result: Result<u8>) -> u8 {
+    result.unwrap_or_else(|error| {
+        let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
+        say(format!("{word}: {error}"));
+        error.kind.exit_code()
+    })
 }
