@@ -43,7 +43,7 @@ Examples:
   tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
 Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
-same command again";
+same command again, 101 a defect of the program";
 
 /// The whole command line.
 pub fn command() -> Command {
