@@ -7,6 +7,7 @@ mod common;
 
 mod bad_input;
 mod browser;
+mod damage;
 mod doctor;
 mod early_birds;
 mod ends;
