@@ -37,7 +37,7 @@ fn an_error_while_trainings_run_ends_with_its_own_exit_code_each_time() {
         folder.write("out/stages", "a file");
         let ran = folder.tombola(&format!("{SOME} --seed 1,2,3,4 --workers 4"));
         assert!(ran.code == Some(2), "time {time}: {ran}");
-        ran.says("error: cannot create `out/stages/").says("hint: ");
+        ran.says("error: cannot create `out/stages").says("hint: ");
         std::fs::remove_dir_all(folder.path("out")).unwrap();
     }
 }
@@ -78,7 +78,7 @@ fn nobody_who_reads_what_a_run_says_is_no_reason_to_end_it() {
     // What it says of a training that fails goes to nobody either, and the exit code stays.
     let folder = Folder::new();
     let mut command = folder.command(PROGRAM);
-    command.args(SMALL.split(' ')).args(["--lr", "1e30"]).stdout(unread()).stderr(unread());
+    command.args(SMALL.split(' ')).args(["--lr", "1e6", "--batch-size", "8"]).stdout(unread()).stderr(unread());
     Ran::of("a failure", command.output().unwrap()).expect(1);
 }
 
