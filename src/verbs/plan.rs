@@ -39,7 +39,7 @@ pub fn command() -> Command {
 /// # Errors
 /// When the sweep is wrong.
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let asked = sweep::read(matches)?;
+    let asked = sweep::look(matches)?;
     if matches.get_flag("json") {
         return super::print(&json(&asked)?);
     }

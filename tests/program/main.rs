@@ -16,6 +16,8 @@ mod help;
 mod kept;
 mod kill_and_resume;
 mod kit;
+mod loaded;
+mod locks;
 mod plan;
 mod power_cuts;
 mod programs;

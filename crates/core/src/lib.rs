@@ -12,6 +12,8 @@
 //! | `prune` | draws masks and sends kept weights back |
 //! | `training` | what a training tells while it runs, and what it goes on from |
 //! | `checkpoint` | weights that others wrote: archives and pickles of PyTorch |
+//! | `memory` | how much memory this process may still take |
+//! | `own_folder` | a folder for temporary files that nobody else can reach |
 //! | `folder` | the results folder: journal, snapshots, masks, lock |
 //!
 //! This crate may know `tombola_words` only.
@@ -19,7 +21,9 @@
 pub mod checkpoint;
 pub mod folder;
 pub mod mask;
+pub mod memory;
 pub mod net;
+pub mod own_folder;
 pub mod place;
 pub mod plan;
 pub mod processor;

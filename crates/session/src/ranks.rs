@@ -83,7 +83,7 @@ fn coordinate_with(
     };
     let welcome = Welcome {
         sweep: asked.spec.to_toml(),
-        loaded: tombola_core::plan::loaded(&asked.spec.trials()?)?,
+        loaded: asked.plan.loaded.clone(),
         plan: asked.plan.checksum(),
         roots: opened.roots.clone(),
         lease: run.lease,

@@ -103,6 +103,25 @@ pub struct Drawn {
     /// The first epoch that it trains, counted from 0, and the one after the last, where the plan could not know them.
     #[serde(default)]
     pub span: Option<(usize, usize)>,
+    /// How its images are normalised; programs of earlier versions did not note it.
+    #[serde(default)]
+    pub pixels: Option<PixelStatistics>,
+}
+
+/// What images are normalised by: statistics of the pixels, in [0, 1], of the images trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct PixelStatistics {
+    /// One value a channel.
+    pub mean: Vec<f32>,
+    /// One value a channel; 1 where all pixels are equal.
+    pub standard_deviation: Vec<f32>,
+}
+
+impl PixelStatistics {
+    /// Each by its name in files, as a list of JSON and of Python: `mean` and `std`.
+    pub fn named(&self) -> [(&'static str, String); 2] {
+        [("mean", format!("{:?}", self.mean)), ("std", format!("{:?}", self.standard_deviation))]
+    }
 }
 
 impl Drawn {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::link::{Assignment, SourceSnapshot, Worker};
 use tombola_core::folder::journal::Chronicle;
 use tombola_core::folder::snapshots::Expected;
-use tombola_core::folder::{Store, snapshots};
+use tombola_core::folder::{Store, load_checkpoint};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
 use tombola_core::plan::{Networks, Part, Plan};
@@ -20,7 +20,7 @@ use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
-use tombola_words::value::{Load, Moment, Value};
+use tombola_words::value::{Moment, Value};
 
 /// How the names of all states to go on from begin.
 const PROGRESS: &str = "progress-";
@@ -128,10 +128,8 @@ impl Ledger {
             };
             sources.push(SourceSnapshot { stage: source, moment, part, snapshot });
         }
-        let loaded = match (stage.level, &stage.settings.load) {
-            (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
-            _ => None,
-        };
+        let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
+        let loaded = file.map(|file| load_checkpoint(file, &layout)).transpose()?.map(Arc::new);
         let root = self.chronicle.history().stages.get(&self.id(stage.root));
         let dense_losses = match stage.level {
             0 => Vec::new(),

@@ -310,6 +310,7 @@ impl SweepRun<'_> {
             return Ok(());
         }
         self.count.lost += 1;
+        let reason = &self.presence.why(reason);
         self.presence.awaited.remove(&worker);
         self.presence.active.remove(&worker);
         self.presence.running.remove(&worker);

@@ -3,6 +3,7 @@
 mod asked;
 pub mod estimate;
 pub mod forest;
+mod loaded;
 mod lookup;
 pub mod networks;
 mod pruning;
@@ -10,8 +11,9 @@ mod revision;
 pub mod stage;
 mod track;
 
-pub use asked::{Asked, grow, loaded};
+pub use asked::{Asked, grow};
 pub use forest::{Chain, Part, Plan};
+pub use loaded::{LoadedFile, LoadedFiles, loaded_anew};
 pub use networks::{Network, Networks};
 pub use pruning::Pruning;
 pub use stage::{Stage, dense_id};

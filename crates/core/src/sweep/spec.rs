@@ -4,7 +4,7 @@
 //! settings mean.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Trial;
 use super::grid::{Axis, Grid, unknown};
@@ -30,6 +30,10 @@ pub struct Spec {
     pub networks: BTreeMap<String, Layers>,
     /// How the sweep is run; only settings that decide nothing else.
     pub run: Settings,
+    /// The folder that relative paths in `load` start from; that of the program if nothing.
+    pub base: Option<PathBuf>,
+    /// Where files lie that `load` has these words for, if that is known already.
+    pub places: BTreeMap<String, PathBuf>,
     /// The file's `[networks]`, kept to be written back.
     network_tables: Option<toml::Value>,
 }
@@ -74,7 +78,15 @@ impl Spec {
                 return Err(place(error, "grid"));
             }
         };
-        let mut spec = Self { name, grids: Vec::new(), networks, run: Settings::default(), network_tables };
+        let mut spec = Self {
+            name,
+            grids: Vec::new(),
+            networks,
+            run: Settings::default(),
+            base: None,
+            places: BTreeMap::new(),
+            network_tables,
+        };
         let mut base = Grid::default();
         spec.overlay(&mut base, &table, true, &place)?;
         for block in &blocks {
@@ -84,6 +96,10 @@ impl Spec {
                 spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
             }
             spec.grids.push(grid);
+        }
+        // A shell expands `~` in a flag, but nobody does in a file.
+        for path in [&mut spec.run.out, &mut spec.run.data_dir].into_iter().flatten() {
+            *path = at_home(path);
         }
         Ok(spec)
     }
@@ -187,6 +203,20 @@ impl Spec {
         }
     }
 
+    /// Where a path that `load` names lies: `~` is the user's folder, and a relative path starts from [`Spec::base`].
+    pub fn place(&self, path: &Path) -> PathBuf {
+        if let Some(place) = self.places.get(&path.display().to_string()) {
+            return place.clone();
+        }
+        let path = at_home(path);
+        match (&self.base, path.is_absolute()) {
+            (_, true) => path,
+            (Some(base), false) => base.join(path),
+            // Without a folder that the program runs in, the path is all there is.
+            (None, false) => std::path::absolute(&path).unwrap_or(path),
+        }
+    }
+
     /// Whether a text was written by [`Spec::to_toml`].
     pub fn wrote(text: &str) -> bool {
         text.starts_with(COMPLETE)
@@ -231,6 +261,14 @@ impl Spec {
             text.push_str(&format!("\n{table}"));
         }
         text
+    }
+}
+
+/// A path with `~` written out, where it is known.
+fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) if !home.is_empty() => Path::new(&home).join(rest),
+        _ => path.to_path_buf(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod epochs;
 mod hamming;
 mod methods;
 mod overlap;
+pub(crate) mod repeats;
 pub mod results;
 mod rows;
 mod sheet;
