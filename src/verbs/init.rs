@@ -171,7 +171,8 @@ fn written(answers: &mut [(&'static str, String)]) -> Result<String> {
         seed = list("seed"),
         ratio = list("pruning-ratio"),
     );
-    let spec = Spec::read(Some(&text), &[]).and_then(|spec| tombola_core::plan::grow(&spec, &Default::default()));
+    let spec = Spec::read(Some(&text), &[])
+        .and_then(|spec| tombola_core::trainable::check(&tombola_core::plan::grow(&spec, &Default::default())?, &spec));
     spec.map_err(|error| error.at("these answers make no sweep"))?;
     Ok(text)
 }

@@ -20,6 +20,7 @@ mod loaded;
 mod locks;
 mod plan;
 mod power_cuts;
+mod pretended_gpu;
 mod programs;
 mod report;
 mod script_commands;

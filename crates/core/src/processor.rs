@@ -22,12 +22,41 @@ pub fn slow_bf16() -> Option<(String, &'static str)> {
     judge(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), limit)
 }
 
-/// The same for the text of `/proc/cpuinfo`, and the variable that limits oneDNN with its value, if there is one.
-fn judge(cpuinfo: &str, limit: Option<(&str, &str)>) -> Option<(String, &'static str)> {
-    let features = cpuinfo.lines().find_map(|line| {
+/// Instructions that decide how fast libtorch computes, each word of `/proc/cpuinfo` with its name; the widest first.
+const SPEEDS: [(&str, &str); 5] = [
+    ("amx_bf16", "AMX"),
+    ("avx512_bf16", "AVX-512 with bf16"),
+    ("avx512f", "AVX-512"),
+    ("avx2", "AVX2"),
+    ("sve", "SVE"),
+];
+
+/// What libtorch computes with on this processor, in words: `AVX2`, or `AVX-512 with bf16 ONEDNN_MAX_CPU_ISA=AVX2`.
+pub fn instruction_set() -> String {
+    let limits = LIMITS.iter().chain(&["ATEN_CPU_CAPABILITY"]);
+    let limits: Vec<String> =
+        limits.filter_map(|name| Some(format!(" {name}={}", std::env::var(name).ok()?))).collect();
+    format!("{}{}", widest(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()), limits.concat())
+}
+
+/// The widest instructions that the text of `/proc/cpuinfo` has.
+fn widest(cpuinfo: &str) -> &'static str {
+    let words = features(cpuinfo).unwrap_or_default();
+    let has = |word: &str| words.split_whitespace().any(|known| known == word);
+    SPEEDS.iter().find(|(word, _)| has(word)).map_or("baseline instructions", |(_, name)| name)
+}
+
+/// Names of the processor's instructions.
+fn features(cpuinfo: &str) -> Option<&str> {
+    cpuinfo.lines().find_map(|line| {
         let (key, words) = line.split_once(':')?;
         ["flags", "Features"].contains(&key.trim()).then_some(words)
-    })?;
+    })
+}
+
+/// The same for the text of `/proc/cpuinfo`, and the variable that limits oneDNN with its value, if there is one.
+fn judge(cpuinfo: &str, limit: Option<(&str, &str)>) -> Option<(String, &'static str)> {
+    let features = features(cpuinfo)?;
     let slow = "`precision = \"bf16\"` is slower than fp32 on this processor, up to ten times";
     if !features.split_whitespace().any(|word| INSTRUCTIONS.contains(&word)) {
         let lacks = "it has no instructions for bfloat16 (`avx512_bf16` or `amx_bf16`)";
@@ -53,6 +82,15 @@ mod tests {
             assert_eq!(cure, "use `--precision fp32`");
         }
         assert!(judge("processor\t: 0\nFeatures\t: fp asimd\n", None).is_some());
+    }
+
+    #[test]
+    fn processors_are_told_apart_by_their_widest_instructions() {
+        assert_eq!(widest(FAST), "AVX-512 with bf16");
+        assert_eq!(widest(&FAST.replace("avx512_bf16", "amx_bf16 avx512_bf16")), "AMX");
+        assert_eq!(widest(&FAST.replace("avx512_bf16", "")), "AVX-512");
+        assert_eq!(widest(&FAST.replace("avx512f avx512_bf16", "")), "AVX2");
+        assert_eq!(widest(""), "baseline instructions");
     }
 
     #[test]

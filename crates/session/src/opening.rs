@@ -24,6 +24,7 @@ use tombola_core::net::custom::Layers;
 use tombola_core::plan::{Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
+use tombola_core::trainable;
 use tombola_train::workshop::Workshop;
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
@@ -154,6 +155,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    if devices.contains(&Device::Cpu) {
+        trainable::check_processor(&plan, todo.iter().copied())?;
+    }
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();

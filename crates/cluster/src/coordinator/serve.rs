@@ -15,6 +15,7 @@ use super::progress::Progress;
 use super::state::{Action, Event, State};
 use crate::link::{Link, Order, Ready, Word, Worker};
 use tombola_core::folder::journal::History;
+use tombola_core::gpus::UnusedGpus;
 use tombola_core::plan::Plan;
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Kind, Result};
@@ -295,6 +296,12 @@ impl SweepRun<'_> {
         self.presence.awaited.remove(&worker);
         self.presence.active.insert(worker);
         self.presence.places.insert(worker, ready.place.clone());
+        if let Some(unused) = UnusedGpus::in_place(&ready.place)
+            && self.presence.unused_gpus.insert(unused.clone())
+        {
+            self.sweep.progress.say(&unused.words("warning: trainings run"));
+            self.sweep.progress.say(&format!("hint: {}", unused.cure()));
+        }
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
         self.sweep.ledger.write(Record::Joined { worker, place: ready.place, time: now() })?;
         self.events.push_back(Event::Joined(worker));
@@ -400,7 +407,7 @@ impl SweepRun<'_> {
         match again {
             true => progress.interrupted(worker),
             false => {
-                progress.ended(worker, &format!("failed: {reason}"));
+                progress.failed(worker, &format!("failed: {reason}"));
                 self.count.failed += 1;
             }
         }

@@ -477,5 +477,7 @@ impl Settings {
 }
 
 mod check;
+
+pub use check::check_fits;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,9 @@ use tombola_words::value::Control;
 /// The first line of a complete sweep file.
 const COMPLETE: &str = "# What was asked, complete: every setting, defaults written out.";
 
+/// File systems take 255 bytes; a name is also a part of longer ones.
+const LONGEST_NAME: usize = 200;
+
 /// A setting given as a flag, with one value or several.
 pub type Flag = Axis;
 
@@ -55,8 +58,9 @@ impl Spec {
         let name = match table.remove("name") {
             Some(toml::Value::String(name)) if is_name(&name) => Some(name),
             Some(other) => {
-                let error =
-                    Error::input(format!("`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`"));
+                let error = Error::input(format!(
+                    "`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME} bytes"
+                ));
                 return Err(place(error, "name"));
             }
             None => None,
@@ -296,8 +300,14 @@ fn literal(field: &Field, shown: &str) -> String {
     }
 }
 
+/// Whether it can be the name of a folder, everywhere that files go.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.starts_with('.') && name.chars().all(is_name_letter)
+}
+
+/// Letters and digits of all scripts, and the marks that some file systems write apart from their letters.
+fn is_name_letter(letter: char) -> bool {
+    letter.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&letter) || "-_.".contains(letter)
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> Error {
@@ -393,8 +403,7 @@ fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, Layers>
 /// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
 pub fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let name: String = stem.chars().map(|letter| if is_name_letter(letter) { letter } else { '-' }).collect();
     if is_name(&name) { name } else { "sweep".to_string() }
 }
 
