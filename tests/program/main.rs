@@ -17,6 +17,7 @@ mod kit;
 mod plan;
 mod programs;
 mod report;
+mod saved_epochs;
 mod script_commands;
 mod setup;
 mod slurm;
