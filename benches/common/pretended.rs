@@ -98,6 +98,7 @@ impl Case {
             stop: Arc::new(AtomicBool::new(false)),
             deadline: None,
             lease,
+            until_ready: Rules::default().until_ready(),
             remote,
             fingerprints: BTreeMap::new(),
             tables: tombola_views::tables::write_all,

@@ -17,6 +17,7 @@ use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::fault::Fault;
 use tombola_words::record::Outcome;
 
 /// Time between two reports of how far an epoch is: what a display can show.
@@ -137,8 +138,10 @@ impl WorkerThread {
     fn train(&self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
         let sources = self.sources(&mut assignment)?;
         let (attempt, stage) = (assignment.attempt, assignment.stage);
+        let (begun, fault) = (Instant::now(), Fault::of(self.number));
         let mut last_images = Instant::now();
         trainer.train(assignment, sources, &mut |report| {
+            fault.iter().for_each(|fault| fault.strike_training(begun.elapsed()));
             let asked = || if self.stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),

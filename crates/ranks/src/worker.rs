@@ -160,7 +160,7 @@ impl Relay {
 
     /// Gives a sign of life, and notices that rank 0 gives none.
     fn look_at_the_clock(&mut self) -> Result<()> {
-        self.fault.as_ref().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
+        self.fault.as_mut().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
         let (often, patience) = match self.lease {
             Some(lease) => (lease / 8, 2 * lease),
             None => (Duration::from_secs(1), UNTIL_WELCOME),

@@ -87,7 +87,7 @@ fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOn
     if let Some(fault) = Fault::of(0) {
         fault.strike_early();
     }
-    link.open(own, welcome);
+    link.open(own, welcome)?;
     opened.run(link)
 }
 

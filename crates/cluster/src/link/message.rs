@@ -18,7 +18,7 @@ use tombola_words::record::Outcome;
 use tombola_words::value::Moment;
 
 /// The version of everything below.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// From the coordinator to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
