@@ -101,7 +101,7 @@ impl Case {
             until_ready: Rules::default().until_ready(),
             remote,
             fingerprints: BTreeMap::new(),
-            tables: tombola_views::tables::write_all,
+            tables: tombola_views::tables::write_meanwhile,
         };
         Ok((sweep, State::new(demand, Rules { lease, ..Rules::default() })))
     }

@@ -10,6 +10,7 @@ mod browser;
 mod doctor;
 mod early_birds;
 mod exports;
+mod hanging;
 mod help;
 mod kept;
 mod kill_and_resume;

@@ -191,7 +191,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         until_ready: rules.until_ready(),
         remote: remote > 0,
         fingerprints,
-        tables: tables::write_all,
+        tables: tables::write_meanwhile,
     };
     let state = State::new(demand, rules);
     let workshop = Arc::new(workshop);
