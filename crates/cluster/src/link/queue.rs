@@ -13,7 +13,7 @@ use super::message::Word;
 /// Words that may wait before their sender has to.
 const MOST_WORDS: usize = 64;
 /// Bytes that may wait before the sender of more has to; a single word may have any length.
-const MOST_BYTES: usize = 64 << 20;
+const MOST_BYTES: usize = 32 << 20;
 
 /// Where a thread puts its words.
 #[derive(Debug, Clone)]
