@@ -3,6 +3,7 @@
 mod clock;
 pub mod demand;
 mod events;
+pub mod inventory;
 pub mod ledger;
 pub mod limit;
 mod presence;

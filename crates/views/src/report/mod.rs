@@ -174,7 +174,8 @@ fn layers(source: &ReportSource) -> Result<Vec<LayerDensities>> {
         }
         let networks = Networks::of(plan, &[stage.root], &spec.networks)?;
         let Some(network) = networks.get(plan, index) else { continue };
-        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout).transpose());
+        let sum = history.stages.get(&stage.id).and_then(|known| known.mask_sum());
+        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout, sum).transpose());
         let Some(mask) = masks.next().transpose()? else { continue };
         let connections = network.layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
         let layers = connections.map(|parameter| {
