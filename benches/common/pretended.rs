@@ -100,9 +100,10 @@ impl Case {
             stop: Arc::new(AtomicBool::new(false)),
             deadline: None,
             lease,
+            until_ready: Rules::default().until_ready(),
             remote,
             fingerprints: BTreeMap::new(),
-            tables: tombola_views::tables::write_all,
+            tables: tombola_views::tables::write_meanwhile,
         };
         Ok((sweep, State::new(demand, Rules { lease, ..Rules::default() })))
     }

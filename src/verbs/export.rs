@@ -7,7 +7,6 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
-use tombola_core::folder::journal::StageHistory;
 use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
@@ -240,7 +239,7 @@ fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     };
     let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
     if stage.pruning.is_some() {
-        let sum = results.history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
+        let sum = results.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
         let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout, sum).transpose());
         let mask = masks.next().transpose()?.ok_or_else(|| {
             Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))

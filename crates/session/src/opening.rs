@@ -197,7 +197,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(words);
     }
     let lease = Duration::try_from_secs_f64(run.lease).unwrap_or(Duration::MAX);
-    let rules = Rules { lease, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
+    let give_up_after = Duration::try_from_secs_f64(run.give_up_after).unwrap_or(Duration::MAX);
+    let rules = Rules { lease, give_up_after, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
     let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
     let fingerprints = workshop.fingerprints.clone();
     let ledger = Ledger {
@@ -218,9 +219,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         stop,
         deadline: deadline.map(|(at, _)| at),
         lease,
+        until_ready: rules.until_ready(),
         remote: remote > 0,
         fingerprints,
-        tables: tables::write_all,
+        tables: tables::write_meanwhile,
     };
     let state = State::new(demand, rules);
     let workshop = Arc::new(workshop);

@@ -93,7 +93,7 @@ fn coordinate_with(
     if let Some(fault) = Fault::of(0) {
         fault.strike_early();
     }
-    link.open(own, welcome);
+    link.open(own, welcome)?;
     opened.run(link)
 }
 

@@ -80,6 +80,17 @@ impl Word {
             Self::Hello(_) | Self::Ready(_) | Self::Done { .. } | Self::Signal | Self::Unable(_) => true,
         }
     }
+
+    /// Bytes of the snapshots in it: beside those, nothing is large.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Report { report: TrainingEvent::Snapshot(_, snapshot), .. } => snapshot.bytes(),
+            Self::Report { report: TrainingEvent::Progress(state, best), .. } => {
+                state.bytes() + best.as_ref().map_or(0, |best| best.bytes())
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// The sweep, for a process that has not read it.

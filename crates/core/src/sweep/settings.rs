@@ -299,6 +299,9 @@ settings! {
         "on-fail" => on_fail: OnFail = OnFail::Continue;
         /// Failed trainings after which no new ones are begun; auto = no limit
         "max-fails" => max_fails: Option<usize> = None, in FAILS, "a whole number from 1 to 1000000 or `auto`";
+        /// Seconds after which a training that reports nothing counts as hung: its worker is given up, and another goes on with
+        /// it. Ten times its last epoch, if that is longer; three times either before its first epoch, and until a worker is ready
+        "give-up-after" => give_up_after: f64 = 600.0, in 2.0..=1e9, "a number from 2 to 1e9";
         /// Seconds that this run may take, after which it stops as for a signal; auto = what Slurm leaves the job, or no
         /// limit
         "time-limit" => time_limit: Option<f64> = None, in SECONDS, "a number above 0 or `auto`";

@@ -280,7 +280,7 @@ impl RunningTraining {
         let barrier = match &task.stage.pruning {
             Some(pruning) if pruning.control == Control::Fork => {
                 let Self { form, forward, arena, .. } = &mut self;
-                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points)?
+                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points, listen)?
             }
             _ => Vec::new(),
         };
