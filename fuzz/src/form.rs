@@ -7,7 +7,7 @@ use tombola_core::checkpoint::zipped::{self, Archive};
 
 /// Cuts inputs into parts and joins them again.
 #[derive(Clone, Copy)]
-pub struct Form {
+pub struct InputForm {
     /// The parts; nothing where the input has not this form.
     pub split: fn(&[u8]) -> Option<Vec<Vec<u8>>>,
     /// An input of these parts.
@@ -26,16 +26,16 @@ pub enum Grammar {
 }
 
 /// One part.
-pub const WHOLE: Form = Form { split: |bytes| Some(vec![bytes.to_vec()]), join: <[Vec<u8>]>::concat };
+pub const WHOLE: InputForm = InputForm { split: |bytes| Some(vec![bytes.to_vec()]), join: <[Vec<u8>]>::concat };
 
 /// A first byte that chooses something, and the rest.
-pub const CHOICE: Form = Form {
+pub const CHOICE: InputForm = InputForm {
     split: |bytes| bytes.split_first().map(|(first, rest)| vec![vec![*first], rest.to_vec()]),
     join: <[Vec<u8>]>::concat,
 };
 
 /// Parts that each have their length before them, in four bytes, little-endian.
-pub const LIST: Form = Form {
+pub const LIST: InputForm = InputForm {
     split: |mut bytes| {
         let mut parts = Vec::new();
         while !bytes.is_empty() {
@@ -52,7 +52,7 @@ pub const LIST: Form = Form {
 const JOURNAL: &[u8] = b"tombola journal1";
 
 /// The payloads of a journal's frames.
-pub const FRAMES: Form = Form {
+pub const FRAMES: InputForm = InputForm {
     split: |bytes| {
         let mut rest = bytes.strip_prefix(JOURNAL)?;
         let mut parts = Vec::new();
@@ -73,7 +73,7 @@ pub const FRAMES: Form = Form {
 };
 
 /// The header and the values of a safetensors file.
-pub const SAFETENSORS: Form = Form {
+pub const SAFETENSORS: InputForm = InputForm {
     split: |bytes| {
         let (length, rest) = bytes.split_first_chunk()?;
         let (header, values) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
@@ -86,7 +86,7 @@ pub const SAFETENSORS: Form = Form {
 };
 
 /// The files of a zip archive, each behind its name and a line break.
-pub const ARCHIVE: Form = Form {
+pub const ARCHIVE: InputForm = InputForm {
     split: |bytes| {
         let mut archive = Archive::open(Path::new("archive"), bytes).ok()?;
         let mut parts = Vec::new();

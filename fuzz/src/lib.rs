@@ -8,7 +8,7 @@ pub mod form;
 pub mod scratch;
 pub mod targets;
 
-pub use form::{Form, Grammar};
+pub use form::{Grammar, InputForm};
 
 /// One kind of input.
 pub struct FuzzTarget {
@@ -19,7 +19,7 @@ pub struct FuzzTarget {
     /// Good inputs, made by the code that writes them.
     pub seeds: fn() -> Vec<Vec<u8>>,
     /// How an input falls into parts.
-    pub form: Form,
+    pub form: InputForm,
     /// What the parts are made of.
     pub grammar: Grammar,
     /// Words of its language, to be put anywhere.

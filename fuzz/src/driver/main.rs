@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use tombola_fuzz::{FuzzTarget, TARGETS, scratch};
 use tombola_words::error::{Error, Result};
-use work::Work;
+use work::FuzzWork;
 
 #[global_allocator]
 static ALLOCATOR: memory::CountedAllocator = memory::CountedAllocator;
@@ -100,9 +100,9 @@ fn chosen(matches: &ArgMatches) -> Result<Vec<&'static FuzzTarget>> {
     Ok(targets.collect())
 }
 
-fn work(matches: &ArgMatches) -> Work {
+fn work(matches: &ArgMatches) -> FuzzWork {
     let folder = |name: &str| matches.get_one::<PathBuf>(name).cloned();
-    Work {
+    FuzzWork {
         time: Duration::try_from_secs_f64(*matches.get_one("seconds").unwrap_or(&60.0)).unwrap_or_default(),
         inputs: matches.get_one("inputs").copied().unwrap_or(u64::MAX),
         seed: matches.get_one("seed").copied().unwrap_or_default(),
@@ -129,8 +129,8 @@ fn replay(matches: &ArgMatches) -> Result<bool> {
             println!("{}: {} bytes", path.display(), bytes.len());
             let measured = trial::run(target, &bytes);
             println!("  {:.1} ms, {:.1} MB", measured.time.as_secs_f64() * 1e3, measured.memory as f64 / 1e6);
-            if let Some(fault) = measured.fault {
-                println!("  {}: {}", fault.kind, fault.reason);
+            if let Some(finding) = measured.finding {
+                println!("  {}: {}", finding.kind, finding.reason);
                 sound = false;
             }
         }
@@ -143,7 +143,7 @@ fn distil(matches: &ArgMatches) -> Result<bool> {
     let folder = |name: &str| matches.get_one::<PathBuf>(name).cloned().unwrap_or_default();
     for target in chosen(matches)? {
         let mut coverage = coverage::Coverage::new();
-        let mut news = |bytes: &[u8]| trial::run(target, bytes).fault.is_none() && coverage.is_new();
+        let mut news = |bytes: &[u8]| trial::run(target, bytes).finding.is_none() && coverage.is_new();
         for seed in (target.seeds)() {
             news(&seed);
         }

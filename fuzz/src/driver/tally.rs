@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// What was measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct FuzzTally {
     /// Inputs that were run.
     pub(crate) inputs: u64,
     /// The longest of them.
@@ -17,7 +17,7 @@ pub(crate) struct Tally {
     pub(crate) counters: usize,
 }
 
-impl Tally {
+impl FuzzTally {
     /// For another process.
     pub(crate) fn line(&self) -> String {
         let Self { inputs, longest, memory, reached, counters } = self;
@@ -43,11 +43,11 @@ impl Tally {
 }
 
 /// One line of the table.
-pub(crate) struct TallyRow {
+pub(crate) struct FuzzRow {
     /// The target.
     pub(crate) name: String,
     /// Its figures.
-    pub(crate) tally: Tally,
+    pub(crate) tally: FuzzTally,
     /// The time that it took.
     pub(crate) time: Duration,
     /// How many defects were found.
@@ -55,11 +55,11 @@ pub(crate) struct TallyRow {
 }
 
 /// The table, in Markdown.
-pub(crate) fn table(rows: &[TallyRow]) -> String {
+pub(crate) fn table(rows: &[FuzzRow]) -> String {
     let mut text =
         String::from("| target | inputs | inputs/s | longest input | peak memory | places reached | findings |\n");
     text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
-    for TallyRow { name, tally, time, findings } in rows {
+    for FuzzRow { name, tally, time, findings } in rows {
         let reached = if tally.counters == 0 { "not counted".into() } else { tally.reached.to_string() };
         text.push_str(&format!(
             "| {name} | {} | {:.0} | {:.1} ms | {:.1} MB | {reached} | {findings} |\n",
@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn what_one_process_says_another_reads() {
-        let tally = Tally { inputs: 9, longest: Duration::from_micros(17), memory: 5, reached: 3, counters: 8 };
-        assert_eq!(Tally::read(&tally.line()), Some(tally));
-        assert_eq!(Tally::read("1 2"), None);
+        let tally = FuzzTally { inputs: 9, longest: Duration::from_micros(17), memory: 5, reached: 3, counters: 8 };
+        assert_eq!(FuzzTally::read(&tally.line()), Some(tally));
+        assert_eq!(FuzzTally::read("1 2"), None);
     }
 }

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::tally::{Tally, TallyRow};
-use super::trial::Fault;
-use super::work::{self, HUNG, Work};
+use super::tally::{FuzzRow, FuzzTally};
+use super::trial::FuzzFinding;
+use super::work::{self, FuzzWork, HUNG};
 use tombola_fuzz::{FuzzTarget, scratch};
 use tombola_words::error::{Error, Result};
 
@@ -19,9 +19,9 @@ const MOST_DEATHS: usize = 10;
 ///
 /// # Errors
 /// When a process cannot be started or a finding cannot be kept.
-pub(crate) fn all(targets: &[&'static FuzzTarget], jobs: usize, work: &Work) -> Result<Vec<TallyRow>> {
+pub(crate) fn all(targets: &[&'static FuzzTarget], jobs: usize, work: &FuzzWork) -> Result<Vec<FuzzRow>> {
     let waiting = Mutex::new(targets.iter().enumerate());
-    let done: Mutex<Vec<(usize, Result<TallyRow>)>> = Mutex::new(Vec::new());
+    let done: Mutex<Vec<(usize, Result<FuzzRow>)>> = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..jobs.max(1) {
             scope.spawn(|| {
@@ -41,17 +41,17 @@ pub(crate) fn all(targets: &[&'static FuzzTarget], jobs: usize, work: &Work) -> 
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-fn one(target: &'static FuzzTarget, work: &Work) -> Result<TallyRow> {
+fn one(target: &'static FuzzTarget, work: &FuzzWork) -> Result<FuzzRow> {
     let began = Instant::now();
     let mut row =
-        TallyRow { name: target.name.to_string(), tally: Tally::default(), time: Duration::ZERO, findings: 0 };
+        FuzzRow { name: target.name.to_string(), tally: FuzzTally::definding(), time: Duration::ZERO, findings: 0 };
     for death in 0..=MOST_DEATHS {
         let left = work.time.saturating_sub(began.elapsed());
         let inputs = work.inputs.saturating_sub(row.tally.inputs);
         if left.is_zero() || inputs == 0 {
             break;
         }
-        let work = Work { time: left, inputs, seed: work.seed.wrapping_add(death as u64 * 1000), ..work.clone() };
+        let work = FuzzWork { time: left, inputs, seed: work.seed.wrapping_add(death as u64 * 1000), ..work.clone() };
         let (tally, findings, died) = process(target, &work)?;
         row.tally.add(&tally);
         row.findings += findings + usize::from(died);
@@ -64,7 +64,7 @@ fn one(target: &'static FuzzTarget, work: &Work) -> Result<TallyRow> {
 }
 
 /// Runs one process to its end: its figures, how many findings it told of, and whether it died.
-fn process(target: &'static FuzzTarget, work: &Work) -> Result<(Tally, usize, bool)> {
+fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, usize, bool)> {
     let fail =
         |error: std::io::Error| Error::environment(format!("cannot start a process for `{}`: {error}", target.name));
     let program = std::env::current_exe().map_err(fail)?;
@@ -76,10 +76,10 @@ fn process(target: &'static FuzzTarget, work: &Work) -> Result<(Tally, usize, bo
         command.arg("--keep").arg(folder);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(fail)?;
-    let (mut tally, mut findings) = (Tally::default(), 0);
+    let (mut tally, mut findings) = (FuzzTally::definding(), 0);
     if let Some(said) = child.stdout.take() {
         for line in BufReader::new(said).lines().map_while(std::result::Result::ok) {
-            if let Some(told) = line.strip_prefix("tally ").and_then(Tally::read) {
+            if let Some(told) = line.strip_prefix("tally ").and_then(FuzzTally::read) {
                 tally = told;
             } else if let Some(finding) = line.strip_prefix("finding ") {
                 findings += 1;
@@ -93,8 +93,8 @@ fn process(target: &'static FuzzTarget, work: &Work) -> Result<(Tally, usize, bo
     let died = !ended.success();
     if died {
         let kind = if ended.code() == Some(HUNG) { "hang" } else { "crash" };
-        let fault = Fault { kind, place: String::new(), reason: ended.to_string() };
-        let path = work::save(&work.findings, target, &input, &fault)?;
+        let finding = FuzzFinding { kind, place: String::new(), reason: ended.to_string() };
+        let path = work::save(&work.findings, target, &input, &finding)?;
         println!("{}: {} {kind}: {ended}", target.name, path.display());
     }
     remove(&folder)?;
@@ -110,7 +110,7 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
 
 /// The input that a process was at.
 fn last_input(path: &PathBuf) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap_or_default();
+    let bytes = std::fs::read(path).unwrap_or_definding();
     let Some((length, rest)) = bytes.split_first_chunk() else { return Vec::new() };
     rest[..rest.len().min(u64::from_le_bytes(*length) as usize)].to_vec()
 }

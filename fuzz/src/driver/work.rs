@@ -13,8 +13,8 @@ use rand_chacha::ChaCha8Rng;
 
 use super::coverage::Coverage;
 use super::mutate::Mutator;
-use super::tally::Tally;
-use super::trial::{self, Fault, Measured};
+use super::tally::FuzzTally;
+use super::trial::{self, FuzzFinding, Measured};
 use tombola_fuzz::{FuzzTarget, scratch};
 use tombola_words::error::{Error, Result};
 
@@ -25,7 +25,7 @@ pub(crate) const HUNG: i32 = 86;
 
 /// What is to be done.
 #[derive(Debug, Clone)]
-pub(crate) struct Work {
+pub(crate) struct FuzzWork {
     /// How long.
     pub(crate) time: Duration,
     /// How many inputs.
@@ -43,7 +43,7 @@ pub(crate) struct Work {
 /// The kept inputs of a target, by name.
 pub(crate) fn kept(corpus: &Path, target: &FuzzTarget) -> Vec<(PathBuf, Vec<u8>)> {
     let entries =
-        fs::read_dir(corpus.join(target.name)).map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_default();
+        fs::read_dir(corpus.join(target.name)).map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_definding();
     let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
     files.sort();
     files.into_iter().filter_map(|path| fs::read(&path).ok().map(|bytes| (path, bytes))).collect()
@@ -58,7 +58,7 @@ pub(crate) fn current(process: u32) -> PathBuf {
 ///
 /// # Errors
 /// When the folders for inputs cannot be written.
-pub(crate) fn run(target: &'static FuzzTarget, work: &Work) -> Result<()> {
+pub(crate) fn run(target: &'static FuzzTarget, work: &FuzzWork) -> Result<()> {
     trial::keep_panics();
     let path = current(std::process::id());
     let fail = |error: std::io::Error| Error::file("write", &path, &error);
@@ -69,7 +69,7 @@ pub(crate) fn run(target: &'static FuzzTarget, work: &Work) -> Result<()> {
         current: File::create(&path).map_err(fail)?,
         coverage: Coverage::new(),
         corpus: Vec::new(),
-        tally: Tally::default(),
+        tally: FuzzTally::definding(),
         known: Vec::new(),
         began: Instant::now(),
     };
@@ -99,13 +99,13 @@ fn watch_over() {
 
 struct Fuzzing<'w> {
     target: &'static FuzzTarget,
-    work: &'w Work,
+    work: &'w FuzzWork,
     current: File,
     coverage: Coverage,
     corpus: Vec<Vec<u8>>,
-    tally: Tally,
+    tally: FuzzTally,
     /// What was found before.
-    known: Vec<Fault>,
+    known: Vec<FuzzFinding>,
     began: Instant,
 }
 
@@ -144,25 +144,25 @@ impl Fuzzing<'_> {
         self.current.write_all_at(&noted, 0).map_err(fail)?;
         self.tally.inputs += 1;
         BEGAN.store(self.tally.inputs, Relaxed);
-        let Measured { time, memory, fault } = trial::run(self.target, input);
+        let Measured { time, memory, finding } = trial::run(self.target, input);
         self.tally.longest = self.tally.longest.max(time);
         self.tally.memory = self.tally.memory.max(memory);
-        match fault {
-            Some(fault) => {
-                self.found(input, fault)?;
+        match finding {
+            Some(finding) => {
+                self.found(input, finding)?;
                 Ok(false)
             }
             None => Ok(self.coverage.is_new()),
         }
     }
 
-    fn found(&mut self, input: &[u8], fault: Fault) -> Result<()> {
-        if self.known.iter().any(|known| (known.kind, &known.place) == (fault.kind, &fault.place)) {
+    fn found(&mut self, input: &[u8], finding: FuzzFinding) -> Result<()> {
+        if self.known.iter().any(|known| (known.kind, &known.place) == (finding.kind, &finding.place)) {
             return Ok(());
         }
-        let path = save(&self.work.findings, self.target, input, &fault)?;
-        println!("finding {} {}", path.display(), fault.reason.escape_debug());
-        self.known.push(fault);
+        let path = save(&self.work.findings, self.target, input, &finding)?;
+        println!("finding {} {}", path.display(), finding.reason.escape_debug());
+        self.known.push(finding);
         Ok(())
     }
 
@@ -184,8 +184,8 @@ impl Fuzzing<'_> {
 ///
 /// # Errors
 /// When it cannot be written.
-pub(crate) fn save(findings: &Path, target: &FuzzTarget, input: &[u8], fault: &Fault) -> Result<PathBuf> {
-    write_named(findings, &format!("{}-{}-", target.name, fault.kind), input)
+pub(crate) fn save(findings: &Path, target: &FuzzTarget, input: &[u8], finding: &FuzzFinding) -> Result<PathBuf> {
+    write_named(findings, &format!("{}-{}-", target.name, finding.kind), input)
 }
 
 /// Writes a file that is named after what is in it.

@@ -1,6 +1,6 @@
 //! Two files of CIFAR, behind a byte that chooses the kind. What is read has an image for each record.
 
-use crate::form::{Form, Grammar, LIST};
+use crate::form::{Grammar, InputForm, LIST};
 use crate::{FuzzTarget, few_copies, scratch};
 use tombola_data::cifar;
 use tombola_words::catalogue::Format;
@@ -18,7 +18,7 @@ pub static TARGET: FuzzTarget = FuzzTarget {
 };
 
 /// Lengths are not put right: records have one size, and another is what must be noticed.
-const RECORDS: Form = LIST;
+const RECORDS: InputForm = LIST;
 
 fn run(bytes: &[u8]) {
     let Some(parts) = (LIST.split)(bytes) else { return };

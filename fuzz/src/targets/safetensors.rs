@@ -1,7 +1,7 @@
 //! A safetensors file, behind a byte that says what it is taken for: the weights, the optimiser's vectors or the mask of a
 //! snapshot. What is read is written and read again as the same.
 
-use crate::form::{Form, Grammar, SAFETENSORS};
+use crate::form::{Grammar, InputForm, SAFETENSORS};
 use crate::{FuzzTarget, few_copies, scratch};
 use tombola_core::folder::{Store, snapshots};
 use tombola_core::net::{Layout, Snapshot};
@@ -19,7 +19,7 @@ pub static TARGET: FuzzTarget = FuzzTarget {
     memory: few_copies,
 };
 
-const BEHIND_CHOICE: Form = Form {
+const BEHIND_CHOICE: InputForm = InputForm {
     split: |bytes| {
         let (choice, rest) = bytes.split_first()?;
         Some([vec![vec![*choice]], (SAFETENSORS.split)(rest)?].concat())

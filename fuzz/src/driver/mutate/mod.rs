@@ -1,7 +1,7 @@
 //! Changes inputs at random, the same way for the same seed.
 //!
 //! Most changes are made inside of one part of an input, in the language of the target, and lengths and checksums are put right
-//! (`Form`); some are made to the bytes as they are, so that those are wrong.
+//! (`InputForm`); some are made to the bytes as they are, so that those are wrong.
 
 mod bytes;
 mod text;

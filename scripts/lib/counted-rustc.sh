@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 #
-# counted-rustc RUSTC ARGS...: what scripts/fuzz gives Cargo as `RUSTC_WORKSPACE_WRAPPER`. Compiles the crates that inputs are
+# counted-rustc.sh RUSTC ARGS...: what scripts/fuzz gives Cargo as `RUSTC_WORKSPACE_WRAPPER`. Compiles the crates that inputs are
 # given to with a counter for each place of the code, and with the checks that a release goes without: of overflow, and
 # `debug_assert!`. Cargo keeps what it makes apart from the release's, and takes the libraries of others from there. Both
 # options of the compiler are stable ones. (Whoever changes this file renames it: Cargo looks at its name only.)
