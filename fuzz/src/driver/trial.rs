@@ -38,7 +38,7 @@ static PANICKED: Mutex<Option<(String, String)>> = Mutex::new(None);
 /// Panics say nothing on the terminal: they are kept for the input that they belong to.
 pub(crate) fn keep_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_definding();
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let payload = panic.payload();
         let text =
             payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied());
@@ -89,7 +89,7 @@ fn once<C>(target: &FuzzTarget, input: &[u8], clock: impl Fn() -> C, since: impl
     let time = since(began);
     let finding = ended.err().map(|_| {
         let kept = PANICKED.lock().ok().and_then(|mut kept| kept.take());
-        let (place, reason) = kept.unwrap_or_definding();
+        let (place, reason) = kept.unwrap_or_default();
         FuzzFinding { kind: "panic", reason: format!("{place}: {reason}"), place }
     });
     Measured { time, memory, finding }

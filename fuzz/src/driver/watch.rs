@@ -44,7 +44,7 @@ pub(crate) fn all(targets: &[&'static FuzzTarget], jobs: usize, work: &FuzzWork)
 fn one(target: &'static FuzzTarget, work: &FuzzWork) -> Result<FuzzRow> {
     let began = Instant::now();
     let mut row =
-        FuzzRow { name: target.name.to_string(), tally: FuzzTally::definding(), time: Duration::ZERO, findings: 0 };
+        FuzzRow { name: target.name.to_string(), tally: FuzzTally::default(), time: Duration::ZERO, findings: 0 };
     for death in 0..=MOST_DEATHS {
         let left = work.time.saturating_sub(began.elapsed());
         let inputs = work.inputs.saturating_sub(row.tally.inputs);
@@ -76,7 +76,7 @@ fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, u
         command.arg("--keep").arg(folder);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(fail)?;
-    let (mut tally, mut findings) = (FuzzTally::definding(), 0);
+    let (mut tally, mut findings) = (FuzzTally::default(), 0);
     if let Some(said) = child.stdout.take() {
         for line in BufReader::new(said).lines().map_while(std::result::Result::ok) {
             if let Some(told) = line.strip_prefix("tally ").and_then(FuzzTally::read) {
@@ -110,7 +110,7 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
 
 /// The input that a process was at.
 fn last_input(path: &PathBuf) -> Vec<u8> {
-    let bytes = std::fs::read(path).unwrap_or_definding();
+    let bytes = std::fs::read(path).unwrap_or_default();
     let Some((length, rest)) = bytes.split_first_chunk() else { return Vec::new() };
     rest[..rest.len().min(u64::from_le_bytes(*length) as usize)].to_vec()
 }

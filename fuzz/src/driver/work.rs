@@ -43,7 +43,7 @@ pub(crate) struct FuzzWork {
 /// The kept inputs of a target, by name.
 pub(crate) fn kept(corpus: &Path, target: &FuzzTarget) -> Vec<(PathBuf, Vec<u8>)> {
     let entries =
-        fs::read_dir(corpus.join(target.name)).map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_definding();
+        fs::read_dir(corpus.join(target.name)).map(|all| all.flatten().collect::<Vec<_>>()).unwrap_or_default();
     let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
     files.sort();
     files.into_iter().filter_map(|path| fs::read(&path).ok().map(|bytes| (path, bytes))).collect()
@@ -69,7 +69,7 @@ pub(crate) fn run(target: &'static FuzzTarget, work: &FuzzWork) -> Result<()> {
         current: File::create(&path).map_err(fail)?,
         coverage: Coverage::new(),
         corpus: Vec::new(),
-        tally: FuzzTally::definding(),
+        tally: FuzzTally::default(),
         known: Vec::new(),
         began: Instant::now(),
     };
