@@ -1,8 +1,11 @@
 //! A journal. It is refused, or read up to some byte; what was read up to there is the same without the rest, and is read again
 //! when it is written anew.
 
+use std::path::Path;
+
 use crate::form::{FRAMES, Grammar};
 use crate::{FuzzTarget, few_copies, scratch};
+use tombola_core::folder::journal::frames::{HEADER, Piece, Pieces};
 use tombola_core::folder::journal::{History, Journal, StageHistory};
 use tombola_words::StageId;
 use tombola_words::record::{BarrierPoint, Drawn, Evaluation, Outcome, Record, Scores, Size};
@@ -20,17 +23,38 @@ pub static TARGET: FuzzTarget = FuzzTarget {
 };
 
 fn run(bytes: &[u8]) {
-    let path = scratch::file("journal/journal", bytes);
-    let Ok(history) = History::read(&path) else { return };
+    pieces(bytes);
+    let path = Path::new("journal");
+    let Ok(history) = History::of(path, bytes) else { return };
     let (end, torn) = (history.end as usize, history.torn as usize);
     assert_eq!(end + torn, bytes.len(), "some bytes are neither read nor torn");
-    let path = scratch::file("journal/journal", &bytes[..end]);
-    let again = History::read(&path);
+    let again = History::of(path, &bytes[..end]);
     let again = again.unwrap_or_else(|error| panic!("the part that was read is refused without the rest: {error}"));
     assert_eq!((again.end, again.torn), (history.end, 0));
     assert_eq!(told(&again), told(&history), "what stands behind the end changes what is known");
     for (stage, known) in &history.stages {
         rewritten(*stage, known);
+    }
+}
+
+/// Every byte behind the header belongs to one piece, and the sound ones by themselves are a journal that is read, which is what a
+/// repair writes.
+fn pieces(bytes: &[u8]) {
+    let (mut end, mut sound, mut kept) = (HEADER.len().min(bytes.len()), 0, HEADER.to_vec());
+    for piece in Pieces::of(bytes) {
+        let range = piece.range();
+        assert!(range.start == end && range.end > end, "a piece is {range:?} and the one before ends at {end}");
+        end = range.end;
+        if matches!(piece, Piece::Sound(..)) {
+            sound += 1;
+            kept.extend(&bytes[range]);
+        }
+    }
+    assert_eq!(end, bytes.len(), "the end is no piece");
+    let again = Pieces::of(&kept).filter(|piece| matches!(piece, Piece::Sound(..))).count();
+    assert_eq!((again, Pieces::of(&kept).count()), (sound, sound), "what is sound is not when it stands alone");
+    if let Err(error) = History::of(Path::new("journal"), &kept) {
+        panic!("a journal of sound records is refused: {error}");
     }
 }
 
@@ -64,7 +88,7 @@ fn rewritten(stage: StageId, known: &StageHistory) {
     let read = write().unwrap_or_else(|error| panic!("what was written is not read: {error}"));
     assert_eq!(told(&read), told(&other), "what was written is read as something else");
     let part = |stage: &StageHistory| {
-        format!("{:?}", (&stage.drawn, &stage.epochs, &stage.masks, &stage.outcome, &stage.kept))
+        format!("{:?}", (&stage.drawn, &stage.epochs, &stage.masks, &stage.outcome, &stage.kept, &stage.sums))
     };
     let expected = part(known);
     let found = read.stages.get(&stage).map_or_else(|| part(&StageHistory::default()), part);
