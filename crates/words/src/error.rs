@@ -120,10 +120,13 @@ impl std::error::Error for Error {}
 
 /// The known word nearest to a mistyped one, if one is near enough to be meant.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (length, most) = (found.chars().count(), |word: &str| 2.max(word.len() / 3));
     known
         .into_iter()
+        // As far apart as their lengths differ: comparing takes time and memory by the product of both.
+        .filter(|word| length.abs_diff(word.chars().count()) <= most(word))
         .map(|word| (strsim::damerau_levenshtein(found, word), word))
-        .filter(|(distance, word)| *distance <= 2.max(word.len() / 3))
+        .filter(|(distance, word)| *distance <= most(word))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
 }
@@ -145,5 +148,10 @@ mod tests {
         assert_eq!(nearest("epoch", known), Some("epochs"));
         assert_eq!(nearest("prunning-ratio", known), Some("pruning-ratio"));
         assert_eq!(nearest("zzz", known), None);
+    }
+
+    #[test]
+    fn a_word_of_a_gigabyte_is_compared_with_nothing() {
+        assert_eq!(nearest(&"e".repeat(1 << 30), ["epochs", "seed"]), None);
     }
 }

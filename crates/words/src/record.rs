@@ -132,7 +132,8 @@ impl Drawn {
 
     /// Share of all parameters that is alive.
     pub fn total_density(&self) -> f64 {
-        (self.parameters - (self.prunable - self.alive)) as f64 / self.parameters.max(1) as f64
+        // Whoever reads a journal has no word for it that counts are possible ones.
+        self.parameters.saturating_sub(self.prunable.saturating_sub(self.alive)) as f64 / self.parameters.max(1) as f64
     }
 
     /// Share of the prunable weights that can make a difference.
@@ -347,4 +348,17 @@ pub enum Record {
         /// Seconds since 1970.
         time: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn densities_of_impossible_counts_are_numbers() {
+        let drawn = Drawn { prunable: 3, alive: 9, parameters: 0, ..Drawn::default() };
+        assert_eq!((drawn.total_density(), drawn.density()), (0.0, 3.0));
+        let drawn = Drawn { prunable: 9, alive: 1, parameters: 3, ..Drawn::default() };
+        assert_eq!(drawn.total_density(), 0.0);
+    }
 }

@@ -131,10 +131,14 @@ impl Spec {
     }
 
     fn put(&mut self, grid: &mut Grid, axis: Axis, top: bool) -> Result<()> {
-        for value in &axis.values {
-            // Tried here so that the error can name its place.
-            axis.field.assign(&mut Settings::default(), value)?;
-        }
+        // Read here so that the error can name its place, and kept as settings show them, so that what is asked for in another
+        // spelling is the same sweep.
+        let shown = axis.values.iter().map(|value| {
+            let mut settings = Settings::default();
+            axis.field.assign(&mut settings, value)?;
+            Ok((axis.field.show)(&settings))
+        });
+        let axis = Axis { values: shown.collect::<Result<_>>()?, ..axis };
         if axis.field.decides != Decides::Run {
             grid.set(axis);
             return Ok(());
@@ -287,17 +291,21 @@ fn assignment(axis: &Axis, several: bool) -> String {
 
 /// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
 fn literal(field: &Field, shown: &str) -> String {
-    let plain = |text: &str| {
-        let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
-        number || text == "true" || text == "false"
-    };
     let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
-    match field.list && items.iter().all(|item| plain(item)) {
+    match field.list && items.iter().all(|item| is_plain(item)) {
         true => format!("[{}]", items.join(", ")),
-        false if plain(shown) => shown.to_string(),
+        false if is_plain(shown) => shown.to_string(),
         // A word that stands for a list, too.
         false => toml::Value::String(shown.to_string()).to_string(),
     }
+}
+
+/// Whether a text is a number or a truth value in TOML that reads as the same text: settings also read `1.`, `007` and numbers
+/// that TOML has no room for, and a path may look like a number.
+fn is_plain(text: &str) -> bool {
+    let whole = || text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    let broken = || text.parse::<f64>().is_ok_and(|number| number.is_finite() && format!("{number:?}") == text);
+    text == "true" || text == "false" || whole() || broken()
 }
 
 /// Whether it can be the name of a folder, everywhere that files go.
