@@ -17,6 +17,7 @@ use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::fault::Slowness;
 use tombola_words::record::Outcome;
 use tombola_words::value::Moment;
 
@@ -73,7 +74,10 @@ where
     let asked = Arc::clone(&stop);
     let thread = std::thread::Builder::new()
         .name(format!("worker {number}"))
-        .spawn(move || WorkerThread { number, words, stop: asked, held: HashMap::new() }.serve(begin, &inbox))
+        .spawn(move || {
+            WorkerThread { number, words, stop: asked, held: HashMap::new(), slow: Slowness::of(number) }
+                .serve(begin, &inbox)
+        })
         .map_err(|error| Error::environment(format!("cannot start a worker thread: {error}")))?;
     Ok(Handle { orders, stop, thread })
 }
@@ -85,6 +89,8 @@ struct WorkerThread {
     stop: Arc<AtomicBool>,
     /// Copies of snapshots that the next stages may start from. The coordinator says when to let go of one.
     held: HashMap<(usize, Moment), Arc<Snapshot>>,
+    /// For tests alone.
+    slow: Option<Slowness>,
 }
 
 impl WorkerThread {
@@ -140,6 +146,7 @@ impl WorkerThread {
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
                 TrainingEvent::Images { .. } => last_images = Instant::now(),
+                TrainingEvent::Epoch(_) => self.slow.iter_mut().for_each(Slowness::dawdle),
                 TrainingEvent::Snapshot(moment, snapshot) => {
                     self.held.insert((stage, *moment), Arc::clone(snapshot));
                 }

@@ -246,12 +246,28 @@ fn write(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<(
         .map(|(name, kind, shape, bytes)| Ok((name.as_str(), TensorView::new(*kind, shape.clone(), bytes)?)))
         .collect::<Result<_, _>>()
         .map_err(fail)?;
-    let mut about: HashMap<String, String> =
-        facts.iter().map(|(key, value)| (key.to_string(), value.clone())).collect();
-    about.insert("format".to_string(), "pt".to_string());
-    about.insert("tombola".to_string(), VERSION.to_string());
-    let bytes = safetensors::serialize(views, Some(about)).map_err(fail)?;
+    let plain = safetensors::serialize(views, None).map_err(fail)?;
+    let always = [("format", "pt".to_string()), ("tombola", VERSION.to_string())];
+    let bytes = with_facts(plain, always.iter().chain(facts)).ok_or_else(|| {
+        Error::environment(format!("cannot encode `{}`: its header is no JSON object", path.display()))
+    })?;
     write_atomically(path, |file| file.write_all(&bytes))
+}
+
+/// A safetensors file with facts about it, words and numbers, in its header. The library would write them in another order
+/// each time, and equal snapshots are equal files.
+fn with_facts<'a>(mut file: Vec<u8>, facts: impl Iterator<Item = &'a (&'a str, String)>) -> Option<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk::<8>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let tensors = std::str::from_utf8(rest.get(..length)?).ok()?.trim_end().strip_prefix('{')?;
+    let facts: Vec<String> = facts.map(|(key, value)| format!("{key:?}:{value:?}")).collect();
+    let comma = if tensors == "}" { "" } else { "," };
+    let mut header = format!("{{\"__metadata__\":{{{}}}{comma}{tensors}", facts.join(","));
+    // The tensors begin at a multiple of 8.
+    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
+    let front = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    file.splice(..8 + length, front);
+    Some(file)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
