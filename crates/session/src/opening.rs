@@ -16,7 +16,7 @@ use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Claim, Store, snapshots, write_atomically};
+use tombola_core::folder::{Claim, Store, remove_torn, snapshots, write_atomically};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::{Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
@@ -100,6 +100,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let store = Store::new(folder);
     let mut chronicle = Chronicle::open(&path, history)?;
     tidy(chronicle.history(), &store)?;
+    remove_torn(folder)?;
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
         adopt(&plan, folder, &store, &mut chronicle, &say)?;
     }

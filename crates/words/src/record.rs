@@ -111,9 +111,13 @@ impl Drawn {
         self.alive as f64 / self.prunable.max(1) as f64
     }
 
-    /// Share of all parameters that is alive.
+    /// Share of all parameters that is alive. A dead channel takes its bias, scale and shift along.
     pub fn total_density(&self) -> f64 {
-        (self.parameters - (self.prunable - self.alive)) as f64 / self.parameters.max(1) as f64
+        let alive = match (self.channels, self.sizes) {
+            (Some(_), Some((_, left))) => left.parameters,
+            _ => self.parameters - (self.prunable - self.alive),
+        };
+        alive as f64 / self.parameters.max(1) as f64
     }
 
     /// Share of the prunable weights that can make a difference.
@@ -303,4 +307,20 @@ pub enum Record {
         /// Seconds since 1970.
         time: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_parameters_a_dead_channel_takes_its_bias_and_scale_along() {
+        let weights = Drawn { prunable: 80, alive: 20, parameters: 100, ..Drawn::default() };
+        assert_eq!(weights.total_density(), 0.4);
+        // Twenty others, of which half belong to dead channels.
+        let left = Size { parameters: 30, ..Size::default() };
+        let channels = Some(ChannelCount { prunable: 10, alive: 5, forced: 0 });
+        let channels = Drawn { channels, sizes: Some((Size::default(), left)), ..weights };
+        assert_eq!(channels.total_density(), 0.3);
+    }
 }

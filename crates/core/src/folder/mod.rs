@@ -9,7 +9,7 @@ pub mod masks;
 pub mod snapshots;
 
 pub use asked::{plan_of, spec_of};
-pub use atomic::{write_atomically, write_atomically_by};
+pub use atomic::{remove_torn, write_atomically, write_atomically_by};
 pub use claim::Claim;
 pub use lock::{Holder, Lock};
 pub use snapshots::Store;
