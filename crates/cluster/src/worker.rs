@@ -17,7 +17,7 @@ use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Kind, Result};
-use tombola_words::fault::Fault;
+use tombola_words::fault::{Fault, Slowness};
 use tombola_words::record::Outcome;
 
 /// Time between two reports of how far an epoch is: what a display can show.
@@ -76,7 +76,8 @@ where
     let (orders, inbox) = channel();
     let stop = Arc::new(AtomicBool::new(false));
     let held = HeldSnapshots::default();
-    let worker = WorkerThread { number, words, stop: Arc::clone(&stop), held: held.clone() };
+    let slow = Slowness::of(number);
+    let worker = WorkerThread { number, words, stop: Arc::clone(&stop), held: held.clone(), slow };
     let thread = std::thread::Builder::new()
         .name(format!("worker {number}"))
         .spawn(move || worker.serve(begin, &inbox))
@@ -91,6 +92,8 @@ struct WorkerThread {
     stop: Arc<AtomicBool>,
     /// Copies of snapshots that the next stages may start from.
     held: HeldSnapshots,
+    /// For tests alone.
+    slow: Option<Slowness>,
 }
 
 impl WorkerThread {
@@ -146,6 +149,7 @@ impl WorkerThread {
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
                 TrainingEvent::Images { .. } => last_images = Instant::now(),
+                TrainingEvent::Epoch(_) => self.slow.iter_mut().for_each(Slowness::dawdle),
                 TrainingEvent::Snapshot(moment, snapshot) => {
                     self.held.keep(stage, *moment, snapshot);
                 }

@@ -19,7 +19,7 @@ use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Claim, Store, load_checkpoint, write_down};
+use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::{Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
@@ -138,6 +138,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if todo.is_empty() {
         claim.keep();
         tidy(chronicle.history(), &store)?;
+    remove_torn(folder)?;
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
@@ -174,6 +175,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
     tidy(chronicle.history(), &store)?;
+    remove_torn(folder)?;
     write_down()?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),

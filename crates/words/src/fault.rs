@@ -1,14 +1,22 @@
-//! Makes a process fail on purpose, for tests of what the others do then.
+//! Makes a process fail, or its workers dawdle, on purpose, for tests of what the others do then.
 //!
 //! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
 //! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do. `stall`
 //! keeps the main loop for ten seconds, once, as a slow disk would. `hang` is of the training of that rank, or of that worker
-//! of a single process: so many seconds after it began, it goes on no more. Nothing else reads the variable, and nothing sets
-//! it but tests.
+//! of a single process: so many seconds after it began, it goes on no more.
+//!
+//! `TOMBOLA_SLOW=SEED:SECONDS` lets each worker wait after each epoch, up to so many seconds, another time each time and
+//! other times with another seed: so trainings end in another order each run.
+//!
+//! Nothing else reads the variables, and nothing sets them but tests.
 
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
+
 use crate::error::{Error, Result};
+use crate::stream::stream;
 
 /// How long a stall lasts.
 const STALL: Duration = Duration::from_secs(10);
@@ -68,6 +76,35 @@ fn parse(text: &str, rank: usize) -> Option<Fault> {
     let (whose, how, after) = (parts.next()?, parts.next()?, parts.next()?);
     let after = Duration::try_from_secs_f64(after.parse().ok()?).ok()?;
     (whose.parse() == Ok(rank)).then(|| Fault { how: how.to_string(), after })
+}
+
+/// How slow a worker is.
+#[derive(Debug, Clone)]
+pub struct Slowness {
+    longest: Duration,
+    numbers: ChaCha8Rng,
+}
+
+impl Slowness {
+    /// That of this worker, if workers are to be slow.
+    pub fn of(worker: usize) -> Option<Self> {
+        let text = std::env::var("TOMBOLA_SLOW").ok()?;
+        let (seed, longest) = text.split_once(':')?;
+        let longest = Duration::try_from_secs_f64(longest.parse().ok()?).ok()?;
+        let mut numbers = stream(seed.parse().ok()?, "slowness", &[worker as u64]);
+        // Some are slow all along.
+        Some(Self { longest: share(&mut numbers, longest), numbers })
+    }
+
+    /// Waits.
+    pub fn dawdle(&mut self) {
+        std::thread::sleep(share(&mut self.numbers, self.longest));
+    }
+}
+
+/// Nothing to all of a time.
+fn share(numbers: &mut ChaCha8Rng, whole: Duration) -> Duration {
+    whole * (numbers.next_u32() % 1024) / 1024
 }
 
 #[cfg(test)]

@@ -130,10 +130,14 @@ impl Drawn {
         self.alive as f64 / self.prunable.max(1) as f64
     }
 
-    /// Share of all parameters that is alive.
+    /// Share of all parameters that is alive. A dead channel takes its bias, scale and shift along.
     pub fn total_density(&self) -> f64 {
         // Whoever reads a journal has no word for it that counts are possible ones.
-        self.parameters.saturating_sub(self.prunable.saturating_sub(self.alive)) as f64 / self.parameters.max(1) as f64
+        let alive = match (self.channels, self.sizes) {
+            (Some(_), Some((_, left))) => left.parameters,
+            _ => self.parameters.saturating_sub(self.prunable.saturating_sub(self.alive)),
+        };
+        alive as f64 / self.parameters.max(1) as f64
     }
 
     /// Share of the prunable weights that can make a difference.
@@ -360,5 +364,16 @@ mod tests {
         assert_eq!((drawn.total_density(), drawn.density()), (0.0, 3.0));
         let drawn = Drawn { prunable: 9, alive: 1, parameters: 3, ..Drawn::default() };
         assert_eq!(drawn.total_density(), 0.0);
+    }
+
+    #[test]
+    fn of_all_parameters_a_dead_channel_takes_its_bias_and_scale_along() {
+        let weights = Drawn { prunable: 80, alive: 20, parameters: 100, ..Drawn::default() };
+        assert_eq!(weights.total_density(), 0.4);
+        // Twenty others, of which half belong to dead channels.
+        let left = Size { parameters: 30, ..Size::default() };
+        let channels = Some(ChannelCount { prunable: 10, alive: 5, forced: 0 });
+        let channels = Drawn { channels, sizes: Some((Size::default(), left)), ..weights };
+        assert_eq!(channels.total_density(), 0.3);
     }
 }

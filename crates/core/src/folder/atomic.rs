@@ -111,6 +111,34 @@ fn beside(path: &Path) -> PathBuf {
     folder_of(path).join(name)
 }
 
+/// Removes the temporary files that killed processes left in a folder. Those of a process that runs on this machine stay: it
+/// may be writing tables.
+///
+/// # Errors
+/// When one is there and cannot be removed.
+pub fn remove_torn(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|error| Error::file("read", folder, &error))?;
+    for entry in entries.flatten() {
+        let writer = writer(&entry.file_name().to_string_lossy());
+        if writer.is_some_and(|writer| writer == std::process::id() || !Path::new(&format!("/proc/{writer}")).exists())
+        {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &entry.path(), &error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The process that gave a temporary file its name; nothing for other files.
+fn writer(name: &str) -> Option<u32> {
+    let (_, number) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    number.split_once('-')?.0.parse().ok()
+}
+
 /// A file that is removed in the end, whatever happens; after the rename there is none.
 struct Temporary(PathBuf);
 
@@ -191,6 +219,22 @@ mod tests {
         write_atomically(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(names(folder.path()).len(), 200, "one of them became the file");
+    }
+
+    #[test]
+    fn what_killed_processes_left_behind_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        // No process has this number: Linux has fewer.
+        let torn = format!(".sweep.toml.{}-0.tmp", u32::MAX);
+        // The first process runs as long as the machine.
+        let others = [".mine.tmp", ".table.csv.1-7.tmp", "notes.12-3.tmp", "table.csv"];
+        for name in others.iter().copied().chain([&*torn]) {
+            fs::write(folder.path().join(name), "torn").unwrap();
+        }
+        remove_torn(folder.path()).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, others);
     }
 
     #[test]

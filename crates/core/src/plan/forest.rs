@@ -303,6 +303,18 @@ mod tests {
     }
 
     #[test]
+    fn a_twin_watches_the_masks_of_its_ticket_whichever_comes_first() {
+        let text = |controls| {
+            format!("pr = 0.5\ndraw = \"early-bird\"\nreinit = \"init\"\nbudget = \"remaining\"\ncontrol = {controls}")
+        };
+        for controls in ["\"none\"", "\"random-mask\"", "[\"random-mask\", \"none\"]"] {
+            let plan = plan(&text(controls)).unwrap();
+            let watched: Vec<Control> = plan.stages[0].tracks.iter().map(|track| track.pruning.control).collect();
+            assert_eq!((watched, plan.stages[0].birds.len()), (vec![Control::None], 1), "{controls}");
+        }
+    }
+
+    #[test]
     fn the_dense_training_is_shared_by_every_ratio_rewind_and_draw() {
         let plan = plan("pr = [0.5, 0.7, 0.9]\nreinit = [\"init\", \"lr\"]\ndraw = [\"last\", \"epoch:10\"]").unwrap();
         assert_eq!(plan.chains.len(), 12);

@@ -4,7 +4,7 @@
 //! not taken for new, and all others stay. It may not know of files, workers or torch.
 
 use crate::sweep::settings::{Decides, Settings};
-use tombola_words::value::Criterion;
+use tombola_words::value::{Control, Criterion};
 
 /// One change of results.
 struct Revision {
@@ -17,12 +17,20 @@ struct Revision {
 }
 
 /// All of them, the oldest first. None is ever removed or renamed.
-const REVISIONS: &[Revision] = &[Revision {
-    // Scores were sums over distances, so a layer's width decided what went under global scope.
-    name: "geometric-median per filter",
-    decides: Decides::Pruning,
-    acts: |settings| settings.criterion == Some(Criterion::GeometricMedian),
-}];
+const REVISIONS: &[Revision] = &[
+    Revision {
+        // Scores were sums over distances, so a layer's width decided what went under global scope.
+        name: "geometric-median per filter",
+        decides: Decides::Pruning,
+        acts: |settings| settings.criterion == Some(Criterion::GeometricMedian),
+    },
+    Revision {
+        // Its masks were shuffled before they were compared, and those of its ticket too where it came first.
+        name: "a random-mask twin's early bird is its ticket's",
+        decides: Decides::Pruning,
+        acts: |settings| settings.control == Control::RandomMask && settings.draw.is_early_bird(),
+    },
+];
 
 /// The lines that those which act add to an identity.
 pub(super) fn revisions(settings: &Settings, decides: Decides) -> String {
