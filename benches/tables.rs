@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 fn measure() -> Result<Bars> {
     let seeds: Vec<String> = (1..=SEEDS).map(|seed| seed.to_string()).collect();
     let spec = Spec::read(Some(&format!("{SWEEP}seed = [{}]\n", seeds.join(", "))), &[])?;
-    let plan = Plan::of(&spec, spec.trials()?, std::collections::HashMap::new())?;
+    let plan = Plan::of(&spec, spec.trials()?, Default::default())?;
     let mut history = History::default();
     for (index, stage) in plan.stages.iter().enumerate() {
         train(&mut history, index, stage.id);

@@ -97,7 +97,7 @@ struct WorkerThread {
 }
 
 impl WorkerThread {
-    fn serve<T: Trainer>(self, begin: impl FnOnce() -> Result<(T, Ready)>, inbox: &Receiver<Order>) {
+    fn serve<T: Trainer>(mut self, begin: impl FnOnce() -> Result<(T, Ready)>, inbox: &Receiver<Order>) {
         let begun = catch_unwind(AssertUnwindSafe(begin)).unwrap_or_else(|panic| Err(explain(&*panic)));
         let mut trainer = match begun {
             Ok((trainer, ready)) => {
@@ -138,25 +138,26 @@ impl WorkerThread {
         self.words.say(self.number, word)
     }
 
-    fn train(&self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
+    fn train(&mut self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
         let sources = self.sources(&mut assignment)?;
         let (attempt, stage) = (assignment.attempt, assignment.stage);
         let (begun, fault) = (Instant::now(), Fault::of(self.number));
         let mut last_images = Instant::now();
+        let Self { number, words, stop, held, slow } = self;
         trainer.train(assignment, sources, &mut |report| {
             fault.iter().for_each(|fault| fault.strike_training(begun.elapsed()));
-            let asked = || if self.stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
+            let asked = || if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
                 TrainingEvent::Images { .. } => last_images = Instant::now(),
-                TrainingEvent::Epoch(_) => self.slow.iter_mut().for_each(Slowness::dawdle),
+                TrainingEvent::Epoch(_) => slow.iter_mut().for_each(Slowness::dawdle),
                 TrainingEvent::Snapshot(moment, snapshot) => {
-                    self.held.keep(stage, *moment, snapshot);
+                    held.keep(stage, *moment, snapshot);
                 }
                 _ => {}
             }
             // Nobody listens any more: as good as a stop.
-            if self.say(Word::Report { attempt, report }) { asked() } else { Flow::Stop }
+            if words.say(*number, Word::Report { attempt, report }) { asked() } else { Flow::Stop }
         })
     }
 

@@ -138,7 +138,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if todo.is_empty() {
         claim.keep();
         tidy(chronicle.history(), &store)?;
-    remove_torn(folder)?;
+        remove_torn(folder)?;
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::link::Worker;
-use tombola_core::memory::MemoryKills;
 use tombola_core::gpus::UnusedGpus;
+use tombola_core::memory::MemoryKills;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]

@@ -215,12 +215,3 @@ fn a_mask_of_an_attempt_under_another_parent_is_replaced() {
     let sums = store.save(id(), "last", &second, &layout).unwrap();
     assert_eq!(store.load(id(), "last", &layout, pruned(sums)).unwrap(), second);
 }
-
-#[test]
-fn equal_snapshots_are_equal_files() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
-    let sums: Vec<SnapshotSums> =
-        (0..8).map(|_| store.save(id(), "last", &snapshot(&layout), &layout).unwrap()).collect();
-    assert!(sums.iter().all(|other| *other == sums[0]));
-}
