@@ -128,6 +128,9 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
     if let Some((said, cure)) = in_bf16.then(slow_bf16).flatten() {
         text.push_str(&format!("Warning: {said}; {cure}\n"));
     }
+    for advice in plan.advice(0..plan.stages.len()) {
+        text.push_str(&format!("Warning: {}; {}\n", advice.said, advice.cure));
+    }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)
 }

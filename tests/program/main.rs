@@ -14,6 +14,7 @@ mod help;
 mod kept;
 mod kill_and_resume;
 mod kit;
+mod numbers;
 mod plan;
 mod programs;
 mod report;

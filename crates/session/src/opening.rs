@@ -18,7 +18,7 @@ use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Claim, Store, snapshots, write_atomically};
 use tombola_core::net::custom::Layers;
-use tombola_core::plan::{Asked, estimate};
+use tombola_core::plan::{Advice, Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
 use tombola_train::workshop::Workshop;
@@ -135,10 +135,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    let mut advice = plan.advice(todo.iter().copied());
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();
-    if let Some((said, cure)) = &slow {
+    advice.extend(slow.map(|(said, cure)| Advice { said, cure }));
+    for Advice { said, cure } in &advice {
         say(&format!("warning: {said}\nhint: {cure}"));
     }
 
@@ -159,7 +161,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
-    if let Some((said, cure)) = &slow {
+    for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
     let deadline = limit::deadline(run);

@@ -24,6 +24,11 @@ impl Evaluation {
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
     }
+
+    /// Itself, if there were images: of none there is neither a loss nor an accuracy.
+    pub fn measured(self) -> Option<Self> {
+        (self.images > 0).then_some(self)
+    }
 }
 
 /// Both held-out parts, always evaluated together so that they describe the same weights.
@@ -51,6 +56,26 @@ pub struct EpochRecord {
     pub test: Option<Evaluation>,
     /// Wall time of training and validation; differs from run to run.
     pub seconds: f64,
+}
+
+impl EpochRecord {
+    /// The held-out part that tells how the epoch went, and its name: the validation images, or the test images where there
+    /// are none and epochs are chosen on the test set.
+    pub fn held_out(&self) -> Option<(&'static str, Evaluation)> {
+        let named = |name: &'static str| move |part: Evaluation| (name, part);
+        let test = || self.test.and_then(Evaluation::measured).map(named("test"));
+        self.validation.measured().map(named("validation")).or_else(test)
+    }
+
+    /// The part that schedules look at.
+    pub fn steering(&self) -> Evaluation {
+        self.held_out().map_or(self.validation, |(_, part)| part)
+    }
+
+    /// The part that the best epoch is chosen on.
+    pub fn selecting(&self) -> Evaluation {
+        self.test.unwrap_or(self.validation)
+    }
 }
 
 /// Channels that a structured pruning may remove.

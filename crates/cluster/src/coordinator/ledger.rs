@@ -14,12 +14,12 @@ use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Store, snapshots};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Plan};
+use tombola_core::plan::{Networks, Plan, Pruning};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record};
-use tombola_words::value::{Load, Moment, Value};
+use tombola_words::value::{Load, Moment, Rewind, Schedule, Value};
 
 /// A power failure costs at most what was written within this time; a kill costs nothing.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
@@ -118,21 +118,42 @@ impl Ledger {
             (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
             _ => None,
         };
-        let root = self.chronicle.history().stages.get(&self.id(stage.root));
-        let dense_losses = match stage.level {
-            0 => Vec::new(),
-            _ => root.map_or_else(Vec::new, |root| root.epochs.values().map(|epoch| epoch.validation.loss).collect()),
-        };
         Ok(Assignment {
             attempt,
             stage: index,
             id: stage.id,
             sources,
             loaded,
-            dense_losses,
+            dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
         })
+    }
+
+    /// Losses of the dense training by which a schedule goes on in a stage: those up to the moment that its chain left that
+    /// training. What came after is known or not as the workers happen to be, so it may decide nothing.
+    ///
+    /// # Errors
+    /// When the journal does not tell that moment.
+    fn dense_losses(&self, index: usize) -> Result<Vec<f64>> {
+        let stage = &self.plan.stages[index];
+        let (root, known) = (&self.plan.stages[stage.root], self.chronicle.history().stages.get(&self.id(stage.root)));
+        let rewind = stage.pruning.as_ref().map(Pruning::effective_rewind);
+        let goes_on = matches!(rewind, Some(Rewind::None | Rewind::Epoch(_)));
+        let (Some(known), true) = (known, goes_on && stage.settings.schedule == Schedule::Plateau) else {
+            return Ok(Vec::new());
+        };
+        let until = match self.plan.leaves_dense_at(index) {
+            Moment::Epoch(epoch) | Moment::BestUntil(epoch) => epoch,
+            Moment::EarlyBird(key) => {
+                let bird = root.birds.iter().find(|bird| bird.key == key).and_then(|bird| known.bird(bird));
+                let untold = || Error::environment("the journal does not tell when the early bird was drawn");
+                bird.map(|(epoch, _)| epoch).ok_or_else(untold)?
+            }
+            // Snapshots of these moments are there only once all epochs are.
+            Moment::Best | Moment::Last => usize::MAX,
+        };
+        Ok(known.epochs.range(..=until).map(|(_, epoch)| epoch.steering().loss).collect())
     }
 
     /// Where a stage was interrupted; nothing if its files cannot be read: then it begins again.

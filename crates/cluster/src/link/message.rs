@@ -132,7 +132,7 @@ pub struct Assignment {
     pub sources: Vec<SourceSnapshot>,
     /// Weights of a dense network that is loaded instead of trained.
     pub loaded: Option<Arc<Snapshot>>,
-    /// Validation losses of its dense training.
+    /// Losses of its dense training on the images that steer, as far as it goes on from them.
     pub dense_losses: Vec<f64>,
     /// Where it was when it was interrupted.
     pub resume: Option<Resume>,

@@ -1,5 +1,6 @@
 //! From trials to the forest of trainings that they share.
 
+mod advice;
 mod asked;
 pub mod estimate;
 pub mod forest;
@@ -10,6 +11,7 @@ mod revision;
 pub mod stage;
 mod track;
 
+pub use advice::Advice;
 pub use asked::{Asked, grow, loaded};
 pub use forest::{Chain, Part, Plan};
 pub use networks::{Network, Networks};

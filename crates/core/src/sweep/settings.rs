@@ -429,6 +429,12 @@ impl Settings {
         self.pruning_type == PruningType::Structured
     }
 
+    /// Which channels are prunable where the dense network is pulled by `slimming`: those that its tickets may lose. For
+    /// weights, and where streams stay whole, the channels inside blocks.
+    pub fn slimmed_streams(&self) -> Streams {
+        if self.prunes_channels() { self.streams } else { Streams::Whole }
+    }
+
     /// How weights or channels are scored.
     pub fn criterion(&self) -> Criterion {
         self.criterion.unwrap_or(match self.prunes_channels() {

@@ -22,13 +22,13 @@ use tombola_core::prune::criterion::Key;
 use tombola_core::prune::scorer::NoGradients;
 use tombola_core::prune::unstructured::{draw, prunable};
 use tombola_core::sweep::Settings;
+use tombola_core::sweep::schedule::{When, learning_rate};
 use tombola_data::{DataSet, Images, Normalisation, Split};
 use tombola_train::batches::Resident;
 use tombola_train::network::arena::{Arena, to_vec};
 use tombola_train::network::forward::Forward;
 use tombola_train::training::evaluate::evaluate;
 use tombola_train::training::optimizer::{Optimizer, Rate};
-use tombola_train::training::schedule::{When, learning_rate};
 use tombola_words::value::Value;
 use tombola_words::value::{Optimizer as Rule, Precision, PruneLayers, Schedule, Scope};
 

@@ -261,7 +261,7 @@ fn training(view: &View, stage: usize) -> Training {
         stage: view.facts.plan.stages[stage].id.to_string(),
         label: view.facts.plan.label(stage),
         epochs: Share { total, done },
-        validation_accuracy: view.last_epoch(stage).map(|epoch| epoch.validation.accuracy()),
+        validation_accuracy: view.last_epoch(stage).and_then(|epoch| Some(epoch.validation.measured()?.accuracy())),
         since: view.running(stage).map_or(view.facts.now, |running| running.since),
     }
 }

@@ -1,12 +1,13 @@
 //! `epochs.csv`: a row for each training and epoch, each training once however many trials share it.
 //!
-//! Accuracies are shares from 0 to 1, losses mean cross-entropies in nats.
+//! Accuracies are shares from 0 to 1, losses mean cross-entropies in nats; both are empty where no image was looked at.
 
 use std::io::{Result, Write};
 
 use super::sheet::CsvSheet;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
+use tombola_words::record::Evaluation;
 
 const HEADER: [&str; 11] = [
     "stage",
@@ -43,6 +44,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
             sheet.put(epoch.epoch)?;
             sheet.float(Some(epoch.learning_rate))?;
             for evaluation in [Some(epoch.train), Some(epoch.validation), epoch.test] {
+                let evaluation = evaluation.and_then(Evaluation::measured);
                 sheet.float(evaluation.map(|evaluation| evaluation.loss))?;
                 sheet.float(evaluation.map(|evaluation| evaluation.accuracy()))?;
             }
