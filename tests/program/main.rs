@@ -19,6 +19,7 @@ mod plan;
 mod programs;
 mod report;
 mod script_commands;
+mod settling;
 mod setup;
 mod slurm;
 mod status;

@@ -1,5 +1,5 @@
 //! Numbers that may not depend on how they came about: on the number of workers and threads, on parts of the data without
-//! images, on a last batch of one image.
+//! images, on a last batch of one image. Where they do depend on it, it is said.
 
 use std::collections::HashMap;
 
@@ -167,11 +167,30 @@ fn batches_of_one_value_a_channel_are_refused_before_anything_is_trained() {
 
 #[test]
 fn a_fine_tuning_at_next_to_nothing_is_said_before_it_is_trained() {
-    let text = PLATEAU.replace("\"plateau\"\npatience = 0\ngamma = 0.5", "\"cosine\"").replace("epochs = 8", "epochs = 20");
+    let text =
+        PLATEAU.replace("\"plateau\"\npatience = 0\ngamma = 0.5", "\"cosine\"").replace("epochs = 8", "epochs = 20");
     let said = "`reinit = \"none\"` are fine-tuned at a learning rate of";
     let folder = folder(&text);
     folder.tombola("plan sweep.toml").expect(0).prints(said).prints("`--fine-tune-lr`");
     folder.tombola("run sweep.toml --pr 0.5 --priter 1").expect(0).says(said).says("hint: give `--fine-tune-lr`");
     assert!(folder.read("results/sweep/log").contains(said));
-    folder.tombola("plan sweep.toml --fine-tune-lr 0.01").expect(0).does_not_say(said);
+    folder.tombola("plan sweep.toml --fine-tune-lr 0.01").expect(0).does_not_print(said);
+}
+
+#[test]
+fn results_of_other_threads_are_not_mixed_without_a_word() {
+    let folder = folder(&PLATEAU.replace("[1, 2]", "1"));
+    let said = "That alone changes their numbers";
+    let mixed = "not all trainings were computed alike";
+    folder.tombola("run sweep.toml --pr 0.5 --threads 1").expect(0).does_not_say(said).does_not_say(mixed);
+    folder.tombola("run sweep.toml --pr 0.5,0.6 --threads 1").expect(0).does_not_say(said);
+    folder.tombola("status results/sweep").expect(0).does_not_print(mixed);
+    let ran = folder.tombola("run sweep.toml --pr 0.5,0.6,0.75 --threads 2").expect(0).prints(mixed);
+    ran.says("of the trainings that are there, 5 on cpu (").says("), 1 thread. That alone changes");
+    folder.tombola("status results/sweep").expect(0).prints(mixed).prints("2 threads");
+    folder.tombola("report results/sweep").expect(0);
+    assert!(folder.read("results/sweep/report.html").contains(mixed));
+    let timing = folder.table("results/sweep/timing.csv");
+    let threads = |words: &str| timing.iter().filter(|row| row["computed_with"].ends_with(words)).count();
+    assert_eq!((threads(", 1 thread"), threads(", 2 threads"), timing.len()), (5, 2, 7));
 }

@@ -12,6 +12,7 @@
 //!
 //! This crate may not know of any other.
 
+pub mod arithmetic;
 pub mod catalogue;
 pub mod error;
 pub mod fault;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::StageId;
+use crate::arithmetic::Arithmetic;
 use crate::value::Moment;
 
 /// How well a network does on one part of the data.
@@ -171,6 +172,10 @@ pub struct Outcome {
     /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
     #[serde(default)]
     pub barrier: Vec<BarrierPoint>,
+    /// What it was computed with: several where it was interrupted and went on elsewhere. Whoever trains does not know; the
+    /// coordinator fills it in.
+    #[serde(default)]
+    pub computed_with: Vec<Arithmetic>,
 }
 
 /// What the journal keeps of a mask that was drawn after some epoch and pruned nothing.
@@ -260,6 +265,9 @@ pub enum Record {
         worker: usize,
         /// Host and device, in words.
         place: String,
+        /// What it computes with.
+        #[serde(default)]
+        arithmetic: Option<Arithmetic>,
         /// Seconds since 1970.
         time: f64,
     },

@@ -280,7 +280,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the journal cannot be written, or a file that nothing needs any more cannot be removed.
-    pub fn finished(&mut self, stage: usize, outcome: Outcome, place: String) -> Result<()> {
+    pub fn finished(&mut self, stage: usize, mut outcome: Outcome, place: String) -> Result<()> {
         let id = self.id(stage);
         let known = self.chronicle.history().stages.get(&id);
         let (images, seconds) = known.map_or((0, 0.0), |known| {
@@ -292,6 +292,7 @@ impl Ledger {
         let progress = known.and_then(|known| known.progress);
         let attempts = known.map_or(1, |known| known.attempts.max(1));
         let images_per_second = images as f64 / seconds.max(1e-9);
+        outcome.computed_with = known.map_or_else(Vec::new, |known| known.computed_with.clone());
         self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() })?;
         if let Some((epoch, best)) = progress {
             self.sync()?;

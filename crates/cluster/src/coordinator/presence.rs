@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::link::Worker;
+use tombola_words::arithmetic::Arithmetic;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct WorkerPresence {
     pub(super) running: BTreeMap<Worker, (usize, u64)>,
     /// Host and device of each.
     pub(super) places: BTreeMap<Worker, String>,
+    /// What they compute with, each once.
+    pub(super) arithmetics: BTreeSet<Arithmetic>,
     /// Those that are gone for good.
     pub(super) lost: BTreeSet<Worker>,
 }

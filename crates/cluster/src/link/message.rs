@@ -13,6 +13,7 @@ use tombola_core::net::Snapshot;
 use tombola_core::plan::Part;
 use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Outcome;
 use tombola_words::value::Moment;
@@ -115,6 +116,8 @@ pub struct Hello {
 pub struct Ready {
     /// Host and device in words.
     pub place: String,
+    /// What it computes with.
+    pub arithmetic: Option<Arithmetic>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
 }

@@ -92,7 +92,8 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].said.contains("1.54e-4, where schedule `cosine` ends"), "{}", found[0].said);
         assert!(found[0].cure.contains("--fine-tune-lr"));
-        for other in ["cosine-restarts\"\ncycle-epochs = 40", "cyclic\"\ncycle-epochs = 10", "step\"\nstep-epochs = 10"] {
+        for other in ["cosine-restarts\"\ncycle-epochs = 40", "cyclic\"\ncycle-epochs = 10", "step\"\nstep-epochs = 10"]
+        {
             assert_eq!(advice(&cosine.replace("cosine\"", other)).len(), 1, "{other}");
         }
     }

@@ -286,7 +286,7 @@ impl RunningTraining {
             _ => Vec::new(),
         };
         let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
-        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier })
+        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
     }
 
     /// Weights, statistics and mask as they are, in the form of the dense network.

@@ -24,10 +24,13 @@ pub struct Sharing {
 }
 
 /// The sentences, the most important first.
-pub fn sentences(sharing: Sharing, lines: &Lines, tickets: &Sheet) -> Vec<String> {
+///
+/// `mixture` says that the trainings were not computed alike, if so.
+pub fn sentences(sharing: Sharing, lines: &Lines, tickets: &Sheet, mixture: Option<String>) -> Vec<String> {
     let mut all = vec![asked(sharing)];
     all.extend(best(lines));
     all.extend(birds(tickets));
+    all.extend(mixture.map(|words| format!("Careful: {words}.")));
     all
 }
 

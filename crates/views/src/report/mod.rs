@@ -119,7 +119,7 @@ impl Report {
         either(chart::gantt(&bars(plan, history)), "Who trained what when", "the journal does not tell");
         Ok(Self {
             name: name.to_string(),
-            findings: findings::sentences(sharing(plan, history), &lines, &tickets),
+            findings: findings::sentences(sharing(plan, history), &lines, &tickets, history.mixture(plan)),
             lines,
             failures: failures(&results),
             charts,

@@ -45,6 +45,8 @@ pub struct Status {
     pub workers: Vec<WorkerStatus>,
     /// Failed trainings, the last one first.
     pub failures: Vec<Failure>,
+    /// What makes numbers of the sweep hard to compare, in words.
+    pub warnings: Vec<String>,
     /// What to do next, in words.
     pub next: Vec<String>,
 }
@@ -198,6 +200,7 @@ impl Status {
             seconds_left: view.time_left().filter(|_| trainings.open() > 0),
             workers: workers(view),
             failures: failures(view),
+            warnings: view.facts.history.mixture(view.facts.plan).into_iter().collect(),
             next: Vec::new(),
         };
         status.next = next(view, &status);

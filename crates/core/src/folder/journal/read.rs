@@ -9,6 +9,7 @@ use super::write::HEADER;
 use crate::mask::early_bird;
 use crate::plan::{Bird, Stage};
 use tombola_words::StageId;
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record};
 use tombola_words::value::Moment;
@@ -38,6 +39,8 @@ pub struct StageHistory {
     pub images_per_second: f64,
     /// Where it was trained.
     pub place: String,
+    /// What it was computed with.
+    pub computed_with: Vec<Arithmetic>,
     /// How often it was started.
     pub attempts: usize,
     /// Who is at it, if the process that wrote the journal still runs.
@@ -86,6 +89,8 @@ pub struct Recent {
 pub struct WorkerHistory {
     /// Host and device, in words.
     pub place: String,
+    /// What it computes with, where the journal tells.
+    pub arithmetic: Option<Arithmetic>,
     /// How it was lost, if it was.
     pub lost: Option<String>,
 }
@@ -240,12 +245,17 @@ impl History {
                 self.stage(stage).kept.remove(&moment);
             }
             Record::Progress { stage, epoch, best } => self.stage(stage).progress = Some((epoch, best)),
-            Record::Joined { worker, place, .. } => {
-                self.workers.insert(worker, WorkerHistory { place, lost: None });
+            Record::Joined { worker, place, arithmetic, .. } => {
+                self.workers.insert(worker, WorkerHistory { place, arithmetic, lost: None });
             }
             Record::Began { stage, worker, epoch, time } => {
                 self.shifts.push(Shift { worker, stage, from: time, to: None });
+                let arithmetic = self.workers.get(&worker).and_then(|worker| worker.arithmetic.clone());
                 let stage = self.stage(stage);
+                if epoch == 0 {
+                    stage.computed_with.clear();
+                }
+                stage.computed_with.extend(arithmetic.filter(|found| !stage.computed_with.contains(found)));
                 stage.attempts += 1;
                 stage.failure = None;
                 stage.running = Some(Running { worker, since: time, before: epoch, last: None });
@@ -267,6 +277,9 @@ impl History {
             Record::Finished { stage, outcome, images_per_second, place, attempts, time } => {
                 self.end_shift(stage, time);
                 let stage = self.stage(stage);
+                if !outcome.computed_with.is_empty() {
+                    stage.computed_with.clone_from(&outcome.computed_with);
+                }
                 (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
                 stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
