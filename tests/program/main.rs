@@ -7,6 +7,7 @@ mod common;
 
 mod bad_input;
 mod browser;
+mod damage;
 mod doctor;
 mod early_birds;
 mod exports;
@@ -16,6 +17,7 @@ mod kill_and_resume;
 mod kit;
 mod numbers;
 mod plan;
+mod power_cuts;
 mod programs;
 mod report;
 mod script_commands;

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::alike;
 use super::ledger::{Ledger, now};
 use super::presence::WorkerPresence;
 use super::progress::Progress;
 use super::state::{Action, Event, State};
 use crate::link::{Link, Order, Ready, Word, Worker};
-use tombola_core::folder::journal::{History, counted};
+use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 use tombola_core::training::TrainingEvent;
-use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::fault::Fault;
 use tombola_words::record::{Outcome, Record};
@@ -297,8 +297,11 @@ impl SweepRun<'_> {
         self.presence.active.insert(worker);
         self.presence.places.insert(worker, ready.place.clone());
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
-        if let Some(arithmetic) = &ready.arithmetic {
-            self.compare(arithmetic);
+        if let Some(own) = &ready.arithmetic {
+            let done = self.sweep.ledger.chronicle.history().computed_with(&self.sweep.ledger.plan);
+            let said = alike::warning(own, done, &self.presence.arithmetics);
+            said.into_iter().for_each(|line| self.sweep.progress.note(&line));
+            self.presence.arithmetics.insert(own.clone());
         }
         let Ready { place, arithmetic, .. } = ready;
         self.sweep.ledger.write(Record::Joined { worker, place, arithmetic, time: now() })?;
@@ -307,32 +310,6 @@ impl SweepRun<'_> {
             self.sweep.progress.say(&self.presence.map());
         }
         Ok(())
-    }
-
-    /// Says so if a worker computes otherwise than others do or did in this sweep: numbers that are compared should differ by
-    /// settings alone.
-    fn compare(&mut self, own: &Arithmetic) {
-        let Sweep { ledger, progress, .. } = &mut *self.sweep;
-        let mut others = ledger.chronicle.history().computed_with(&ledger.plan);
-        others.remove(own);
-        if self.presence.arithmetics.contains(own) {
-            return;
-        }
-        let beside: Vec<String> = self.presence.arithmetics.iter().map(Arithmetic::to_string).collect();
-        if !others.is_empty() {
-            progress.note(&format!(
-                "warning: this run computes on {own}; of the trainings that are there, {}. That alone changes their numbers \
-                 (hint: train on what they were trained on, or in another folder with `--out`)",
-                counted(&others)
-            ));
-        } else if !beside.is_empty() {
-            progress.note(&format!(
-                "warning: some workers compute on {own}, others on {}. That alone changes the numbers of trainings (hint: give \
-                 the sweep workers of one kind)",
-                beside.join("; ")
-            ));
-        }
-        self.presence.arithmetics.insert(own.clone());
     }
 
     /// A worker is gone for good.
