@@ -431,9 +431,10 @@ impl Settings {
     }
 
     /// Which channels are prunable where the dense network is pulled by `slimming`: those that its tickets may lose. For
-    /// weights, and where streams stay whole, the channels inside blocks.
+    /// weights, and where streams stay whole or are none, the channels inside blocks.
     pub fn slimmed_streams(&self) -> Streams {
-        if self.prunes_channels() { self.streams } else { Streams::Whole }
+        let loses_streams = self.prunes_channels() && !crate::net::zoo::is_plain(&self.network);
+        if loses_streams { self.streams } else { Streams::Whole }
     }
 
     /// How weights or channels are scored.
