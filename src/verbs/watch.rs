@@ -81,7 +81,7 @@ fn place(plan: &Plan, index: usize) -> String {
 }
 
 fn line(stage: &tombola_core::folder::journal::StageHistory) -> String {
-    let accuracy = |record: &tombola_words::record::EpochRecord| record.test.unwrap_or(record.validation).accuracy();
+    let accuracy = |record: &tombola_words::record::EpochRecord| record.selecting().accuracy();
     let values: Vec<f64> = stage.epochs.values().map(accuracy).collect();
     let end = values.last().map_or(String::new(), |value| format!(" {:.2} %", 100.0 * value));
     format!("{}{end}", sparkline(&values))

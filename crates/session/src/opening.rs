@@ -21,7 +21,7 @@ use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
-use tombola_core::plan::{Asked, estimate};
+use tombola_core::plan::{Advice, Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
 use tombola_core::trainable;
@@ -159,10 +159,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if devices.contains(&Device::Cpu) {
         trainable::check_processor(&plan, todo.iter().copied())?;
     }
+    let mut advice = plan.advice(todo.iter().copied());
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();
-    if let Some((said, cure)) = &slow {
+    advice.extend(slow.map(|(said, cure)| Advice { said, cure }));
+    for Advice { said, cure } in &advice {
         say(&format!("warning: {said}\nhint: {cure}"));
     }
 
@@ -189,7 +191,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));
     }
     words.iter().for_each(|line| progress.log(line));
-    if let Some((said, cure)) = &slow {
+    for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
     workshop.normalisations().iter().for_each(|line| progress.log(line));

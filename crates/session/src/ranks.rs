@@ -134,6 +134,7 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
     device::use_threads(run.threads);
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
     let place = format!("{host}, {}", device::place(device, run));
-    let ready = Ready { place, fingerprints: workshop.fingerprints.clone() };
+    let arithmetic = Some(device::arithmetic(device, run.threads));
+    let ready = Ready { place, arithmetic, fingerprints: workshop.fingerprints.clone() };
     Ok((TorchTrainer { workshop: Arc::new(workshop), device }, ready))
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arithmetic::Arithmetic;
 use crate::value::Moment;
 use crate::{Checksum, StageId};
 
@@ -23,6 +24,11 @@ impl Evaluation {
     /// Share of the images classified correctly.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
+    }
+
+    /// Itself, if there were images: of none there is neither a loss nor an accuracy.
+    pub fn measured(self) -> Option<Self> {
+        (self.images > 0).then_some(self)
     }
 }
 
@@ -51,6 +57,26 @@ pub struct EpochRecord {
     pub test: Option<Evaluation>,
     /// Wall time of training and validation; differs from run to run.
     pub seconds: f64,
+}
+
+impl EpochRecord {
+    /// The held-out part that tells how the epoch went, and its name: the validation images, or the test images where there
+    /// are none and epochs are chosen on the test set.
+    pub fn held_out(&self) -> Option<(&'static str, Evaluation)> {
+        let named = |name: &'static str| move |part: Evaluation| (name, part);
+        let test = || self.test.and_then(Evaluation::measured).map(named("test"));
+        self.validation.measured().map(named("validation")).or_else(test)
+    }
+
+    /// The part that schedules look at.
+    pub fn steering(&self) -> Evaluation {
+        self.held_out().map_or(self.validation, |(_, part)| part)
+    }
+
+    /// The part that the best epoch is chosen on.
+    pub fn selecting(&self) -> Evaluation {
+        self.test.unwrap_or(self.validation)
+    }
 }
 
 /// Channels that a structured pruning may remove.
@@ -170,6 +196,10 @@ pub struct Outcome {
     /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
     #[serde(default)]
     pub barrier: Vec<BarrierPoint>,
+    /// What it was computed with: several where it was interrupted and went on elsewhere. Whoever trains does not know; the
+    /// coordinator fills it in.
+    #[serde(default)]
+    pub computed_with: Vec<Arithmetic>,
 }
 
 /// What the journal keeps of a mask that was drawn after some epoch and pruned nothing.
@@ -284,6 +314,9 @@ pub enum Record {
         worker: usize,
         /// Host and device, in words.
         place: String,
+        /// What it computes with.
+        #[serde(default)]
+        arithmetic: Option<Arithmetic>,
         /// Seconds since 1970.
         time: f64,
     },

@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::link::Worker;
 use tombola_core::gpus::UnusedGpus;
 use tombola_core::memory::MemoryKills;
+use tombola_words::arithmetic::Arithmetic;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]
@@ -20,6 +21,8 @@ pub(super) struct WorkerPresence {
     pub(super) places: BTreeMap<Worker, String>,
     /// Why some of them leave GPUs unused, as far as it was told.
     pub(super) unused_gpus: BTreeSet<UnusedGpus>,
+    /// What they compute with, each once.
+    pub(super) arithmetics: BTreeSet<Arithmetic>,
     /// Those that are gone for good.
     pub(super) lost: BTreeSet<Worker>,
     /// Processes that the system had ended for want of memory, when that was last looked at.

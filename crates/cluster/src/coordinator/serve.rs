@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::alike;
 use super::clock::AttentiveClock;
 use super::events::{Action, Event};
 use super::ledger::{Ledger, now};
@@ -325,7 +326,14 @@ impl SweepRun<'_> {
             self.sweep.progress.say(&format!("hint: {}", unused.cure()));
         }
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
-        self.sweep.ledger.write(Record::Joined { worker, place: ready.place, time: now() })?;
+        if let Some(own) = &ready.arithmetic {
+            let done = self.sweep.ledger.chronicle.history().computed_with(&self.sweep.ledger.plan);
+            let said = alike::warning(own, done, &self.presence.arithmetics);
+            said.into_iter().for_each(|line| self.sweep.progress.note(&line));
+            self.presence.arithmetics.insert(own.clone());
+        }
+        let Ready { place, arithmetic, .. } = ready;
+        self.sweep.ledger.write(Record::Joined { worker, place, arithmetic, time: now() })?;
         self.events.push_back(Event::Joined(worker));
         if self.sweep.remote && self.presence.awaited.is_empty() {
             self.sweep.progress.say(&self.presence.map());

@@ -134,6 +134,17 @@ impl Plan {
         parts
     }
 
+    /// The moment of its dense training that the chain of a stage goes on from: the epoch that its weights go back to, or the
+    /// draw of the first level.
+    pub fn leaves_dense_at(&self, index: usize) -> Moment {
+        if let Some(epoch) = self.stages[index].rewinds_to_epoch() {
+            return Moment::Epoch(epoch);
+        }
+        let up = std::iter::successors(Some(index), |stage| self.stages[*stage].parent);
+        let first = up.filter_map(|stage| self.stages[stage].pruning.as_ref()).last();
+        first.map_or(Moment::Last, |pruning| pruning.draw)
+    }
+
     /// Epochs to train when each stage is trained once.
     pub fn shared_epochs(&self) -> usize {
         self.stages.iter().map(|stage| stage.epochs().len()).sum()

@@ -1,5 +1,6 @@
 //! From trials to the forest of trainings that they share.
 
+mod advice;
 mod asked;
 pub mod estimate;
 pub mod forest;
@@ -11,6 +12,7 @@ mod revision;
 pub mod stage;
 mod track;
 
+pub use advice::Advice;
 pub use asked::{Asked, grow};
 pub use forest::{Chain, Part, Plan};
 pub use loaded::{LoadedFile, LoadedFiles, loaded_anew};

@@ -138,7 +138,7 @@ impl Start {
     pub(crate) fn after(dense: &Trained, epoch: Option<usize>) -> Self {
         let drawn = Some(Arc::clone(dense.snapshot(Moment::Last)));
         let rewound = epoch.map(|epoch| Arc::clone(dense.snapshot(Moment::Epoch(epoch))));
-        let dense_losses = dense.epochs.iter().map(|epoch| epoch.validation.loss).collect();
+        let dense_losses = dense.epochs.iter().map(|epoch| epoch.steering().loss).collect();
         Self { sources: Sources { drawn, rewound, sibling: None }, dense_losses, ..Self::default() }
     }
 }

@@ -175,7 +175,7 @@ impl Report {
         let (charts, missing) = charts.sorted_out();
         Ok(Self {
             name: name.to_string(),
-            findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines),
+            findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines, history.mixture(plan)),
             lines,
             failures: failures(&results),
             charts,

@@ -29,7 +29,8 @@ fn started() -> Record {
 }
 
 fn joined(worker: usize) -> Record {
-    Record::Joined { worker, place: format!("node{} gpu {}", 1 + worker / 2, worker % 2), time: BEGUN as f64 }
+    let place = format!("node{} gpu {}", 1 + worker / 2, worker % 2);
+    Record::Joined { worker, place, arithmetic: None, time: BEGUN as f64 }
 }
 
 fn began(plan: &Plan, stage: usize, worker: usize, epoch: usize, after: f64) -> Record {

@@ -1,6 +1,6 @@
 //! `epochs.csv`: a row for each training and epoch, each training once however many trials share it.
 //!
-//! Accuracies are shares from 0 to 1, losses mean cross-entropies in nats.
+//! Accuracies are shares from 0 to 1, losses mean cross-entropies in nats; both are empty where no image was looked at.
 
 use std::io::{Result, Write};
 
@@ -8,6 +8,7 @@ use super::sheet::CsvSheet;
 use super::tracked::first_trials;
 use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::plan::{Plan, Stage};
+use tombola_words::record::Evaluation;
 
 const HEADER: [&str; 11] = [
     "stage",
@@ -71,7 +72,7 @@ fn rows(text: &mut Vec<u8>, stage: &Stage, trial: Option<usize>, known: &StageHi
         // Writing to memory does not fail.
         let _ = write!(text, "{},{:?}", epoch.epoch, epoch.learning_rate);
         for evaluation in [Some(epoch.train), Some(epoch.validation), epoch.test] {
-            let _ = match evaluation {
+            let _ = match evaluation.and_then(Evaluation::measured) {
                 Some(evaluation) => write!(text, ",{:?},{:?}", evaluation.loss, evaluation.accuracy()),
                 None => text.write_all(b",,"),
             };

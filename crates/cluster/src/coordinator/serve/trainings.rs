@@ -63,11 +63,13 @@ impl SweepRun<'_> {
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
             TrainingEvent::Busy => {}
             TrainingEvent::Epoch(epoch) => {
+                let accuracy =
+                    epoch.held_out().map(|(part, found)| format!("{part} {:.2} %, ", 100.0 * found.accuracy()));
                 let line = format!(
-                    "epoch {}: loss {:.4}, validation {:.2} %, {:.1} s",
+                    "epoch {}: loss {:.4}, {}{:.1} s",
                     epoch.epoch,
                     epoch.train.loss,
-                    100.0 * epoch.validation.accuracy(),
+                    accuracy.unwrap_or_default(),
                     epoch.seconds
                 );
                 ledger.write(Record::Epoch { stage: id, epoch })?;

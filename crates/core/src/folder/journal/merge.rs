@@ -102,7 +102,7 @@ mod tests {
         vec![
             Record::Started { version: "0".into(), time: 1, machine: "m".into() },
             Record::Data { dataset: "mnist".into(), fingerprint: "one".into() },
-            Record::Joined { worker, place: format!("host {seed}"), time: 2.0 },
+            Record::Joined { worker, place: format!("host {seed}"), arithmetic: None, time: 2.0 },
             Record::Began { stage: stage(seed), worker, epoch: 0, time: 3.0 },
         ]
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::folder::snapshots::Expected;
 use crate::mask::early_bird;
 use crate::plan::{Bird, Stage};
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
 use tombola_words::value::Moment;
 use tombola_words::{Checksum, StageId};
@@ -43,6 +44,8 @@ pub struct StageHistory {
     pub images_per_second: f64,
     /// Where it was trained.
     pub place: String,
+    /// What it was computed with.
+    pub computed_with: Vec<Arithmetic>,
     /// How often it was started.
     pub attempts: usize,
     /// Who is at it, if the process that wrote the journal still runs.
@@ -91,6 +94,8 @@ pub struct Recent {
 pub struct WorkerHistory {
     /// Host and device, in words.
     pub place: String,
+    /// What it computes with, where the journal tells.
+    pub arithmetic: Option<Arithmetic>,
     /// How it was lost, if it was.
     pub lost: Option<String>,
 }
@@ -256,12 +261,17 @@ impl History {
                 let stage = self.stage(stage);
                 (stage.progress, stage.progress_sums) = (Some((epoch, best)), (sums, best_sums));
             }
-            Record::Joined { worker, place, .. } => {
-                self.workers.insert(worker, WorkerHistory { place, lost: None });
+            Record::Joined { worker, place, arithmetic, .. } => {
+                self.workers.insert(worker, WorkerHistory { place, arithmetic, lost: None });
             }
             Record::Began { stage, worker, epoch, time } => {
                 self.shifts.push(Shift { worker, stage, from: time, to: None });
+                let arithmetic = self.workers.get(&worker).and_then(|worker| worker.arithmetic.clone());
                 let stage = self.stage(stage);
+                if epoch == 0 {
+                    stage.computed_with.clear();
+                }
+                stage.computed_with.extend(arithmetic.filter(|found| !stage.computed_with.contains(found)));
                 stage.attempts += 1;
                 stage.failure = None;
                 stage.running = Some(Running { worker, since: time, before: epoch, last: None });
@@ -283,6 +293,9 @@ impl History {
             Record::Finished { stage, outcome, images_per_second, place, attempts, time } => {
                 self.end_shift(stage, time);
                 let stage = self.stage(stage);
+                if !outcome.computed_with.is_empty() {
+                    stage.computed_with.clone_from(&outcome.computed_with);
+                }
                 (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
                 stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
