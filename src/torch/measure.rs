@@ -12,6 +12,7 @@ use super::bench::step::{self, StepWish};
 use super::bench::whole::Whole;
 use super::bench::{MeasuredFigure, start, tune};
 use tombola::verbs::print;
+use tombola_core::own_folder::OwnFolder;
 use tombola_core::trainable::no_tf32;
 use tombola_train::device;
 use tombola_words::error::{Error, Result};
@@ -76,7 +77,9 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     let mut say = |row: &MeasuredFigure| {
         let _ = print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit));
     };
-    let scratch = scratch()?;
+    // Not in memory, where `$XDG_RUNTIME_DIR` lies: whole sweeps are written into it.
+    let own = OwnFolder::within(&std::env::temp_dir())?;
+    let scratch = own.path().to_path_buf();
     let mut rows = Vec::new();
     let measured = (|| {
         if wants("step") {
@@ -100,7 +103,7 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
         }
         Ok(())
     })();
-    let _ = std::fs::remove_dir_all(&scratch);
+    drop(own);
     // What was measured before something failed took its time.
     if rows.is_empty() {
         return measured;
@@ -120,13 +123,6 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     }
     print(&text)?;
     measured
-}
-
-/// An empty folder for what is measured, removed afterwards.
-fn scratch() -> Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("tombola-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|error| Error::file("make", &folder, &error))?;
-    Ok(folder)
 }
 
 /// `tombola tune`.

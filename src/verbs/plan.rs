@@ -43,13 +43,12 @@ pub fn command() -> Command {
 /// # Errors
 /// When the sweep is wrong.
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let asked = sweep::read(matches)?;
+    let asked = sweep::look(matches)?;
     if matches.get_flag("json") {
         return super::print(&json(&asked)?);
     }
     let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
-    print!("{}", text(&asked, lines)?);
-    Ok(())
+    super::print(&text(&asked, lines)?)
 }
 
 /// The plan for other programs: sums, and each training with the trials that end at it.
@@ -135,6 +134,9 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
     // Where it will be trained may be another machine.
     if asked.spec.run.device.is_none() && !has_driver() && uses(Precision::Tf32) {
         text.push_str("Warning: `precision = \"tf32\"` is of NVIDIA GPUs, and this machine has none; use fp32 here\n");
+    }
+    for advice in plan.advice(0..plan.stages.len()) {
+        text.push_str(&format!("Warning: {}; {}\n", advice.said, advice.cure));
     }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)

@@ -147,7 +147,7 @@ fn a_budget_of_the_remaining_epochs_begins_at_the_draw_and_one_of_flops_is_longe
 }
 
 /// The masks of one kind, one row of bits for each epoch: a NumPy file of bytes behind a header of 128.
-fn masks(folder: &Folder, stage: &str, track: &str, bits: usize) -> Vec<Vec<bool>> {
+pub(super) fn masks(folder: &Folder, stage: &str, track: &str, bits: usize) -> Vec<Vec<bool>> {
     let bytes = std::fs::read(folder.path(&format!("results/sweep/stages/{stage}/masks-{track}.npy"))).unwrap();
     assert_eq!(&bytes[..6], b"\x93NUMPY");
     let rows = bytes[128..].chunks_exact(bits.div_ceil(8));

@@ -102,6 +102,9 @@ fn a_ticket_of_an_earlier_program_is_read() {
         folder.tombola(&format!("export kept {} --out ticket.safetensors", ticket["stage"])).expect(0);
         let bytes = std::fs::read(folder.path("ticket.safetensors")).unwrap();
         assert!(safetensors::SafeTensors::deserialize(&bytes).unwrap().len() > 10);
+        // It did not note what images are normalised by, which follows from the data.
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        assert!(header.metadata().as_ref().unwrap()["mean"].starts_with('['));
         folder.tombola("status kept").expect(0);
         folder.tombola("report kept").expect(0);
     }

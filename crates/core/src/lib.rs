@@ -13,6 +13,8 @@
 //! | `trainable` | what could only fail in training, and is refused before |
 //! | `training` | what a training tells while it runs, and what it goes on from |
 //! | `checkpoint` | weights that others wrote: archives and pickles of PyTorch |
+//! | `memory` | how much memory this process may still take |
+//! | `own_folder` | a folder for temporary files that nobody else can reach |
 //! | `folder` | the results folder: journal, snapshots, masks, lock |
 //!
 //! This crate may know `tombola_words` only.
@@ -21,7 +23,9 @@ pub mod checkpoint;
 pub mod folder;
 pub mod gpus;
 pub mod mask;
+pub mod memory;
 pub mod net;
+pub mod own_folder;
 pub mod place;
 pub mod plan;
 pub mod processor;

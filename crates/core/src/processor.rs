@@ -1,4 +1,5 @@
-//! What this processor can do, as far as it must be said before a run: whether it computes in bfloat16 by itself.
+//! What this processor can do, as far as it must be said before a run: whether it computes in bfloat16 by itself, and which
+//! instructions decide the order in which numbers are added up.
 //!
 //! It may not know of torch. libtorch takes bfloat16 wherever it is asked for, and where the processor has no instructions for
 //! it, a training takes several times as long as in float32.
@@ -22,28 +23,42 @@ pub fn slow_bf16() -> Option<(String, &'static str)> {
     judge(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), limit)
 }
 
-/// Instructions that decide how fast libtorch computes, each word of `/proc/cpuinfo` with its name; the widest first.
-const SPEEDS: [(&str, &str); 5] = [
-    ("amx_bf16", "AMX"),
-    ("avx512_bf16", "AVX-512 with bf16"),
-    ("avx512f", "AVX-512"),
-    ("avx2", "AVX2"),
-    ("sve", "SVE"),
-];
+/// Variables that keep libtorch or oneDNN from instructions that the processor has.
+const KEEP_FROM: [&str; 3] = ["ATEN_CPU_CAPABILITY", LIMITS[0], LIMITS[1]];
 
-/// What libtorch computes with on this processor, in words: `AVX2`, or `AVX-512 with bf16 ONEDNN_MAX_CPU_ISA=AVX2`.
+/// The instruction set that libtorch computes with, and the maker of the processor, by which libraries choose too: "AVX2, AMD".
 pub fn instruction_set() -> String {
-    let limits = LIMITS.iter().chain(&["ATEN_CPU_CAPABILITY"]);
-    let limits: Vec<String> =
-        limits.filter_map(|name| Some(format!(" {name}={}", std::env::var(name).ok()?))).collect();
-    format!("{}{}", widest(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()), limits.concat())
+    let limits: Vec<(&str, String)> =
+        KEEP_FROM.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?))).collect();
+    named(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), &limits)
 }
 
-/// The widest instructions that the text of `/proc/cpuinfo` has.
-fn widest(cpuinfo: &str) -> &'static str {
-    let words = features(cpuinfo).unwrap_or_default();
-    let has = |word: &str| words.split_whitespace().any(|known| known == word);
-    SPEEDS.iter().find(|(word, _)| has(word)).map_or("baseline instructions", |(_, name)| name)
+/// The same for the text of `/proc/cpuinfo`, and the variables that are set.
+fn named(cpuinfo: &str, limits: &[(&str, String)]) -> String {
+    let find = |keys: &[&str]| {
+        cpuinfo.lines().find_map(|line| {
+            let (key, words) = line.split_once(':')?;
+            keys.contains(&key.trim()).then_some(words.trim())
+        })
+    };
+    let features: Vec<&str> = find(&["flags", "Features"]).unwrap_or_default().split_whitespace().collect();
+    // The widest that all of its needs are there for.
+    let sets: [(&str, &[&str]); 4] = [
+        ("AVX-512 with bf16", &["avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16"]),
+        ("AVX-512", &["avx512f", "avx512bw", "avx512vl", "avx512dq"]),
+        ("AVX2", &["avx2", "fma"]),
+        ("NEON", &["asimd"]),
+    ];
+    let has = |needs: &[&str]| needs.iter().all(|need| features.contains(need));
+    let set = sets.iter().find(|(_, needs)| has(needs)).map_or(std::env::consts::ARCH, |(name, _)| name);
+    let maker = match find(&["vendor_id"]) {
+        Some("AuthenticAMD") => ", AMD".to_string(),
+        Some("GenuineIntel") => ", Intel".to_string(),
+        Some(other) => format!(", {other}"),
+        None => String::new(),
+    };
+    let limits: String = limits.iter().map(|(name, value)| format!(", {name}={value}")).collect();
+    format!("{set}{maker}{limits}")
 }
 
 /// Names of the processor's instructions.
@@ -85,12 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn processors_are_told_apart_by_their_widest_instructions() {
-        assert_eq!(widest(FAST), "AVX-512 with bf16");
-        assert_eq!(widest(&FAST.replace("avx512_bf16", "amx_bf16 avx512_bf16")), "AMX");
-        assert_eq!(widest(&FAST.replace("avx512_bf16", "")), "AVX-512");
-        assert_eq!(widest(&FAST.replace("avx512f avx512_bf16", "")), "AVX2");
-        assert_eq!(widest(""), "baseline instructions");
+    fn the_instruction_set_is_the_widest_with_what_keeps_from_it() {
+        let of = |vendor: &str, flags: &str| named(&format!("vendor_id\t: {vendor}\nflags\t\t: {flags}\n"), &[]);
+        let wide = "fma avx2 avx512f avx512dq avx512bw avx512vl";
+        assert_eq!(of("AuthenticAMD", "fpu fma avx2"), "AVX2, AMD");
+        assert_eq!(of("GenuineIntel", wide), "AVX-512, Intel");
+        assert_eq!(of("GenuineIntel", &format!("{wide} avx512_bf16")), "AVX-512 with bf16, Intel");
+        assert_eq!(named("Features\t: fp asimd bf16\n", &[]), "NEON");
+        let limits = [("ATEN_CPU_CAPABILITY", "avx2".to_string())];
+        assert_eq!(named(&format!("flags : {wide}\n"), &limits), "AVX-512, ATEN_CPU_CAPABILITY=avx2");
     }
 
     #[test]

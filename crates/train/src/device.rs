@@ -4,13 +4,16 @@
 //! CUDA part is loaded when it is first asked for, and only where an NVIDIA driver is present: otherwise torch would say
 //! "no GPU" on a GPU machine, without a word.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
 
 use tombola_core::gpus::{self, GpuSight, UnusedGpus};
 use tombola_core::place::{self, DeviceChoice, Wish};
+use tombola_core::processor::instruction_set;
 use tombola_core::sweep::Settings;
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::Result;
 
 pub use tombola_core::place::Place;
@@ -107,6 +110,27 @@ pub fn describe(device: Device, threads: usize) -> String {
         Device::Cpu => format!("cpu, {threads} thread{}", if threads == 1 { "" } else { "s" }),
         Device::Cuda(number) => format!("cuda:{number}"),
         other => format!("{other:?}"),
+    }
+}
+
+/// What the numbers of a training on a device depend on beside its settings.
+pub fn arithmetic(device: Device, threads: usize) -> Arithmetic {
+    match device {
+        Device::Cpu => Arithmetic { device: "cpu".into(), instructions: instruction_set(), threads },
+        Device::Cuda(_) => Arithmetic { device: gpu_models(), instructions: String::new(), threads: 0 },
+        other => Arithmetic { device: format!("{other:?}"), instructions: String::new(), threads: 0 },
+    }
+}
+
+/// The models of the GPUs of this host, as the driver has them: one, but where they differ.
+fn gpu_models() -> String {
+    let entries = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
+    let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("information")).ok());
+    let model = |text: &str| text.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_string()));
+    let models: BTreeSet<String> = texts.filter_map(|text| model(&text)).collect();
+    match models.is_empty() {
+        true => "cuda".to_string(),
+        false => models.into_iter().collect::<Vec<_>>().join(" or "),
     }
 }
 

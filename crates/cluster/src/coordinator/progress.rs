@@ -13,6 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use tombola_core::plan::estimate::{human, many};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -196,7 +197,7 @@ impl Progress {
             Some(bars) => {
                 let _ = bars.all.println(line);
             }
-            None => eprintln!("{line}"),
+            None => speech::say(line),
         }
     }
 
@@ -217,7 +218,7 @@ impl Progress {
         let line = format!("{}{comma} in {}", self.tally, human(self.begun.elapsed().as_secs_f64()));
         self.write_log(&line);
         if self.loudness >= Loudness::Normal {
-            eprintln!("{line}");
+            speech::say(line);
         }
     }
 
@@ -229,7 +230,7 @@ impl Progress {
     fn detail(&mut self, line: &str) {
         self.write_log(line);
         if self.loudness == Loudness::Verbose {
-            eprintln!("{line}");
+            speech::say(line);
         }
     }
 
@@ -246,7 +247,7 @@ impl Progress {
             let line = self.line();
             self.write_log(&line);
             if self.bars.is_none() && self.loudness == Loudness::Normal {
-                eprintln!("{line}");
+                speech::say(line);
             }
         }
     }

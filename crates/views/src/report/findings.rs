@@ -28,7 +28,9 @@ pub struct Sharing {
 }
 
 /// The sentences, the most important first; those about one network of several begin with its name.
-pub fn sentences(sharing: Sharing, warnings: &[String], parts: &[PartLines]) -> Vec<String> {
+///
+/// `mixture` says that the trainings were not computed alike, if so.
+pub fn sentences(sharing: Sharing, warnings: &[String], parts: &[PartLines], mixture: Option<String>) -> Vec<String> {
     let mut all = vec![asked(sharing)];
     all.extend(warnings.iter().cloned());
     for part in parts {
@@ -38,6 +40,7 @@ pub fn sentences(sharing: Sharing, warnings: &[String], parts: &[PartLines]) -> 
         };
         all.extend(part.findings.iter().map(named));
     }
+    all.extend(mixture.map(|words| format!("Careful: {words}.")));
     all
 }
 

@@ -20,6 +20,7 @@ use tombola_core::plan::estimate::many;
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::sweep::Spec;
 use tombola_words::error::Result;
+use tombola_words::regular;
 use tombola_words::value::Control;
 
 use chart::{Bar, Chart, LayerDensities, MOST_LINES};
@@ -140,7 +141,7 @@ impl Report {
         let (hamming, tickets) = (sheet("hamming.csv")?, sheet("tickets.csv")?);
         let timing = sheet("timing.csv")?;
         // It takes the masks of all tickets, and is made at the end of a run.
-        let overlap = std::fs::read_to_string(folder.join(tables::OVERLAP)).unwrap_or_default();
+        let overlap = regular::read_to_string(&folder.join(tables::OVERLAP)).unwrap_or_default();
         let overlap = Sheet::parse(&overlap);
         let parts = Parts::of(&results);
         let layers = layers(source, &parts)?;
@@ -174,7 +175,7 @@ impl Report {
         let (charts, missing) = charts.sorted_out();
         Ok(Self {
             name: name.to_string(),
-            findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines),
+            findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines, history.mixture(plan)),
             lines,
             failures: failures(&results),
             charts,
@@ -258,7 +259,8 @@ fn layers(source: &ReportSource, parts: &Parts) -> Result<Vec<LayerDensities>> {
         }
         let networks = Networks::of(plan, &[stage.root], &spec.networks)?;
         let Some(network) = networks.get(plan, index) else { continue };
-        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout).transpose());
+        let sum = history.stages.get(&stage.id).and_then(|known| known.mask_sum());
+        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout, sum).transpose());
         let Some(mask) = masks.next().transpose()? else { continue };
         let connections = network.layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
         let layers = connections.map(|parameter| {

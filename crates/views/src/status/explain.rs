@@ -9,6 +9,7 @@ use crate::tables::TrainingState;
 use tombola_core::plan::Stage;
 use tombola_core::plan::estimate::{human, many};
 use tombola_core::sweep::{Decides, FIELDS, Settings};
+use tombola_words::record::EpochRecord;
 use tombola_words::value::{Moment, Rewind, Value};
 
 /// Trials beyond this are counted.
@@ -215,12 +216,9 @@ fn at_work(view: &View, stage: usize) -> String {
     let workers = &view.facts.history.workers;
     let place = workers.get(&running.worker).map_or_else(String::new, |worker| format!(" ({})", worker.place));
     let first = view.run_of(stage).map_or(0, |run| run.workers.start);
-    let accuracy = view.last_epoch(stage).map_or_else(String::new, |epoch| {
-        format!(
-            ", {:.2} % of the validation images right after epoch {}",
-            100.0 * epoch.validation.accuracy(),
-            epoch.epoch
-        )
+    let held_out = view.last_epoch(stage).and_then(|epoch| Some((epoch.epoch, epoch.held_out()?)));
+    let accuracy = held_out.map_or_else(String::new, |(epoch, (part, found))| {
+        format!(", {:.2} % of the {part} images right after epoch {epoch}", 100.0 * found.accuracy())
     });
     format!(
         "worker {}{place} trains it for {}, {trained} of {} done{accuracy}",
@@ -246,9 +244,9 @@ fn link(view: &View, stage: usize) -> Vec<String> {
         state => state.to_string(),
     };
     let outcome = view.known(stage).and_then(|known| known.outcome.as_ref());
-    let accuracy = match (outcome, view.last_epoch(stage)) {
+    let accuracy = match (outcome, view.last_epoch(stage).and_then(EpochRecord::held_out)) {
         (Some(outcome), _) => format!("test {:.2} %", 100.0 * outcome.best.test.accuracy()),
-        (None, Some(epoch)) => format!("validation {:.2} %", 100.0 * epoch.validation.accuracy()),
+        (None, Some((part, found))) => format!("{part} {:.2} %", 100.0 * found.accuracy()),
         (None, None) => String::new(),
     };
     let kept = view.known(stage).map(|known| known.kept.iter().map(Value::show).collect::<Vec<_>>().join(", "));

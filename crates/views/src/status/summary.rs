@@ -49,6 +49,8 @@ pub struct Status {
     pub warnings: Vec<String>,
     /// Failed trainings, the last one first.
     pub failures: Vec<Failure>,
+    /// What makes numbers of the sweep hard to compare, in words.
+    pub warnings: Vec<String>,
     /// What to do next, in words.
     pub next: Vec<String>,
 }
@@ -203,6 +205,7 @@ impl Status {
             workers: workers(view),
             warnings: warnings(view),
             failures: failures(view),
+            warnings: view.facts.history.mixture(view.facts.plan).into_iter().collect(),
             next: Vec::new(),
         };
         status.next = next(view, &status);
@@ -282,7 +285,7 @@ fn training(view: &View, stage: usize) -> Training {
         stage: view.facts.plan.stages[stage].id.to_string(),
         label: view.facts.plan.label(stage),
         epochs: Share { total, done },
-        validation_accuracy: view.last_epoch(stage).map(|epoch| epoch.validation.accuracy()),
+        validation_accuracy: view.last_epoch(stage).and_then(|epoch| Some(epoch.validation.measured()?.accuracy())),
         since: view.running(stage).map_or(view.facts.now, |running| running.since),
     }
 }

@@ -82,7 +82,7 @@ pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
         }
         text.push('\n');
     }
-    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)) {
+    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)).chain(history.mixture(plan)) {
         for line in wrapped(&[note], style.width, " ", "") {
             text.push_str(&line);
             text.push('\n');

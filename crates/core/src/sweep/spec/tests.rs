@@ -133,3 +133,16 @@ fn two_sweeps_differ_in_what_they_ask_for_and_not_in_how_they_are_run() {
     assert_eq!(difference, ("seed = [1, 2, 3]".to_string(), "seed = [1, 2]".to_string()));
     assert!(Spec::wrote(&spec.to_toml()) && !Spec::wrote(FILE));
 }
+
+#[test]
+fn the_complete_file_reads_as_the_same_sweep_however_values_are_spelled() {
+    let spellings =
+        [("output-rate", "1."), ("seed", "007"), ("pr", "0.50"), ("lr", "1e-3"), ("out", "1.50"), ("out", "1e400")];
+    for (key, value) in spellings {
+        let spec = Spec::read(None, &[flag(key, &[value])]).unwrap();
+        let text = spec.to_toml();
+        let again = Spec::read(Some(&text), &[]).unwrap_or_else(|error| panic!("{key} = {value}: {error}"));
+        assert_eq!(again.to_toml(), text, "{key} = {value}");
+        assert_eq!((again.difference(&spec), &again.run), (None, &spec.run), "{key} = {value}");
+    }
+}
