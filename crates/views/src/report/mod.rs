@@ -26,7 +26,7 @@ use tombola_words::value::Control;
 use chart::{Bar, Chart, LayerDensities, MOST_LINES};
 use findings::Sharing;
 use lines::{Line, Lines};
-use parts::Parts;
+use parts::ReportParts;
 use sheet::Sheet;
 
 pub use page::page;
@@ -143,7 +143,7 @@ impl Report {
         // It takes the masks of all tickets, and is made at the end of a run.
         let overlap = regular::read_to_string(&folder.join(tables::OVERLAP)).unwrap_or_default();
         let overlap = Sheet::parse(&overlap);
-        let parts = Parts::of(&results);
+        let parts = ReportParts::of(&results);
         let layers = layers(source, &parts)?;
         let mut charts = ChartList::default();
         let mut lines = Vec::new();
@@ -238,7 +238,7 @@ fn sharing(plan: &Plan, history: &History) -> Sharing {
 }
 
 /// What the tickets of the first trials keep of each layer: those that end a trial, of one seed, without their twins.
-fn layers(source: &ReportSource, parts: &Parts) -> Result<Vec<LayerDensities>> {
+fn layers(source: &ReportSource, parts: &ReportParts) -> Result<Vec<LayerDensities>> {
     let ReportSource { stores, spec, plan, history, .. } = *source;
     let mut found = Vec::new();
     let mut counts = vec![0; parts.all.len()];

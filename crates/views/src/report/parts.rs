@@ -9,7 +9,7 @@ const TELLS: [&str; 5] = ["network", "depth", "width", "shortcut", "dataset"];
 
 /// One network on one data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
+pub struct ReportPart {
     /// What tells it from the others in words; empty where it is the only one.
     pub title: String,
     /// The same for names of files.
@@ -20,14 +20,14 @@ pub struct Part {
 
 /// All of them, and which training belongs to which.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct ReportParts {
     /// In the order of their first trial.
-    pub all: Vec<Part>,
+    pub all: Vec<ReportPart>,
     columns: Vec<&'static str>,
     of_stage: HashMap<String, usize>,
 }
 
-impl Parts {
+impl ReportParts {
     /// Those that `results.csv` has.
     pub fn of(results: &Sheet) -> Self {
         let columns: Vec<&'static str> = TELLS.into_iter().filter(|name| results.column(name).is_some()).collect();
@@ -35,7 +35,7 @@ impl Parts {
         for row in &results.rows {
             let cells = parts.cells(results, row);
             let place = parts.all.iter().position(|part| part.cells == cells).unwrap_or_else(|| {
-                parts.all.push(Part { title: String::new(), name: String::new(), cells });
+                parts.all.push(ReportPart { title: String::new(), name: String::new(), cells });
                 parts.all.len() - 1
             });
             parts.of_stage.insert(results.text(row, "stage").to_string(), place);
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn each_network_is_a_part_with_the_settings_that_tell_it_from_others() {
-        let parts = Parts::of(&Sheet::parse(RESULTS));
+        let parts = ReportParts::of(&Sheet::parse(RESULTS));
         let titles: Vec<&str> = parts.all.iter().map(|part| part.title.as_str()).collect();
         assert_eq!(titles, ["resnet, depth 20", "lenet-5", "resnet, depth 8"]);
         assert_eq!(parts.all[0].name, "resnet-depth-20");
@@ -113,14 +113,14 @@ mod tests {
 
     #[test]
     fn a_depth_that_all_networks_of_a_kind_have_is_not_told() {
-        let parts = Parts::of(&Sheet::parse("trial,stage,network,depth\n1,a,lenet-5,\n2,b,resnet,20\n"));
+        let parts = ReportParts::of(&Sheet::parse("trial,stage,network,depth\n1,a,lenet-5,\n2,b,resnet,20\n"));
         let titles: Vec<&str> = parts.all.iter().map(|part| part.title.as_str()).collect();
         assert_eq!(titles, ["lenet-5", "resnet"]);
     }
 
     #[test]
     fn one_network_alone_needs_no_name() {
-        let parts = Parts::of(&Sheet::parse("trial,stage,network\n1,a,lenet-5\n2,b,lenet-5\n"));
+        let parts = ReportParts::of(&Sheet::parse("trial,stage,network\n1,a,lenet-5\n2,b,lenet-5\n"));
         assert_eq!((parts.all.len(), parts.all[0].title.as_str()), (1, ""));
     }
 }
