@@ -201,8 +201,9 @@ settings! {
         /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
         "criterion" => criterion: Option<Criterion> = None;
         /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
-        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation)
-        "scope" => scope: Scope = Scope::Global;
+        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation);
+        /// auto = layer for geometric-median, global otherwise
+        "scope" => scope: Option<Scope> = None;
         /// Which layers may be pruned; the original script prunes `conv` only
         "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
@@ -418,6 +419,7 @@ impl Settings {
             PruningType::Unstructured => Criterion::Magnitude,
             PruningType::Structured => Criterion::NormScale,
         }));
+        self.scope = Some(self.scope());
         self.milestones.sort_unstable();
         self.milestones.dedup();
         self.check()?;
@@ -434,6 +436,14 @@ impl Settings {
         self.criterion.unwrap_or(match self.prunes_channels() {
             true => Criterion::NormScale,
             false => Criterion::Magnitude,
+        })
+    }
+
+    /// Which weights or channels compete. The geometric median is a place within one layer: its paper compares no others.
+    pub fn scope(&self) -> Scope {
+        self.scope.unwrap_or(match self.criterion() {
+            Criterion::GeometricMedian => Scope::Layer,
+            _ => Scope::Global,
         })
     }
 

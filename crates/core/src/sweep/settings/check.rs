@@ -63,12 +63,12 @@ impl Settings {
             let text = format!("`criterion`: `{}` does not score {what}", criterion.show());
             return Err(Error::input(text).hint(format!("choose {others}, or another `pruning-type`")));
         }
-        if self.scope == Scope::Deviation && criterion != Criterion::Magnitude {
+        if self.scope() == Scope::Deviation && criterion != Criterion::Magnitude {
             return Err(Error::input(format!("`scope`: `deviation` measures magnitudes, not `{}`", criterion.show()))
                 .hint("use `criterion = \"magnitude\"`, or another `scope`"));
         }
-        if channels && matches!(self.scope, Scope::Erk | Scope::Deviation) {
-            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope.show()))
+        if channels && matches!(self.scope(), Scope::Erk | Scope::Deviation) {
+            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope().show()))
                 .hint("channels compete `global` or within each `layer`"));
         }
         if self.budget == Budget::Remaining && self.draw == Moment::Last {
