@@ -14,7 +14,7 @@ use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Store, snapshots};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Plan};
+use tombola_core::plan::{Networks, Plan, estimate};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -85,6 +85,13 @@ impl Ledger {
     /// The epochs of a stage, where its draw decided them.
     fn known_span(&self, stage: usize) -> Option<(usize, usize)> {
         self.chronicle.history().stages.get(&self.id(stage))?.drawn.as_ref()?.span
+    }
+
+    /// How many epochs a stage trains, as far as that is known now, and the estimated seconds of all of them.
+    pub fn course(&self, stage: usize, epoch_work: f64) -> (usize, f64) {
+        let own = &self.plan.stages[stage];
+        let epochs = own.likely_epochs(self.known_span(stage));
+        (epochs, estimate::work_of(own, epoch_work, epochs))
     }
 
     fn layout(&self, stage: usize) -> Result<Arc<Layout>> {

@@ -201,8 +201,8 @@ impl SweepRun<'_> {
             Action::Free(stage, moment) => self.sweep.ledger.free(stage, moment),
             Action::Skip(stage, _) => {
                 self.count.skipped += 1;
-                let epochs = self.sweep.ledger.plan.stages[stage].epochs().len();
-                self.sweep.progress.skipped(self.sweep.epoch_work[stage] * epochs as f64);
+                let (_, work) = self.sweep.ledger.course(stage, self.sweep.epoch_work[stage]);
+                self.sweep.progress.skipped(work);
                 Ok(())
             }
             Action::Retry(stage) => {
@@ -230,10 +230,10 @@ impl SweepRun<'_> {
         self.presence.running.insert(worker, (stage, self.attempts));
         match ledger.assignment(stage, self.attempts, holds, workers) {
             Ok(assignment) => {
-                let epochs = ledger.plan.stages[stage].epochs();
+                let course = ledger.course(stage, self.sweep.epoch_work[stage]);
                 let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
                 let label = ledger.plan.label(stage);
-                self.sweep.progress.started(worker, &label, from, epochs.len(), self.sweep.epoch_work[stage]);
+                self.sweep.progress.started(worker, &label, from, course);
                 self.link.send(worker, Order::Start(Box::new(assignment)))
             }
             Err(error) => self.done(worker, Err(error)),
@@ -334,10 +334,13 @@ impl SweepRun<'_> {
     }
 
     fn report(&mut self, worker: Worker, stage: usize, report: TrainingEvent) -> Result<()> {
-        let Sweep { ledger, progress, .. } = self.sweep;
+        let Sweep { ledger, progress, epoch_work, .. } = self.sweep;
         let id = ledger.id(stage);
         match report {
-            TrainingEvent::Drawn(drawn) => ledger.write(Record::Drawn { stage: id, drawn: *drawn })?,
+            TrainingEvent::Drawn(drawn) => {
+                ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
+                progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
+            }
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
             TrainingEvent::Epoch(epoch) => {
                 let line = format!(

@@ -4,14 +4,17 @@ mod asked;
 pub mod estimate;
 pub mod forest;
 mod lookup;
+mod near;
 pub mod networks;
 mod pruning;
 mod revision;
 pub mod stage;
 mod track;
+mod twins;
 
 pub use asked::{Asked, grow, loaded};
 pub use forest::{Chain, Part, Plan};
+pub use near::near_misses;
 pub use networks::{Network, Networks};
 pub use pruning::Pruning;
 pub use stage::{Stage, dense_id};
