@@ -270,6 +270,8 @@ settings! {
         "out" => out: Option<PathBuf> = None;
         /// Folder that holds the data sets
         "data-dir" => data_dir: Option<PathBuf> = None;
+        /// Train on files of a data set that are not its publisher's: your own, or some that were cut down on purpose
+        "own-data" => own_data: bool = false;
         /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
         "device" => device: Option<String> = None;
         /// Trainings at the same time; auto = one a core on CPU, one on a GPU
