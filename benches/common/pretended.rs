@@ -1,6 +1,6 @@
 //! Sweeps whose trainings are pretended: a real plan, results folder and journal, and a trainer that only waits.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -86,6 +86,8 @@ impl Case {
             folder: folder.to_path_buf(),
             snapshot_seconds: run.snapshot_seconds,
             synced: Instant::now(),
+            unsynced: BTreeSet::new(),
+            past: BTreeSet::new(),
             plan: Arc::clone(&plan),
         };
         let work = vec![1.0; plan.stages.len()];

@@ -7,6 +7,8 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
+use tombola_core::folder::journal::StageHistory;
+use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
 use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
@@ -185,7 +187,8 @@ fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     };
     let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
     if stage.pruning.is_some() {
-        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout).transpose());
+        let sum = results.history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
+        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout, sum).transpose());
         let mask = masks.next().transpose()?.ok_or_else(|| {
             Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))
                 .hint("run the sweep again with `--save`")
@@ -216,7 +219,15 @@ fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -
         }
     };
     match name.and_then(|name| there(&name).map(|store| (store, name))) {
-        Some((store, name)) => Ok((store.load(stage.id, &name, layout)?, name)),
+        Some((store, name)) => {
+            let known = results.history.stages.get(&stage.id);
+            let kept = known.and_then(|known| {
+                let moment = known.kept.iter().find(|moment| file_name(&moment.show()) == file_name(&name))?;
+                Some(known.expected(stage, *moment))
+            });
+            let expected = kept.unwrap_or(Expected { mask: stage.level > 0, ..Expected::default() });
+            Ok((store.load(stage.id, &name, layout, expected)?, name))
+        }
         None => {
             let what = asked.map_or_else(|| "no snapshot".to_string(), |name| format!("no snapshot `{name}`"));
             let found: Vec<&String> = kept.iter().filter(|name| there(name).is_some()).collect();

@@ -195,7 +195,7 @@ pub fn stage_of(plan: &Plan, digits: &str) -> Result<usize> {
 }
 
 /// The shards that a folder has folders of, in order.
-fn shards_in(folder: &Path) -> Vec<Shard> {
+pub fn shards_in(folder: &Path) -> Vec<Shard> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut shards: Vec<Shard> =
         entries.flatten().filter_map(|entry| Shard::of_folder(&entry.file_name().to_string_lossy())).collect();

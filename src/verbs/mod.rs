@@ -17,6 +17,7 @@ pub mod init;
 pub mod manual;
 pub mod plan;
 pub mod process;
+pub mod repair;
 pub mod report;
 pub mod retry;
 pub mod run;
@@ -61,6 +62,7 @@ pub fn command() -> Command {
         .subcommand(watch::command())
         .subcommand(explain::command())
         .subcommand(retry::command())
+        .subcommand(repair::command())
         .subcommand(tables::command())
         .subcommand(report::command())
         .subcommand(serve::command())
@@ -82,6 +84,7 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
         ("plan", matches) => plan::run(matches).map(|()| 0),
         ("status", matches) => status::run(matches),
         ("explain", matches) => explain::run(matches).map(|()| 0),
+        ("repair", matches) => repair::run(matches),
         ("report", matches) => report::run(matches).map(|()| 0),
         ("serve", matches) => serve::run(matches).map(|()| 0),
         ("watch", matches) => watch::run(matches),

@@ -7,6 +7,7 @@ mod common;
 
 mod bad_input;
 mod browser;
+mod damage;
 mod doctor;
 mod early_birds;
 mod exports;
@@ -15,6 +16,7 @@ mod kept;
 mod kill_and_resume;
 mod kit;
 mod plan;
+mod power_cuts;
 mod programs;
 mod report;
 mod script_commands;

@@ -59,7 +59,7 @@ fn trained(plan: &Plan, index: usize) -> Vec<Record> {
         Record::Drawn { stage, drawn },
         Record::Epoch { stage, epoch: epoch(1) },
         Record::Epoch { stage, epoch: epoch(2) },
-        Record::Kept { stage, moment: Moment::Last },
+        Record::Kept { stage, moment: Moment::Last, sums: None },
         Record::Finished {
             stage,
             outcome: Outcome { best_epoch: 1, best: scores, last: scores, ..Outcome::default() },

@@ -1,7 +1,7 @@
 //! From what was asked to a sweep that is ready to run: results folder, journal, networks and data. It may not know of command lines,
 //! or in which threads and processes the workers are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,7 +11,10 @@ use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::ledger::{Inventory, Ledger, inventory, now, tidy};
+use tombola_cluster::coordinator::inventory::{
+    Inventory, check_progress, inventory, refuse_foreign, spoilt, spoilt_masks, tidy,
+};
+use tombola_cluster::coordinator::ledger::{Ledger, now};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
@@ -28,8 +31,7 @@ use tombola_words::StageId;
 use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
-use tombola_words::value::Load;
-use tombola_words::value::Precision;
+use tombola_words::value::{Load, Precision, Value};
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
@@ -98,19 +100,25 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
     let history = History::read(&path)?;
-    say_changes(folder, &plan, &say);
     let store = Store::new(folder);
+    refuse_foreign(&history, &store)?;
+    say_changes(folder, &plan, &say);
+    if history.torn > 0 {
+        say(&format!(
+            "the journal ends with {} bytes of a record that was never whole: `journal.torn` keeps them",
+            history.torn
+        ));
+    }
     let mut chronicle = Chronicle::open(&path, history)?;
-    tidy(chronicle.history(), &store)?;
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
         adopt(&plan, folder, &store, &mut chronicle, &say)?;
     }
-    let Inventory { finished, kept, absent } = inventory(&plan, chronicle.history(), &store);
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
         mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
     };
-    let demand = Demand::of(&plan, &work, &finished, &kept, &absent, &asked_for);
+    let (demand, words) = sound_demand(&plan, &work, chronicle.history(), &store, &asked_for);
+    words.iter().for_each(|line| say(line));
     let todo: Vec<usize> = demand.todo().collect();
     let asked_count = (0..plan.stages.len()).filter(|stage| asked_for(*stage)).count();
     if let Some(shard) = run.shard {
@@ -120,6 +128,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         || write_atomically(&folder.join("sweep.toml"), |file| file.write_all(asked.spec.to_toml().as_bytes()));
     if todo.is_empty() {
         claim.keep();
+        tidy(chronicle.history(), &store)?;
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
@@ -155,6 +164,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
+    tidy(chronicle.history(), &store)?;
     write_down()?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -173,6 +183,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
     warnings.iter().for_each(|warning| progress.log(&format!("warning: {warning}")));
+    words.iter().for_each(|line| progress.log(line));
     if let Some((said, cure)) = &slow {
         progress.log(&format!("warning: {said}; {cure}"));
     }
@@ -193,6 +204,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         folder: folder.clone(),
         snapshot_seconds: run.snapshot_seconds,
         synced: Instant::now(),
+        unsynced: BTreeSet::new(),
+        past: BTreeSet::new(),
     };
     let sweep = Sweep {
         ledger,
@@ -243,6 +256,37 @@ impl Opened {
         ledger.sync()?;
         result
     }
+}
+
+/// What is left to do, given that only sound snapshots count: what cannot be read or has changed is trained again. Says which.
+fn sound_demand(
+    plan: &Plan,
+    work: &[f64],
+    history: &History,
+    store: &Store,
+    asked_for: &dyn Fn(usize) -> bool,
+) -> (Demand, Vec<String>) {
+    let (mut bad, mut checked, mut words) = (HashSet::new(), HashSet::new(), Vec::new());
+    let mut found = spoilt_masks(plan, history, store);
+    let demand = loop {
+        for ((stage, moment), error) in found {
+            words.push(format!("{}; `{}` of {} counts as absent", error.message, moment.show(), plan.label(stage)));
+            bad.insert((stage, moment));
+        }
+        let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
+        let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
+        let todo: Vec<usize> = demand.todo().collect();
+        found = spoilt(plan, history, store, (&todo, &kept), &mut checked);
+        if found.is_empty() {
+            break demand;
+        }
+    };
+    for index in demand.todo() {
+        if let Err(error) = check_progress(plan, history, store, index) {
+            words.push(format!("{}; {} begins again", error.message, plan.label(index)));
+        }
+    }
+    (demand, words)
 }
 
 /// Refuses files of other networks before anything is trained.

@@ -5,6 +5,7 @@
 //! | `value` | what a setting can be: numbers, choices, moments, shards |
 //! | `stage_id`, `shape` | the name of a training, the shape of an image or a vector |
 //! | `record` | what the journal holds |
+//! | `checksum` | of what lies on disk |
 //! | `catalogue` | the data sets that Tombola knows: names, shapes, files, checksums |
 //! | `error` | what goes wrong, with its cure and its exit code |
 //! | `stream` | random numbers, named by seed, purpose and counters |
@@ -13,6 +14,7 @@
 //! This crate may not know of any other.
 
 pub mod catalogue;
+mod checksum;
 pub mod error;
 pub mod fault;
 pub mod record;
@@ -21,5 +23,6 @@ mod stage_id;
 pub mod stream;
 pub mod value;
 
+pub use checksum::Checksum;
 pub use shape::Shape;
 pub use stage_id::StageId;

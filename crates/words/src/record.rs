@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::StageId;
 use crate::value::Moment;
+use crate::{Checksum, StageId};
 
 /// How well a network does on one part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
@@ -36,7 +36,7 @@ pub struct Scores {
 }
 
 /// One epoch of one training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct EpochRecord {
     /// Its number, from 1.
     pub epoch: usize,
@@ -159,6 +159,22 @@ pub struct MaskRecord {
     pub first: usize,
     /// Bits that differ from the mask of each epoch from `first` to the one before.
     pub distances: Vec<u32>,
+    /// Of its row on disk. Journals of before it was kept have none.
+    #[serde(default)]
+    pub sum: Option<Checksum>,
+}
+
+/// What the files of a snapshot must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSums {
+    /// Of the state dict.
+    pub weights: Checksum,
+    /// Of the optimiser's vectors; none where there is no such file.
+    #[serde(default)]
+    pub optimizer: Option<Checksum>,
+    /// Of the stage's mask; none at level 0.
+    #[serde(default)]
+    pub mask: Option<Checksum>,
 }
 
 /// One entry of the journal.
@@ -211,6 +227,9 @@ pub enum Record {
         stage: StageId,
         /// Which.
         moment: Moment,
+        /// What its files must hold. Journals of before it was kept have none.
+        #[serde(default)]
+        sums: Option<SnapshotSums>,
     },
     /// A snapshot was removed: nothing needed it.
     Freed {
@@ -228,6 +247,12 @@ pub enum Record {
         /// The best epoch so far, whose weights are on disk too.
         #[serde(default)]
         best: Option<usize>,
+        /// What the files of the state must hold. Journals of before it was kept have none.
+        #[serde(default)]
+        sums: Option<SnapshotSums>,
+        /// The same of the best epoch.
+        #[serde(default)]
+        best_sums: Option<SnapshotSums>,
     },
     /// A worker is there and can train.
     Joined {

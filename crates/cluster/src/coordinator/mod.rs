@@ -1,6 +1,7 @@
 //! Decides which stage is trained next, writes down what comes back, and shows how far it is.
 
 pub mod demand;
+pub mod inventory;
 pub mod ledger;
 pub mod limit;
 mod presence;

@@ -52,9 +52,33 @@ fn name(file: File, temporary: &Path, path: &Path) -> std::io::Result<()> {
     file.sync_all()?;
     drop(file);
     fs::rename(temporary, path)?;
-    // The name itself is durable once the folder is. Some file systems refuse this; the file is whole either way.
-    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    sync_folder_of(path);
     Ok(())
+}
+
+/// Makes the names in the folder of `path` last. Some file systems refuse this for folders; the file is whole either way.
+pub fn sync_folder_of(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+}
+
+/// Makes a folder and those above it, each of which lasts when this returns.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn make_folder(path: &Path) -> Result<()> {
+    if path.is_dir() || path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    make_folder(folder_of(path))?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            Err(Error::file("create", path, &error))
+        }
+        _ => {
+            sync_folder_of(path);
+            Ok(())
+        }
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {

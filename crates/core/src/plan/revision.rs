@@ -31,9 +31,12 @@ fn sums_of_distances_met(pruning: &Pruning) -> bool {
     pruning.criterion == Criterion::GeometricMedian && pruning.compares_layers()
 }
 
+/// Whether a revision changed the masks that a pruning draws.
+type Acts = fn(&Pruning) -> bool;
+
 /// Those that changed which mask is drawn, and where. Masks of every epoch lie beside a training whose own results stay, so
 /// the key of those masks has to change.
-const OF_MASKS: &[(&str, fn(&Pruning) -> bool)] = &[(GEOMETRIC_MEDIAN, sums_of_distances_met)];
+const OF_MASKS: &[(&str, Acts)] = &[(GEOMETRIC_MEDIAN, sums_of_distances_met)];
 
 /// The lines that those which act add to the key of the masks of every epoch.
 pub(super) fn mask_revisions(pruning: &Pruning) -> String {

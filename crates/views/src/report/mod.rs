@@ -13,7 +13,7 @@ use std::path::Path;
 
 use crate::tables::{self, TrainingState};
 use tombola_core::folder::Store;
-use tombola_core::folder::journal::History;
+use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::sweep::Spec;
 use tombola_words::error::Result;
@@ -174,7 +174,8 @@ fn layers(source: &ReportSource) -> Result<Vec<LayerDensities>> {
         }
         let networks = Networks::of(plan, &[stage.root], &spec.networks)?;
         let Some(network) = networks.get(plan, index) else { continue };
-        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout).transpose());
+        let sum = history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
+        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout, sum).transpose());
         let Some(mask) = masks.next().transpose()? else { continue };
         let connections = network.layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
         let layers = connections.map(|parameter| {

@@ -37,7 +37,7 @@ fn began(plan: &Plan, stage: usize, worker: usize, epoch: usize, after: f64) -> 
 }
 
 fn kept(plan: &Plan, stage: usize, moment: Moment) -> Record {
-    Record::Kept { stage: plan.stages[stage].id, moment }
+    Record::Kept { stage: plan.stages[stage].id, moment, sums: None }
 }
 
 fn failed(plan: &Plan, stage: usize, after: f64) -> Record {
@@ -207,7 +207,7 @@ fn a_failure_that_the_run_tries_again_stops_nothing_and_is_told() {
 fn what_was_trained_behind_the_snapshot_that_a_worker_went_on_from_does_not_count() {
     let plan = plan(SWEEP);
     let mut records = under_way(&plan);
-    records.push(Record::Progress { stage: plan.stages[4].id, epoch: 2, best: None });
+    records.push(Record::Progress { stage: plan.stages[4].id, epoch: 2, best: None, sums: None, best_sums: None });
     records.push(Record::Lost { worker: 1, stage: Some(plan.stages[4].id), reason: "gone".into(), time: NOW });
     assert_eq!(seen(&plan, records.clone(), at_work(), |view| view.epochs(4)), (3, 4));
     records.push(began(&plan, 4, 3, 2, 590.0));

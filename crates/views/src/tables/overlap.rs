@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::sheet::CsvSheet;
 use super::tracked;
 use tombola_core::folder::Store;
-use tombola_core::folder::journal::History;
+use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::mask::Bits;
 use tombola_core::mask::overlap::Overlap;
 use tombola_core::net::channels::Channels;
@@ -92,7 +92,7 @@ pub(super) fn pairs(
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let networks = Networks::of(plan, &roots, own)?;
-    let reader = MaskReader { stores, plan, networks: &networks };
+    let reader = MaskReader { stores, plan, history, networks: &networks };
     let mut pairs = Vec::new();
     for axis in 0..AXES.len() {
         let mut groups: BTreeMap<Drawing, Vec<usize>> = BTreeMap::new();
@@ -209,6 +209,7 @@ fn drawing(plan: &Plan, stage: &Stage) -> Option<Drawing> {
 struct MaskReader<'a> {
     stores: &'a [Store],
     plan: &'a Plan,
+    history: &'a History,
     networks: &'a Networks,
 }
 
@@ -219,10 +220,11 @@ impl MaskReader<'_> {
         let (Some(network), Some(pruning)) = (self.networks.get(self.plan, index), &stage.pruning) else {
             return Ok(None);
         };
+        let sum = self.history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
         let mut found = None;
         for store in self.stores {
             found = match found {
-                None => store.mask(stage.id, &network.layout)?,
+                None => store.mask(stage.id, &network.layout, sum)?,
                 known => known,
             };
         }

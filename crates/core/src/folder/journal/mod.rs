@@ -1,6 +1,8 @@
 //! The journal: an append-only file of records, the truth from which every table is derived.
 
 mod chronicle;
+mod file;
+pub mod frames;
 mod merge;
 pub mod read;
 pub mod write;
