@@ -3,8 +3,10 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use super::extent::Extent;
+pub use super::extent::many;
 use super::forest::Plan;
-use super::stage::{Extent, Stage};
+use super::stage::Stage;
 use crate::net::cost::Cost;
 use crate::net::custom::Layers;
 use crate::net::{Graph, Node, Op, zoo};
@@ -96,11 +98,6 @@ pub fn human(seconds: f64) -> String {
         s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
         s => format!("{:.1} days", s / 86_400.0),
     }
-}
-
-/// A count of things for people: "1 epoch", "3 epochs".
-pub fn many(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Estimated seconds of an epoch of each stage on one CPU thread.

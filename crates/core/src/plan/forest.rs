@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::outside::Outside;
 use super::pruning::Pruning;
-use super::stage::{Stage, dense_id, pruned_id};
+use super::stage::{Stage, pruned_id};
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
@@ -51,27 +52,6 @@ pub struct Plan {
     by_id: HashMap<StageId, usize>,
 }
 
-/// What identities are made of besides settings.
-#[derive(Debug, Clone, Default)]
-pub struct Outside {
-    /// Canonical text of each network of the user's own.
-    pub networks: HashMap<String, String>,
-    /// Checksum of each file that a dense network is loaded from.
-    pub loaded: HashMap<String, String>,
-}
-
-impl Outside {
-    /// The identity of the dense training that these settings ask for.
-    pub(super) fn dense_id(&self, settings: &Settings) -> StageId {
-        let loaded = match &settings.load {
-            Load::Path(path) => self.loaded.get(&path.display().to_string()),
-            Load::None | Load::Auto => None,
-        };
-        let network = self.networks.get(&settings.network);
-        dense_id(settings, network.map(String::as_str), loaded.map(String::as_str))
-    }
-}
-
 impl Plan {
     /// The plan of a sweep and its `trials`. `loaded` has the checksum of each file that a dense network is loaded from.
     ///
@@ -113,7 +93,7 @@ impl Plan {
             plan.want(&stages, &trial.settings, run);
             plan.chains.push(Chain { trial, stages });
         }
-        plan.decimals = super::lookup::decimals(&plan.stages);
+        plan.decimals = super::digits::decimals(&plan.stages);
         Ok(plan)
     }
 

@@ -2,20 +2,16 @@
 //!
 //! It may not know of files, workers or torch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use super::digits::percentage;
 use super::forest::Plan;
-use super::stage::Stage;
 use tombola_words::StageId;
 use tombola_words::value::Value;
 use tombola_words::value::{Control, Shard};
 
 /// Names are never shortened to fewer digits than this.
 const FEWEST_DIGITS: usize = 8;
-/// Decimals of a percentage, where they tell all apart.
-const FEWEST_DECIMALS: usize = 1;
-/// Rates are rounded to a billionth.
-const MOST_DECIMALS: usize = 8;
 
 impl Plan {
     /// One stage in words: "resnetb seed 2 · level 1, 50.0 % · init".
@@ -82,28 +78,10 @@ impl Plan {
     }
 }
 
-fn percentage(stage: &Stage) -> f64 {
-    let rate = stage.pruning.as_ref().map_or(0.0, |pruning| pruning.rate);
-    100.0 * (1.0 - rate).powi(stage.level as i32)
-}
-
-/// How many decimals tell percentages of different rates of one level apart.
-pub(super) fn decimals(stages: &[Stage]) -> usize {
-    let rates: BTreeMap<(usize, u64), f64> = stages
-        .iter()
-        .filter_map(|stage| Some(((stage.level, stage.pruning.as_ref()?.rate.to_bits()), percentage(stage))))
-        .collect();
-    let tells = |decimals: usize| {
-        let told: BTreeSet<_> = rates.iter().map(|((level, _), left)| (*level, format!("{left:.decimals$}"))).collect();
-        told.len() == rates.len()
-    };
-    (FEWEST_DECIMALS..MOST_DECIMALS).find(|decimals| tells(*decimals)).unwrap_or(MOST_DECIMALS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::forest::Outside;
+    use crate::plan::outside::Outside;
     use crate::sweep::Spec;
 
     fn plan() -> Plan {

@@ -1,11 +1,14 @@
 //! From trials to the forest of trainings that they share.
 
 mod asked;
+mod digits;
 pub mod estimate;
+mod extent;
 pub mod forest;
 mod lookup;
 mod near;
 pub mod networks;
+pub mod outside;
 mod pruning;
 mod revision;
 pub mod stage;
@@ -13,6 +16,7 @@ mod track;
 mod twins;
 
 pub use asked::{Asked, grow, loaded};
+pub use extent::Extent;
 pub use forest::{Chain, Part, Plan};
 pub use near::near_misses;
 pub use networks::{Network, Networks};

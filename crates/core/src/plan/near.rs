@@ -13,12 +13,12 @@ const NEAR: f64 = 0.01;
 const MOST_DECIMALS: usize = 9;
 
 /// A ratio and a number of prunings, and the rate that follows.
-type Written = (f64, usize, f64);
+type WrittenRatio = (f64, usize, f64);
 
 /// A warning for each ratio that would share its trainings with another, were it written with more digits.
 pub fn near_misses(plan: &Plan) -> Vec<String> {
     let settings = plan.chains.iter().map(|chain| &chain.trial.settings).filter(|s| s.prune_iterations > 0);
-    let mut all: Vec<Written> = Vec::new();
+    let mut all: Vec<WrittenRatio> = Vec::new();
     let mut known = BTreeSet::new();
     for settings in settings {
         if known.insert((settings.pruning_ratio.to_bits(), settings.prune_iterations)) {
@@ -26,12 +26,12 @@ pub fn near_misses(plan: &Plan) -> Vec<String> {
         }
     }
     // Of two that miss each other, the one with more prunings is the one that was rounded; with as many, both were meant.
-    let rounded = |one: &Written| all.iter().filter(|other| other.1 < one.1).find_map(|other| warning(one, other));
+    let rounded = |one: &WrittenRatio| all.iter().filter(|other| other.1 < one.1).find_map(|other| warning(one, other));
     all.iter().filter_map(rounded).collect()
 }
 
 /// The warning, if `rounded` is what is left of the rate of `meant` after rounding.
-fn warning(rounded: &Written, meant: &Written) -> Option<String> {
+fn warning(rounded: &WrittenRatio, meant: &WrittenRatio) -> Option<String> {
     let (ratio, count, rate) = *rounded;
     let apart = (rate - meant.2).abs();
     if apart == 0.0 || apart > NEAR * meant.2.min(1.0 - meant.2) {
@@ -61,7 +61,7 @@ fn warning(rounded: &Written, meant: &Written) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::forest::Outside;
+    use crate::plan::outside::Outside;
     use crate::sweep::Spec;
 
     fn warnings(ratios: &str, counts: &str) -> Vec<String> {

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::estimate::many;
+use super::extent::Extent;
 use super::pruning::Pruning;
 use super::revision::revisions;
 use super::track::{Bird, Track};
@@ -36,35 +36,6 @@ pub fn pruned_id(parent: StageId, rate: f64, settings: &Settings) -> StageId {
     let decides = Decides::Pruning;
     let (identity, revisions) = (settings.identity(decides), revisions(settings, decides));
     StageId::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}"))
-}
-
-/// How many epochs a training has, where only its draw decides: a budget of multiply-adds, or an early bird.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// At least so many.
-    pub least: usize,
-    /// At most so many; none if the plan has no bound.
-    pub most: Option<usize>,
-    /// A guess: as if every layer lost the same share.
-    pub likely: usize,
-}
-
-impl Extent {
-    /// Whether the plan knows the number.
-    pub fn is_known(self) -> bool {
-        self.most == Some(self.least)
-    }
-
-    /// In words: "160 epochs", "at most 160 epochs".
-    pub fn words(self) -> String {
-        match (self.is_known(), self.most) {
-            (true, _) => many(self.least, "epoch"),
-            (_, Some(most)) => format!("at most {}", many(most, "epoch")),
-            (_, None) => {
-                format!("at least {} (about {}, known when it is drawn)", many(self.least, "epoch"), self.likely)
-            }
-        }
-    }
 }
 
 /// One training.
@@ -237,7 +208,7 @@ mod tests {
     }
     #[test]
     fn what_only_the_draw_tells_is_a_bound_and_not_a_number() {
-        use crate::plan::forest::Outside;
+        use crate::plan::outside::Outside;
         use crate::sweep::Spec;
         let extents = |text: &str| {
             let spec = Spec::read(Some(&format!("epochs = 20\n{text}")), &[]).unwrap();

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use super::forest::Outside;
+use super::outside::Outside;
 use super::stage::pruned_id;
 use crate::sweep::Trial;
 use crate::sweep::settings::Settings;
