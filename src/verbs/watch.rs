@@ -69,7 +69,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
 fn curves(results: &Results) -> Vec<(String, String)> {
     let Results { plan, history, .. } = results;
     let running: BTreeMap<usize, &tombola_core::folder::journal::StageHistory> = (0..plan.stages.len())
-        .filter_map(|index| Some((index, history.stages.get(&plan.stages[index].id)?)))
+        .filter_map(|index| Some((index, &**history.stages.get(&plan.stages[index].id)?)))
         .filter(|(_, stage)| stage.running.is_some())
         .collect();
     running.into_iter().map(|(index, stage)| (place(plan, index), line(stage))).collect()

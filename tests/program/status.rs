@@ -28,7 +28,7 @@ fn spec(shard: Option<Shard>, text: &str) -> Spec {
 }
 
 fn plan() -> Plan {
-    tombola_core::plan::grow(&spec(None, SWEEP)).unwrap()
+    tombola_core::plan::grow(&spec(None, SWEEP), &Default::default()).unwrap()
 }
 
 /// What a stage leaves that is trained without trouble; numbers follow from its place in the plan.

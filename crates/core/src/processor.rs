@@ -61,12 +61,17 @@ fn named(cpuinfo: &str, limits: &[(&str, String)]) -> String {
     format!("{set}{maker}{limits}")
 }
 
-/// As [`slow_bf16`] for the text of `/proc/cpuinfo`, and the variable that limits oneDNN with its value, if there is one.
-fn judge(cpuinfo: &str, limit: Option<(&str, &str)>) -> Option<(String, &'static str)> {
-    let features = cpuinfo.lines().find_map(|line| {
+/// Names of the processor's instructions.
+fn features(cpuinfo: &str) -> Option<&str> {
+    cpuinfo.lines().find_map(|line| {
         let (key, words) = line.split_once(':')?;
         ["flags", "Features"].contains(&key.trim()).then_some(words)
-    })?;
+    })
+}
+
+/// The same for the text of `/proc/cpuinfo`, and the variable that limits oneDNN with its value, if there is one.
+fn judge(cpuinfo: &str, limit: Option<(&str, &str)>) -> Option<(String, &'static str)> {
+    let features = features(cpuinfo)?;
     let slow = "`precision = \"bf16\"` is slower than fp32 on this processor, up to ten times";
     if !features.split_whitespace().any(|word| INSTRUCTIONS.contains(&word)) {
         let lacks = "it has no instructions for bfloat16 (`avx512_bf16` or `amx_bf16`)";

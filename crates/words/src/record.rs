@@ -129,6 +129,25 @@ pub struct Drawn {
     /// The first epoch that it trains, counted from 0, and the one after the last, where the plan could not know them.
     #[serde(default)]
     pub span: Option<(usize, usize)>,
+    /// How its images are normalised; programs of earlier versions did not note it.
+    #[serde(default)]
+    pub pixels: Option<PixelStatistics>,
+}
+
+/// What images are normalised by: statistics of the pixels, in [0, 1], of the images trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct PixelStatistics {
+    /// One value a channel.
+    pub mean: Vec<f32>,
+    /// One value a channel; 1 where all pixels are equal.
+    pub standard_deviation: Vec<f32>,
+}
+
+impl PixelStatistics {
+    /// Each by its name in files, as a list of JSON and of Python: `mean` and `std`.
+    pub fn named(&self) -> [(&'static str, String); 2] {
+        [("mean", format!("{:?}", self.mean)), ("std", format!("{:?}", self.standard_deviation))]
+    }
 }
 
 impl Drawn {
@@ -137,9 +156,14 @@ impl Drawn {
         self.alive as f64 / self.prunable.max(1) as f64
     }
 
-    /// Share of all parameters that is alive.
+    /// Share of all parameters that is alive. A dead channel takes its bias, scale and shift along.
     pub fn total_density(&self) -> f64 {
-        (self.parameters - (self.prunable - self.alive)) as f64 / self.parameters.max(1) as f64
+        // Whoever reads a journal has no word for it that counts are possible ones.
+        let alive = match (self.channels, self.sizes) {
+            (Some(_), Some((_, left))) => left.parameters,
+            _ => self.parameters.saturating_sub(self.prunable.saturating_sub(self.alive)),
+        };
+        alive as f64 / self.parameters.max(1) as f64
     }
 
     /// Share of the prunable weights that can make a difference.
@@ -361,4 +385,28 @@ pub enum Record {
         /// Seconds since 1970.
         time: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn densities_of_impossible_counts_are_numbers() {
+        let drawn = Drawn { prunable: 3, alive: 9, parameters: 0, ..Drawn::default() };
+        assert_eq!((drawn.total_density(), drawn.density()), (0.0, 3.0));
+        let drawn = Drawn { prunable: 9, alive: 1, parameters: 3, ..Drawn::default() };
+        assert_eq!(drawn.total_density(), 0.0);
+    }
+
+    #[test]
+    fn of_all_parameters_a_dead_channel_takes_its_bias_and_scale_along() {
+        let weights = Drawn { prunable: 80, alive: 20, parameters: 100, ..Drawn::default() };
+        assert_eq!(weights.total_density(), 0.4);
+        // Twenty others, of which half belong to dead channels.
+        let left = Size { parameters: 30, ..Size::default() };
+        let channels = Some(ChannelCount { prunable: 10, alive: 5, forced: 0 });
+        let channels = Drawn { channels, sizes: Some((Size::default(), left)), ..weights };
+        assert_eq!(channels.total_density(), 0.3);
+    }
 }

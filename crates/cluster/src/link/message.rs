@@ -3,14 +3,14 @@
 //! Messages are MessagePack with named fields. Whoever changes their meaning raises [`PROTOCOL`]: ranks of different
 //! versions then refuse each other instead of misunderstanding. It may not know how messages travel.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use tombola_core::net::Snapshot;
-use tombola_core::plan::Part;
+use tombola_core::plan::{LoadedFiles, Part};
 use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
 use tombola_words::arithmetic::Arithmetic;
@@ -19,7 +19,7 @@ use tombola_words::record::Outcome;
 use tombola_words::value::Moment;
 
 /// The version of everything below.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// From the coordinator to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +81,17 @@ impl Word {
             Self::Hello(_) | Self::Ready(_) | Self::Done { .. } | Self::Signal | Self::Unable(_) => true,
         }
     }
+
+    /// Bytes of the snapshots in it: beside those, nothing is large.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Report { report: TrainingEvent::Snapshot(_, snapshot), .. } => snapshot.bytes(),
+            Self::Report { report: TrainingEvent::Progress(state, best), .. } => {
+                state.bytes() + best.as_ref().map_or(0, |best| best.bytes())
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// The sweep, for a process that has not read it.
@@ -88,8 +99,8 @@ impl Word {
 pub struct Welcome {
     /// The sweep as a sweep file, complete.
     pub sweep: String,
-    /// Checksum of each file that a dense network is loaded from: part of the stages' names.
-    pub loaded: HashMap<String, String>,
+    /// The files that dense networks are loaded from: their checksums are part of the stages' names.
+    pub loaded: LoadedFiles,
     /// Checksum over the names of all stages.
     pub plan: String,
     /// The dense stages whose networks and data are needed.

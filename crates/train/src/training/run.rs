@@ -28,6 +28,7 @@ use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
 use tombola_core::sweep::Settings;
 use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
+use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
@@ -42,8 +43,7 @@ pub fn run(task: Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<
     keep_freed_memory();
     let precision = task.stage.settings.precision;
     if precision == Precision::Tf32 && task.device == Device::Cpu {
-        return Err(Error::input("`precision = \"tf32\"` is of NVIDIA GPUs, and this training is on a processor")
-            .hint("use fp32, or bf16 for speed"));
+        return Err(no_tf32());
     }
     let _held = tf32::hold(precision == Precision::Tf32);
     let mut training = RunningTraining::begin(&task, listen)?;
@@ -281,7 +281,7 @@ impl RunningTraining {
         let barrier = match &task.stage.pruning {
             Some(pruning) if pruning.control == Control::Fork => {
                 let Self { form, forward, arena, .. } = &mut self;
-                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points)?
+                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points, listen)?
             }
             _ => Vec::new(),
         };

@@ -86,6 +86,11 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
                 format!("the next run tries it again, as does `tombola retry {folder} --stage {}`", view.short(stage)),
             ]
         }
+        TrainingState::Skipped if view.standings[stage].blame.is_none() => {
+            let error = view.standings[stage].error(view.facts.plan, &view.standings);
+            let cure = "train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch";
+            vec![error.unwrap_or_else(|| "skipped".to_string()), cure.to_string()]
+        }
         TrainingState::Skipped => {
             let blamed = view.standings[stage].blame.unwrap_or(stage);
             let reason = view.known(blamed).and_then(|known| known.failure.clone()).unwrap_or_default();
@@ -131,7 +136,9 @@ fn done(view: &View, stage: usize) -> Vec<String> {
         ));
     }
     if let Some(drawn) = &known.drawn {
-        lines.push(format!("{} of {} prunable weights are alive", drawn.alive, drawn.prunable));
+        let channels = drawn.channels.map(|count| format!(", {} of {} channels", count.alive, count.prunable));
+        let channels = channels.unwrap_or_default();
+        lines.push(format!("{} of {} prunable weights are alive{channels}", drawn.alive, drawn.prunable));
     }
     lines.push(format!("trained on {}, in {}", known.place, many(known.attempts, "attempt")));
     lines
@@ -174,8 +181,9 @@ fn needs(view: &View, source: usize, moment: Moment) -> String {
     match view.standings[source].state {
         TrainingState::Done => format!("{what}, which is no longer on disk: that is trained again"),
         TrainingState::Failed | TrainingState::Skipped => {
-            let reason = view.standings[source].blame.and_then(|blamed| view.known(blamed)?.failure.clone());
-            format!("{what}, which failed: {}", reason.unwrap_or_default())
+            let error = view.standings[source].error(view.facts.plan, &view.standings);
+            let verb = if view.standings[source].state == TrainingState::Failed { "failed" } else { "was left out" };
+            format!("{what}, which {verb}: {}", error.unwrap_or_default())
         }
         _ if view.running(source).is_some() => format!("{what}: {}", at_work(view, source)),
         _ => {
@@ -246,7 +254,12 @@ fn link(view: &View, stage: usize) -> Vec<String> {
         format!("level {}", view.facts.plan.stages[stage].level),
         view.short(stage),
         state,
-        format!("{trained}/{epochs} epochs"),
+        match outcome.and_then(|outcome| outcome.stopped_at) {
+            Some(_) => {
+                format!("{trained} of {} epochs, all early birds drawn", view.facts.plan.stages[stage].epochs().len())
+            }
+            None => format!("{trained}/{epochs} epochs"),
+        },
         accuracy,
         kept.filter(|kept| !kept.is_empty()).map_or_else(String::new, |kept| format!("has {kept}")),
     ]
@@ -288,12 +301,16 @@ fn settings(view: &View, stage: usize) -> (String, Vec<Vec<String>>) {
 /// What happens between a stage's parent and its own training, by the settings' keys.
 fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
     let Some(pruning) = &stage.pruning else { return Vec::new() };
+    let [first, second] = match pruning.channels {
+        true => [("streams", pruning.streams.show()), ("round-channels", pruning.round_channels.to_string())],
+        false => [("prune-layers", pruning.layers.show()), ("output-rate", pruning.output_rate.show())],
+    };
     let mut all = vec![
         ("rate", pruning.rate.show()),
         ("criterion", pruning.criterion.show()),
         ("scope", pruning.scope.show()),
-        ("prune-layers", pruning.layers.show()),
-        ("output-rate", pruning.output_rate.show()),
+        first,
+        second,
         ("draw", pruning.drawn_at()),
         ("reinit", pruning.rewind.show()),
         ("control", pruning.control.show()),

@@ -3,6 +3,7 @@
 //! It may not know of files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::folder::snapshots::Expected;
 use crate::mask::early_bird;
@@ -180,11 +181,12 @@ impl StageHistory {
     }
 }
 
-/// A whole journal.
+/// A whole journal. A copy of it costs little, however many epochs it tells of: both share what is known of each stage
+/// until one of them learns more.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// What is known of each stage.
-    pub stages: HashMap<StageId, StageHistory>,
+    pub stages: HashMap<StageId, Arc<StageHistory>>,
     /// Checksum of each data set that results are of.
     pub data: BTreeMap<String, String>,
     /// How often a process worked on the sweep.
@@ -220,7 +222,7 @@ impl History {
                 }
                 (self.begun, self.ended, self.ended_at) = (time, None, None);
                 self.workers.clear();
-                for stage in self.stages.values_mut() {
+                for stage in self.stages.values_mut().map(Arc::make_mut) {
                     (stage.running, stage.recent) = (None, Recent::default());
                 }
             }
@@ -310,7 +312,8 @@ impl History {
             Record::Ended { how, time } => {
                 (self.ended, self.ended_at) = (Some(how), Some(time));
                 // Whatever a worker was at, nobody is any more.
-                self.stages.values_mut().for_each(|stage| stage.running = None);
+                let running = self.stages.values_mut().filter(|stage| stage.running.is_some());
+                running.for_each(|stage| Arc::make_mut(stage).running = None);
             }
         }
     }
@@ -326,6 +329,6 @@ impl History {
 
     /// What is known of a stage; nothing at first.
     pub fn stage(&mut self, id: StageId) -> &mut StageHistory {
-        self.stages.entry(id).or_default()
+        Arc::make_mut(self.stages.entry(id).or_default())
     }
 }

@@ -5,11 +5,11 @@
 //! part is; the program itself is linked to none of it. Whatever is missing is told as a reason, and training goes on without
 //! graphs. `TOMBOLA_CUDA_GRAPHS=no` does so too.
 
+mod private;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
-
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 /// The compiled `graph.cpp`; empty where the headers of CUDA were missing.
 const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libtombola_graph.so"));
@@ -38,13 +38,8 @@ fn load() -> Result<Shim, String> {
     if LIBRARY.is_empty() {
         return Err("this program was built without the headers of CUDA".into());
     }
-    // The loader reads files only.
-    let path = std::env::temp_dir().join(format!("tombola-graph-{}.so", std::process::id()));
-    std::fs::write(&path, LIBRARY).map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
     // SAFETY: the library is the one compiled with this program; it has no initialisers of its own. It is never unloaded.
-    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
-    let _ = std::fs::remove_file(&path);
-    let library = library.map_err(|error| error.to_string())?;
+    let library = unsafe { private::load(LIBRARY) }?;
     // SAFETY: names and types are those of `graph.cpp`.
     let shim = unsafe {
         Shim {
