@@ -53,13 +53,17 @@ impl Parts {
         self.columns.iter().map(|name| sheet.text(row, name).to_string()).collect()
     }
 
-    /// The settings in which it differs from any other; its network stands first, even where all have it.
+    /// Its network, and the settings in which it differs from another: of those of the network from one with that network.
     fn words(&self, place: usize) -> String {
-        let differs = |column: usize| self.all.iter().any(|part| part.cells[column] != self.all[0].cells[column]);
+        let own = &self.all[place].cells;
+        let differs = |column: usize| {
+            let beside = |cells: &[String]| self.columns[column] == "dataset" || cells.first() == own.first();
+            self.all.iter().any(|part| beside(&part.cells) && part.cells[column] != own[column])
+        };
         if self.all.len() < 2 {
             return String::new();
         }
-        let told = self.columns.iter().zip(&self.all[place].cells).enumerate();
+        let told = self.columns.iter().zip(own).enumerate();
         let told =
             told.filter(|(column, (name, value))| !value.is_empty() && (differs(*column) || **name == "network"));
         let words = told.map(|(_, (name, value))| match *name {
@@ -105,6 +109,13 @@ mod tests {
         assert_eq!(parts.by_settings(&summary, 1).rows.len(), 0, "a table of other data sets");
         let summary = Sheet::parse("level,network,depth,dataset,n\n0,resnet,20,mnist,1\n0,lenet-5,,mnist,1\n");
         assert_eq!(parts.by_settings(&summary, 1).rows, [["0", "lenet-5", "", "mnist", "1"]]);
+    }
+
+    #[test]
+    fn a_depth_that_all_networks_of_a_kind_have_is_not_told() {
+        let parts = Parts::of(&Sheet::parse("trial,stage,network,depth\n1,a,lenet-5,\n2,b,resnet,20\n"));
+        let titles: Vec<&str> = parts.all.iter().map(|part| part.title.as_str()).collect();
+        assert_eq!(titles, ["lenet-5", "resnet"]);
     }
 
     #[test]

@@ -63,6 +63,14 @@ impl Sheet {
         (varying, shared)
     }
 
+    /// Whether some rows have more than one value in a column, empty cells apart: there the setting makes no difference.
+    pub fn differs<'a>(&self, rows: impl IntoIterator<Item = &'a Vec<String>>, name: &str) -> bool {
+        let Some(column) = self.column(name) else { return false };
+        let mut first = None;
+        let values = rows.into_iter().filter_map(|row| row.get(column)).filter(|value| !value.is_empty());
+        values.into_iter().any(|value| *first.get_or_insert(value) != value)
+    }
+
     /// All of it as the text of a CSV file.
     pub fn whole_csv(&self) -> String {
         self.csv(&self.rows)

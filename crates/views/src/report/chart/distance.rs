@@ -33,11 +33,8 @@ pub(super) fn first_words(hamming: &Sheet, stage: &str) -> String {
 pub fn distance(hamming: &Sheet, tickets: &Sheet) -> Option<Chart> {
     let (stage, _) = hamming.by("stage").into_iter().next()?;
     let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
-    let (varying, _) = hamming.parted();
-    let tells: Vec<&str> = TELLS
-        .into_iter()
-        .filter(|name| ALWAYS.contains(name) || hamming.column(name).is_some_and(|column| varying.contains(&column)))
-        .collect();
+    let tells: Vec<&str> =
+        TELLS.into_iter().filter(|name| ALWAYS.contains(name) || hamming.differs(&hamming.rows, name)).collect();
     for (_, rows) in hamming.by("track") {
         let points = rows.iter().filter(|row| hamming.text(row, "stage") == stage).filter_map(|row| {
             let (later, earlier) = (hamming.number(row, "epoch")?, hamming.number(row, "other_epoch")?);

@@ -24,7 +24,6 @@ struct Square {
 pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
     let Some((stage, rows)) = hamming.by("stage").into_iter().next() else { return Vec::new() };
     let own = Sheet { columns: hamming.columns.clone(), rows: rows.into_iter().cloned().collect() };
-    let (varying, _) = own.parted();
     let chart = |(track, rows): (&str, Vec<&Vec<String>>)| -> Option<Chart> {
         let number = |row: &[String], name: &str| own.number(row, name);
         let cells: Vec<(usize, usize, f64)> = rows
@@ -43,8 +42,11 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
         let square = Square { epochs, cells, drawn: bird.map(|epoch| epoch as usize) };
         let ratio = own.text(rows[0], "ratio").to_string();
         let mut kind = format!("{}-{}", own.text(rows[0], "pruning-type"), own.text(rows[0], "criterion"));
-        // What else tells masks of one kind apart.
-        for column in TELLS.into_iter().filter(|name| own.column(name).is_some_and(|at| varying.contains(&at))) {
+        // What else tells masks of one kind and ratio apart.
+        let same = |row: &&Vec<String>| {
+            ["pruning-type", "criterion", "ratio"].iter().all(|name| own.text(row, name) == own.text(rows[0], name))
+        };
+        for column in TELLS.into_iter().filter(|name| own.differs(own.rows.iter().filter(same), name)) {
             let value = own.text(rows[0], column);
             if !value.is_empty() {
                 kind.push_str(&format!("-{column}-{value}"));
