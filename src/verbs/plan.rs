@@ -44,8 +44,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         return super::print(&json(&asked)?);
     }
     let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
-    print!("{}", text(&asked, lines)?);
-    Ok(())
+    super::print(&text(&asked, lines)?)
 }
 
 /// The plan for other programs: sums, and each training with the trials that end at it.

@@ -12,6 +12,7 @@ use tombola_exports::pdf;
 use tombola_views::report::chart::Chart;
 use tombola_views::report::{Report, ReportSource, compared, page};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -111,7 +112,7 @@ fn figures(reports: &[Report], folder: &Path) -> Result<()> {
         super::print(&format!("{}\n", folder.join(format!("{stem}.svg")).display()))?;
     }
     if no_font {
-        eprintln!("no PDF files: this machine has no fonts to write the letters with");
+        speech::say("no PDF files: this machine has no fonts to write the letters with");
     }
     Ok(())
 }

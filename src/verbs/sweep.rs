@@ -9,6 +9,10 @@ use super::flags;
 use tombola_core::plan::{Asked, grow};
 use tombola_core::sweep::{Flag, Spec};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
+
+/// No sweep file is larger than this.
+const MOST_SWEEP: u64 = 16 << 20;
 
 /// Adds the sweep file and the settings to a verb.
 pub fn arguments(command: Command) -> Command {
@@ -29,7 +33,7 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
     let flags = flags::read(matches, &words)?;
     let spec = match file {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
+            let text = regular::read_short(path, MOST_SWEEP).map_err(|error| missing(path, &error))?;
             let mut spec =
                 Spec::read(Some(&text), &flags).map_err(|error| error.at(format!("`{}`", path.display())))?;
             spec.name.get_or_insert_with(|| tombola_core::sweep::spec::name_of(path));

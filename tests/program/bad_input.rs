@@ -384,3 +384,52 @@ fn a_folder_that_is_no_results_folder_has_no_tables() {
     let folder = Folder::new();
     refused(&folder, "tables nowhere", 2, "cannot read `nowhere/sweep.toml`: ", "give a results folder");
 }
+
+#[test]
+fn pipes_and_devices_are_refused_where_a_file_is_read_and_nothing_waits_for_them() {
+    let folder = Folder::new();
+    let pipe = |name: &str| {
+        let path = folder.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(folder.command("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let waits_not = |line: &str, what: &str| {
+        let ran = folder.shell(&format!("timeout 60 tombola {line}")).expect(2);
+        ran.says(what).says("expected a regular file");
+    };
+    pipe("sweep.toml");
+    waits_not("plan sweep.toml", "cannot read `sweep.toml`: it is a pipe");
+    waits_not("plan /dev/zero", "cannot read `/dev/zero`: it is a device");
+    pipe("weights.pth");
+    waits_not(&format!("{SMALL} --load weights.pth"), "cannot read `weights.pth`: it is a pipe");
+    for (name, bytes) in idx_set() {
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    std::fs::remove_file(folder.path("data/mnist/train-images-idx3-ubyte")).unwrap();
+    pipe("data/mnist/train-images-idx3-ubyte");
+    let ran = folder.shell("timeout 60 tombola run --dataset mnist --network lenet-300-100 --epochs 1 --out out");
+    assert!(matches!(ran.code, Some(2 | 3)) && ran.err.contains("train-images-idx3-ubyte"), "{ran}");
+    pipe("results/journal");
+    folder.write("results/sweep.toml", "dataset = \"synthetic\"\nnetwork = \"lenet-300-100\"\n");
+    waits_not("status results", "results/journal`: it is a pipe");
+    waits_not(&SMALL.replace("--out out", "--out results"), "results/journal`: it is a pipe");
+}
+
+#[test]
+fn more_threads_than_the_processor_can_give_time_to_are_refused() {
+    let folder = Folder::new();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let threads = 8 * cores + 1;
+    if threads > 1024 {
+        return skipped("more threads than the processor has", "1024, the most, are not too many for this machine");
+    }
+    let message =
+        format!("`threads` is {threads}, but this process may use {cores} cores; expected up to {}", 8 * cores);
+    refused(
+        &folder,
+        &format!("{SMALL} --threads {threads}"),
+        2,
+        &message,
+        &format!("give `--threads {cores}` or fewer"),
+    );
+}

@@ -20,6 +20,7 @@ use mpi::traits::{CommunicatorCollectives, Equivalence};
 use super::pieces::{Assembly, PIECE, SHORT, with_header};
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// All messages have this tag: MPI keeps the order of messages with the same one.
 const TAG: c_int = 77;
@@ -82,8 +83,8 @@ impl MpiSession {
         let (greeted, greeting) = std::sync::mpsc::channel::<()>();
         std::thread::spawn(move || {
             if greeting.recv_timeout(GREETING) == Err(RecvTimeoutError::Timeout) {
-                eprintln!(
-                    "error: another rank was gone before it said where it is\n\nhint: start the same command again"
+                speech::say(
+                    "error: another rank was gone before it said where it is\n\nhint: start the same command again",
                 );
                 signal_hook::low_level::exit(ABANDONED);
             }

@@ -127,7 +127,7 @@ impl Relay {
                 match order {
                     Order::Welcome(welcome) => {
                         if let (Some(begin), Some(sender)) = (begin.take(), self.sender.take()) {
-                            self.lease = Some(Duration::from_secs_f64(welcome.lease));
+                            self.lease = Some(Duration::try_from_secs_f64(welcome.lease).unwrap_or(Duration::MAX));
                             self.hand = Some(spawn(self.rank, sender, move || begin(*welcome))?);
                         }
                     }

@@ -10,6 +10,7 @@ use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
 use tombola_views::tables::{self, Style};
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::speech;
 
 /// All that tables are made from.
 pub(super) struct Written<'a> {
@@ -44,26 +45,25 @@ pub(super) fn finish(written: &Written, count: Count) -> Result<u8> {
         return Err(Error::interrupted(format!("{} trainings are left in {}", count.open, folder.display()))
             .hint("run the same command again: it continues where this stopped"));
     }
-    print!("{}", tables::render(plan, history, style));
-    println!("\nTables in {}", folder.display());
+    speech::print(&format!("{}\nTables in {}\n", tables::render(plan, history, style), folder.display()))?;
     if count.failed > 0 {
-        eprintln!(
+        speech::say(format!(
             "{} trainings failed and {} were left out because of them{}; the reasons are in {}",
             count.failed,
             count.skipped,
             if count.open > 0 { format!(", {} are not finished", count.open) } else { String::new() },
             folder.join("results.csv").display()
-        );
+        ));
         return Ok(Kind::Training.exit_code());
     }
     let standings = tables::Standing::of(plan, history);
     let birdless = standings.iter().filter(|standing| standing.birdless.is_some()).count();
     if birdless > 0 {
-        eprintln!(
+        speech::say(format!(
             "{birdless} trainings were left out: no early bird was drawn for them, since the masks did not settle; see {}",
             folder.join("tickets.csv").display()
-        );
-        eprintln!("hint: train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch");
+        ));
+        speech::say("hint: train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch");
         return Ok(Kind::Training.exit_code());
     }
     Ok(0)

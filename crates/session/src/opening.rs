@@ -29,6 +29,7 @@ use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
+use tombola_words::speech;
 use tombola_words::value::{Load, Precision, Value};
 
 /// Trials that are gone are listed up to this many.
@@ -85,7 +86,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let Manner { loudness, log, chosen, devices, remote, machine, stop, style } = manner;
     let say = |line: &str| {
         if loudness > Loudness::Quiet {
-            eprintln!("{line}");
+            speech::say(line);
         }
     };
     let (plan, run) = (Arc::clone(&asked.plan), &asked.spec.run);
@@ -178,7 +179,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         progress.log(words);
         say(words);
     }
-    let lease = Duration::from_secs_f64(run.lease);
+    let lease = Duration::try_from_secs_f64(run.lease).unwrap_or(Duration::MAX);
     let rules = Rules { lease, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
     let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
     let fingerprints = workshop.fingerprints.clone();
@@ -224,7 +225,11 @@ impl Opened {
     /// When the results folder cannot be written, or (kind `Interrupted`) something is left for another run.
     pub(super) fn run(self, link: &mut dyn Link) -> Result<u8> {
         let Self { mut sweep, state, own, style, _claim, .. } = self;
-        let count = sweep.run(link, state)?;
+        let count = sweep.run(link, state).map_err(|error| match sweep.ledger.chronicle.check_place() {
+            // Whatever else fails in a folder that is gone fails because of that.
+            Err(gone) => gone,
+            Ok(()) => error,
+        })?;
         sweep.progress.finish();
         let stages = count.finished + count.failed;
         let each = count.busy.as_secs_f64() * 1e3 / stages.max(1) as f64;

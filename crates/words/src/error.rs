@@ -79,6 +79,10 @@ impl Error {
                 Self { kind: Kind::Input, ..error }.hint("a part of the path is a file: check it")
             }
             ErrorKind::AlreadyExists => Self { kind: Kind::Input, ..error }.hint("a file of that name is in the way"),
+            ErrorKind::InvalidInput => Self { kind: Kind::Input, ..error }.hint("give a file that lies on a disk"),
+            ErrorKind::FileTooLarge => error.hint(
+                "`ulimit -f` limits how large a file may get: raise it and run the same command again; everything written before stays readable",
+            ),
             ErrorKind::PermissionDenied => error.hint("give yourself the permission, or choose another place"),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero => {
                 error.hint("free some space and run the same command again; everything written before stays readable")
@@ -125,15 +129,6 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .filter(|(distance, word)| *distance <= most(word))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
-}
-
-/// Prints an error, if it came to one, and gives the exit code of the process.
-pub fn outcome(result: Result<u8>) -> u8 {
-    result.unwrap_or_else(|error| {
-        let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
-        eprintln!("{word}: {error}");
-        error.kind.exit_code()
-    })
 }
 
 #[cfg(test)]

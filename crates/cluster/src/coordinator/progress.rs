@@ -13,6 +13,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use tombola_core::plan::estimate::human;
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -162,7 +163,7 @@ impl Progress {
             Some(bars) => {
                 let _ = bars.all.println(line);
             }
-            None => eprintln!("{line}"),
+            None => speech::say(line),
         }
     }
 
@@ -187,7 +188,7 @@ impl Progress {
         );
         self.write_log(&line);
         if self.loudness >= Loudness::Normal {
-            eprintln!("{line}");
+            speech::say(line);
         }
     }
 
@@ -199,7 +200,7 @@ impl Progress {
     fn detail(&mut self, line: &str) {
         self.write_log(line);
         if self.loudness == Loudness::Verbose {
-            eprintln!("{line}");
+            speech::say(line);
         }
     }
 
@@ -216,7 +217,7 @@ impl Progress {
             let line = self.line();
             self.write_log(&line);
             if self.bars.is_none() && self.loudness == Loudness::Normal {
-                eprintln!("{line}");
+                speech::say(line);
             }
         }
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// How often the lock is asked for before another process counts as its holder, and the time between: whoever looks
 /// whether somebody holds it ([`Lock::look`]) has it for a moment.
@@ -83,7 +84,7 @@ impl Lock {
 
     /// Looks whether a process holds the lock of a results folder, and writes nothing.
     pub fn look(folder: &Path) -> Holder {
-        let mut file = match File::open(folder.join("lock")) {
+        let mut file = match regular::open(&folder.join("lock")) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Holder::Nobody,
             Err(_) => return Holder::Unknown(String::new()),

@@ -13,6 +13,7 @@ use super::lock::Lock;
 use super::snapshots::{Expected, Store};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 use tombola_words::value::Value;
 
 /// What was found in a results folder, and what was done about it.
@@ -47,7 +48,7 @@ impl Repaired {
 pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     let (path, store) = (folder.join("journal"), Store::new(folder));
     let trainings = store.stages();
-    let bytes = match fs::read(&path) {
+    let bytes = match regular::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !trainings.is_empty() => None,
         Err(error) => {

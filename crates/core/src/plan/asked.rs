@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::forest::Plan;
 use crate::sweep::{Spec, Trial};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 use tombola_words::value::Load;
 
 /// A sweep, read and laid out.
@@ -41,7 +42,7 @@ pub fn loaded(trials: &[Trial]) -> Result<HashMap<String, String>> {
         if let Load::Path(path) = &trial.settings.load
             && let Entry::Vacant(entry) = loaded.entry(path.display().to_string())
         {
-            let bytes = std::fs::read(path).map_err(|error| {
+            let bytes = regular::read(path).map_err(|error| {
                 Error::file("read", path, &error)
                     .hint("give the path of a state dict (safetensors or .pth), or `--load auto`")
             })?;

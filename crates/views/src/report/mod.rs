@@ -17,6 +17,7 @@ use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::sweep::Spec;
 use tombola_words::error::Result;
+use tombola_words::regular;
 use tombola_words::value::Control;
 
 use chart::{Bar, Chart, LayerDensities, MOST_LINES};
@@ -91,7 +92,7 @@ impl Report {
         let (hamming, tickets) = (sheet("hamming.csv")?, sheet("tickets.csv")?);
         let timing = sheet("timing.csv")?;
         // It takes the masks of all tickets, and is made at the end of a run.
-        let overlap = std::fs::read_to_string(folder.join(tables::OVERLAP)).unwrap_or_default();
+        let overlap = regular::read_to_string(&folder.join(tables::OVERLAP)).unwrap_or_default();
         let lines = Lines::of(&summary);
         let mut charts = Vec::new();
         let mut missing = Vec::new();
