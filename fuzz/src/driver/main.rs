@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use tombola_fuzz::{FuzzTarget, TARGETS, scratch};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 use work::FuzzWork;
 
 #[global_allocator]
@@ -38,10 +39,7 @@ fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.kind.exit_code())
-        }
+        Err(error) => ExitCode::from(speech::outcome(Err(error))),
     }
 }
 
@@ -116,7 +114,7 @@ fn run(matches: &ArgMatches) -> Result<bool> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = matches.get_one("jobs").copied().unwrap_or(processors);
     let rows = watch::all(&chosen(matches)?, jobs, &work(matches))?;
-    print!("{}", tally::table(&rows));
+    speech::print(&tally::table(&rows))?;
     Ok(rows.iter().all(|row| row.findings == 0))
 }
 
@@ -126,11 +124,12 @@ fn replay(matches: &ArgMatches) -> Result<bool> {
     for target in chosen(matches)? {
         for path in matches.get_many::<PathBuf>("files").unwrap_or_default() {
             let bytes = std::fs::read(path).map_err(|error| Error::file("read", path, &error))?;
-            println!("{}: {} bytes", path.display(), bytes.len());
+            speech::print(&format!("{}: {} bytes\n", path.display(), bytes.len()))?;
             let measured = trial::run(target, &bytes);
-            println!("  {:.1} ms, {:.1} MB", measured.time.as_secs_f64() * 1e3, measured.memory as f64 / 1e6);
+            let (time, memory) = (measured.time.as_secs_f64() * 1e3, measured.memory as f64 / 1e6);
+            speech::print(&format!("  {time:.1} ms, {memory:.1} MB\n"))?;
             if let Some(finding) = measured.finding {
-                println!("  {}: {}", finding.kind, finding.reason);
+                speech::print(&format!("  {}: {}\n", finding.kind, finding.reason))?;
                 sound = false;
             }
         }
