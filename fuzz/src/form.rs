@@ -103,6 +103,6 @@ pub const ARCHIVE: InputForm = InputForm {
             (String::from_utf8_lossy(&part[..end]).into_owned(), content)
         });
         // Two files of one name, for example: the input is none then.
-        zipped::archive(files).unwrap_or_else(|_| parts.concat())
+        zipped::archive(files, "").unwrap_or_else(|_| parts.concat())
     },
 };

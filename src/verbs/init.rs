@@ -171,7 +171,8 @@ fn written(answers: &mut [(&'static str, String)]) -> Result<String> {
         seed = list("seed"),
         ratio = list("pruning-ratio"),
     );
-    let spec = Spec::read(Some(&text), &[]).and_then(|spec| tombola_core::plan::grow(&spec));
+    let spec = Spec::read(Some(&text), &[])
+        .and_then(|spec| tombola_core::trainable::check(&tombola_core::plan::grow(&spec, &Default::default())?, &spec));
     spec.map_err(|error| error.at("these answers make no sweep"))?;
     Ok(text)
 }
@@ -231,7 +232,7 @@ mod tests {
             let name = file.file_stem().unwrap().to_str().unwrap().to_string();
             let text = example(&name).unwrap_or_else(|| panic!("`{name}` is not carried: add it to SWEEPS"));
             assert_eq!(text, std::fs::read_to_string(&file).unwrap());
-            Spec::read(Some(text), &[]).and_then(|spec| tombola_core::plan::grow(&spec)).unwrap();
+            Spec::read(Some(text), &[]).and_then(|spec| tombola_core::plan::grow(&spec, &Default::default())).unwrap();
         }
     }
 

@@ -99,9 +99,9 @@ fn figures(reports: &[Report], folder: &Path) -> Result<()> {
         _ => format!("{}-{}", report.name, chart.name),
     };
     let own = reports.iter().flat_map(|report| report.charts.iter().map(|chart| (named(report, chart), chart.clone())));
-    let compared = compared(reports).map(|chart| (chart.name.clone(), chart));
+    let compared = compared(reports).into_iter().map(|chart| (chart.name.clone(), chart));
     let mut no_font = false;
-    for (stem, chart) in compared.into_iter().chain(own) {
+    for (stem, chart) in compared.chain(own) {
         let pdf = pdf::bytes(&chart.svg)?;
         no_font |= pdf.is_none();
         let files = [("svg", Some(chart.svg.into_bytes())), ("csv", Some(chart.data.into_bytes())), ("pdf", pdf)];

@@ -7,7 +7,8 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
-use tombola_core::folder::write_atomically;
+use tombola_core::folder::{write_atomically, write_down};
+use tombola_core::plan::LoadedFiles;
 use tombola_core::plan::estimate::many;
 use tombola_core::sweep::Spec;
 use tombola_exports::{parquet, tensorboard};
@@ -75,7 +76,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         None => folder,
     };
     if joined {
-        write_spec(&folder, &spec)?;
+        write_spec(&folder, &spec, &plan.loaded)?;
     }
     tables::write_final(&folder, &stores, &spec.networks, &plan, &history)?;
     if matches.get_one::<String>("format").is_some_and(|format| format == "parquet") {
@@ -113,7 +114,7 @@ fn write_parquet(folder: &Path) -> Result<()> {
 }
 
 /// Writes down what joined shards are of, in place of what an earlier call wrote.
-fn write_spec(folder: &Path, spec: &Spec) -> Result<()> {
+fn write_spec(folder: &Path, spec: &Spec, loaded: &LoadedFiles) -> Result<()> {
     let path = folder.join("sweep.toml");
     if regular::read_to_string(&path).is_ok_and(|text| !Spec::wrote(&text)) {
         return Err(Error::input(format!(
@@ -122,7 +123,7 @@ fn write_spec(folder: &Path, spec: &Spec) -> Result<()> {
         ))
         .hint("move it to another folder"));
     }
-    write_atomically(&path, |file| file.write_all(spec.to_toml().as_bytes()))
+    write_down(folder, spec, loaded)
 }
 
 /// The width of the terminal, or 100 columns where there is none.

@@ -123,3 +123,34 @@ fn the_table_for_a_paper_compiles() {
     folder.shell("pdflatex -interaction=nonstopmode -halt-on-error paper.tex").expect(0);
     assert!(folder.path("paper.pdf").exists());
 }
+
+#[test]
+fn each_network_has_a_chart_and_a_finding_of_its_own_and_no_method_is_hidden() {
+    let folder = Folder::new();
+    folder.write(
+        "sweep.toml",
+        "name = \"sweep\"\ndataset = \"synthetic\"\nsynthetic-size = 60\nepochs = 2\nseed = [1, 2]\npr = [0.5, 0.75]\n\
+         network = [\"lenet-300-100\", \"resnetb\"]\ndepth = 11\nwidth = 4\nreinit = [\"init\", \"lr\", \"random\", \"none\"]\n\
+         criterion = [\"magnitude\", \"random\", \"lamp\", \"snip\"]\n",
+    );
+    folder.tombola("run sweep.toml --workers 2 --quiet").expect(0);
+    folder.tombola("report results/sweep --figures figures").expect(0);
+    let page = folder.read("results/sweep/report.html");
+    for network in ["lenet-300-100", "resnetb"] {
+        assert!(page.contains(&format!("<p>{network}: ")), "{network} has no finding");
+        // Sixteen methods are more than one chart shows: each is in the legend of one of two.
+        let parts = ["1", "2"].map(|part| format!("figures/accuracy-density-{part}-{network}"));
+        let (legends, numbers) = (parts.each_ref().map(|part| folder.read(&format!("{part}.svg"))).concat(), &parts);
+        let methods: std::collections::BTreeSet<String> = numbers
+            .iter()
+            .flat_map(|part| folder.table(&format!("{part}.csv")))
+            .map(|row| row["method"].clone())
+            .filter(|method| method != "dense")
+            .collect();
+        assert_eq!(methods.len(), 16, "{methods:?}");
+        for method in &methods {
+            assert!(legends.contains(method.as_str()) && !method.contains("network"), "{method}");
+            assert!(page.contains(&format!("\"{method}: density ")), "{method} does not answer the pointer");
+        }
+    }
+}

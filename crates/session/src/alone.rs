@@ -28,14 +28,14 @@ pub(super) fn run(request: Request, stop: Arc<AtomicBool>) -> Result<u8> {
     let run = asked.spec.run.clone();
     check_threads(&run)?;
     let devices = devices(&run)?;
-    let machine = describe(&devices, run.threads);
+    let machine = describe(&devices, &run);
     let manner = Manner { loudness, log, chosen, devices: devices.clone(), remote: 0, machine, stop, style };
     let opened = match open(&asked, manner)? {
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,
     };
     device::use_threads(run.threads);
-    let mut link = local_link(&opened.workshop, &devices, run.threads, "")?;
+    let mut link = local_link(&opened.workshop, &devices, &run, "")?;
     opened.run(&mut link)
 }
 
@@ -46,14 +46,15 @@ pub(super) fn run(request: Request, stop: Arc<AtomicBool>) -> Result<u8> {
 pub(super) fn local_link(
     workshop: &Arc<Workshop>,
     devices: &[Device],
-    threads: usize,
+    run: &Settings,
     host: &str,
 ) -> Result<LocalLink> {
     LocalLink::start(devices.len(), |worker, words| {
         let (workshop, device) = (Arc::clone(workshop), devices[worker]);
-        let place = format!("{host}{}", device::describe(device, threads));
+        let place = format!("{host}{}", device::place(device, run));
         // The data are those that rank 0 has checked already.
-        let ready = Ready { place, ..Ready::default() };
+        let arithmetic = Some(device::arithmetic(device, threads));
+        let ready = Ready { place, arithmetic, ..Ready::default() };
         spawn(worker, words, move || Ok((TorchTrainer { workshop, device }, ready)))
     })
 }
@@ -87,7 +88,7 @@ pub(super) fn check_threads(run: &Settings) -> Result<()> {
     .hint(format!("give `--threads {cores}` or fewer")))
 }
 
-fn describe(devices: &[Device], threads: usize) -> String {
-    let each: Vec<String> = devices.iter().map(|one| device::describe(*one, threads)).collect();
+fn describe(devices: &[Device], run: &Settings) -> String {
+    let each: Vec<String> = devices.iter().map(|one| device::place(*one, run)).collect();
     format!("{} worker(s): {}", devices.len(), each.join("; "))
 }

@@ -19,11 +19,12 @@ use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Claim, Store, snapshots, write_atomically};
+use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
-use tombola_core::plan::{Asked, estimate};
+use tombola_core::plan::{Advice, Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
+use tombola_core::trainable;
 use tombola_train::workshop::Workshop;
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
@@ -34,6 +35,11 @@ use tombola_words::value::{Load, Precision, Value};
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
+
+/// What is said of a run that the system killed.
+const STARVED: &str = "the run before this one was killed by the system because memory ran out";
+const STARVED_CURE: &str =
+    "use fewer `--workers` or a smaller `--batch-size`, or give the job more memory (Slurm: `--mem`)";
 
 /// How a run is to be made, beside what the sweep says.
 #[derive(Debug)]
@@ -99,6 +105,11 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
     let history = History::read(&path)?;
+    // A run that came to its end was not killed.
+    let starved = history.ended.is_none() && claim.memory_ran_out();
+    if starved {
+        say(&format!("{STARVED}\nhint: {STARVED_CURE}"));
+    }
     let store = Store::new(folder);
     refuse_foreign(&history, &store)?;
     say_changes(folder, &plan, &say);
@@ -123,11 +134,11 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if let Some(shard) = run.shard {
         say(&format!("shard {} of {}: {asked_count} of the trainings", shard.index, shard.count));
     }
-    let write_down =
-        || write_atomically(&folder.join("sweep.toml"), |file| file.write_all(asked.spec.to_toml().as_bytes()));
+    let write_down = || write_down(folder, &asked.spec, &plan.loaded);
     if todo.is_empty() {
         claim.keep();
         tidy(chronicle.history(), &store)?;
+        remove_torn(folder)?;
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
@@ -145,10 +156,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    if devices.contains(&Device::Cpu) {
+        trainable::check_processor(&plan, todo.iter().copied())?;
+    }
+    let mut advice = plan.advice(todo.iter().copied());
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();
-    if let Some((said, cure)) = &slow {
+    advice.extend(slow.map(|(said, cure)| Advice { said, cure }));
+    for Advice { said, cure } in &advice {
         say(&format!("warning: {said}\nhint: {cure}"));
     }
 
@@ -156,11 +172,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
-    check_loaded(&plan, &roots, &workshop)?;
+    check_loaded(&plan, &todo, &workshop)?;
     check_data(&workshop, &mut chronicle)?;
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
     tidy(chronicle.history(), &store)?;
+    remove_torn(folder)?;
     write_down()?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -170,17 +187,22 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
+    if starved {
+        progress.log(&format!("{STARVED}; {STARVED_CURE}"));
+    }
     words.iter().for_each(|line| progress.log(line));
-    if let Some((said, cure)) = &slow {
+    for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
+    workshop.normalisations().iter().for_each(|line| progress.log(line));
     let deadline = limit::deadline(run);
     if let Some((_, words)) = &deadline {
         progress.log(words);
         say(words);
     }
     let lease = Duration::try_from_secs_f64(run.lease).unwrap_or(Duration::MAX);
-    let rules = Rules { lease, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
+    let give_up_after = Duration::try_from_secs_f64(run.give_up_after).unwrap_or(Duration::MAX);
+    let rules = Rules { lease, give_up_after, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
     let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
     let fingerprints = workshop.fingerprints.clone();
     let ledger = Ledger {
@@ -201,9 +223,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         stop,
         deadline: deadline.map(|(at, _)| at),
         lease,
+        until_ready: rules.until_ready(),
         remote: remote > 0,
         fingerprints,
-        tables: tables::write_all,
+        tables: tables::write_meanwhile,
     };
     let state = State::new(demand, rules);
     let workshop = Arc::new(workshop);
@@ -280,11 +303,12 @@ fn sound_demand(
     (demand, words)
 }
 
-/// Refuses files of other networks before anything is trained.
-fn check_loaded(plan: &Plan, roots: &[usize], workshop: &Workshop) -> Result<()> {
-    for &root in roots {
-        if let (Load::Path(path), Some(network)) = (&plan.stages[root].settings.load, workshop.network(root)) {
-            snapshots::load_weights(path, &network.layout).map_err(|error| error.at("`load`"))?;
+/// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Dense
+/// networks that are there already need theirs no more.
+fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<()> {
+    for &stage in todo.iter().filter(|stage| plan.stages[**stage].level == 0) {
+        if let (Some(file), Some(network)) = (plan.loaded_file(stage), workshop.network(stage)) {
+            load_checkpoint(file, &network.layout).map_err(|error| error.at("`load`"))?;
         }
     }
     Ok(())

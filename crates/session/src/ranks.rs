@@ -13,6 +13,7 @@ use tombola_cluster::link::launcher::Launch;
 use tombola_cluster::link::{Ready, Welcome};
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Settings, Spec};
+use tombola_core::trainable;
 use tombola_ranks::link::RankLink;
 use tombola_ranks::mpi::{MpiSession, library};
 use tombola_ranks::worker::{self as rank, End};
@@ -79,11 +80,11 @@ fn coordinate_with(
     device::use_threads(run.threads);
     let own = match devices.is_empty() {
         true => None,
-        false => Some(local_link(&opened.workshop, &devices, run.threads, &format!("{}, ", session.host))?),
+        false => Some(local_link(&opened.workshop, &devices, &run, &format!("{}, ", session.host))?),
     };
     let welcome = Welcome {
         sweep: asked.spec.to_toml(),
-        loaded: tombola_core::plan::loaded(&asked.spec.trials()?)?,
+        loaded: asked.plan.loaded.clone(),
         plan: asked.plan.checksum(),
         roots: opened.roots.clone(),
         lease: run.lease,
@@ -92,7 +93,7 @@ fn coordinate_with(
     if let Some(fault) = Fault::of(0) {
         fault.strike_early();
     }
-    link.open(own, welcome);
+    link.open(own, welcome)?;
     opened.run(link)
 }
 
@@ -127,9 +128,13 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
     let dedicated = welcome.dedicated_host.as_deref() == Some(host);
     let place = Place { local_rank: local.0, local_size: local.1, dedicated };
     let device = device::of_rank(run, place, host)?;
+    if device == Device::Cpu {
+        trainable::check_processor(&plan, 0..plan.stages.len())?;
+    }
     device::use_threads(run.threads);
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
-    let place = format!("{host}, {}", device::describe(device, run.threads));
-    let ready = Ready { place, fingerprints: workshop.fingerprints.clone() };
+    let place = format!("{host}, {}", device::place(device, run));
+    let arithmetic = Some(device::arithmetic(device, run.threads));
+    let ready = Ready { place, arithmetic, fingerprints: workshop.fingerprints.clone() };
     Ok((TorchTrainer { workshop: Arc::new(workshop), device }, ready))
 }

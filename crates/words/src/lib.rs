@@ -16,6 +16,7 @@
 //!
 //! This crate may not know of any other.
 
+pub mod arithmetic;
 pub mod catalogue;
 mod checksum;
 pub mod error;

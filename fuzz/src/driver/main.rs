@@ -138,22 +138,36 @@ fn replay(matches: &ArgMatches) -> Result<bool> {
     Ok(sound)
 }
 
+/// Inputs of one target that are kept.
+const MOST_KEPT: (usize, usize) = (100, 48_000);
+
 fn distil(matches: &ArgMatches) -> Result<bool> {
     let folder = |name: &str| matches.get_one::<PathBuf>(name).cloned().unwrap_or_default();
     for target in chosen(matches)? {
-        let mut coverage = coverage::Coverage::new();
-        let mut news = |bytes: &[u8]| trial::run(target, bytes).finding.is_none() && coverage.is_new();
-        for seed in (target.seeds)() {
-            news(&seed);
-        }
-        for (_, bytes) in work::kept(&folder("corpus"), target) {
-            news(&bytes);
+        let (mut coverage, mut reached) = (coverage::Coverage::new(), 0);
+        // How often a place is reached makes no difference here.
+        let mut news = |bytes: &[u8]| {
+            let sound = trial::run(target, bytes).finding.is_none();
+            let before = reached;
+            if sound && coverage.is_new() {
+                reached = coverage.reached();
+            }
+            reached > before
+        };
+        let kept = work::kept(&folder("corpus"), target);
+        for bytes in (target.seeds)().iter().chain(kept.iter().map(|(_, bytes)| bytes)) {
+            news(bytes);
         }
         let mut inputs = work::kept(&folder("from"), target);
         inputs.sort_by_key(|(_, bytes)| bytes.len());
+        let (mut files, mut length) = (kept.len(), kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
         for (_, bytes) in inputs {
+            if files >= MOST_KEPT.0 || length + bytes.len() > MOST_KEPT.1 {
+                break;
+            }
             if news(&bytes) {
                 work::write_named(&folder("corpus").join(target.name), "", &bytes)?;
+                (files, length) = (files + 1, length + bytes.len());
             }
         }
     }

@@ -57,7 +57,7 @@ fn run(bytes: &[u8]) {
         (Err(_), _) => return,
     }
     assert!(!certain, "an absurd sweep was not refused");
-    if let Ok(plan) = plan::grow(&spec)
+    if let Ok(plan) = plan::grow(&spec, &Default::default())
         && plan.stages.len() <= MOST_STAGES
     {
         let _nothing_known = estimate::sharing(&plan);

@@ -49,7 +49,7 @@ fn seeds() -> Vec<Vec<u8>> {
             parameters.enumerate().map(|(key, len)| (format!("archive/data/{key}"), vec![key as u8; 4 * len]));
         let first =
             [("archive/data.pkl".to_string(), pickle.clone()), ("archive/byteorder".to_string(), b"little".to_vec())];
-        zipped::archive(first.into_iter().chain(storages)).unwrap_or_default()
+        zipped::archive(first.into_iter().chain(storages), "").unwrap_or_default()
     };
     pickles.iter().map(archive).collect()
 }

@@ -415,7 +415,8 @@ pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
     weights_of(path, read(path)?, layout)
 }
 
-fn weights_of(path: &Path, mut bytes: Vec<u8>, layout: &Layout) -> Result<Snapshot> {
+/// As [`load_weights`], of bytes that were read already; `path` is for errors.
+pub(super) fn weights_of(path: &Path, mut bytes: Vec<u8>, layout: &Layout) -> Result<Snapshot> {
     if torch_file::is_one(&bytes) {
         bytes = torch_file::as_safetensors(path, &bytes)?;
     }
