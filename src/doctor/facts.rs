@@ -31,6 +31,9 @@ pub struct Facts {
     pub mpi: Option<Mpi>,
     /// Processor cores.
     pub cores: Cores,
+    /// Memory that the process may still take, where the system tells.
+    #[serde(default)]
+    pub memory: Option<Memory>,
     /// GPUs; nothing if driver or torch gave no answer in time.
     pub gpus: Option<Gpus>,
     /// Each data set that was asked for: nothing if the file system gave no answer in time.
@@ -81,6 +84,15 @@ pub struct Cores {
     pub allowed: String,
     /// Those of the whole machine.
     pub online: String,
+}
+
+/// Memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes that can still be taken.
+    pub free: u64,
+    /// The limit that they are the rest of, and whose it is; nothing where it is the host's memory.
+    pub limit: Option<(u64, String)>,
 }
 
 /// GPUs.

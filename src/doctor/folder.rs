@@ -2,12 +2,13 @@
 //! is to be written there.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::facts::{Folder, Locks};
 use tombola_cluster::coordinator::limit::answer;
+use tombola_core::folder::lock::knows_no_locks;
 use tombola_core::folder::{Holder, Lock};
 use tombola_words::error::{Error, Result};
 
@@ -64,7 +65,7 @@ fn try_out(folder: &Path) -> (Result<f64>, Locks) {
 fn try_locks(file: &File, path: &Path) -> Locks {
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Locks::Unsupported,
+        Err(TryLockError::Error(error)) if knows_no_locks(&error) => return Locks::Unsupported,
         Err(error) => return Locks::Fail(error.to_string()),
     }
     let second = OpenOptions::new().write(true).open(path);

@@ -6,11 +6,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::Checkup;
-use super::facts::{Cores, Data, Facts, First, Mpi, Program, Recovery, Slurm};
+use super::facts::{Cores, Data, Facts, First, Memory, Mpi, Program, Recovery, Slurm};
 use super::loaded::mapped;
 use super::{folder, gpus};
 use tombola_cluster::coordinator::limit;
 use tombola_cluster::link::launcher::{self, Launch};
+use tombola_core::memory::{FreeMemory, free_memory};
 use tombola_data as data;
 use tombola_words::error::Result;
 
@@ -88,6 +89,7 @@ pub fn look(asked: &Checkup, own: Own) -> Facts {
         starter: launcher::starter(),
         mpi: own.mpi,
         cores: cores(),
+        memory: free_memory().map(|FreeMemory { bytes, limit }| Memory { free: bytes, limit }),
         data,
         first: first.map(|(folder, slurm)| First {
             folder: folder.answer(until),

@@ -6,11 +6,14 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use tombola_train::Device;
 
+use super::bench::peer::check_networks;
 use super::bench::record::{BenchRecord, machine, number};
 use super::bench::step::{self, StepWish};
 use super::bench::whole::Whole;
 use super::bench::{MeasuredFigure, start, tune};
 use tombola::verbs::print;
+use tombola_core::own_folder::OwnFolder;
+use tombola_core::trainable::no_tf32;
 use tombola_train::device;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
@@ -22,12 +25,17 @@ fn wish(matches: &ArgMatches) -> Result<StepWish> {
     let networks: Result<Vec<String>> =
         texts("network").iter().map(|name| tombola_core::net::zoo::canonical_name(name).map(str::to_string)).collect();
     let precisions: Result<Vec<Precision>> = texts("precision").iter().map(|word| precision(word)).collect();
+    let (precisions, device) =
+        (precisions?, device::device(matches.get_one::<String>("device").map(String::as_str), 0)?);
+    if device == Device::Cpu && precisions.contains(&Precision::Tf32) {
+        return Err(no_tf32());
+    }
     Ok(StepWish {
         networks: networks?,
         depth: number_of(matches, "depth"),
-        precisions: precisions?,
+        precisions,
         batch: number_of(matches, "batch-size"),
-        device: device::device(matches.get_one::<String>("device").map(String::as_str), 0)?,
+        device,
         python: matches.try_get_one::<String>("python").ok().flatten().cloned(),
     })
 }
@@ -61,12 +69,17 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     let wish = wish(matches)?;
     let parts: Vec<&String> = matches.get_many("part").into_iter().flatten().collect();
     let wants = |part: &str| parts.iter().any(|asked| *asked == part);
+    if wants("step") && wish.python.is_some() {
+        check_networks(&wish.networks)?;
+    }
     let name = machine_of(&wish);
     print(&format!("{name}\n\n"))?;
     let mut say = |row: &MeasuredFigure| {
         let _ = print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit));
     };
-    let scratch = scratch()?;
+    // Not in memory, where `$XDG_RUNTIME_DIR` lies: whole sweeps are written into it.
+    let own = OwnFolder::within(&std::env::temp_dir())?;
+    let scratch = own.path().to_path_buf();
     let mut rows = Vec::new();
     let measured = (|| {
         if wants("step") {
@@ -90,7 +103,7 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
         }
         Ok(())
     })();
-    let _ = std::fs::remove_dir_all(&scratch);
+    drop(own);
     // What was measured before something failed took its time.
     if rows.is_empty() {
         return measured;
@@ -110,13 +123,6 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     }
     print(&text)?;
     measured
-}
-
-/// An empty folder for what is measured, removed afterwards.
-fn scratch() -> Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("tombola-bench-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).map_err(|error| Error::file("make", &folder, &error))?;
-    Ok(folder)
 }
 
 /// `tombola tune`.

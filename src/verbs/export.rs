@@ -7,13 +7,18 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
+use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
 use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::prune::rewind;
+use tombola_core::sweep::Settings;
+use tombola_data::DataSet;
+use tombola_data::split::{Normalisation, split};
 use tombola_exports::{Exported, Form, Script};
 use tombola_words::error::{Error, Result};
+use tombola_words::record::PixelStatistics;
 use tombola_words::value::Value;
 use tombola_words::value::{Load, Rewind};
 
@@ -38,7 +43,10 @@ The name's ending says what is written:
 
 A compact network has fewer channels in each layer; where a batch norm reads some channels of a residual stream only, the
 metadata of the safetensors file has their numbers under `select.NAME`, NAME being the batch norm. Images go in normalised:
-by the mean and standard deviation of each channel of the training images, of pixels in [0, 1].";
+by the mean and standard deviation of each channel of the images trained on (without the validation images), of pixels in [0, 1].
+Both are in the file: as `mean` and `std` in the metadata of .safetensors and .onnx, as `MEAN` and `STD` in .py, which has a
+function `normalised` too, in .pt as the further file `normalisation.json` (`torch.jit.load(FILE, _extra_files=…)`), and in .npz as
+the comment of the archive (`zipfile.ZipFile(FILE).comment`).";
 
 /// The verb.
 pub fn command() -> Command {
@@ -136,12 +144,58 @@ pub fn run(matches: &ArgMatches, script: Script) -> Result<()> {
         ("epoch".to_string(), state.epoch.to_string()),
     ];
     facts.extend(selections(graph));
-    let written = Exported { graph, layout, state: &state, facts: &facts }.write(form, &path, script)?;
+    let pixels = pixels(&results, index)?;
+    let written = Exported { graph, layout, state: &state, pixels: pixels.as_ref(), facts: &facts };
+    let written = written.write(form, &path, script)?;
     let said = said(&results.plan, index, &moment, graph, small.is_some());
     for path in written {
         super::print(&format!("{}: {said}\n", path.display()))?;
     }
     Ok(())
+}
+
+/// What the images of a training were normalised by. Folders of programs that did not note it still say by which data they were
+/// trained, from which it follows.
+fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
+    let Results { plan, history, spec, .. } = results;
+    let root = plan.stages[index].root;
+    // All that descends from one dense training sees the same images.
+    let alike = plan.stages.iter().filter(|stage| stage.root == root).map(|stage| stage.id);
+    let noted = alike.filter_map(|id| history.stages.get(&id)?.drawn.as_ref()?.pixels.clone()).next();
+    if noted.is_some() {
+        return Ok(noted);
+    }
+    let settings = &plan.stages[root].settings;
+    let measured = set(settings, spec.run.data_dir.as_deref()).and_then(|data| {
+        match history.data.values().any(|known| *known == data.fingerprint) {
+            false => Err(Error::input("the data are not those that it was trained on")),
+            true => {
+                let split = split(data.train.len(), settings.train_limit, settings.validation_size)?;
+                Normalisation::of(&data.train, split.train)
+            }
+        }
+    });
+    match measured {
+        Ok(Normalisation { mean, standard_deviation }) => Ok(Some(PixelStatistics { mean, standard_deviation })),
+        Err(error) => {
+            eprintln!(
+                "warning: what images were normalised by is not noted in this folder, and is not in the file: {}",
+                error.message
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// The data set of some settings.
+fn set(settings: &Settings, folder: Option<&Path>) -> Result<DataSet> {
+    match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
+        ("synthetic", &[channels, height, width]) => {
+            let (classes, size) = (settings.synthetic_classes, settings.synthetic_size);
+            tombola_data::synthetic((channels, height, width), classes, size, size.div_ceil(2))
+        }
+        (name, _) => tombola_data::load(name, folder),
+    }
 }
 
 /// For each batch norm that reads some channels only their numbers.
@@ -185,7 +239,8 @@ fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     };
     let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
     if stage.pruning.is_some() {
-        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout).transpose());
+        let sum = results.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
+        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout, sum).transpose());
         let mask = masks.next().transpose()?.ok_or_else(|| {
             Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))
                 .hint("run the sweep again with `--save`")
@@ -216,7 +271,15 @@ fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -
         }
     };
     match name.and_then(|name| there(&name).map(|store| (store, name))) {
-        Some((store, name)) => Ok((store.load(stage.id, &name, layout)?, name)),
+        Some((store, name)) => {
+            let known = results.history.stages.get(&stage.id);
+            let kept = known.and_then(|known| {
+                let moment = known.kept.iter().find(|moment| file_name(&moment.show()) == file_name(&name))?;
+                Some(known.expected(stage, *moment))
+            });
+            let expected = kept.unwrap_or(Expected { mask: stage.level > 0, ..Expected::default() });
+            Ok((store.load(stage.id, &name, layout, expected)?, name))
+        }
         None => {
             let what = asked.map_or_else(|| "no snapshot".to_string(), |name| format!("no snapshot `{name}`"));
             let found: Vec<&String> = kept.iter().filter(|name| there(name).is_some()).collect();

@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Arg, ArgMatches, value_parser};
 
 use tombola_core::folder::journal::History;
-use tombola_core::folder::{Holder, Lock, Store, spec_of};
-use tombola_core::plan::Plan;
+use tombola_core::folder::{Holder, Lock, Store, loaded_of, spec_of};
+use tombola_core::plan::{LoadedFile, LoadedFiles, Plan};
 use tombola_core::sweep::Spec;
 use tombola_views::status::{Basis, Run};
 use tombola_words::error::{Error, Result};
@@ -63,7 +63,9 @@ impl Results {
         }
         let spec = spec_of(folder)?;
         let shard = spec.run.shard;
-        let (plan, (history, run)) = beside_plan(&spec, || journal_of(folder, shard))?;
+        let known = loaded_of(folder)?;
+        let (plan, (history, run)) = beside_plan(&spec, &known, || journal_of(folder, shard))?;
+        check_loaded(&plan, &history, &known)?;
         Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs: vec![run], joined: false })
     }
 
@@ -79,7 +81,7 @@ impl Results {
             .hint("move those away that do not belong to this sweep"));
         }
         let mut spec: Option<(Shard, Spec)> = None;
-        let mut there = Vec::new();
+        let (mut there, mut known) = (Vec::new(), LoadedFiles::new());
         for &shard in shards {
             let own = folder.join(shard.folder());
             // A run that has only just begun has nothing to tell yet.
@@ -106,13 +108,17 @@ impl Results {
                     }
                 }
             }
+            for (word, file) in loaded_of(&own)? {
+                same_file(folder, shard, &word, known.get(&word), &file)?;
+                known.insert(word, file);
+            }
             there.push((shard, own));
         }
         let Some((_, spec)) = spec else {
             return Err(Error::input(format!("no shard in `{}` has results yet", folder.display()))
                 .hint("wait until a run has begun its first training"));
         };
-        let (plan, (history, runs)) = beside_plan(&spec, || {
+        let (plan, (history, runs)) = beside_plan(&spec, &known, || {
             let (mut history, mut runs) = (History::default(), Vec::new());
             for (shard, own) in there {
                 let (theirs, mut run) = journal_of(&own, Some(shard))?;
@@ -121,6 +127,7 @@ impl Results {
             }
             Ok((history, runs))
         })?;
+        check_loaded(&plan, &history, &known)?;
         Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs, joined: true })
     }
 
@@ -140,9 +147,9 @@ impl Results {
 }
 
 /// The plan of a sweep, and what is read meanwhile: with very many trials each takes a second.
-fn beside_plan<T>(spec: &Spec, read: impl FnOnce() -> Result<T>) -> Result<(Plan, T)> {
+fn beside_plan<T>(spec: &Spec, known: &LoadedFiles, read: impl FnOnce() -> Result<T>) -> Result<(Plan, T)> {
     std::thread::scope(|scope| {
-        let plan = scope.spawn(|| tombola_core::plan::grow(spec));
+        let plan = scope.spawn(|| tombola_core::plan::grow(spec, known));
         let read = read();
         let plan = plan.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok((plan?, read?))
@@ -195,7 +202,7 @@ pub fn stage_of(plan: &Plan, digits: &str) -> Result<usize> {
 }
 
 /// The shards that a folder has folders of, in order.
-fn shards_in(folder: &Path) -> Vec<Shard> {
+pub fn shards_in(folder: &Path) -> Vec<Shard> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut shards: Vec<Shard> =
         entries.flatten().filter_map(|entry| Shard::of_folder(&entry.file_name().to_string_lossy())).collect();
@@ -215,6 +222,40 @@ fn agree(folder: &Path, (first, known): (Shard, &Spec), (shard, found): (Shard, 
         line(&expected)
     ))
     .hint("run every shard with the same sweep file and flags, but for `--shard`"))
+}
+
+/// Refuses shards that were loaded from files of one name that differ.
+fn same_file(folder: &Path, shard: Shard, word: &str, known: Option<&LoadedFile>, found: &LoadedFile) -> Result<()> {
+    match known.filter(|known| known.checksum != found.checksum) {
+        None => Ok(()),
+        Some(known) => Err(Error::input(format!(
+            "`{}` was loaded from another `{word}` than the shards before it: found the checksum {}, expected {}",
+            folder.join(shard.folder()).display(),
+            found.checksum,
+            known.checksum
+        ))
+        .hint("the shards are of different sweeps: move that one elsewhere, and run it again with the same file")),
+    }
+}
+
+/// Refuses to show results as missing because a file was changed. Programs of earlier versions did not note what they loaded:
+/// then the names of trainings say whether the file is still the same.
+fn check_loaded(plan: &Plan, history: &History, known: &LoadedFiles) -> Result<()> {
+    let strange = || history.stages.keys().any(|stage| plan.find(*stage).is_none());
+    let missing = |stage: &usize| !history.stages.contains_key(&plan.stages[*stage].id);
+    let roots = (0..plan.stages.len()).filter(|stage| plan.stages[*stage].level == 0);
+    for root in roots.filter(missing) {
+        let word = plan.stages[root].settings.load.show();
+        if let Some(file) = plan.loaded_file(root).filter(|_| !known.contains_key(&word) && strange()) {
+            return Err(Error::input(format!(
+                "`{}` is not the file that the results in this folder are of: no training in its journal began with the checksum {}",
+                file.place.display(),
+                file.checksum
+            ))
+            .hint("restore that file: this folder is of a program that did not note what it loaded"));
+        }
+    }
+    Ok(())
 }
 
 /// What the journal of a folder tells, and the last run on it.

@@ -1,10 +1,9 @@
 //! The command line: one file a verb.
 
-use std::io::Write;
-
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 pub mod bench;
 pub mod data;
@@ -17,6 +16,7 @@ pub mod init;
 pub mod manual;
 pub mod plan;
 pub mod process;
+pub mod repair;
 pub mod report;
 pub mod retry;
 pub mod run;
@@ -44,7 +44,7 @@ Examples:
   tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
 Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
-same command again";
+same command again, 101 a defect of the program";
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -61,6 +61,7 @@ pub fn command() -> Command {
         .subcommand(watch::command())
         .subcommand(explain::command())
         .subcommand(retry::command())
+        .subcommand(repair::command())
         .subcommand(tables::command())
         .subcommand(report::command())
         .subcommand(serve::command())
@@ -82,6 +83,7 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
         ("plan", matches) => plan::run(matches).map(|()| 0),
         ("status", matches) => status::run(matches),
         ("explain", matches) => explain::run(matches).map(|()| 0),
+        ("repair", matches) => repair::run(matches),
         ("report", matches) => report::run(matches).map(|()| 0),
         ("serve", matches) => serve::run(matches).map(|()| 0),
         ("watch", matches) => watch::run(matches),
@@ -104,10 +106,5 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
 
 /// Prints to standard output. Whoever reads it may have seen enough, as `head` has: that is no error.
 pub fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::environment(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    speech::print(text)
 }

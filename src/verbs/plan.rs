@@ -1,16 +1,20 @@
 //! `tombola plan`: what a sweep would train, before it trains anything.
 
+use std::collections::BTreeMap;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use super::sweep;
-use tombola_core::plan::Asked;
-use tombola_core::plan::Plan;
+use tombola_core::gpus::has_driver;
+use tombola_core::net::channels::Channels;
 use tombola_core::plan::estimate::{self, human, many, sharing};
+use tombola_core::plan::{Asked, Networks, Plan, Pruning};
 use tombola_core::processor::slow_bf16;
+use tombola_core::prune::channels::is_scored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
-use tombola_words::value::{Control, Value};
+use tombola_words::value::{Control, Criterion, Streams, Value};
 
 /// Trees longer than this are cut, unless all is asked for.
 const LINES: usize = 60;
@@ -39,13 +43,12 @@ pub fn command() -> Command {
 /// # Errors
 /// When the sweep is wrong.
 pub fn run(matches: &ArgMatches) -> Result<()> {
-    let asked = sweep::read(matches)?;
+    let asked = sweep::look(matches)?;
     if matches.get_flag("json") {
         return super::print(&json(&asked)?);
     }
     let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
-    print!("{}", text(&asked, lines)?);
-    Ok(())
+    super::print(&text(&asked, lines)?)
 }
 
 /// The plan for other programs: sums, and each training with the trials that end at it.
@@ -124,9 +127,16 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
         human(alone),
         human(shared / cores as f64)
     ));
-    let in_bf16 = plan.stages.iter().any(|stage| stage.settings.precision == Precision::Bf16);
-    if let Some((said, cure)) = in_bf16.then(slow_bf16).flatten() {
+    let uses = |precision| plan.stages.iter().any(|stage| stage.settings.precision == precision);
+    if let Some((said, cure)) = uses(Precision::Bf16).then(slow_bf16).flatten() {
         text.push_str(&format!("Warning: {said}; {cure}\n"));
+    }
+    // Where it will be trained may be another machine.
+    if asked.spec.run.device.is_none() && !has_driver() && uses(Precision::Tf32) {
+        text.push_str("Warning: `precision = \"tf32\"` is of NVIDIA GPUs, and this machine has none; use fp32 here\n");
+    }
+    for advice in plan.advice(0..plan.stages.len()) {
+        text.push_str(&format!("Warning: {}; {}\n", advice.said, advice.cure));
     }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)
@@ -142,6 +152,7 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
         }
     }
     let trials = trials_of(plan);
+    let mut scored = ScoredShares::default();
     let mut text = String::new();
     let mut shown = 0;
     let roots = (0..plan.stages.len()).filter(|index| plan.stages[*index].level == 0);
@@ -153,7 +164,7 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
             break;
         }
         shown += 1;
-        text.push_str(&format!("{first}{}{}\n", describe(asked, index)?, trials[index]));
+        text.push_str(&format!("{first}{}{}\n", describe(asked, index, &mut scored)?, trials[index]));
         let own = &children[index];
         for (place, child) in own.iter().enumerate().rev() {
             let last = place + 1 == own.len();
@@ -183,7 +194,30 @@ fn trials_of(plan: &Plan) -> Vec<String> {
     numbers.iter().map(words).collect()
 }
 
-fn describe(asked: &Asked, index: usize) -> Result<String> {
+/// Shares of the channels of a network that a criterion has scores for, by all that they depend on.
+#[derive(Debug, Default)]
+struct ScoredShares(BTreeMap<(usize, Criterion, Streams), f64>);
+
+impl ScoredShares {
+    /// The share for a stage that prunes channels.
+    fn of(&mut self, asked: &Asked, stage: usize, pruning: &Pruning) -> Result<f64> {
+        let root = asked.plan.stages[stage].root;
+        let key = (root, pruning.criterion, pruning.streams);
+        if let Some(share) = self.0.get(&key) {
+            return Ok(*share);
+        }
+        let networks = Networks::of(&asked.plan, &[root], &asked.spec.networks)?;
+        let share = networks.get(&asked.plan, stage).map_or(1.0, |network| {
+            let channels = Channels::of(&network.graph, &network.layout, pruning.streams);
+            let scored = channels.units.iter().filter(|unit| is_scored(pruning.criterion, unit)).count();
+            scored as f64 / channels.len().max(1) as f64
+        });
+        self.0.insert(key, share);
+        Ok(share)
+    }
+}
+
+fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<String> {
     let plan = &asked.plan;
     let stage = &plan.stages[index];
     let epochs = many(stage.epochs().len(), "epoch");
@@ -202,14 +236,24 @@ fn describe(asked: &Asked, index: usize) -> Result<String> {
         }
         Some(pruning) => {
             let density = (1.0 - pruning.rate).powi(stage.level as i32);
+            // Channels without a score stay.
+            let scored = if pruning.channels { scored.of(asked, index, pruning)? } else { 1.0 };
+            let left = match (pruning.channels, scored < 1.0) {
+                (false, _) => format!("{:.1} % left", 100.0 * density),
+                (true, false) => format!("{:.1} % of channels left", 100.0 * density),
+                (true, true) => format!(
+                    "{:.1} % of channels left ({:.1} % of those that are scored)",
+                    100.0 * (1.0 - scored * (1.0 - density)),
+                    100.0 * density
+                ),
+            };
             let control = match pruning.control {
                 Control::None => String::new(),
                 control => format!(", {} control", control.show()),
             };
             format!(
-                "level {}: {:.1} % left, {} {}, drawn at {}, reinit {}{control}, {epochs}",
+                "level {}: {left}, {} {}, drawn at {}, reinit {}{control}, {epochs}",
                 stage.level,
-                100.0 * density,
                 pruning.criterion.show(),
                 pruning.scope.show(),
                 pruning.drawn_at(),

@@ -6,9 +6,15 @@ use std::sync::Arc;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::flags;
-use tombola_core::plan::{Asked, grow};
+use tombola_core::folder::{complete, loaded_of};
+use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
 use tombola_core::sweep::{Flag, Spec};
+use tombola_core::trainable;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
+
+/// No sweep file is larger than this.
+const MOST_SWEEP: u64 = 16 << 20;
 
 /// Adds the sweep file and the settings to a verb.
 pub fn arguments(command: Command) -> Command {
@@ -19,33 +25,80 @@ pub fn arguments(command: Command) -> Command {
     flags::add(command.arg(file))
 }
 
-/// Reads what was asked and lays out its stages.
+/// Reads what was asked to be trained and lays out its stages.
 ///
 /// # Errors
-/// When the file or a flag is wrong, or a network cannot work on its data.
+/// When the file or a flag is wrong, a file that it loads is not the one that its results folder is of, or a network cannot
+/// work on its data.
 pub fn read(matches: &ArgMatches) -> Result<Asked> {
+    read_with(matches, |spec, known| {
+        let trials = spec.trials()?;
+        let loaded = loaded_anew(spec, &trials, known)?;
+        Plan::of(spec, trials, loaded)
+    })
+}
+
+/// As [`read`], to look at it only: a file that its results folder was loaded from is not opened again.
+///
+/// # Errors
+/// When the file or a flag is wrong, a network cannot work on its data, or a training could only fail.
+pub fn look(matches: &ArgMatches) -> Result<Asked> {
+    read_with(matches, grow)
+}
+
+fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<Plan>) -> Result<Asked> {
     let file = matches.get_one::<PathBuf>("file");
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().to_string()).collect();
     let flags = flags::read(matches, &words)?;
-    let spec = match file {
+    let mut spec = match file {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
-            let mut spec =
-                Spec::read(Some(&text), &flags).map_err(|error| error.at(format!("`{}`", path.display())))?;
+            let text = regular::read_short(path, MOST_SWEEP).map_err(|error| missing(path, &error))?;
+            let mut spec = read_file(path, &text, &flags).map_err(|error| error.at(format!("`{}`", path.display())))?;
             spec.name.get_or_insert_with(|| tombola_core::sweep::spec::name_of(path));
             spec
         }
         None => Spec::read(None, &flags)?,
     };
-    let plan = grow(&spec)?;
+    if flags.iter().any(|flag| flag.field.key == "load") {
+        spec.base = Some(here()?);
+        spec.places.clear();
+    }
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
-        (None, Some(name)) => Path::new("results").join(name),
+        (None, Some(name)) => results_of(Path::new("results"), name),
         (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
     };
     // The parts of a sweep lie side by side in its folder.
     let folder = spec.run.shard.map_or(folder.clone(), |shard| folder.join(shard.folder()));
+    let plan = plan(&spec, &loaded_of(&folder)?)?;
+    trainable::check(&plan, &spec)?;
     Ok(Asked { spec, plan: Arc::new(plan), folder })
+}
+
+/// The folder that the program runs in.
+fn here() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|error| {
+        Error::environment(format!("the folder that the program runs in is not there: {error}"))
+            .hint("go to a folder that is")
+    })
+}
+
+/// A sweep file of the user's, in which paths are relative to it, or a complete one, as results folders have them.
+fn read_file(path: &Path, text: &str, flags: &[Flag]) -> Result<Spec> {
+    if Spec::wrote(text) {
+        return complete(text, flags);
+    }
+    let mut spec = Spec::read(Some(text), flags)?;
+    spec.base = here()?.join(path).parent().map(Path::to_path_buf);
+    Ok(spec)
+}
+
+/// The folder of a sweep's name. Names of files were once written without letters beyond ASCII: such a folder goes on.
+fn results_of(results: &Path, name: &str) -> PathBuf {
+    let folder = results.join(name);
+    let former: String = name.chars().map(|letter| if letter.is_ascii() { letter } else { '-' }).collect();
+    let former = results.join(former);
+    if !folder.exists() && former.join("journal").exists() { former } else { folder }
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Error {

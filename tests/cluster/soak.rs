@@ -29,7 +29,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn progress(folder: &Folder) -> (usize, HashMap<StageId, usize>) {
     let history = History::read(&folder.path("results/sweep/journal")).unwrap();
     let done = history.stages.values().filter(|stage| stage.outcome.is_some()).count();
-    let safe = |(id, stage): (&StageId, &tombola_core::folder::journal::StageHistory)| {
+    let safe = |(id, stage): (&StageId, &std::sync::Arc<tombola_core::folder::journal::StageHistory>)| {
         let epoch = if stage.outcome.is_some() { usize::MAX } else { stage.progress.map_or(0, |(epoch, _)| epoch) };
         (*id, epoch)
     };

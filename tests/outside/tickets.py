@@ -2,7 +2,7 @@
 
     tickets.py TEST FILE...
 
-TEST is a safetensors file with `images` and `labels`. Prints a line of JSON: for each FILE the count.
+TEST is a safetensors file with `pixels` in [0, 1] and `labels`: what they are normalised by is in each FILE. Prints a line of JSON: for each FILE the count.
 """
 
 import importlib.util
@@ -10,7 +10,13 @@ import json
 import sys
 
 import numpy
+from safetensors import safe_open
 from safetensors.numpy import load_file
+
+
+def by(mean, std):
+    mean, std = (numpy.array(values, dtype=numpy.float32).reshape(-1, 1, 1) for values in (mean, std))
+    return lambda pixels: (pixels - mean) / std
 
 
 def python(path):
@@ -20,21 +26,27 @@ def python(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     network = module.load()
-    return lambda images: network(torch.from_numpy(images)).detach().numpy()
+    with safe_open(path.removesuffix(".py") + ".safetensors", "numpy") as weights:
+        assert [json.loads(weights.metadata()[name]) for name in ("mean", "std")] == [module.MEAN, module.STD]
+    return lambda pixels: network(module.normalised(torch.from_numpy(pixels))).detach().numpy()
 
 
 def script(path):
     import torch
 
-    network = torch.jit.load(path).eval()
-    return lambda images: network(torch.from_numpy(images)).detach().numpy()
+    more = {"normalisation.json": ""}
+    network = torch.jit.load(path, _extra_files=more).eval()
+    normalised = by(**json.loads(more["normalisation.json"]))
+    return lambda pixels: network(torch.from_numpy(normalised(pixels))).detach().numpy()
 
 
 def onnx(path):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(["scores"], {"images": images})[0]
+    known = session.get_modelmeta().custom_metadata_map
+    normalised = by(json.loads(known["mean"]), json.loads(known["std"]))
+    return lambda pixels: session.run(["scores"], {"images": normalised(pixels)})[0]
 
 
 READERS = {"py": python, "pt": script, "onnx": onnx}
@@ -48,7 +60,7 @@ def main():
         network, hits = READERS[path.rsplit(".", 1)[1]](path), 0
         # In parts of different sizes: no form may be for one size of batch.
         for part in (slice(0, 60), slice(60, 100)):
-            scores = network(numpy.ascontiguousarray(test["images"][part]))
+            scores = network(numpy.ascontiguousarray(test["pixels"][part]))
             hits += int((scores.argmax(1) == test["labels"][part]).sum())
         found[path] = hits
     print(json.dumps(found))

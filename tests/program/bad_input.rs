@@ -366,7 +366,8 @@ fn a_training_that_diverges_becomes_a_row_and_the_rest_goes_on() {
     let lr = "--lr 1e6,0.01 --batch-size 8 --epochs 2";
     let ran = folder.tombola(&format!("{SMALL} {lr} --priter 2")).expect(1);
     ran.says("failed: lenet-300-100 seed 1 · dense · diverged: ")
-        .says("1 trainings failed and 2 were left out because of them; the reasons are in out/results.csv")
+        .says("3 of 6 trainings done, 1 failed, 2 left out, in ")
+        .says("1 training failed, 2 left out because of that; the reasons are in out/results.csv")
         .prints("failed");
     let rows = folder.table("out/results.csv");
     let states: Vec<&str> = rows.iter().map(|row| row["state"].as_str()).collect();
@@ -383,4 +384,106 @@ fn a_training_that_diverges_becomes_a_row_and_the_rest_goes_on() {
 fn a_folder_that_is_no_results_folder_has_no_tables() {
     let folder = Folder::new();
     refused(&folder, "tables nowhere", 2, "cannot read `nowhere/sweep.toml`: ", "give a results folder");
+}
+
+#[test]
+fn pipes_and_devices_are_refused_where_a_file_is_read_and_nothing_waits_for_them() {
+    let folder = Folder::new();
+    let pipe = |name: &str| {
+        let path = folder.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(folder.command("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let waits_not = |line: &str, what: &str| {
+        let ran = folder.shell(&format!("timeout 60 tombola {line}")).expect(2);
+        ran.says(what).says("expected a regular file");
+    };
+    pipe("sweep.toml");
+    waits_not("plan sweep.toml", "cannot read `sweep.toml`: it is a pipe");
+    waits_not("plan /dev/zero", "cannot read `/dev/zero`: it is a device");
+    pipe("weights.pth");
+    waits_not(&format!("{SMALL} --load weights.pth"), "cannot read `weights.pth`: it is a pipe");
+    for (name, bytes) in idx_set() {
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    std::fs::remove_file(folder.path("data/mnist/train-images-idx3-ubyte")).unwrap();
+    pipe("data/mnist/train-images-idx3-ubyte");
+    let ran = folder.shell("timeout 60 tombola run --dataset mnist --network lenet-300-100 --epochs 1 --out out");
+    assert!(matches!(ran.code, Some(2 | 3)) && ran.err.contains("train-images-idx3-ubyte"), "{ran}");
+    pipe("results/journal");
+    folder.write("results/sweep.toml", "dataset = \"synthetic\"\nnetwork = \"lenet-300-100\"\n");
+    waits_not("status results", "results/journal`: it is a pipe");
+    waits_not(&SMALL.replace("--out out", "--out results"), "results/journal`: it is a pipe");
+}
+
+#[test]
+fn more_threads_than_the_processor_can_give_time_to_are_refused() {
+    let folder = Folder::new();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let threads = 8 * cores + 1;
+    if threads > 1024 {
+        return skipped("more threads than the processor has", "1024, the most, are not too many for this machine");
+    }
+    let message =
+        format!("`threads` is {threads}, but this process may use {cores} cores; expected up to {}", 8 * cores);
+    refused(
+        &folder,
+        &format!("{SMALL} --threads {threads}"),
+        2,
+        &message,
+        &format!("give `--threads {cores}` or fewer"),
+    );
+}
+
+#[test]
+fn what_could_only_fail_in_training_is_refused_when_it_is_planned() {
+    let folder = Folder::new();
+    let bird = "--network resnetb --depth 11 --width 4 --prunety s --draw early-bird --epochs 5";
+    for (flags, message, hint) in [
+        ("--prunety s", "network `lenet-300-100`: no channel that may be pruned has such a score", "take a network"),
+        ("--prune-layers conv", "network `lenet-300-100`: no layer of this network may be pruned", "choose other"),
+        ("--slimming 0.1", "network `lenet-300-100`: `slimming`: it has no batch norm", "leave `slimming` at 0"),
+        (bird, "`draw`: no early bird can be drawn in 5 epochs: rule `paper` looks at 5 distances", "train 6 epochs"),
+        ("--precision tf32 --device cpu", "`precision = \"tf32\"` is of NVIDIA GPUs", "use fp32"),
+    ] {
+        refused(&folder, &format!("{SMALL} {flags}"), 2, message, hint);
+        refused(&folder, &format!("{SMALL} {flags}").replacen("run", "plan", 1), 2, message, hint);
+    }
+    // Without a GPU that is known only when a run looks for one.
+    let hidden = || {
+        let line = format!("{SMALL} --precision tf32");
+        let mut command = folder.command(PROGRAM);
+        let output = command.args(line.split_whitespace()).env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
+        super::common::Ran::of(&line, output)
+    };
+    refused_by(&folder, hidden, 2, "`precision = \"tf32\"` is of NVIDIA GPUs", "use fp32");
+    // Of several trials the one is named that could only fail.
+    let axis = format!("{SMALL} --prune-layers all,conv");
+    refused(&folder, &axis, 2, "trial 2: network `lenet-300-100`: no layer of this network", "choose other layers");
+}
+
+#[test]
+fn a_measurement_beside_pytorch_that_cannot_be_made_is_refused_or_told_in_words() {
+    let folder = Folder::new();
+    let network =
+        "`--network`: `lenet-300-100` cannot be measured beside PyTorch, whose side of a step has `resnet`, `resnetb`";
+    refused(&folder, "bench step --python nowhere --network resnet,lenet-300-100", 2, network, "name one of these");
+    let tf32 = "`precision = \"tf32\"` is of NVIDIA GPUs";
+    refused(&folder, "bench step --precision tf32", 2, tf32, "use fp32");
+    refused(&folder, "tune --precision tf32", 2, tf32, "use fp32");
+    // A Python that fails in the middle: its last line says why.
+    let failing = "#!/bin/sh\necho ready 2.11.0\nread line\necho 'Traceback (most recent call last):' >&2\n\
+                   echo '  File \"step.py\", line 80, in prepare' >&2\necho 'MemoryError: no room' >&2\nexit 1\n";
+    folder.write("python", failing);
+    let file = folder.path("python");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let line = format!(
+        "bench step --python {} --network resnet --depth 8 --batch-size 2 --precision fp32 --no-record",
+        file.display()
+    );
+    let ran = folder.tombola(&line).expect(3).does_not_say("Traceback");
+    let ran = ran.says(
+        "the Python process ended at `resnet 8 fp32 contiguous eager`, with exit status: 1: MemoryError: no room",
+    );
+    assert!(ran.err.contains("hint: `--python` needs a Python with torch"), "{ran}");
 }

@@ -1,5 +1,6 @@
 //! Exported tickets, run by the programs that they are for: plain PyTorch, TorchScript, ONNX Runtime, NumPy. Each must classify
-//! exactly as many test images correctly as `results.csv` says.
+//! exactly as many test images correctly as `results.csv` says, of pixels that are
+//! normalised by the numbers in the file alone.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,7 +22,7 @@ const SWEEPS: [(&str, &str); 5] = [
     ("resnet-18", "network = \"resnet-18\"\nwidth = 4\nsynthetic-shape = [3, 16, 16]\nprunety = \"s\"\npr = 0.4"),
 ];
 
-/// The test images of a sweep, as its trainings see them, in a file.
+/// The test images of a sweep, as its trainings see them and as pixels in [0, 1], in a file.
 fn test_images(folder: &Folder, row: &HashMap<String, String>) -> String {
     let shape: Vec<usize> = serde_json::from_str(&row["synthetic-shape"]).unwrap();
     let data = tombola_data::synthetic((shape[0], shape[1], shape[2]), 10, IMAGES, IMAGES / 2).unwrap();
@@ -30,7 +31,10 @@ fn test_images(folder: &Folder, row: &HashMap<String, String>) -> String {
     let parts = Resident::new(&data, Device::Cpu).parts(&split, &normalisation);
     let (images, labels) = parts.test.range(0..parts.test.len());
     let path = folder.path("test.safetensors").display().to_string();
-    let named: [(&str, Tensor); 2] = [("images", images.contiguous()), ("labels", labels.to_kind(Kind::Int64))];
+    let plain = Normalisation { mean: vec![0.0; shape[0]], standard_deviation: vec![1.0; shape[0]] };
+    let (pixels, _) = Resident::new(&data, Device::Cpu).parts(&split, &plain).test.range(0..parts.test.len());
+    let named: [(&str, Tensor); 3] =
+        [("images", images.contiguous()), ("pixels", pixels.contiguous()), ("labels", labels.to_kind(Kind::Int64))];
     Tensor::write_safetensors(&named, &path).unwrap();
     path
 }
@@ -155,4 +159,28 @@ fn pandas_and_tensorboard_read_the_numbers_of_the_tables() {
         serde_json::from_str(&python.run("tables.py", [folder.path("results/sweep")])).unwrap();
     // Four trainings of three epochs with a learning rate, two losses and two accuracies.
     assert_eq!((found["tables"], found["points"]), (8, 4 * 3 * 5), "{found:?}");
+}
+
+#[test]
+fn every_form_says_what_images_are_normalised_by_without_the_validation_images() {
+    let folder = Folder::new();
+    folder.write(
+        "sweep.toml",
+        "dataset = \"synthetic\"\nsynthetic-size = 200\nsynthetic-shape = [1, 28, 28]\nvalidation-size = 50\nepochs = 1\n\
+         network = \"lenet-5\"\npr = 0.5",
+    );
+    folder.tombola("run sweep.toml --out r --quiet").expect(0);
+    let data = tombola_data::synthetic((1, 28, 28), 10, 200, 100).unwrap();
+    let of = |images: usize| Normalisation::of(&data.train, 0..images).unwrap();
+    let (mean, std) = (format!("{:?}", of(150).mean), format!("{:?}", of(150).standard_deviation));
+    assert_ne!(of(150), of(200));
+    assert!(
+        folder.read("r/log").contains(&format!("normalised by mean {mean} and standard deviation {std} of 150 images"))
+    );
+    for end in ["safetensors", "py", "onnx", "pt", "npz"] {
+        folder.tombola(&format!("export r 1 --out t.{end}")).expect(0);
+        let bytes = std::fs::read(folder.path(&format!("t.{end}"))).unwrap();
+        let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(has(&mean) && has(&std), "{end}");
+    }
 }

@@ -100,3 +100,16 @@ fn an_early_bird_is_told_by_its_rule_and_not_by_a_key() {
     assert!(text.contains("drawn at the early bird (rule paper, window 4, epsilon 0.1), reinit"), "{text}");
     assert!(!text.contains("early-bird:"), "{text}");
 }
+
+#[test]
+fn a_plan_says_what_share_of_the_channels_stays_rather_than_what_was_asked_for() {
+    let folder = Folder::new();
+    let network = "--network resnetb --depth 11 --width 4 --dataset synthetic --epochs 6 --prunety s --pr 0.5";
+    folder.tombola(&format!("plan {network}")).expect(0).prints("level 1: 50.0 % of channels left, bn-scale");
+    // Channels of residual streams have no filters that a norm could be taken of.
+    let text = folder.tombola(&format!("plan {network} --criterion l1")).expect(0).out;
+    let line = text.lines().find(|line| line.contains("level 1: ")).unwrap();
+    let share: f64 = line.split("level 1: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(share > 60.0 && line.contains("% of channels left (50.0 % of those that are scored)"), "{line}");
+    folder.tombola("plan --dataset synthetic --network lenet-300-100").expect(0).prints("level 1: 50.0 % left, ");
+}

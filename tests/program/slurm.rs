@@ -224,3 +224,39 @@ fn jobs_on_a_real_slurm_stop_when_told_return_to_the_queue_and_continue() {
         assert_eq!(here.count(), times, "start {start} of {shard}\n{all}");
     }
 }
+
+/// A job whose program is killed each time, on a Slurm that says what `state` says of it: exit codes, and how often it went back
+/// into the queue.
+fn killed_again_and_again(state: &str, times: usize) -> (Vec<Option<i32>>, usize, String) {
+    let folder = folder();
+    program(
+        &folder,
+        "bin/tombola",
+        "#!/bin/bash\n[[ $1 == status ]] && exit 75\nmkdir -p results/sweep/shard-1-of-1\nkill -KILL $$\n",
+    );
+    program(&folder, "bin/sacct", &format!("#!/bin/bash\necho {state}\n"));
+    program(&folder, "bin/scontrol", "#!/bin/bash\necho \"$*\" >>requeued\n");
+    program(&folder, "bin/squeue", "#!/bin/bash\necho 'RUNNING None'\n");
+    folder.write("job.sbatch", script(&folder, "--array 1 --program bin/tombola"));
+    let path = format!("{}:{}", folder.path("bin").display(), std::env::var("PATH").unwrap());
+    let (mut codes, mut told) = (Vec::new(), String::new());
+    for _ in 0..times {
+        let mut job = folder.command("bash");
+        job.arg("job.sbatch").env("PATH", &path).env("SLURM_ARRAY_JOB_ID", "7").env("SLURM_ARRAY_TASK_ID", "1");
+        let output = job.output().unwrap();
+        codes.push(output.status.code());
+        told.push_str(&String::from_utf8_lossy(&output.stderr));
+    }
+    let requeued = std::fs::read_to_string(folder.path("requeued")).unwrap_or_default().lines().count();
+    (codes, requeued, told)
+}
+
+#[test]
+fn a_job_whose_memory_runs_out_goes_back_into_the_queue_twice_and_no_more() {
+    let (codes, requeued, told) = killed_again_and_again("OUT_OF_MEMORY", 3);
+    assert_eq!((codes, requeued), (vec![Some(75), Some(75), Some(3)], 2), "{told}");
+    assert!(told.contains("because memory ran out, time 3: ask for more (`--mem`)"), "{told}");
+    let (codes, requeued, told) = killed_again_and_again("NODE_FAIL", 4);
+    assert_eq!((codes, requeued), (vec![Some(75); 4], 4), "{told}");
+    assert!(!told.contains("memory"), "{told}");
+}

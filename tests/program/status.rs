@@ -28,7 +28,7 @@ fn spec(shard: Option<Shard>, text: &str) -> Spec {
 }
 
 fn plan() -> Plan {
-    tombola_core::plan::grow(&spec(None, SWEEP)).unwrap()
+    tombola_core::plan::grow(&spec(None, SWEEP), &Default::default()).unwrap()
 }
 
 /// What a stage leaves that is trained without trouble; numbers follow from its place in the plan.
@@ -59,7 +59,7 @@ fn trained(plan: &Plan, index: usize) -> Vec<Record> {
         Record::Drawn { stage, drawn },
         Record::Epoch { stage, epoch: epoch(1) },
         Record::Epoch { stage, epoch: epoch(2) },
-        Record::Kept { stage, moment: Moment::Last },
+        Record::Kept { stage, moment: Moment::Last, sums: None },
         Record::Finished {
             stage,
             outcome: Outcome { best_epoch: 1, best: scores, last: scores, ..Outcome::default() },
@@ -83,7 +83,7 @@ fn started() -> [Record; 3] {
     [
         Record::Started { version: "0".into(), time: 990, machine: "m".into() },
         Record::Data { dataset: "fashion-mnist".into(), fingerprint: "0123456789abcdef".into() },
-        Record::Joined { worker: 0, place: "node1, cpu".into(), time: 995.0 },
+        Record::Joined { worker: 0, place: "node1, cpu".into(), arithmetic: None, time: 995.0 },
     ]
 }
 

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 
 use tombola_words::catalogue::PublicFile;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// What a look at a file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub(crate) fn md5_of(path: &Path) -> Result<String> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::file("read", path, &error))
+    regular::open(path).map_err(|error| Error::file("read", path, &error))
 }
 
 fn md5_of_reader(mut reader: impl Read) -> io::Result<String> {

@@ -10,9 +10,14 @@ pub mod tensorboard;
 
 use std::path::Path;
 
+use tombola_core::checkpoint::zipped;
 use tombola_core::folder::{Store, write_atomically};
 use tombola_core::net::{Graph, Layout, Snapshot};
 use tombola_words::error::{Error, Result};
+use tombola_words::record::PixelStatistics;
+
+/// What the file in a file of TorchScript is called that has mean and standard deviation of each channel.
+const NORMALISATION: &str = "normalisation.json";
 
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +80,9 @@ pub struct Exported<'a> {
     pub layout: &'a Layout,
     /// Its weights and statistics, and for [`Form::Numpy`] its mask.
     pub state: &'a Snapshot,
-    /// What goes into the metadata of the file.
+    /// What images are normalised by before they go in, where it is known.
+    pub pixels: Option<&'a PixelStatistics>,
+    /// What goes into the metadata of the file, besides.
     pub facts: &'a [(String, String)],
 }
 
@@ -85,7 +92,7 @@ impl Exported<'_> {
     /// # Errors
     /// When a file cannot be written, or there is no mask to write.
     pub fn write(&self, form: Form, path: &Path, script: Script) -> Result<Vec<std::path::PathBuf>> {
-        let facts: Vec<(&str, String)> = self.facts.iter().map(|(key, value)| (key.as_str(), value.clone())).collect();
+        let facts = self.all_facts();
         let mut written = vec![path.to_path_buf()];
         match form {
             Form::Safetensors => Store::export(path, self.state, self.layout, &facts)?,
@@ -93,7 +100,7 @@ impl Exported<'_> {
                 let weights = path.with_extension("safetensors");
                 Store::export(&weights, self.state, self.layout, &facts)?;
                 let name = weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let text = python::module(self.graph, &name, &self.about());
+                let text = python::module(self, &name);
                 write_atomically(path, |file| file.write_all(text.as_bytes()))?;
                 written.push(weights);
             }
@@ -101,13 +108,37 @@ impl Exported<'_> {
                 let bytes = onnx::model(self);
                 write_atomically(path, |file| file.write_all(&bytes))?;
             }
-            Form::TorchScript => script(self, path)?,
+            Form::TorchScript => {
+                script(self, path)?;
+                self.add_to_script(path)?;
+            }
             Form::Numpy => {
                 let bytes = npy::masks(self)?;
                 write_atomically(path, |file| file.write_all(&bytes))?;
             }
         }
         Ok(written)
+    }
+
+    /// What goes into the metadata of a file that has any.
+    fn all_facts(&self) -> Vec<(&str, String)> {
+        let facts = self.facts.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        facts.chain(self.pixels.iter().flat_map(|pixels| pixels.named())).collect()
+    }
+
+    /// What images are normalised by, as JSON.
+    fn normalisation(&self) -> Option<String> {
+        let pairs = self.pixels?.named().map(|(name, values)| format!("\"{name}\": {values}"));
+        Some(format!("{{{}}}", pairs.join(", ")))
+    }
+
+    /// Puts what images are normalised by into a file of TorchScript, as one of the further files that
+    /// `torch.jit.load(_extra_files=…)` reads.
+    fn add_to_script(&self, path: &Path) -> Result<()> {
+        let Some(text) = self.normalisation() else { return Ok(()) };
+        let bytes = std::fs::read(path).map_err(|error| Error::file("read", path, &error))?;
+        let bytes = zipped::with_file(path, &bytes, &format!("extra/{NORMALISATION}"), text.as_bytes())?;
+        write_atomically(path, |file| file.write_all(&bytes))
     }
 
     /// One line: the facts.

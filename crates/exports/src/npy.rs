@@ -1,5 +1,6 @@
 //! Masks as an archive of NumPy arrays (`numpy.load`): for each layer with connections an array of `bool` in the shape of its
-//! weight. The form is NEP 1, version 1.0, in a zip archive.
+//! weight; what images are normalised by is the comment of the archive, since whoever reads it
+//! takes each array for a mask. The form is NEP 1, version 1.0, in a zip archive.
 
 use super::Exported;
 use tombola_core::checkpoint::zipped;
@@ -16,7 +17,7 @@ pub(super) fn masks(ticket: &Exported) -> Result<Vec<u8>> {
         let stored: Vec<u8> = parameter.range().map(|position| u8::from(mask.get(position))).collect();
         (format!("{}.npy", parameter.name), array(&parameter.shape, &parameter.to_pytorch(&stored)))
     });
-    zipped::archive(files)
+    zipped::archive(files, &ticket.normalisation().unwrap_or_default())
 }
 
 /// An array of `bool`.

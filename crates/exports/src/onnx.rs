@@ -40,14 +40,14 @@ pub(super) fn model(ticket: &Exported) -> Vec<u8> {
         inputs: vec![float("images", &ticket.graph.input().dimensions().collect::<Vec<_>>())],
         outputs: vec![float("scores", &[ticket.graph.classes()])],
     };
-    let facts = ticket.facts.iter().filter(|(key, _)| !key.starts_with("select."));
+    let facts = ticket.all_facts().into_iter().filter(|(key, _)| !key.starts_with("select."));
     Model {
         ir_version: IR_VERSION,
         producer_name: "tombola".to_string(),
         producer_version: env!("CARGO_PKG_VERSION").to_string(),
         graph: Some(graph),
         operators: vec![OperatorSet { domain: String::new(), version: OPERATORS }],
-        metadata: facts.map(|(key, value)| Metadata { key: key.clone(), value: value.clone() }).collect(),
+        metadata: facts.map(|(key, value)| Metadata { key: key.to_string(), value }).collect(),
     }
     .encode_to_vec()
 }

@@ -1,26 +1,44 @@
 //! A network as a file of Python: a plain `torch.nn.Module` whose layers have PyTorch's names, and a function that loads its
 //! weights.
 
+use super::Exported;
 use tombola_core::net::{Graph, Op};
 use tombola_words::Shape;
 
-/// The file. `weights` is the name of the state dict beside it, `about` a line on what it is.
-pub(super) fn module(graph: &Graph, weights: &str, about: &str) -> String {
+/// The file. `weights` is the name of the state dict beside it.
+pub(super) fn module(ticket: &Exported, weights: &str) -> String {
+    let graph = ticket.graph;
+    let list = |name: &str| {
+        let named = ticket.pixels.map(tombola_words::record::PixelStatistics::named);
+        let found = named.and_then(|named| named.into_iter().find(|(known, _)| *known == name));
+        found.map_or_else(|| "None".to_string(), |(_, values)| values)
+    };
     let layers: Vec<String> = (0..graph.nodes.len()).filter_map(|id| layer(graph, id)).collect();
     let steps: Vec<String> = (1..graph.nodes.len()).map(|id| step(graph, id)).collect();
     let input: Vec<String> = graph.input().dimensions().map(|size| size.to_string()).collect();
     format!(
         r#""""A network of Tombola in plain PyTorch: {about}.
 
-`load()` gives it with its weights. Images go in as float32 [images, {input}], normalised by mean and standard deviation
-of the training images; scores come out, [images, {classes}].
+`load()` gives it with its weights. Images go in as float32 [images, {input}], normalised: `normalised` does that with
+pixels in [0, 1], by mean and standard deviation of each channel of the images trained on. Scores come out, [images, {classes}].
 """
 
 import pathlib
 
+import torch
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional as F
+
+
+# Of each channel; None where the results folder does not know them.
+MEAN = {mean}
+STD = {std}
+
+
+def normalised(pixels):
+    mean, std = (torch.tensor(values, device=pixels.device).view(-1, 1, 1) for values in (MEAN, STD))
+    return (pixels - mean) / std
 
 
 def load(file=pathlib.Path(__file__).with_name("{weights}")):
@@ -52,6 +70,9 @@ def layers():
 {layers}
     }}
 "#,
+        about = ticket.about(),
+        mean = list("mean"),
+        std = list("std"),
         input = input.join(", "),
         classes = graph.classes(),
         steps = steps.join("\n"),

@@ -8,7 +8,7 @@ use tombola_core::plan::Plan;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
-use tombola_words::value::{Load, Value};
+use tombola_words::value::{Load, Moment, Value};
 
 /// `load = auto`: takes finished dense trainings over from neighbouring results folders.
 pub(super) fn adopt(
@@ -37,14 +37,20 @@ pub(super) fn adopt(
             let Some(known) = theirs.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else {
                 continue;
             };
-            let there = |name: &str| their_store.path(stage.id, name).exists();
-            if done || !stage.wanted.iter().all(|moment| known.kept.contains(moment) && there(&moment.show())) {
+            let sound =
+                |moment: &Moment| their_store.check(stage.id, &moment.show(), known.expected(stage, *moment)).is_ok();
+            if done || !stage.wanted.iter().all(|moment| known.kept.contains(moment) && sound(moment)) {
                 continue;
             }
-            for moment in &stage.wanted {
-                store.copy_from(&their_store, stage.id, &moment.show())?;
-            }
             for record in known.records(stage.id) {
+                if let Record::Kept { moment, .. } = &record {
+                    if !stage.wanted.contains(moment) {
+                        continue;
+                    }
+                    // The journal knows of a training before there are files of it, and of a file after.
+                    chronicle.sync()?;
+                    store.copy_from(&their_store, stage.id, &moment.show())?;
+                }
                 chronicle.write(record)?;
             }
             for (dataset, fingerprint) in &theirs.data {

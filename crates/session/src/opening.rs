@@ -1,7 +1,7 @@
 //! From what was asked to a sweep that is ready to run: results folder, journal, networks and data. It may not know of command lines,
 //! or in which threads and processes the workers are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -11,26 +11,35 @@ use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::ledger::{Inventory, Ledger, inventory, now, tidy};
+use tombola_cluster::coordinator::inventory::{
+    Inventory, check_progress, inventory, refuse_foreign, spoilt, spoilt_masks, tidy,
+};
+use tombola_cluster::coordinator::ledger::{Ledger, now};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Claim, Store, remove_torn, snapshots, write_atomically};
+use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
-use tombola_core::plan::{Asked, estimate};
+use tombola_core::plan::{Advice, Asked, estimate};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
+use tombola_core::trainable;
 use tombola_train::workshop::Workshop;
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
-use tombola_words::value::Load;
-use tombola_words::value::Precision;
+use tombola_words::speech;
+use tombola_words::value::{Load, Precision, Value};
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
+
+/// What is said of a run that the system killed.
+const STARVED: &str = "the run before this one was killed by the system because memory ran out";
+const STARVED_CURE: &str =
+    "use fewer `--workers` or a smaller `--batch-size`, or give the job more memory (Slurm: `--mem`)";
 
 /// How a run is to be made, beside what the sweep says.
 #[derive(Debug)]
@@ -83,7 +92,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let Manner { loudness, log, chosen, devices, remote, machine, stop, style } = manner;
     let say = |line: &str| {
         if loudness > Loudness::Quiet {
-            eprintln!("{line}");
+            speech::say(line);
         }
     };
     let (plan, run) = (Arc::clone(&asked.plan), &asked.spec.run);
@@ -96,29 +105,40 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
     let history = History::read(&path)?;
-    say_changes(folder, &plan, &say);
+    // A run that came to its end was not killed.
+    let starved = history.ended.is_none() && claim.memory_ran_out();
+    if starved {
+        say(&format!("{STARVED}\nhint: {STARVED_CURE}"));
+    }
     let store = Store::new(folder);
+    refuse_foreign(&history, &store)?;
+    say_changes(folder, &plan, &say);
+    if history.torn > 0 {
+        say(&format!(
+            "the journal ends with {} bytes of a record that was never whole: `journal.torn` keeps them",
+            history.torn
+        ));
+    }
     let mut chronicle = Chronicle::open(&path, history)?;
-    tidy(chronicle.history(), &store)?;
-    remove_torn(folder)?;
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
         adopt(&plan, folder, &store, &mut chronicle, &say)?;
     }
-    let Inventory { finished, kept, absent } = inventory(&plan, chronicle.history(), &store);
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
         mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
     };
-    let demand = Demand::of(&plan, &work, &finished, &kept, &absent, &asked_for);
+    let (demand, words) = sound_demand(&plan, &work, chronicle.history(), &store, &asked_for);
+    words.iter().for_each(|line| say(line));
     let todo: Vec<usize> = demand.todo().collect();
     let asked_count = (0..plan.stages.len()).filter(|stage| asked_for(*stage)).count();
     if let Some(shard) = run.shard {
         say(&format!("shard {} of {}: {asked_count} of the trainings", shard.index, shard.count));
     }
-    let write_down =
-        || write_atomically(&folder.join("sweep.toml"), |file| file.write_all(asked.spec.to_toml().as_bytes()));
+    let write_down = || write_down(folder, &asked.spec, &plan.loaded);
     if todo.is_empty() {
         claim.keep();
+        tidy(chronicle.history(), &store)?;
+        remove_torn(folder)?;
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
@@ -136,10 +156,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    if devices.contains(&Device::Cpu) {
+        trainable::check_processor(&plan, todo.iter().copied())?;
+    }
+    let mut advice = plan.advice(todo.iter().copied());
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();
-    if let Some((said, cure)) = &slow {
+    advice.extend(slow.map(|(said, cure)| Advice { said, cure }));
+    for Advice { said, cure } in &advice {
         say(&format!("warning: {said}\nhint: {cure}"));
     }
 
@@ -147,10 +172,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
-    check_loaded(&plan, &roots, &workshop)?;
+    check_loaded(&plan, &todo, &workshop)?;
     check_data(&workshop, &mut chronicle)?;
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
+    tidy(chronicle.history(), &store)?;
+    remove_torn(folder)?;
     write_down()?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -160,16 +187,22 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
-    if let Some((said, cure)) = &slow {
+    if starved {
+        progress.log(&format!("{STARVED}; {STARVED_CURE}"));
+    }
+    words.iter().for_each(|line| progress.log(line));
+    for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
+    workshop.normalisations().iter().for_each(|line| progress.log(line));
     let deadline = limit::deadline(run);
     if let Some((_, words)) = &deadline {
         progress.log(words);
         say(words);
     }
-    let lease = Duration::from_secs_f64(run.lease);
-    let rules = Rules { lease, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
+    let lease = Duration::try_from_secs_f64(run.lease).unwrap_or(Duration::MAX);
+    let give_up_after = Duration::try_from_secs_f64(run.give_up_after).unwrap_or(Duration::MAX);
+    let rules = Rules { lease, give_up_after, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
     let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
     let fingerprints = workshop.fingerprints.clone();
     let ledger = Ledger {
@@ -180,6 +213,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         folder: folder.clone(),
         snapshot_seconds: run.snapshot_seconds,
         synced: Instant::now(),
+        unsynced: BTreeSet::new(),
+        past: BTreeSet::new(),
     };
     let sweep = Sweep {
         ledger,
@@ -188,9 +223,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         stop,
         deadline: deadline.map(|(at, _)| at),
         lease,
+        until_ready: rules.until_ready(),
         remote: remote > 0,
         fingerprints,
-        tables: tables::write_all,
+        tables: tables::write_meanwhile,
     };
     let state = State::new(demand, rules);
     let workshop = Arc::new(workshop);
@@ -212,7 +248,11 @@ impl Opened {
     /// When the results folder cannot be written, or (kind `Interrupted`) something is left for another run.
     pub(super) fn run(self, link: &mut dyn Link) -> Result<u8> {
         let Self { mut sweep, state, own, style, _claim, .. } = self;
-        let count = sweep.run(link, state)?;
+        let count = sweep.run(link, state).map_err(|error| match sweep.ledger.chronicle.check_place() {
+            // Whatever else fails in a folder that is gone fails because of that.
+            Err(gone) => gone,
+            Ok(()) => error,
+        })?;
         sweep.progress.finish();
         let stages = count.finished + count.failed;
         let each = count.busy.as_secs_f64() * 1e3 / stages.max(1) as f64;
@@ -232,11 +272,43 @@ impl Opened {
     }
 }
 
-/// Refuses files of other networks before anything is trained.
-fn check_loaded(plan: &Plan, roots: &[usize], workshop: &Workshop) -> Result<()> {
-    for &root in roots {
-        if let (Load::Path(path), Some(network)) = (&plan.stages[root].settings.load, workshop.network(root)) {
-            snapshots::load_weights(path, &network.layout).map_err(|error| error.at("`load`"))?;
+/// What is left to do, given that only sound snapshots count: what cannot be read or has changed is trained again. Says which.
+fn sound_demand(
+    plan: &Plan,
+    work: &[f64],
+    history: &History,
+    store: &Store,
+    asked_for: &dyn Fn(usize) -> bool,
+) -> (Demand, Vec<String>) {
+    let (mut bad, mut checked, mut words) = (HashSet::new(), HashSet::new(), Vec::new());
+    let mut found = spoilt_masks(plan, history, store);
+    let demand = loop {
+        for ((stage, moment), error) in found {
+            words.push(format!("{}; `{}` of {} counts as absent", error.message, moment.show(), plan.label(stage)));
+            bad.insert((stage, moment));
+        }
+        let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
+        let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
+        let todo: Vec<usize> = demand.todo().collect();
+        found = spoilt(plan, history, store, (&todo, &kept), &mut checked);
+        if found.is_empty() {
+            break demand;
+        }
+    };
+    for index in demand.todo() {
+        if let Err(error) = check_progress(plan, history, store, index) {
+            words.push(format!("{}; {} begins again", error.message, plan.label(index)));
+        }
+    }
+    (demand, words)
+}
+
+/// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Dense
+/// networks that are there already need theirs no more.
+fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<()> {
+    for &stage in todo.iter().filter(|stage| plan.stages[**stage].level == 0) {
+        if let (Some(file), Some(network)) = (plan.loaded_file(stage), workshop.network(stage)) {
+            load_checkpoint(file, &network.layout).map_err(|error| error.at("`load`"))?;
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ use tombola_train::Device;
 
 use tombola_cluster::link::Assignment;
 use tombola_cluster::worker::Trainer;
+use tombola_core::memory::{FreeMemory, free_memory};
 use tombola_core::net::Graph;
 use tombola_core::net::cost::Cost;
 use tombola_core::prune::Sources;
@@ -32,14 +33,21 @@ pub(crate) struct TorchTrainer {
 impl TorchTrainer {
     /// Refuses what cannot fit before it takes the memory of those that train beside it.
     fn check_room(&self, graph: &Graph, settings: &Settings) -> Result<()> {
-        let free = match self.device {
-            Device::Cpu => room::free_in_system(),
-            Device::Cuda(number) => graph::free_memory(number).ok(),
-            _ => None,
-        };
         let device = device::describe(self.device, 1);
         let device = device.split(',').next().unwrap_or_default();
-        free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, device))
+        let (free, place) = match self.device {
+            Device::Cpu => match free_memory() {
+                Some(FreeMemory { bytes, limit }) => {
+                    // A limit is what the user can change, and the host's memory would not explain it.
+                    let limit = limit.map(|(limit, of)| format!(" ({of}, limited to {} MB)", limit / 1_000_000));
+                    (usize::try_from(bytes).ok(), format!("{device}{}", limit.unwrap_or_default()))
+                }
+                None => return Ok(()),
+            },
+            Device::Cuda(number) => (graph::free_memory(number).ok(), device.to_string()),
+            _ => return Ok(()),
+        };
+        free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, &place))
     }
 }
 
@@ -67,7 +75,7 @@ impl Trainer for TorchTrainer {
             sources,
             dense_losses,
             resume,
-            snapshot_every: Duration::from_secs_f64(snapshot_seconds),
+            snapshot_every: Duration::try_from_secs_f64(snapshot_seconds).unwrap_or(Duration::MAX),
         };
         train::run(task, listen)
     }

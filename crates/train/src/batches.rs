@@ -75,6 +75,7 @@ impl Resident {
             shift: shift.shallow_clone(),
         };
         Parts {
+            normalisation: normalisation.clone(),
             train: part(self.train.view(&split.train)),
             validation: part(self.train.view(&split.validation)),
             test: part(self.test.view(&(0..self.test_len))),
@@ -90,6 +91,8 @@ impl Resident {
 /// The parts of one training's data.
 #[derive(Debug)]
 pub struct Parts {
+    /// What their images are normalised by.
+    pub normalisation: Normalisation,
     /// Trained on.
     pub train: Batches,
     /// Chooses epochs.

@@ -1,6 +1,6 @@
 //! What all workers of a process share: the plan, its networks and its data, held once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -90,6 +90,21 @@ impl Workshop {
         let cut = self.cuts.get(&self.root_id(stage))?;
         let resident = cut.residents.iter().find(|resident| resident.device() == device)?;
         Some(resident.parts(&cut.split, &cut.normalisation))
+    }
+
+    /// What the images of each data set are normalised by, in words; several where dense trainings are trained on other images.
+    pub fn normalisations(&self) -> BTreeSet<String> {
+        let roots = self.plan.stages.iter().filter(|stage| stage.level == 0);
+        let cuts = roots.filter_map(|stage| Some((stage, self.cuts.get(&stage.id)?)));
+        let words = cuts.map(|(stage, cut)| {
+            let Normalisation { mean, standard_deviation } = &cut.normalisation;
+            let count = cut.split.train.len();
+            let dataset = &stage.settings.dataset;
+            format!(
+                "{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} of {count} images"
+            )
+        });
+        words.collect()
     }
 
     fn root_id(&self, stage: usize) -> StageId {

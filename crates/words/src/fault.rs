@@ -1,7 +1,9 @@
 //! Makes a process fail, or its workers dawdle, on purpose, for tests of what the others do then.
 //!
 //! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
-//! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do.
+//! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do. `stall`
+//! keeps the main loop for ten seconds, once, as a slow disk would. `hang` is of the training of that rank, or of that worker
+//! of a single process: so many seconds after it began, it goes on no more.
 //!
 //! `TOMBOLA_SLOW=SEED:SECONDS` lets each worker wait after each epoch, up to so many seconds, another time each time and
 //! other times with another seed: so trainings end in another order each run.
@@ -16,6 +18,9 @@ use rand_chacha::rand_core::RngCore;
 use crate::error::{Error, Result};
 use crate::stream::stream;
 
+/// How long a stall lasts.
+const STALL: Duration = Duration::from_secs(10);
+
 /// What is to happen to this process, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
@@ -24,7 +29,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The fault that is meant for this rank, if any.
+    /// The fault that is meant for this rank or worker, if any.
     pub fn of(rank: usize) -> Option<Self> {
         parse(&std::env::var("TOMBOLA_FAULT").ok()?, rank)
     }
@@ -36,6 +41,13 @@ impl Fault {
         }
     }
 
+    /// Hangs for ever, if that is what a training is to do and it has run for long enough.
+    pub fn strike_training(&self, running: Duration) {
+        while self.how == "hang" && running >= self.after {
+            std::thread::park();
+        }
+    }
+
     /// Fails, once the time has come.
     ///
     /// # Errors
@@ -43,12 +55,17 @@ impl Fault {
     ///
     /// # Panics
     /// When that is how it is to fail.
-    pub fn strike(&self, running: Duration) -> Result<()> {
+    pub fn strike(&mut self, running: Duration) -> Result<()> {
         match self.how.as_str() {
             _ if running < self.after => Ok(()),
             "panic" => panic!("a panic that was asked for"),
             "exit" => signal_hook::low_level::exit(9),
-            "early" => Ok(()),
+            "stall" => {
+                self.after = Duration::MAX;
+                std::thread::sleep(STALL);
+                Ok(())
+            }
+            "early" | "hang" => Ok(()),
             _ => Err(Error::environment("an error that was asked for")),
         }
     }
@@ -98,7 +115,7 @@ mod tests {
     fn a_fault_strikes_the_rank_that_it_names_and_not_before_its_time() {
         assert_eq!(parse("2:error:1.5", 1), None);
         assert_eq!(parse("nonsense", 0), None);
-        let fault = parse("2:error:1.5", 2).unwrap();
+        let mut fault = parse("2:error:1.5", 2).unwrap();
         assert!(fault.strike(Duration::from_secs(1)).is_ok() && fault.strike(Duration::from_secs(2)).is_err());
     }
 }

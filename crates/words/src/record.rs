@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::StageId;
+use crate::arithmetic::Arithmetic;
 use crate::value::Moment;
+use crate::{Checksum, StageId};
 
 /// How well a network does on one part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, Default)]
@@ -24,6 +25,11 @@ impl Evaluation {
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
     }
+
+    /// Itself, if there were images: of none there is neither a loss nor an accuracy.
+    pub fn measured(self) -> Option<Self> {
+        (self.images > 0).then_some(self)
+    }
 }
 
 /// Both held-out parts, always evaluated together so that they describe the same weights.
@@ -36,7 +42,7 @@ pub struct Scores {
 }
 
 /// One epoch of one training.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct EpochRecord {
     /// Its number, from 1.
     pub epoch: usize,
@@ -51,6 +57,26 @@ pub struct EpochRecord {
     pub test: Option<Evaluation>,
     /// Wall time of training and validation; differs from run to run.
     pub seconds: f64,
+}
+
+impl EpochRecord {
+    /// The held-out part that tells how the epoch went, and its name: the validation images, or the test images where there
+    /// are none and epochs are chosen on the test set.
+    pub fn held_out(&self) -> Option<(&'static str, Evaluation)> {
+        let named = |name: &'static str| move |part: Evaluation| (name, part);
+        let test = || self.test.and_then(Evaluation::measured).map(named("test"));
+        self.validation.measured().map(named("validation")).or_else(test)
+    }
+
+    /// The part that schedules look at.
+    pub fn steering(&self) -> Evaluation {
+        self.held_out().map_or(self.validation, |(_, part)| part)
+    }
+
+    /// The part that the best epoch is chosen on.
+    pub fn selecting(&self) -> Evaluation {
+        self.test.unwrap_or(self.validation)
+    }
 }
 
 /// Channels that a structured pruning may remove.
@@ -103,6 +129,25 @@ pub struct Drawn {
     /// The first epoch that it trains, counted from 0, and the one after the last, where the plan could not know them.
     #[serde(default)]
     pub span: Option<(usize, usize)>,
+    /// How its images are normalised; programs of earlier versions did not note it.
+    #[serde(default)]
+    pub pixels: Option<PixelStatistics>,
+}
+
+/// What images are normalised by: statistics of the pixels, in [0, 1], of the images trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct PixelStatistics {
+    /// One value a channel.
+    pub mean: Vec<f32>,
+    /// One value a channel; 1 where all pixels are equal.
+    pub standard_deviation: Vec<f32>,
+}
+
+impl PixelStatistics {
+    /// Each by its name in files, as a list of JSON and of Python: `mean` and `std`.
+    pub fn named(&self) -> [(&'static str, String); 2] {
+        [("mean", format!("{:?}", self.mean)), ("std", format!("{:?}", self.standard_deviation))]
+    }
 }
 
 impl Drawn {
@@ -113,9 +158,10 @@ impl Drawn {
 
     /// Share of all parameters that is alive. A dead channel takes its bias, scale and shift along.
     pub fn total_density(&self) -> f64 {
+        // Whoever reads a journal has no word for it that counts are possible ones.
         let alive = match (self.channels, self.sizes) {
             (Some(_), Some((_, left))) => left.parameters,
-            _ => self.parameters - (self.prunable - self.alive),
+            _ => self.parameters.saturating_sub(self.prunable.saturating_sub(self.alive)),
         };
         alive as f64 / self.parameters.max(1) as f64
     }
@@ -150,6 +196,10 @@ pub struct Outcome {
     /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
     #[serde(default)]
     pub barrier: Vec<BarrierPoint>,
+    /// What it was computed with: several where it was interrupted and went on elsewhere. Whoever trains does not know; the
+    /// coordinator fills it in.
+    #[serde(default)]
+    pub computed_with: Vec<Arithmetic>,
 }
 
 /// What the journal keeps of a mask that was drawn after some epoch and pruned nothing.
@@ -163,6 +213,22 @@ pub struct MaskRecord {
     pub first: usize,
     /// Bits that differ from the mask of each epoch from `first` to the one before.
     pub distances: Vec<u32>,
+    /// Of its row on disk. Journals of before it was kept have none.
+    #[serde(default)]
+    pub sum: Option<Checksum>,
+}
+
+/// What the files of a snapshot must hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotSums {
+    /// Of the state dict.
+    pub weights: Checksum,
+    /// Of the optimiser's vectors; none where there is no such file.
+    #[serde(default)]
+    pub optimizer: Option<Checksum>,
+    /// Of the stage's mask; none at level 0.
+    #[serde(default)]
+    pub mask: Option<Checksum>,
 }
 
 /// One entry of the journal.
@@ -215,6 +281,9 @@ pub enum Record {
         stage: StageId,
         /// Which.
         moment: Moment,
+        /// What its files must hold. Journals of before it was kept have none.
+        #[serde(default)]
+        sums: Option<SnapshotSums>,
     },
     /// A snapshot was removed: nothing needed it.
     Freed {
@@ -232,6 +301,12 @@ pub enum Record {
         /// The best epoch so far, whose weights are on disk too.
         #[serde(default)]
         best: Option<usize>,
+        /// What the files of the state must hold. Journals of before it was kept have none.
+        #[serde(default)]
+        sums: Option<SnapshotSums>,
+        /// The same of the best epoch.
+        #[serde(default)]
+        best_sums: Option<SnapshotSums>,
     },
     /// A worker is there and can train.
     Joined {
@@ -239,6 +314,9 @@ pub enum Record {
         worker: usize,
         /// Host and device, in words.
         place: String,
+        /// What it computes with.
+        #[serde(default)]
+        arithmetic: Option<Arithmetic>,
         /// Seconds since 1970.
         time: f64,
     },
@@ -312,6 +390,14 @@ pub enum Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn densities_of_impossible_counts_are_numbers() {
+        let drawn = Drawn { prunable: 3, alive: 9, parameters: 0, ..Drawn::default() };
+        assert_eq!((drawn.total_density(), drawn.density()), (0.0, 3.0));
+        let drawn = Drawn { prunable: 9, alive: 1, parameters: 3, ..Drawn::default() };
+        assert_eq!(drawn.total_density(), 0.0);
+    }
 
     #[test]
     fn of_all_parameters_a_dead_channel_takes_its_bias_and_scale_along() {

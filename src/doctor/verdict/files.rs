@@ -57,7 +57,12 @@ fn folder(found: &Folder) -> Vec<Finding> {
     });
     lines.push(match locks {
         Locks::Work | Locks::Untried => Finding::pass("file locks", "a second run would be kept out"),
-        Locks::Share | Locks::Unsupported => Finding::warn(
+        Locks::Unsupported => Finding::warn(
+            "file locks",
+            format!("the file system of `{tried}` knows no locks: a file with signs of life keeps a second run out"),
+            "nothing needs to be done; after a kill the folder is free at once on the same host, and after two minutes on others",
+        ),
+        Locks::Share => Finding::warn(
             "file locks",
             format!("the file system of `{tried}` keeps no second run out"),
             "never start two runs on one results folder, or use a file system with locks (NFS: without `nolock`)",
@@ -226,6 +231,8 @@ mod tests {
         finds(&with_folder(|it| it.written = Ok(80.0)), &asked(), "disk", Level::Warn, "in 80.0 ms", "faster");
         finds(&with_folder(|it| it.free = Some(1 << 30)), &asked(), "free space", Level::Warn, "1.0 GB", "--keep");
         finds(&with_folder(|it| it.locks = Locks::Share), &asked(), "file locks", Level::Warn, "no second run", "two");
+        let none = with_folder(|it| it.locks = Locks::Unsupported);
+        finds(&none, &asked(), "file locks", Level::Warn, "signs of life", "two minutes");
         let broken = with_folder(|it| it.locks = Locks::Fail("No locks available".into()));
         finds(&broken, &asked(), "file locks", Level::Fail, "No locks available", "lock service");
         let held = with_folder(|it| it.holder = Some("process 7 on node3".into()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Finding, Level, judge};
 use crate::doctor::Checkup;
-use crate::doctor::facts::{Clock, Cores, Facts, First, Folder, Gathered, Gpus, Locks, Mpi, Program, Recovery};
+use crate::doctor::facts::{Clock, Cores, Facts, First, Folder, Gathered, Gpus, Locks, Memory, Mpi, Program, Recovery};
 use tombola_cluster::link::launcher::{Launch, Starter};
 use tombola_core::sweep::Settings;
 
@@ -44,6 +44,7 @@ pub(super) fn alone() -> Gathered {
         starter: None,
         mpi: None,
         cores: Cores { usable: 2, allowed: "0-1".into(), online: "0-1".into() },
+        memory: Some(Memory { free: 8 << 30, limit: None }),
         gpus: Some(Gpus { torch: Some(0), ..Gpus::default() }),
         data: BTreeMap::new(),
         first: Some(first),
@@ -65,6 +66,7 @@ pub(super) fn cluster(hosts: usize, each: usize) -> Gathered {
             launch: Some(Launch { size, rank, local_rank: Some(local_rank) }),
             starter: Some(Starter::OpenMpi),
             mpi: Some(Mpi { threads: Ok("Funneled".into()), size, local_rank, local_size: each }),
+            memory: Some(Memory { free: 512 << 30, limit: None }),
             cores: Cores { usable: 64, allowed: "0-63".into(), online: "0-63".into() },
             gpus: Some(Gpus {
                 driver: each,

@@ -7,6 +7,7 @@ mod hosts;
 mod machine;
 #[cfg(test)]
 mod made_up;
+mod memory;
 mod start;
 
 use std::collections::BTreeMap;
@@ -80,6 +81,7 @@ pub fn judge(gathered: &Gathered, asked: &Checkup) -> Diagnosis {
     let mut lines = Vec::new();
     start::judge(gathered, &mut lines);
     machine::judge(gathered, asked, &mut lines);
+    memory::judge(gathered, &mut lines);
     files::judge(gathered, asked, &mut lines);
     Diagnosis { lines, hosts: hosts::map(gathered, asked) }
 }

@@ -172,7 +172,18 @@ mod tests {
         let checks: Vec<&str> = report.lines.iter().map(|line| line.check).collect();
         assert_eq!(
             checks,
-            ["program", "MPI", "GPUs", "devices", "cores", "results folder", "disk", "file locks", "free space"]
+            [
+                "program",
+                "MPI",
+                "GPUs",
+                "devices",
+                "cores",
+                "memory",
+                "results folder",
+                "disk",
+                "file locks",
+                "free space"
+            ]
         );
         assert!(report.lines[1].found.contains("not used"));
     }

@@ -4,23 +4,26 @@
 //! names it, and the journal names it before anything starts from it. It may not know of workers' threads, torch, or
 //! how messages travel.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::link::{Assignment, SourceSnapshot, Worker};
-use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Store, snapshots};
+use tombola_core::folder::journal::Chronicle;
+use tombola_core::folder::snapshots::Expected;
+use tombola_core::folder::{Store, load_checkpoint};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Plan};
+use tombola_core::plan::{Networks, Part, Plan, Pruning};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
-use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record};
-use tombola_words::value::{Load, Moment, Value};
+use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
+use tombola_words::value::{Moment, Rewind, Schedule, Value};
 
+/// How the names of all states to go on from begin.
+const PROGRESS: &str = "progress-";
 /// A power failure costs at most what was written within this time; a kill costs nothing.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Bytes a second of progress snapshots that all workers together may send: a tenth of what a disk takes.
@@ -43,6 +46,10 @@ pub struct Ledger {
     pub snapshot_seconds: f64,
     /// When the journal last reached the disk.
     pub synced: Instant,
+    /// Kinds of masks of stages that did not reach the disk yet.
+    pub unsynced: BTreeSet<(StageId, u64)>,
+    /// Snapshots that nothing needs any more, to be removed when the journal on the disk tells so.
+    pub past: BTreeSet<(StageId, String)>,
 }
 
 /// Now, in seconds since 1970.
@@ -73,13 +80,20 @@ impl Ledger {
         if self.synced.elapsed() >= SYNC_EVERY { self.sync() } else { Ok(()) }
     }
 
-    /// Brings the journal to the disk.
+    /// Brings the journal to the disk, and before it the masks that it tells of; after it what it no longer names is removed.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, or a file cannot be removed.
     pub fn sync(&mut self) -> Result<()> {
         self.synced = Instant::now();
-        self.chronicle.sync()
+        for (stage, track) in std::mem::take(&mut self.unsynced) {
+            self.store.sync_masks(stage, track)?;
+        }
+        self.chronicle.sync()?;
+        for (stage, name) in std::mem::take(&mut self.past) {
+            self.store.remove(stage, &name)?;
+        }
+        Ok(())
     }
 
     /// The epochs of a stage, where its draw decided them.
@@ -110,18 +124,12 @@ impl Ledger {
         for (part, source, moment) in self.plan.parts(index) {
             let snapshot = match holds(source, moment) {
                 true => None,
-                false => Some(Arc::new(self.store.load(self.id(source), &moment.show(), &layout)?)),
+                false => Some(Arc::new(self.source(source, moment, part, &layout)?)),
             };
             sources.push(SourceSnapshot { stage: source, moment, part, snapshot });
         }
-        let loaded = match (stage.level, &stage.settings.load) {
-            (0, Load::Path(path)) => Some(Arc::new(snapshots::load_weights(path, &layout)?)),
-            _ => None,
-        };
-        let root = self.chronicle.history().stages.get(&self.id(stage.root));
-        let dense_losses = match stage.level {
-            0 => Vec::new(),
-            _ => root.map_or_else(Vec::new, |root| root.epochs.values().map(|epoch| epoch.validation.loss).collect()),
+        let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
+        let loaded = file.map(|file| load_checkpoint(file, &layout)).transpose()?.map(Arc::new);
         };
         Ok(Assignment {
             attempt,
@@ -129,10 +137,44 @@ impl Ledger {
             id: stage.id,
             sources,
             loaded,
-            dense_losses,
+            dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
         })
+    }
+
+    /// Losses of the dense training by which a schedule goes on in a stage: those up to the moment that its chain left that
+    /// training. What came after is known or not as the workers happen to be, so it may decide nothing.
+    ///
+    /// # Errors
+    /// When the journal does not tell that moment.
+    fn dense_losses(&self, index: usize) -> Result<Vec<f64>> {
+        let stage = &self.plan.stages[index];
+        let (root, known) = (&self.plan.stages[stage.root], self.chronicle.history().stages.get(&self.id(stage.root)));
+        let rewind = stage.pruning.as_ref().map(Pruning::effective_rewind);
+        let goes_on = matches!(rewind, Some(Rewind::None | Rewind::Epoch(_)));
+        let (Some(known), true) = (known, goes_on && stage.settings.schedule == Schedule::Plateau) else {
+            return Ok(Vec::new());
+        };
+        let until = match self.plan.leaves_dense_at(index) {
+            Moment::Epoch(epoch) | Moment::BestUntil(epoch) => epoch,
+            Moment::EarlyBird(key) => {
+                let bird = root.birds.iter().find(|bird| bird.key == key).and_then(|bird| known.bird(bird));
+                let untold = || Error::environment("the journal does not tell when the early bird was drawn");
+                bird.map(|(epoch, _)| epoch).ok_or_else(untold)?
+            }
+            // Snapshots of these moments are there only once all epochs are.
+            Moment::Best | Moment::Last => usize::MAX,
+        };
+        Ok(known.epochs.range(..=until).map(|(_, epoch)| epoch.steering().loss).collect())
+    }
+
+    /// A snapshot that a stage starts from.
+    fn source(&self, source: usize, moment: Moment, part: Part, layout: &Layout) -> Result<Snapshot> {
+        let stage = &self.plan.stages[source];
+        let known = self.chronicle.history().stages.get(&stage.id);
+        let expected = known.map_or_else(Expected::default, |known| known.expected(stage, moment));
+        self.store.load(stage.id, &moment.show(), layout, goes_on(expected, part, moment))
     }
 
     /// Where a stage was interrupted; nothing if its files cannot be read: then it begins again.
@@ -141,23 +183,24 @@ impl Ledger {
         let stage = &self.plan.stages[index];
         let Some(known) = self.chronicle.history().stages.get(&stage.id) else { return Ok(None) };
         for track in &stage.tracks {
+            let Some(masks) = known.masks.get(&track.key) else { continue };
+            let Some(len) = masks.values().map(|mask| mask.len).next() else { continue };
+            let place = stage.mask_place(len, self.known_span(index));
+            // Distances of later masks are counted from the rows of all before.
+            let rows = masks.range(..=resume.state.epoch).map(|(epoch, record)| (*epoch, record));
+            if !self.store.has_masks(stage.id, track.key, place, rows) {
+                return Ok(None);
+            }
             // As far back as any early bird of these masks looks.
             let birds = stage.birds.iter().filter(|bird| bird.track == track.key);
             let Some(window) = birds.map(|bird| bird.settling.window).max() else { continue };
-            let Some(masks) = known.masks.get(&track.key) else { return Ok(None) };
             let first = stage.span(self.known_span(index)).start + 1;
             let from = (resume.state.epoch + 1).saturating_sub(window + 1).max(first);
             let range = from..resume.state.epoch + 1;
             if !range.clone().all(|epoch| masks.contains_key(&epoch)) {
                 return Ok(None);
             }
-            let Some(len) = masks.values().map(|mask| mask.len).next() else { continue };
-            let read = self.store.read_masks(
-                stage.id,
-                track.key,
-                stage.mask_place(len, self.known_span(index)),
-                range.clone(),
-            )?;
+            let read = self.store.read_masks(stage.id, track.key, place, range.clone())?;
             resume.masks.push((track.key, range.zip(read.into_iter().map(Arc::new)).collect()));
         }
         let drawn =
@@ -173,9 +216,10 @@ impl Ledger {
         let known = self.chronicle.history().stages.get(&stage.id)?;
         let (epoch, best) = known.progress?;
         let start = stage.span(known.drawn.as_ref()?.span).start;
-        let state = self.store.load(stage.id, &progress_name(epoch), layout).ok()?;
+        let (expected, expected_best) = known.expected_progress(stage);
+        let state = self.store.load(stage.id, &progress_name(epoch), layout, expected).ok()?;
         let best = match best {
-            Some(best) => Some(Arc::new(self.store.load(stage.id, &best_name(best), layout).ok()?)),
+            Some(best) => Some(Arc::new(self.store.load(stage.id, &best_name(best), layout, expected_best).ok()?)),
             None => None,
         };
         let epochs: Vec<EpochRecord> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
@@ -193,8 +237,22 @@ impl Ledger {
     /// When it cannot be written.
     pub fn keep(&mut self, stage: usize, moment: Moment, snapshot: &Snapshot) -> Result<()> {
         let id = self.id(stage);
-        self.store.save(id, &moment.show(), snapshot, &*self.layout(stage)?)?;
-        self.write(Record::Kept { stage: id, moment })
+        let sums = Some(self.save(stage, &moment.show(), snapshot)?);
+        self.write(Record::Kept { stage: id, moment, sums })
+    }
+
+    /// Puts a snapshot on the disk.
+    fn save(&mut self, stage: usize, name: &str, snapshot: &Snapshot) -> Result<SnapshotSums> {
+        let id = self.id(stage);
+        self.begin_folder(id)?;
+        self.past.remove(&(id, name.to_string()));
+        self.store.save(id, name, snapshot, &*self.layout(stage)?)
+    }
+
+    /// Before a stage has files, the journal on the disk knows of the stage: files that no journal tells of are a sign that the
+    /// journal is not theirs.
+    fn begin_folder(&mut self, id: StageId) -> Result<()> {
+        if self.store.folder(id).is_dir() { Ok(()) } else { self.sync() }
     }
 
     /// Keeps the mask of an epoch, and how far it is from those before.
@@ -203,43 +261,47 @@ impl Ledger {
     /// When it cannot be written, or those before cannot be read.
     pub fn keep_mask(&mut self, index: usize, track: u64, epoch: usize, mask: &Bits) -> Result<()> {
         let (id, place) = (self.id(index), self.plan.stages[index].mask_place(mask.len(), self.known_span(index)));
+        self.begin_folder(id)?;
         let distances = self.store.distances(id, track, place, epoch, mask)?;
-        self.store.write_mask(id, track, place, epoch, mask)?;
-        let mask = MaskRecord { len: mask.len(), alive: mask.count(), first: place.first, distances };
+        let sum = Some(self.store.write_mask(id, track, place, epoch, mask)?);
+        self.unsynced.insert((id, track));
+        let mask = MaskRecord { len: mask.len(), alive: mask.count(), first: place.first, distances, sum };
         self.write(Record::Mask { stage: id, track, epoch, mask })
     }
 
-    /// Lets go of a snapshot.
+    /// Lets go of a snapshot. Its files go when the journal on the disk tells so.
     ///
     /// # Errors
-    /// When it cannot be removed.
+    /// When the journal cannot be written.
     pub fn free(&mut self, stage: usize, moment: Moment) -> Result<()> {
         let id = self.id(stage);
         self.write(Record::Freed { stage: id, moment })?;
-        self.store.remove(id, &moment.show())
+        self.past.insert((id, moment.show()));
+        Ok(())
     }
 
-    /// Writes the state to resume from, then lets go of the one before.
+    /// Writes the state to resume from, and lets go of the one before.
     ///
     /// # Errors
-    /// When a file cannot be written or removed.
+    /// When a file cannot be written.
     pub fn keep_progress(&mut self, stage: usize, state: &Snapshot, best: Option<&Snapshot>) -> Result<()> {
-        let (id, layout) = (self.id(stage), self.layout(stage)?);
-        let before = self.chronicle.history().stages.get(&id).and_then(|known| known.progress);
+        let id = self.id(stage);
+        let known = self.chronicle.history().stages.get(&id);
+        let before = known.and_then(|known| known.progress);
+        let old_best_sums = known.and_then(|known| known.progress_sums.1);
         let old_best = before.and_then(|(_, best)| best);
-        if let Some(best) = best {
-            self.store.save(id, &best_name(best.epoch), best, &layout)?;
-        }
-        self.store.save(id, &progress_name(state.epoch), state, &layout)?;
+        let best_sums = match best {
+            Some(best) => Some(self.save(stage, &best_name(best.epoch), best)?),
+            None => old_best_sums,
+        };
+        let sums = Some(self.save(stage, &progress_name(state.epoch), state)?);
         let best = best.map(|best| best.epoch).or(old_best);
-        self.write(Record::Progress { stage: id, epoch: state.epoch, best })?;
-        // The files of the state before go: the journal must not name them after a power failure.
-        self.sync()?;
+        self.write(Record::Progress { stage: id, epoch: state.epoch, best, sums, best_sums })?;
         if let Some((epoch, _)) = before.filter(|(epoch, _)| *epoch != state.epoch) {
-            self.store.remove(id, &progress_name(epoch))?;
+            self.past.insert((id, progress_name(epoch)));
         }
         if let Some(old) = old_best.filter(|old| Some(*old) != best) {
-            self.store.remove(id, &best_name(old))?;
+            self.past.insert((id, best_name(old)));
         }
         Ok(())
     }
@@ -258,8 +320,8 @@ impl Ledger {
     /// A stage is done, trained at `place`.
     ///
     /// # Errors
-    /// When the journal cannot be written, or a file that nothing needs any more cannot be removed.
-    pub fn finished(&mut self, stage: usize, outcome: Outcome, place: String) -> Result<()> {
+    /// When the journal cannot be written.
+    pub fn finished(&mut self, stage: usize, mut outcome: Outcome, place: String) -> Result<()> {
         let id = self.id(stage);
         let known = self.chronicle.history().stages.get(&id);
         let (images, seconds) = known.map_or((0, 0.0), |known| {
@@ -268,66 +330,15 @@ impl Ledger {
             };
             known.epochs.values().fold((0, 0.0), add)
         });
-        let progress = known.and_then(|known| known.progress);
         let attempts = known.map_or(1, |known| known.attempts.max(1));
         let images_per_second = images as f64 / seconds.max(1e-9);
+        outcome.computed_with = known.map_or_else(Vec::new, |known| known.computed_with.clone());
         self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() })?;
-        if let Some((epoch, best)) = progress {
-            self.sync()?;
-            self.store.remove(id, &progress_name(epoch))?;
-            if let Some(best) = best {
-                self.store.remove(id, &best_name(best))?;
-            }
-        }
+        // Those too that a killed process wrote and did not come to tell of.
+        let names = self.store.names(id).into_iter().filter(|name| name.starts_with(PROGRESS));
+        self.past.extend(names.map(|name| (id, name)));
         Ok(())
     }
-}
-
-/// What a run starts with.
-#[derive(Debug, Clone, Default)]
-pub struct Inventory {
-    /// Stages that it need not train.
-    pub finished: HashSet<usize>,
-    /// Snapshots that are there.
-    pub kept: HashSet<(usize, Moment)>,
-    /// Snapshots that their stages ended without: early birds of masks that never settled.
-    pub absent: HashSet<(usize, Moment)>,
-}
-
-/// What a run starts with, by what earlier ones left behind.
-pub fn inventory(plan: &Plan, history: &History, store: &Store) -> Inventory {
-    let Inventory { mut finished, mut kept, mut absent } = Inventory::default();
-    for (index, stage) in plan.stages.iter().enumerate() {
-        let Some(known) = history.stages.get(&stage.id) else { continue };
-        // Someone may have tidied up by hand: only what is really there counts.
-        let there = |moment: &&Moment| store.path(stage.id, &moment.show()).exists();
-        let own: Vec<Moment> = known.kept.iter().filter(there).copied().collect();
-        let never: Vec<Moment> =
-            stage.birds.iter().filter(|bird| known.lacks(bird)).map(|bird| bird.moment()).collect();
-        // What was asked for and is not there makes a training unfinished.
-        let is_there = |moment: &Moment| own.contains(moment) || never.contains(moment);
-        if known.is_finished(stage) && stage.kept.iter().all(is_there) {
-            finished.insert(index);
-            absent.extend(never.into_iter().map(|moment| (index, moment)));
-        }
-        kept.extend(own.into_iter().map(|moment| (index, moment)));
-    }
-    Inventory { finished, kept, absent }
-}
-
-/// Removes what killed processes left half done: nothing that the journal does not name is of use to anyone.
-///
-/// # Errors
-/// When a file cannot be removed.
-pub fn tidy(history: &History, store: &Store) -> Result<()> {
-    store.tidy(|id| {
-        let Some(known) = history.stages.get(&id) else { return Vec::new() };
-        let progress = known
-            .progress
-            .into_iter()
-            .flat_map(|(epoch, best)| [Some(progress_name(epoch)), best.map(best_name)].into_iter().flatten());
-        known.kept.iter().map(Value::show).chain(progress).collect()
-    })
 }
 
 /// Seconds between two progress snapshots of one worker of `workers` at which rank 0 and its disk keep up with all of
@@ -336,12 +347,20 @@ fn fair_seconds(layout: &Layout, workers: usize) -> f64 {
     workers as f64 * 16.0 * layout.len as f64 / PROGRESS_BYTES
 }
 
-fn progress_name(epoch: usize) -> String {
-    format!("progress-{epoch}")
+/// What a snapshot must be where a training goes back to it: then the optimiser goes on too.
+pub(super) fn goes_on(expected: Expected, part: Part, moment: Moment) -> Expected {
+    let rewound = matches!(part, Part::Rewind) && moment.epoch().is_some_and(|epoch| epoch > 0);
+    Expected { optimizer: expected.optimizer || rewound, ..expected }
 }
 
-fn best_name(epoch: usize) -> String {
-    format!("progress-best-{epoch}")
+/// The name of the state to go on from.
+pub(super) fn progress_name(epoch: usize) -> String {
+    format!("{PROGRESS}{epoch}")
+}
+
+/// The name of the best state until then.
+pub(super) fn best_name(epoch: usize) -> String {
+    format!("{PROGRESS}best-{epoch}")
 }
 
 #[cfg(test)]

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::link::Worker;
+use tombola_core::gpus::UnusedGpus;
+use tombola_core::memory::MemoryKills;
+use tombola_words::arithmetic::Arithmetic;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]
@@ -16,15 +19,34 @@ pub(super) struct WorkerPresence {
     pub(super) running: BTreeMap<Worker, (usize, u64)>,
     /// Host and device of each.
     pub(super) places: BTreeMap<Worker, String>,
+    /// Why some of them leave GPUs unused, as far as it was told.
+    pub(super) unused_gpus: BTreeSet<UnusedGpus>,
+    /// What they compute with, each once.
+    pub(super) arithmetics: BTreeSet<Arithmetic>,
     /// Those that are gone for good.
     pub(super) lost: BTreeSet<Worker>,
+    /// Processes that the system had ended for want of memory, when that was last looked at.
+    kills: Option<MemoryKills>,
 }
 
 impl WorkerPresence {
     /// These workers were started and have said nothing yet.
     pub(super) fn awaiting(workers: Vec<Worker>) -> Self {
         let now = Instant::now();
-        Self { awaited: workers.into_iter().map(|worker| (worker, now)).collect(), ..Self::default() }
+        let awaited = workers.into_iter().map(|worker| (worker, now)).collect();
+        Self { awaited, kills: MemoryKills::until_now(), ..Self::default() }
+    }
+
+    /// Why a worker was lost, if the system tells more than was noticed: it may have ended a process of this job.
+    pub(super) fn why(&mut self, noticed: &str) -> String {
+        if !self.kills.as_ref().is_some_and(MemoryKills::grew) {
+            return noticed.to_string();
+        }
+        // The next one that is lost may have another reason.
+        self.kills = MemoryKills::until_now();
+        format!(
+            "{noticed}; meanwhile the system ended a process of this job because memory ran out: use fewer ranks a host or a smaller `--batch-size`, or ask for more memory"
+        )
     }
 
     /// Which rank is where, a line for each place.

@@ -5,8 +5,8 @@ if command -v nvidia-cuda-mps-control >/dev/null; then
     mps=/tmp/tombola-mps-$SLURM_JOB_ID-${SLURM_RESTART_COUNT:-0}-$(uname -n)
     export CUDA_MPS_PIPE_DIRECTORY=$mps/pipe CUDA_MPS_LOG_DIRECTORY=$mps/log
     end_mps() { echo quit | nvidia-cuda-mps-control; rm -rf -- "$mps"; }
-    if [[ $local_rank == 0 ]]; then
-        mkdir -p "$mps/pipe" "$mps/log"
+    if [[ $local_rank == 0 ]] && mkdir -m 700 "$mps"; then
+        mkdir "$mps/pipe" "$mps/log"
         nvidia-cuda-mps-control -d
         afterwards=end_mps
     fi
@@ -14,8 +14,13 @@ if command -v nvidia-cuda-mps-control >/dev/null; then
         [[ ! -e $mps/pipe/control ]] || break
         sleep 0.1
     done
+    # All users share that folder: another may have taken the name before.
+    if [[ -L $mps || (-e $mps && ! -O $mps) ]]; then
+        echo "no NVIDIA MPS on $(uname -n): $mps is not a folder of this job; ranks take turns on a GPU" >&2
+        unset CUDA_MPS_PIPE_DIRECTORY CUDA_MPS_LOG_DIRECTORY
+    fi
     # The daemon numbers the GPUs that it was given from 0.
-    if [[ -e $mps/pipe/control && -n ${CUDA_VISIBLE_DEVICES:-} ]]; then
+    if [[ -n ${CUDA_MPS_PIPE_DIRECTORY:-} && -e $mps/pipe/control && -n ${CUDA_VISIBLE_DEVICES:-} ]]; then
         IFS=, read -ra gpus <<<"$CUDA_VISIBLE_DEVICES"
         CUDA_VISIBLE_DEVICES=$(IFS=,; echo "${!gpus[*]}")
     fi

@@ -17,6 +17,20 @@ mkfifo "$folder/silence"
 # Slurm's signal before the time limit, or a TERM, asks the sweep to stop after the running epochs, which is USR1 to it.
 # mpirun itself hands USR1 on to the ranks, but would take a TERM for an order to kill them.
 started='' killed=''
+# How many processes of this job the system has ended here because memory ran out, as its control groups tell.
+memory_kills() {
+    local groups two one file kills sum=0
+    groups=$(cat /proc/self/cgroup 2>/dev/null)
+    two=$(sed -n 's/^0:://p' <<<"$groups")
+    one=$(sed -nE 's/^[0-9]+:([^:]*,)?memory(,[^:]*)?://p' <<<"$groups")
+    # The first counts what happens below it too: that of the job, not of its steps.
+    for file in "/sys/fs/cgroup${two%/step_*}/memory.events" "/sys/fs/cgroup/memory$one/memory.oom_control"; do
+        kills=$(sed -n 's/^oom_kill //p' "$file" 2>/dev/null)
+        ((sum += ${kills:-0}))
+    done
+    echo "$sum"
+}
+killed_before=$(memory_kills)
 pass_on() {
     say 'asked to stop: passing it on'
     [[ -z $started ]] || kill -USR1 "$started" 2>/dev/null

@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::loaded::{loaded_in, loaded_of};
 use crate::plan::{Plan, grow};
-use crate::sweep::Spec;
+use crate::sweep::{Flag, Spec};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// What a results folder says it is of.
 ///
@@ -12,16 +14,27 @@ use tombola_words::error::{Error, Result};
 /// When there is no such file, or it is wrong.
 pub fn spec_of(folder: &Path) -> Result<Spec> {
     let path = folder.join("sweep.toml");
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = regular::read_to_string(&path).map_err(|error| {
         Error::file("read", &path, &error).hint("give a results folder, such as `results/quickstart`")
     })?;
-    Spec::read(Some(&text), &[]).map_err(|error| error.at(format!("`{}`", path.display())))
+    complete(&text, &[]).map_err(|error| error.at(format!("`{}`", path.display())))
 }
 
-/// The plan of what a results folder says it is of.
+/// A complete sweep file, and flags. It has the words of the sweep file that it was made of, which lay elsewhere; but it notes
+/// where the files are that it was loaded from.
 ///
 /// # Errors
-/// As [`spec_of`].
+/// As [`Spec::read`].
+pub fn complete(text: &str, flags: &[Flag]) -> Result<Spec> {
+    let mut spec = Spec::read(Some(text), flags)?;
+    spec.places = loaded_in(text)?.into_iter().map(|(word, file)| (word, file.place)).collect();
+    Ok(spec)
+}
+
+/// The plan of what a results folder says it is of. Files that it was loaded from are not opened where the folder knows them.
+///
+/// # Errors
+/// As [`spec_of`], and when a file that the folder does not know cannot be read.
 pub fn plan_of(folder: &Path) -> Result<Plan> {
-    grow(&spec_of(folder)?)
+    grow(&spec_of(folder)?, &loaded_of(folder)?)
 }

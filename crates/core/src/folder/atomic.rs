@@ -21,7 +21,18 @@ pub fn write_atomically(path: &Path, contents: impl FnOnce(&mut dyn Write) -> st
     replace(path, &temporary.0, contents).map_err(|error| Error::file("write", path, &error))
 }
 
-/// The same where the contents are written by who only takes a path.
+/// As [`write_atomically`] for what can be made again at any time, such as the tables of a sweep that runs: it does not wait for the
+/// disk, and a power failure may leave an empty file.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_for_now(path: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let temporary = Temporary(beside(path));
+    let written = fill(&temporary.0, contents).and_then(|_| fs::rename(&temporary.0, path));
+    written.map_err(|error| Error::file("write", path, &error))
+}
+
+/// As [`write_atomically`] where the contents are written by who only takes a path.
 ///
 /// # Errors
 /// As [`write_atomically`].
@@ -39,11 +50,14 @@ fn replace(
     temporary: &Path,
     contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
+    name(fill(temporary, contents)?, temporary, path)
+}
+
+fn fill(temporary: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<File> {
     // One that a killed process of the same number left behind is written over.
     let mut writer = BufWriter::new(File::create(temporary)?);
     contents(&mut writer)?;
-    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    name(file, temporary, path)
+    writer.into_inner().map_err(std::io::IntoInnerError::into_error)
 }
 
 /// Gives a file that is complete its name.
@@ -52,9 +66,33 @@ fn name(file: File, temporary: &Path, path: &Path) -> std::io::Result<()> {
     file.sync_all()?;
     drop(file);
     fs::rename(temporary, path)?;
-    // The name itself is durable once the folder is. Some file systems refuse this; the file is whole either way.
-    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    sync_folder_of(path);
     Ok(())
+}
+
+/// Makes the names in the folder of `path` last. Some file systems refuse this for folders; the file is whole either way.
+pub fn sync_folder_of(path: &Path) {
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+}
+
+/// Makes a folder and those above it, each of which lasts when this returns.
+///
+/// # Errors
+/// When one cannot be made.
+pub fn make_folder(path: &Path) -> Result<()> {
+    if path.is_dir() || path.as_os_str().is_empty() {
+        return Ok(());
+    }
+    make_folder(folder_of(path))?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists || !path.is_dir() => {
+            Err(Error::file("create", path, &error))
+        }
+        _ => {
+            sync_folder_of(path);
+            Ok(())
+        }
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -126,6 +164,8 @@ mod tests {
         for text in ["a longer first text", "short"] {
             write_atomically(&path, |file| file.write_all(text.as_bytes())).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            write_for_now(&path, |file| file.write_all(b"for now")).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "for now");
         }
         assert_eq!(names(folder.path()), ["table.csv"]);
     }

@@ -19,7 +19,7 @@ pub struct Claim {
     made: Vec<PathBuf>,
     /// What was not in it before, and goes when the claim does.
     passing: Vec<&'static str>,
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 impl Claim {
@@ -39,11 +39,16 @@ impl Claim {
             .hint("choose another folder with `--out`"));
         }
         let passing = OWN.into_iter().filter(|name| !there(name)).collect();
-        let mut claim = Self { folder: folder.to_path_buf(), made, passing: Vec::new(), _lock: None };
+        let mut claim = Self { folder: folder.to_path_buf(), made, passing: Vec::new(), lock: None };
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, &error))?;
-        claim._lock = Some(Lock::take(folder)?);
+        claim.lock = Some(Lock::take(folder)?);
         claim.passing = passing;
         Ok(claim)
+    }
+
+    /// Whether the system ended a process of the last run on this folder because memory ran out, as far as can be seen.
+    pub fn memory_ran_out(&self) -> bool {
+        self.lock.as_ref().is_some_and(Lock::memory_ran_out)
     }
 
     /// From here on the folder stays, whatever happens.
@@ -60,6 +65,8 @@ impl Drop for Claim {
             let path = self.folder.join(name);
             let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
         }
+        // Where it is a file, that goes too.
+        self.lock = None;
         // A folder that holds anything else is not removed.
         for folder in &self.made {
             let _ = std::fs::remove_dir(folder);

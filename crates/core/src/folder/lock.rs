@@ -1,6 +1,7 @@
 //! Keeps a second process out of a results folder.
 //!
-//! The lock is the operating system's: it ends with the process, however that ends, so a killed run leaves none.
+//! The lock is the operating system's: it ends with the process, however that ends, so a killed run leaves none. Where the file
+//! system knows no locks, a file with signs of life stands for it (`lock_file.rs`).
 
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -8,11 +9,17 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::lock_file::{self, Life, LockFile};
+use crate::memory::MemoryKills;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// How often the lock is asked for before another process counts as its holder, and the time between: whoever looks
 /// whether somebody holds it ([`Lock::look`]) has it for a moment.
 const ATTEMPTS: (usize, Duration) = (5, Duration::from_millis(10));
+
+/// What a line of the file begins with that notes how many processes the system has ended for want of memory.
+const KILLS: &str = "memory kills ";
 
 /// Whether a process writes to a results folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +28,7 @@ pub enum Holder {
     Process(String),
     /// None does.
     Nobody,
-    /// That cannot be seen from here: the file system knows no locks, or the last holder, in words, was on another
+    /// That cannot be seen from here: the file system knows no locks and nobody gives signs of life, or the last holder, in words, was on another
     /// machine, whose locks need not be visible.
     Unknown(String),
 }
@@ -30,6 +37,9 @@ pub enum Holder {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    /// What the last holder noted of processes that the system ended.
+    before: Option<MemoryKills>,
+    _alive: Option<LockFile>,
 }
 
 impl Lock {
@@ -50,22 +60,22 @@ impl Lock {
             std::thread::sleep(ATTEMPTS.1);
             locked = file.try_lock();
         }
-        match locked {
-            Ok(()) => {}
+        let words = format!("process {} on {}", std::process::id(), host());
+        let alive = match locked {
+            Ok(()) => None,
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 let _ = file.read_to_string(&mut holder);
                 return Err(Error::environment(format!(
                     "`{}` is in use by another run ({})",
                     folder.display(),
-                    holder.trim()
+                    holder.lines().next().unwrap_or_default().trim()
                 ))
                 .hint("wait for it, or choose another folder with `--out`"));
             }
-            // Some network file systems know no locks; the journal still keeps two writers' frames apart.
-            Err(TryLockError::Error(error)) if error.kind() == std::io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) if knows_no_locks(&error) => Some(LockFile::take(folder, &words)?),
             Err(TryLockError::Error(error)) => return Err(fail(&error)),
-        }
+        };
         // Its last holder may have removed the file between our opening and locking it: then we hold nothing.
         let same = |one: &Metadata, other: &Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
         let holds = file.metadata().and_then(|own| Ok(same(&own, &std::fs::metadata(&path)?)));
@@ -73,24 +83,41 @@ impl Lock {
             return Err(Error::environment(format!("`{}` is in use by another run", folder.display()))
                 .hint("run the same command again"));
         }
-        let text = format!("process {} on {}\n", std::process::id(), host());
+        let mut before = String::new();
+        // What cannot be read was not noted.
+        let _ = file.rewind().and_then(|()| file.read_to_string(&mut before));
+        let before = before.lines().find_map(|line| MemoryKills::parse(line.strip_prefix(KILLS)?));
+        let kills = MemoryKills::until_now().map_or_else(String::new, |kills| format!("{KILLS}{kills}\n"));
+        let text = format!("{words}\n{kills}");
         file.set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()))
             .map_err(|e| fail(&e))?;
-        Ok(Self { _file: file })
+        // A host on which this file system knows locks does not see those of one on which it knows none.
+        match lock_file::holder(folder, Some(&path)).filter(|_| alive.is_none()) {
+            Some((words, Life::Alive(since))) => Err(lock_file::in_use(folder, &words, since)),
+            _ => Ok(Self { _file: file, before, _alive: alive }),
+        }
+    }
+
+    /// Whether the system ended a process of the last holder's control group because memory ran out, after that took the lock.
+    pub fn memory_ran_out(&self) -> bool {
+        self.before.as_ref().is_some_and(MemoryKills::grew)
     }
 
     /// Looks whether a process holds the lock of a results folder, and writes nothing.
     pub fn look(folder: &Path) -> Holder {
-        let mut file = match File::open(folder.join("lock")) {
+        if let Some((words, Life::Alive(_))) = lock_file::holder(folder, None) {
+            return Holder::Process(words);
+        }
+        let mut file = match regular::open(&folder.join("lock")) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Holder::Nobody,
             Err(_) => return Holder::Unknown(String::new()),
         };
         let mut holder = String::new();
         let _ = file.read_to_string(&mut holder);
-        let holder = holder.trim().to_string();
+        let holder = holder.lines().next().unwrap_or_default().trim().to_string();
         // A shared lock is in nobody's way but that of a run that begins at this very moment, which asks again.
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Holder::Process(holder),
@@ -99,6 +126,13 @@ impl Lock {
             Ok(()) => Holder::Unknown(holder),
         }
     }
+}
+
+/// Whether this says that there are no locks on a file system: none are made (`ENOSYS`, `EOPNOTSUPP`), or the service that
+/// would make them is not there (`ENOLCK`).
+pub fn knows_no_locks(error: &std::io::Error) -> bool {
+    const ENOLCK: i32 = 37;
+    error.kind() == std::io::ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
 }
 
 /// The name of this machine.

@@ -2,18 +2,21 @@
 //!
 //! `stages/ID/masks-KIND.npy` is an array of bytes, a row for each epoch: eight bits a byte, the first in the lowest bit, as
 //! `numpy.unpackbits(row, bitorder="little")` reads them. Rows that are not trained yet are 0. The journal tells which are
-//! there, after they were written, so a kill leaves nothing that is taken for a mask. It may not know of torch.
+//! there, after they were written, so a kill leaves nothing that is taken for a mask, and what each row holds, so a power failure
+//! leaves none either. It may not know of torch.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::atomic::{make_folder, sync_folder_of};
 use super::snapshots::Store;
 use crate::mask::place::HEADER;
 use crate::mask::{Bits, MaskPlace, hamming};
-use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::record::MaskRecord;
+use tombola_words::{Checksum, StageId, regular};
 
 impl Store {
     /// The file of one kind of masks (`Track::key`) of a stage.
@@ -21,13 +24,20 @@ impl Store {
         self.folder(stage).join(format!("masks-{track:016x}.npy"))
     }
 
-    /// Writes the mask of one epoch. A file of another form is begun anew.
+    /// Writes the mask of one epoch, and returns the checksum of its row. A file of another form is begun anew. The row is on
+    /// the disk after the next [`Store::sync_masks`].
     ///
     /// # Errors
     /// When the folder or the file cannot be written, or the file has no row for that epoch.
-    pub fn write_mask(&self, stage: StageId, track: u64, place: MaskPlace, epoch: usize, mask: &Bits) -> Result<()> {
-        let folder = self.folder(stage);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
+    pub fn write_mask(
+        &self,
+        stage: StageId,
+        track: u64,
+        place: MaskPlace,
+        epoch: usize,
+        mask: &Bits,
+    ) -> Result<Checksum> {
+        make_folder(&self.folder(stage))?;
         let path = self.mask_path(stage, track);
         if !(place.first..place.first + place.rows).contains(&epoch) || mask.len() != place.len {
             return Err(Error::environment(format!("`{}` has no row for epoch {epoch}", path.display())));
@@ -35,6 +45,7 @@ impl Store {
         let fail = |error: &std::io::Error| Error::file("write", &path, error);
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(|error| fail(&error))?;
+        let row = mask.to_bytes();
         let mut write = || -> std::io::Result<()> {
             let header = place.header();
             let mut found = Vec::with_capacity(HEADER);
@@ -47,9 +58,45 @@ impl Store {
                 file.set_len(place.offset(place.first + place.rows))?;
             }
             file.seek(SeekFrom::Start(place.offset(epoch)))?;
-            file.write_all(&mask.to_bytes())
+            file.write_all(&row)
         };
-        write().map_err(|error| fail(&error))
+        write().map_err(|error| fail(&error))?;
+        Ok(Checksum::of(&row))
+    }
+
+    /// Brings the masks of one kind that were written to the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync_masks(&self, stage: StageId, track: u64) -> Result<()> {
+        let path = self.mask_path(stage, track);
+        let synced = File::open(&path).and_then(|file| file.sync_data());
+        synced.map_err(|error| Error::file("write", &path, &error))?;
+        sync_folder_of(&path);
+        Ok(())
+    }
+
+    /// Whether the masks of some epochs are those that the journal tells of.
+    pub fn has_masks<'a>(
+        &self,
+        stage: StageId,
+        track: u64,
+        place: MaskPlace,
+        known: impl IntoIterator<Item = (usize, &'a MaskRecord)>,
+    ) -> bool {
+        let path = self.mask_path(stage, track);
+        known.into_iter().all(|(epoch, record)| {
+            let mut same = false;
+            let read = each_row(&path, place, epoch..epoch + 1, |row| {
+                same = match record.sum {
+                    Some(sum) => Checksum::of(row) == sum,
+                    // Journals of before checksums tell how many ones there are.
+                    None => row.iter().map(|byte| byte.count_ones() as usize).sum::<usize>() == record.alive,
+                };
+                Ok(())
+            });
+            read.is_ok() && same
+        })
     }
 
     /// Reads the masks of some epochs that were written.
@@ -100,7 +147,7 @@ fn each_row(
         return Ok(());
     }
     let fail = |error: &std::io::Error| Error::file("read", path, error);
-    let mut file = File::open(path).map_err(|error| fail(&error))?;
+    let mut file = regular::open(path).map_err(|error| fail(&error))?;
     let mut header = vec![0; HEADER];
     file.read_exact(&mut header).map_err(|error| fail(&error))?;
     if header != place.header() || epochs.start < place.first {

@@ -4,12 +4,16 @@ mod asked;
 pub mod atomic;
 pub mod claim;
 pub mod journal;
+mod loaded;
 pub mod lock;
+mod lock_file;
 pub mod masks;
+pub mod repair;
 pub mod snapshots;
 
-pub use asked::{plan_of, spec_of};
-pub use atomic::{remove_torn, write_atomically, write_atomically_by};
+pub use asked::{complete, plan_of, spec_of};
+pub use atomic::{make_folder, remove_torn, write_atomically, write_atomically_by, write_for_now};
 pub use claim::Claim;
+pub use loaded::{load_checkpoint, loaded_of, write_down};
 pub use lock::{Holder, Lock};
 pub use snapshots::Store;

@@ -2,24 +2,37 @@
 //!
 //! `stages/ID/NAME.safetensors` is a plain state dict, `stages/ID/mask.safetensors` holds one truth value for each
 //! connection, `stages/ID/NAME.optimizer.safetensors` the optimiser's vectors where training may go on from there. A
-//! snapshot is there when its main file is: it is written last. It may not know of torch.
+//! snapshot is there when its main file is: it is written last. Checksums of the files are given to who writes them, and asked
+//! back from who reads them: what has changed meanwhile is not read. It may not know of torch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::atomic::write_atomically;
+use super::atomic::{make_folder, write_atomically};
 use crate::checkpoint::torch_file;
 use crate::mask::Bits;
 use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
-use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::record::SnapshotSums;
+use tombola_words::{Checksum, StageId, regular};
 
 /// Version of the files' metadata.
 const VERSION: &str = "1";
+
+/// What is known of a snapshot before it is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected {
+    /// What its files must hold; nothing for those of journals that did not tell.
+    pub sums: Option<SnapshotSums>,
+    /// Whether it is of a pruned network, which has a mask.
+    pub mask: bool,
+    /// Whether training goes on from it, with the optimiser's vectors.
+    pub optimizer: bool,
+}
 
 /// The snapshots of a results folder.
 #[derive(Debug, Clone)]
@@ -47,19 +60,22 @@ impl Store {
         self.folder(stage).join(format!("{}.optimizer.safetensors", file_name(name)))
     }
 
-    /// Writes a snapshot; when it returns, the snapshot is on the disk.
+    /// The file of a stage's mask.
+    pub fn mask_file(&self, stage: StageId) -> PathBuf {
+        self.folder(stage).join("mask.safetensors")
+    }
+
+    /// Writes a snapshot; when it returns, the snapshot is on the disk. Returns what its files hold.
     ///
     /// # Errors
     /// When the folder or a file cannot be written. An older snapshot of that name stays as it was.
-    pub fn save(&self, stage: StageId, name: &str, snapshot: &Snapshot, layout: &Layout) -> Result<()> {
-        let folder = self.folder(stage);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
-        let mask = folder.join("mask.safetensors");
-        if let Some(bits) = &snapshot.mask
-            && !mask.exists()
-        {
-            write(&mask, mask_tensors(bits, layout), &[])?;
-        }
+    pub fn save(&self, stage: StageId, name: &str, snapshot: &Snapshot, layout: &Layout) -> Result<SnapshotSums> {
+        make_folder(&self.folder(stage))?;
+        let mask = match &snapshot.mask {
+            Some(bits) => Some(self.save_mask(stage, bits, layout)?),
+            None => None,
+        };
+        let mut optimizer = None;
         if let Some(state) = &snapshot.optimizer {
             let mut tensors = Vec::new();
             for (vector, values) in &state.vectors {
@@ -68,10 +84,23 @@ impl Store {
                 }
             }
             let facts = [("steps", state.steps.to_string()), ("epoch", snapshot.epoch.to_string())];
-            write(&self.optimizer_path(stage, name), tensors, &facts)?;
+            optimizer = Some(write(&self.optimizer_path(stage, name), tensors, &facts)?);
         }
         let facts = [("epoch", snapshot.epoch.to_string()), ("stage", stage.to_string())];
-        write(&self.path(stage, name), state_dict(snapshot, layout), &facts)
+        let weights = write(&self.path(stage, name), state_dict(snapshot, layout), &facts)?;
+        Ok(SnapshotSums { weights, optimizer, mask })
+    }
+
+    /// Writes the mask of a stage where there is none or another one: of an attempt that began from another parent.
+    fn save_mask(&self, stage: StageId, bits: &Bits, layout: &Layout) -> Result<Checksum> {
+        let path = self.mask_file(stage);
+        let bytes = encoded(&path, mask_tensors(bits, layout), &[])?;
+        let sum = Checksum::of(&bytes);
+        // One that cannot be read is written again.
+        if !regular::read(&path).is_ok_and(|there| Checksum::of(&there) == sum) {
+            write_atomically(&path, |file| file.write_all(&bytes))?;
+        }
+        Ok(sum)
     }
 
     /// Writes a snapshot as one file anywhere, for other programs: a plain state dict, with `facts` in its metadata.
@@ -79,31 +108,76 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn export(path: &Path, snapshot: &Snapshot, layout: &Layout, facts: &[(&str, String)]) -> Result<()> {
-        write(path, state_dict(snapshot, layout), facts)
+        write(path, state_dict(snapshot, layout), facts).map(|_| ())
     }
 
     /// Reads a snapshot back.
     ///
     /// # Errors
-    /// When a file is missing, damaged, or of another network.
-    pub fn load(&self, stage: StageId, name: &str, layout: &Layout) -> Result<Snapshot> {
-        let mut snapshot = load_weights(&self.path(stage, name), layout)?;
-        let optimizer = self.optimizer_path(stage, name);
-        if optimizer.exists() {
-            snapshot.optimizer = Some(load_optimizer(&optimizer, layout)?);
+    /// When a file is missing, has changed since it was written, or is of another network.
+    pub fn load(&self, stage: StageId, name: &str, layout: &Layout, expected: Expected) -> Result<Snapshot> {
+        let sums = expected.sums;
+        let path = self.path(stage, name);
+        let mut snapshot = weights_of(&path, read_sound(&path, sums.map(|sums| sums.weights))?, layout)?;
+        let path = self.optimizer_path(stage, name);
+        let sum = sums.and_then(|sums| sums.optimizer);
+        let there = if sums.is_some() { sum.is_some() } else { expected.optimizer || path.exists() };
+        if there {
+            snapshot.optimizer = Some(load_optimizer(&path, &read_sound(&path, sum)?, layout)?);
         }
-        snapshot.mask = self.mask(stage, layout)?.map(Arc::new);
+        let path = self.mask_file(stage);
+        let sum = sums.and_then(|sums| sums.mask);
+        if expected.mask || sum.is_some() {
+            snapshot.mask = Some(Arc::new(load_mask(&path, &read_sound(&path, sum)?, layout)?));
+        }
         Ok(snapshot)
     }
 
-    /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
-    /// are of a dense network.
+    /// Whether the files of a snapshot are there and hold what they should.
     ///
     /// # Errors
-    /// When the file is damaged or of another network.
-    pub fn mask(&self, stage: StageId, layout: &Layout) -> Result<Option<Bits>> {
-        let path = self.folder(stage).join("mask.safetensors");
-        path.exists().then(|| load_mask(&path, layout)).transpose()
+    /// When one is missing, cannot be read, or has changed since it was written.
+    pub fn check(&self, stage: StageId, name: &str, expected: Expected) -> Result<()> {
+        let sums = expected.sums;
+        let (weights, optimizer, mask) =
+            (self.path(stage, name), self.optimizer_path(stage, name), self.mask_file(stage));
+        let files = [
+            (true, weights, sums.map(|sums| sums.weights)),
+            (expected.optimizer && sums.is_none(), optimizer.clone(), None),
+            (sums.is_some_and(|sums| sums.optimizer.is_some()), optimizer, sums.and_then(|sums| sums.optimizer)),
+            (expected.mask || sums.is_some_and(|sums| sums.mask.is_some()), mask, sums.and_then(|sums| sums.mask)),
+        ];
+        for (_, path, sum) in files.iter().filter(|(needed, ..)| *needed) {
+            let bytes = read_sound(path, *sum)?;
+            if sum.is_none() {
+                parsed(path, &bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the file of a stage's mask, where there is one, holds what it should.
+    ///
+    /// # Errors
+    /// When it cannot be read, or has changed since it was written.
+    pub fn check_mask(&self, stage: StageId, sum: Checksum) -> Result<()> {
+        let path = self.mask_file(stage);
+        if path.exists() { read_sound(&path, Some(sum)).map(|_| ()) } else { Ok(()) }
+    }
+
+    /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
+    /// are of a dense network. `sum` is what the file must hold, as far as that is known.
+    ///
+    /// # Errors
+    /// When the file is damaged, has changed since it was written, or is of another network.
+    pub fn mask(&self, stage: StageId, layout: &Layout, sum: Option<Checksum>) -> Result<Option<Bits>> {
+        let path = self.mask_file(stage);
+        path.exists().then(|| load_mask(&path, &read_sound(&path, sum)?, layout)).transpose()
+    }
+
+    /// The files of a snapshot, of those that it can have: state dict, optimiser.
+    pub fn files(&self, stage: StageId, name: &str) -> [PathBuf; 2] {
+        [self.path(stage, name), self.optimizer_path(stage, name)]
     }
 
     /// Removes a snapshot, and the stage's folder with the last one.
@@ -111,7 +185,7 @@ impl Store {
     /// # Errors
     /// When the file is there and cannot be removed.
     pub fn remove(&self, stage: StageId, name: &str) -> Result<()> {
-        for path in [self.path(stage, name), self.optimizer_path(stage, name)] {
+        for path in self.files(stage, name) {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::file("remove", &path, &error));
@@ -123,24 +197,19 @@ impl Store {
         Ok(())
     }
 
-    /// Removes what a killed process left behind: files half written, and snapshots that `known` does not name. Only
-    /// files named as this store names them are touched.
+    /// Removes what a killed process left behind and `is_past` knows: snapshots that nothing needs any more, by their names, and
+    /// files half written. A file that is not understood stays.
     ///
     /// # Errors
     /// When a file is there and cannot be removed.
-    pub fn tidy(&self, known: impl Fn(StageId) -> Vec<String>) -> Result<()> {
-        for folder in entries(&self.folder) {
-            let Some(stage) = folder.file_name().and_then(|name| StageId::parse(&name.to_string_lossy())) else {
-                continue;
-            };
-            let known: Vec<String> = known(stage).iter().map(|name| file_name(name)).collect();
+    pub fn tidy(&self, is_past: impl Fn(StageId, &str) -> bool) -> Result<()> {
+        for (stage, folder) in self.stages() {
             for path in entries(&folder) {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().to_string();
                 let torn = file.starts_with('.') && file.ends_with(".tmp");
-                let snapshot = file.strip_suffix(".safetensors").filter(|name| *name != "mask");
+                let snapshot = file.strip_suffix(".safetensors");
                 let snapshot = snapshot.map(|name| name.strip_suffix(".optimizer").unwrap_or(name));
-                let ours = |name: &&str| is_own_name(name) && !known.iter().any(|known| known == name);
-                if torn || snapshot.as_ref().is_some_and(ours) {
+                if torn || snapshot.is_some_and(|name| is_past(stage, name)) {
                     std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, &error))?;
                 }
             }
@@ -149,16 +218,34 @@ impl Store {
         Ok(())
     }
 
+    /// The names of the snapshots of a stage that are there, as their files have them, each once.
+    pub fn names(&self, stage: StageId) -> BTreeSet<String> {
+        let files = entries(&self.folder(stage)).into_iter();
+        let names = files.filter_map(|path| {
+            let file = path.file_name()?.to_string_lossy().to_string();
+            let name = file.strip_suffix(".safetensors")?;
+            Some(name.strip_suffix(".optimizer").unwrap_or(name).to_string())
+        });
+        names.filter(|name| name != "mask" && !name.starts_with('.')).collect()
+    }
+
+    /// The folders of stages that are there.
+    pub fn stages(&self) -> Vec<(StageId, PathBuf)> {
+        let named = |folder: PathBuf| {
+            let stage = folder.file_name().and_then(|name| StageId::parse(&name.to_string_lossy()))?;
+            Some((stage, folder))
+        };
+        entries(&self.folder).into_iter().filter_map(named).collect()
+    }
+
     /// Copies a snapshot of the same stage from another results folder.
     ///
     /// # Errors
     /// When a file cannot be read or written.
     pub fn copy_from(&self, other: &Store, stage: StageId, name: &str) -> Result<()> {
-        let folder = self.folder(stage);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
-        let mask = |store: &Store| store.folder(stage).join("mask.safetensors");
+        make_folder(&self.folder(stage))?;
         let pairs = [
-            (mask(other), mask(self)),
+            (other.mask_file(stage), self.mask_file(stage)),
             (other.optimizer_path(stage, name), self.optimizer_path(stage, name)),
             (other.path(stage, name), self.path(stage, name)),
         ];
@@ -186,19 +273,8 @@ fn remove_if_only_mask(folder: &Path) {
     }
 }
 
-/// Whether this store gives such names: `best`, `last`, `epoch-10`, `best-until-10`, `progress-10`, `progress-best-10`,
-/// `early-bird-0123456789abcdef`.
-fn is_own_name(name: &str) -> bool {
-    if let Some(kind) = name.strip_prefix("early-bird-") {
-        return kind.len() == 16 && kind.bytes().all(|byte| byte.is_ascii_hexdigit());
-    }
-    let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let numbered = ["epoch-", "best-until-", "progress-", "progress-best-"];
-    ["best", "last"].contains(&name) || (word.len() < name.len() && numbered.contains(&word))
-}
-
 /// `epoch:10` as a file name.
-fn file_name(name: &str) -> String {
+pub fn file_name(name: &str) -> String {
     name.replace(':', "-")
 }
 
@@ -237,41 +313,60 @@ fn mask_tensors(mask: &Bits, layout: &Layout) -> Vec<Named> {
         .collect()
 }
 
-fn write(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<()> {
-    let fail = |error: safetensors::SafeTensorError| {
-        Error::environment(format!("cannot encode `{}`: {error}", path.display()))
-    };
+fn write(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<Checksum> {
+    let bytes = encoded(path, tensors, facts)?;
+    write_atomically(path, |file| file.write_all(&bytes))?;
+    Ok(Checksum::of(&bytes))
+}
+
+/// A safetensors file. Equal tensors and facts give equal bytes: the library would write the facts in another order each time.
+fn encoded(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<Vec<u8>> {
+    let fail =
+        |error: &dyn std::fmt::Display| Error::environment(format!("cannot encode `{}`: {error}", path.display()));
     let views: Vec<(&str, TensorView)> = tensors
         .iter()
         .map(|(name, kind, shape, bytes)| Ok((name.as_str(), TensorView::new(*kind, shape.clone(), bytes)?)))
-        .collect::<Result<_, _>>()
-        .map_err(fail)?;
-    let plain = safetensors::serialize(views, None).map_err(fail)?;
-    let always = [("format", "pt".to_string()), ("tombola", VERSION.to_string())];
-    let bytes = with_facts(plain, always.iter().chain(facts)).ok_or_else(|| {
-        Error::environment(format!("cannot encode `{}`: its header is no JSON object", path.display()))
-    })?;
-    write_atomically(path, |file| file.write_all(&bytes))
+        .collect::<Result<_, safetensors::SafeTensorError>>()
+        .map_err(|error| fail(&error))?;
+    let plain = safetensors::serialize(views, None).map_err(|error| fail(&error))?;
+    let mut about: BTreeMap<&str, &str> = facts.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    about.extend([("format", "pt"), ("tombola", VERSION)]);
+    with_facts(&plain, &about).ok_or_else(|| fail(&"its header is none"))
 }
 
-/// A safetensors file with facts about it, words and numbers, in its header. The library would write them in another order
-/// each time, and equal snapshots are equal files.
-fn with_facts<'a>(mut file: Vec<u8>, facts: impl Iterator<Item = &'a (&'a str, String)>) -> Option<Vec<u8>> {
-    let (length, rest) = file.split_first_chunk::<8>()?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-    let tensors = std::str::from_utf8(rest.get(..length)?).ok()?.trim_end().strip_prefix('{')?;
-    let facts: Vec<String> = facts.map(|(key, value)| format!("{key:?}:{value:?}")).collect();
-    let comma = if tensors == "}" { "" } else { "," };
-    let mut header = format!("{{\"__metadata__\":{{{}}}{comma}{tensors}", facts.join(","));
-    // The tensors begin at a multiple of 8.
-    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    let front = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
-    file.splice(..8 + length, front);
-    Some(file)
+/// Puts `__metadata__` at the beginning of the header of a safetensors file without any: the header's length in eight bytes, JSON
+/// padded with spaces to a multiple of eight, tensors.
+fn with_facts(plain: &[u8], about: &BTreeMap<&str, &str>) -> Option<Vec<u8>> {
+    let length = u64::from_le_bytes(plain.get(..8)?.try_into().ok()?) as usize;
+    let header = std::str::from_utf8(plain.get(8..8 + length)?).ok()?.trim_end();
+    let facts = serde_json::to_string(about).ok()?;
+    let rest = header.strip_prefix('{')?;
+    let comma = if rest == "}" { "" } else { "," };
+    let mut header = format!("{{\"__metadata__\":{facts}{comma}{rest}");
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    let tensors = &plain[8 + length..];
+    let mut bytes = Vec::with_capacity(8 + header.len() + tensors.len());
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(tensors);
+    Some(bytes)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::file("read", path, &error))
+    regular::read(path).map_err(|error| Error::file("read", path, &error))
+}
+
+/// The bytes of a file that hold what was written, as far as that is known.
+fn read_sound(path: &Path, sum: Option<Checksum>) -> Result<Vec<u8>> {
+    let bytes = read(path)?;
+    match sum.map(|expected| (Checksum::of(&bytes), expected)) {
+        Some((found, expected)) if found != expected => Err(Error::environment(format!(
+            "`{}` has changed since it was written: its checksum is {found}, the journal says {expected}",
+            path.display()
+        ))
+        .hint("restore the file from a copy, or run the sweep again: what the file held is trained anew")),
+        _ => Ok(bytes),
+    }
 }
 
 /// A file whose version this program knows; files of other programs carry none.
@@ -317,7 +412,11 @@ fn floats(view: &TensorView) -> Vec<f32> {
 /// # Errors
 /// When the file is missing, no state dict, or of another network.
 pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
-    let mut bytes = read(path)?;
+    weights_of(path, read(path)?, layout)
+}
+
+/// As [`load_weights`], of bytes that were read already; `path` is for errors.
+pub(super) fn weights_of(path: &Path, mut bytes: Vec<u8>, layout: &Layout) -> Result<Snapshot> {
     if torch_file::is_one(&bytes) {
         bytes = torch_file::as_safetensors(path, &bytes)?;
     }
@@ -347,9 +446,8 @@ pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
     Ok(Snapshot { epoch, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask: None })
 }
 
-fn load_optimizer(path: &Path, layout: &Layout) -> Result<OptimizerState> {
-    let bytes = read(path)?;
-    let (file, about) = parsed(path, &bytes)?;
+fn load_optimizer(path: &Path, bytes: &[u8], layout: &Layout) -> Result<OptimizerState> {
+    let (file, about) = parsed(path, bytes)?;
     // Names are VECTOR.PARAMETER; the first parameter tells the vectors.
     let first = layout.parameters.first().map(|parameter| format!(".{}", parameter.name)).unwrap_or_default();
     // Its name may be the end of another one's (`conv1.weight`, `layer1.0.conv1.weight`), so what stands before it must be
@@ -374,9 +472,8 @@ fn load_optimizer(path: &Path, layout: &Layout) -> Result<OptimizerState> {
 /// The order in which optimisers keep their vectors (crates/train/src/training/optimizer.rs); files keep no order.
 const ORDER: [&str; 4] = ["momentum", "mean", "square", "change"];
 
-fn load_mask(path: &Path, layout: &Layout) -> Result<Bits> {
-    let bytes = read(path)?;
-    let (file, _) = parsed(path, &bytes)?;
+fn load_mask(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Bits> {
+    let (file, _) = parsed(path, bytes)?;
     let mut mask = Bits::ones(layout.len);
     for parameter in layout.parameters.iter().filter(|parameter| parameter.role.is_connection()) {
         let view = tensor(&file, path, &parameter.name, Dtype::BOOL, &parameter.shape)?;

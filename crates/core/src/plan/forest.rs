@@ -6,13 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::loaded::LoadedFiles;
 use super::pruning::Pruning;
 use super::stage::{Stage, dense_id, pruned_id};
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{Control, Keep, Load, Moment, Rewind, TrackMasks};
+use tombola_words::value::{Control, Keep, Load, Moment, Rewind, TrackMasks, Value};
 
 /// What a stage takes a snapshot of another for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,6 +44,8 @@ pub struct Plan {
     pub chains: Vec<Chain>,
     /// Trials left out because they mean the same as one that stands before them.
     pub repeated: usize,
+    /// The files that dense networks are loaded from.
+    pub loaded: LoadedFiles,
     by_id: HashMap<StageId, usize>,
 }
 
@@ -51,16 +54,16 @@ pub struct Plan {
 pub struct Outside {
     /// Canonical text of each network of the user's own.
     pub networks: HashMap<String, String>,
-    /// Checksum of each file that a dense network is loaded from.
-    pub loaded: HashMap<String, String>,
+    /// The files that dense networks are loaded from.
+    pub loaded: LoadedFiles,
 }
 
 impl Plan {
-    /// The plan of a sweep and its `trials`. `loaded` has the checksum of each file that a dense network is loaded from.
+    /// The plan of a sweep and its `trials`, which load these files.
     ///
     /// # Errors
     /// As [`Plan::grow`].
-    pub fn of(spec: &Spec, trials: Vec<Trial>, loaded: HashMap<String, String>) -> Result<Self> {
+    pub fn of(spec: &Spec, trials: Vec<Trial>, loaded: LoadedFiles) -> Result<Self> {
         let networks = spec.networks.iter().map(|(name, layers)| (name.clone(), layers.canonical())).collect();
         Self::grow(trials, &spec.run, &Outside { networks, loaded })
     }
@@ -79,7 +82,7 @@ impl Plan {
     /// # Errors
     /// When a trial draws from or goes back to a moment that its trainings do not have.
     pub fn grow(trials: Vec<Trial>, run: &Settings, outside: &Outside) -> Result<Self> {
-        let mut plan = Self::default();
+        let mut plan = Self { loaded: outside.loaded.clone(), ..Self::default() };
         let mut leaves = std::collections::HashSet::new();
         for trial in trials {
             let place = |error: Error| error.at(format!("trial {}", trial.number));
@@ -131,6 +134,17 @@ impl Plan {
         parts
     }
 
+    /// The moment of its dense training that the chain of a stage goes on from: the epoch that its weights go back to, or the
+    /// draw of the first level.
+    pub fn leaves_dense_at(&self, index: usize) -> Moment {
+        if let Some(epoch) = self.stages[index].rewinds_to_epoch() {
+            return Moment::Epoch(epoch);
+        }
+        let up = std::iter::successors(Some(index), |stage| self.stages[*stage].parent);
+        let first = up.filter_map(|stage| self.stages[stage].pruning.as_ref()).last();
+        first.map_or(Moment::Last, |pruning| pruning.draw)
+    }
+
     /// Epochs to train when each stage is trained once.
     pub fn shared_epochs(&self) -> usize {
         self.stages.iter().map(|stage| stage.epochs().len()).sum()
@@ -145,12 +159,9 @@ impl Plan {
     /// The stages of one trial, made where they are new.
     fn chain(&mut self, trial: &Trial, outside: &Outside) -> Result<Vec<usize>> {
         let settings = &trial.settings;
-        let loaded = match &settings.load {
-            Load::Path(path) => outside.loaded.get(&path.display().to_string()),
-            Load::None | Load::Auto => None,
-        };
+        let loaded = outside.loaded.get(&settings.load.show()).map(|file| file.checksum.as_str());
         let network = outside.networks.get(&settings.network);
-        let id = dense_id(settings, network.map(String::as_str), loaded.map(String::as_str));
+        let id = dense_id(settings, network.map(String::as_str), loaded);
         let mut chain = vec![self.stage(id, settings, None, None)];
         let rate = settings.rate();
         for level in 1..=settings.prune_iterations {
@@ -219,7 +230,7 @@ impl Plan {
         if loaded && matches!(settings.rewind, Rewind::Init | Rewind::Epoch(_)) {
             return Err(Error::input(format!(
                 "`reinit`: the weights before the end are not known of a network that is loaded from `{}`",
-                tombola_words::value::Value::show(&root.settings.load)
+                root.settings.load.show()
             ))
             .hint("use `--reinit lr`, `none` or `random`, or `--load auto` with a training of Tombola's own"));
         }

@@ -3,6 +3,7 @@
 //! It may not know of files, workers or torch.
 
 use super::forest::Plan;
+use super::loaded::LoadedFile;
 use tombola_words::StageId;
 use tombola_words::value::Value;
 use tombola_words::value::{Control, Shard};
@@ -31,6 +32,11 @@ impl Plan {
             }
         }
         text
+    }
+
+    /// The file that the dense network of a stage is loaded from, if it is.
+    pub fn loaded_file(&self, index: usize) -> Option<&LoadedFile> {
+        self.loaded.get(&self.stages[self.stages[index].root].settings.load.show())
     }
 
     /// The stages whose names begin with these digits, in the order of the plan.

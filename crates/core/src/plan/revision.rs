@@ -4,7 +4,7 @@
 //! not taken for new, and all others stay. It may not know of files, workers or torch.
 
 use crate::sweep::settings::{Decides, Settings};
-use tombola_words::value::{Control, Criterion};
+use tombola_words::value::{Control, Criterion, Moment, Rewind, Schedule, Streams};
 
 /// One change of results.
 struct Revision {
@@ -30,6 +30,30 @@ const REVISIONS: &[Revision] = &[
         decides: Decides::Pruning,
         acts: |settings| settings.control == Control::RandomMask && settings.draw.is_early_bird(),
     },
+    Revision {
+        // The rate was that of whatever epoch the dense training had come to meanwhile.
+        name: "plateau up to the draw",
+        decides: Decides::Pruning,
+        acts: |settings| {
+            let early = !matches!(settings.draw, Moment::Best | Moment::Last);
+            // The twin on new weights follows the schedule from its start.
+            let tunes = settings.rewind == Rewind::None && settings.control != Control::Reinit;
+            let inherits = tunes && settings.fine_tune_lr.is_none();
+            settings.schedule == Schedule::Plateau && inherits && early
+        },
+    },
+    Revision {
+        // The loss over no images was 0 and never fell, so the rate did.
+        name: "plateau without validation",
+        decides: Decides::Training,
+        acts: |settings| settings.schedule == Schedule::Plateau && settings.validation_size == Some(0),
+    },
+    Revision {
+        // Scales of residual streams were left alone where they are pruned.
+        name: "slimming of streams",
+        decides: Decides::Training,
+        acts: |settings| settings.slimming > 0.0 && settings.slimmed_streams() == Streams::Group,
+    },
 ];
 
 /// The lines that those which act add to an identity.
@@ -41,6 +65,47 @@ pub(super) fn revisions(settings: &Settings, decides: Decides) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tombola_words::value::{PruningType, Select};
+
+    #[test]
+    fn what_changed_is_renamed_and_nothing_beside_it() {
+        let plateau = || Settings { schedule: Schedule::Plateau, ..Settings::default() };
+        let early = || Settings { rewind: Rewind::None, draw: Moment::Epoch(1), ..plateau() };
+        let unvalidated = || Settings { validation_size: Some(0), select: Select::Test, ..Settings::default() };
+        let group = |network: &str| Settings {
+            network: network.into(),
+            slimming: 1e-4,
+            pruning_type: PruningType::Structured,
+            streams: Streams::Group,
+            ..Settings::default()
+        };
+        let training = [
+            (Settings { schedule: Schedule::Plateau, ..unvalidated() }, "revision=plateau without validation\n"),
+            (group("resnet"), "revision=slimming of streams\n"),
+            (group("own"), "revision=slimming of streams\n"),
+            (unvalidated(), ""),
+            (plateau(), ""),
+            (group("vgg-16"), ""),
+            (Settings { slimming: 0.0, ..group("resnet") }, ""),
+            (Settings { pruning_type: PruningType::Unstructured, ..group("resnet") }, ""),
+        ];
+        for (settings, expected) in training {
+            assert_eq!(revisions(&settings, Decides::Training), expected, "{settings:?}");
+        }
+        let pruning = [
+            (early(), "revision=plateau up to the draw\n"),
+            (Settings { draw: Moment::EarlyBird(0), ..early() }, "revision=plateau up to the draw\n"),
+            (Settings { draw: Moment::Best, ..early() }, ""),
+            (Settings { draw: Moment::Last, ..early() }, ""),
+            (Settings { rewind: Rewind::Init, ..early() }, ""),
+            (Settings { fine_tune_lr: Some(0.01), ..early() }, ""),
+            (Settings { control: Control::Reinit, ..early() }, ""),
+            (Settings { schedule: Schedule::Cosine, ..early() }, ""),
+        ];
+        for (settings, expected) in pruning {
+            assert_eq!(revisions(&settings, Decides::Pruning), expected, "{settings:?}");
+        }
+    }
 
     #[test]
     fn no_name_stands_twice_and_none_acts_by_default() {

@@ -46,13 +46,7 @@ pub fn draw(
     let scores = scoring.scores(pruning.criterion, before, key)?;
     let mut candidates: Vec<(f32, usize)> = scores.iter().enumerate().filter_map(|(i, s)| Some(((*s)?, i))).collect();
     if candidates.is_empty() {
-        let text = match channels.is_empty() {
-            true => "no channel of this network may be pruned".to_string(),
-            false => "no channel that may be pruned has such a score".to_string(),
-        };
-        return Err(Error::input(text).hint(
-            "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion`",
-        ));
+        return Err(nothing_scored(channels));
     }
     candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let layer = |unit: usize| channels.units[unit].layer;
@@ -84,6 +78,26 @@ pub fn draw(
         draw.mask = shuffled(channels, &left, key);
     }
     Ok(draw)
+}
+
+/// Whether a criterion has a score for a channel.
+pub fn is_scored(criterion: Criterion, unit: &Unit) -> bool {
+    match criterion {
+        Criterion::Random => true,
+        Criterion::NormScale => !unit.scales.is_empty(),
+        _ => !unit.filters.is_empty(),
+    }
+}
+
+/// What is said where no channel has a score.
+pub fn nothing_scored(channels: &Channels) -> Error {
+    let text = match channels.is_empty() {
+        true => "no channel of this network may be pruned",
+        false => "no channel that may be pruned has such a score",
+    };
+    Error::input(text).hint(
+        "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion`",
+    )
 }
 
 /// Brings back the highest scores of each layer until its number of channels is a multiple of `step`, or as near to the

@@ -4,7 +4,7 @@
 //! settings mean.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Trial;
 use super::grid::{Axis, Grid, unknown};
@@ -15,6 +15,9 @@ use tombola_words::value::Control;
 
 /// The first line of a complete sweep file.
 const COMPLETE: &str = "# What was asked, complete: every setting, defaults written out.";
+
+/// File systems take 255 bytes; a name is also a part of longer ones.
+const LONGEST_NAME: usize = 200;
 
 /// A setting given as a flag, with one value or several.
 pub type Flag = Axis;
@@ -30,6 +33,10 @@ pub struct Spec {
     pub networks: BTreeMap<String, Layers>,
     /// How the sweep is run; only settings that decide nothing else.
     pub run: Settings,
+    /// The folder that relative paths in `load` start from; that of the program if nothing.
+    pub base: Option<PathBuf>,
+    /// Where files lie that `load` has these words for, if that is known already.
+    pub places: BTreeMap<String, PathBuf>,
     /// The file's `[networks]`, kept to be written back.
     network_tables: Option<toml::Value>,
 }
@@ -51,8 +58,9 @@ impl Spec {
         let name = match table.remove("name") {
             Some(toml::Value::String(name)) if is_name(&name) => Some(name),
             Some(other) => {
-                let error =
-                    Error::input(format!("`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`"));
+                let error = Error::input(format!(
+                    "`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME} bytes"
+                ));
                 return Err(place(error, "name"));
             }
             None => None,
@@ -74,7 +82,15 @@ impl Spec {
                 return Err(place(error, "grid"));
             }
         };
-        let mut spec = Self { name, grids: Vec::new(), networks, run: Settings::default(), network_tables };
+        let mut spec = Self {
+            name,
+            grids: Vec::new(),
+            networks,
+            run: Settings::default(),
+            base: None,
+            places: BTreeMap::new(),
+            network_tables,
+        };
         let mut base = Grid::default();
         spec.overlay(&mut base, &table, true, &place)?;
         for block in &blocks {
@@ -84,6 +100,10 @@ impl Spec {
                 spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
             }
             spec.grids.push(grid);
+        }
+        // A shell expands `~` in a flag, but nobody does in a file.
+        for path in [&mut spec.run.out, &mut spec.run.data_dir].into_iter().flatten() {
+            *path = at_home(path);
         }
         Ok(spec)
     }
@@ -111,10 +131,14 @@ impl Spec {
     }
 
     fn put(&mut self, grid: &mut Grid, axis: Axis, top: bool) -> Result<()> {
-        for value in &axis.values {
-            // Tried here so that the error can name its place.
-            axis.field.assign(&mut Settings::default(), value)?;
-        }
+        // Read here so that the error can name its place, and kept as settings show them, so that what is asked for in another
+        // spelling is the same sweep.
+        let shown = axis.values.iter().map(|value| {
+            let mut settings = Settings::default();
+            axis.field.assign(&mut settings, value)?;
+            Ok((axis.field.show)(&settings))
+        });
+        let axis = Axis { values: shown.collect::<Result<_>>()?, ..axis };
         if axis.field.decides != Decides::Run {
             grid.set(axis);
             return Ok(());
@@ -187,6 +211,20 @@ impl Spec {
         }
     }
 
+    /// Where a path that `load` names lies: `~` is the user's folder, and a relative path starts from [`Spec::base`].
+    pub fn place(&self, path: &Path) -> PathBuf {
+        if let Some(place) = self.places.get(&path.display().to_string()) {
+            return place.clone();
+        }
+        let path = at_home(path);
+        match (&self.base, path.is_absolute()) {
+            (_, true) => path,
+            (Some(base), false) => base.join(path),
+            // Without a folder that the program runs in, the path is all there is.
+            (None, false) => std::path::absolute(&path).unwrap_or(path),
+        }
+    }
+
     /// Whether a text was written by [`Spec::to_toml`].
     pub fn wrote(text: &str) -> bool {
         text.starts_with(COMPLETE)
@@ -234,6 +272,14 @@ impl Spec {
     }
 }
 
+/// A path with `~` written out, where it is known.
+fn at_home(path: &Path) -> PathBuf {
+    match (path.strip_prefix("~"), std::env::var_os("HOME")) {
+        (Ok(rest), Some(home)) if !home.is_empty() => Path::new(&home).join(rest),
+        _ => path.to_path_buf(),
+    }
+}
+
 /// `key = value` or `key = [values]`, in TOML.
 fn assignment(axis: &Axis, several: bool) -> String {
     let items: Vec<String> = axis.values.iter().map(|value| literal(axis.field, value)).collect();
@@ -245,21 +291,31 @@ fn assignment(axis: &Axis, several: bool) -> String {
 
 /// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
 fn literal(field: &Field, shown: &str) -> String {
-    let plain = |text: &str| {
-        let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
-        number || text == "true" || text == "false"
-    };
     let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
-    match field.list && items.iter().all(|item| plain(item)) {
+    match field.list && items.iter().all(|item| is_plain(item)) {
         true => format!("[{}]", items.join(", ")),
-        false if plain(shown) => shown.to_string(),
+        false if is_plain(shown) => shown.to_string(),
         // A word that stands for a list, too.
         false => toml::Value::String(shown.to_string()).to_string(),
     }
 }
 
+/// Whether a text is a number or a truth value in TOML that reads as the same text: settings also read `1.`, `007` and numbers
+/// that TOML has no room for, and a path may look like a number.
+fn is_plain(text: &str) -> bool {
+    let whole = || text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    let broken = || text.parse::<f64>().is_ok_and(|number| number.is_finite() && format!("{number:?}") == text);
+    text == "true" || text == "false" || whole() || broken()
+}
+
+/// Whether it can be the name of a folder, everywhere that files go.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.starts_with('.') && name.chars().all(is_name_letter)
+}
+
+/// Letters and digits of all scripts, and the marks that some file systems write apart from their letters.
+fn is_name_letter(letter: char) -> bool {
+    letter.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&letter) || "-_.".contains(letter)
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> Error {
@@ -355,8 +411,7 @@ fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, Layers>
 /// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
 pub fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let name: String = stem.chars().map(|letter| if is_name_letter(letter) { letter } else { '-' }).collect();
     if is_name(&name) { name } else { "sweep".to_string() }
 }
 

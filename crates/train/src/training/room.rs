@@ -41,13 +41,6 @@ pub fn check(cost: &Cost, batch: usize, precision: Precision, free: usize, devic
     }))
 }
 
-/// Bytes that the system can still give, where it tells.
-pub fn free_in_system() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<usize>().ok().map(|kilobytes| kilobytes * 1024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,10 +62,5 @@ mod tests {
     #[test]
     fn half_precision_keeps_half() {
         assert_eq!(need(&cost(), 10, Precision::Fp32) - need(&cost(), 10, Precision::Bf16), 50_000_000);
-    }
-
-    #[test]
-    fn the_system_tells_what_is_free() {
-        assert!(free_in_system().is_none_or(|bytes| bytes > 1_000_000));
     }
 }

@@ -23,7 +23,7 @@ use tombola_core::prune::unstructured::prunable;
 use tombola_core::sweep::Settings;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
-use tombola_words::record::{ChannelCount, Drawn, Scores, Size};
+use tombola_words::record::{ChannelCount, Drawn, PixelStatistics, Scores, Size};
 use tombola_words::value::{Budget, Moment, PruneLayers};
 
 /// Draws the mask, rewinds, evaluates both, and reports what came out.
@@ -148,6 +148,10 @@ fn described(task: &Task, mask: &Bits, layers: PruneLayers) -> Drawn {
         parameters: task.layout.len,
         dead_layers: connectivity.dead_layers,
         channels: None::<ChannelCount>,
+        pixels: Some(PixelStatistics {
+            mean: task.parts.normalisation.mean.clone(),
+            standard_deviation: task.parts.normalisation.standard_deviation.clone(),
+        }),
         ..Drawn::default()
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::findings::percent;
 use super::sheet::Sheet;
+use crate::tables::repeats::are_paired;
 use crate::tables::statistics::Sample;
 use tombola_core::sweep::{Decides, Field};
 use tombola_words::error::{Error, Result};
@@ -43,6 +44,7 @@ impl Pivot {
             .collect();
         let mut cells: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
         let mut kinds: BTreeMap<(usize, usize), BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
+        let mut files: BTreeMap<(usize, usize), BTreeSet<([String; 1], String)>> = BTreeMap::new();
         let (mut row_names, mut column_names) = (Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
         for row in &results.rows {
@@ -54,14 +56,21 @@ impl Pivot {
                 continue;
             }
             cells.entry(place).or_default().push(accuracy);
+            let pair = ([results.text(row, "seed").to_string()], results.text(row, "load").to_string());
+            files.entry(place).or_default().insert(pair);
             let kinds = kinds.entry(place).or_default();
             for setting in &settings {
                 kinds.entry(setting).or_default().insert(results.text(row, setting).to_string());
             }
         }
         let mixed: BTreeSet<&str> = kinds
-            .values()
-            .flat_map(|kinds| kinds.iter().filter(|(_, values)| values.len() > 1).map(|(setting, _)| *setting))
+            .iter()
+            .flat_map(|(place, kinds)| {
+                // One file a seed is what the mean is over.
+                let repeats = |setting: &str| setting == "load" && files.get(place).is_some_and(are_paired);
+                let several = kinds.iter().filter(|(_, values)| values.len() > 1).map(|(setting, _)| *setting);
+                several.filter(move |setting| !repeats(setting))
+            })
             .collect();
         let row_order = order(&row_names);
         let column_order = order(&column_names);

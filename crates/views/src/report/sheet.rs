@@ -79,6 +79,13 @@ impl Sheet {
         writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
     }
 
+    /// The rows of which something holds.
+    #[must_use]
+    pub fn only(&self, holds: impl Fn(&[String]) -> bool) -> Self {
+        let rows = self.rows.iter().filter(|row| holds(row)).cloned().collect();
+        Self { columns: self.columns.clone(), rows }
+    }
+
     /// Rows that agree in some column, in the order of their first.
     pub fn by<'a>(&'a self, name: &str) -> Vec<(&'a str, Vec<&'a Vec<String>>)> {
         let mut places = BTreeMap::new();

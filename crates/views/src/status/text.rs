@@ -24,6 +24,10 @@ pub fn text(status: &Status, digits: usize) -> String {
         let rows: Vec<Vec<String>> = shown.into_iter().map(|worker| row(worker, status.time, digits)).collect();
         text.push_str(&format!("\n{}", columns(&rows, "")));
     }
+    if !status.warnings.is_empty() {
+        text.push('\n');
+        status.warnings.iter().for_each(|line| text.push_str(&format!("warning: {line}\n")));
+    }
     if !status.failures.is_empty() {
         text.push_str("\nfailed\n");
         for failure in status.failures.iter().take(MOST_FAILURES) {
@@ -39,6 +43,10 @@ pub fn text(status: &Status, digits: usize) -> String {
         if status.failures.len() > MOST_FAILURES {
             text.push_str(&format!("  … and {} more (`--json` lists all)\n", status.failures.len() - MOST_FAILURES));
         }
+    }
+    if !status.warnings.is_empty() {
+        text.push_str("\nwarning\n");
+        status.warnings.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
     }
     if !status.next.is_empty() {
         text.push_str("\nnext\n");

@@ -124,9 +124,17 @@ impl<'a> View<'a> {
         self.known(stage)?.running.filter(|_| self.is_tended(stage))
     }
 
+    /// The epochs of a stage: the plan's, unless its mask said otherwise or all that was needed of it came earlier.
+    fn range(&self, stage: usize) -> std::ops::Range<usize> {
+        let known = self.known(stage);
+        let range = self.facts.plan.stages[stage].span(known.and_then(|known| known.drawn.as_ref()?.span));
+        let stopped = known.and_then(|known| known.outcome.as_ref()?.stopped_at);
+        range.start..stopped.unwrap_or(range.end)
+    }
+
     /// Epochs of a stage that are trained, and how many it has.
     pub fn epochs(&self, stage: usize) -> (usize, usize) {
-        let range = self.facts.plan.stages[stage].epochs();
+        let range = self.range(stage);
         let trained = match (self.standings[stage].state, self.known(stage)) {
             (TrainingState::Done, _) => range.len(),
             (_, None) => 0,
@@ -140,7 +148,7 @@ impl<'a> View<'a> {
 
     /// The last epoch of a stage that counts: what was trained behind the snapshot that a worker went on from does not.
     pub fn last_epoch(&self, stage: usize) -> Option<&'a EpochRecord> {
-        let start = self.facts.plan.stages[stage].epochs().start;
+        let start = self.range(stage).start;
         let (trained, _) = self.epochs(stage);
         self.known(stage)?.epochs.get(&(start + trained))
     }

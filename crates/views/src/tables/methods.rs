@@ -1,10 +1,11 @@
 //! Sorts the trainings of a plan into methods and densities, for the table at the end of a run.
 //!
-//! A method is everything about a trial but its seeds and how far it prunes: its settings, and whether it prunes once
+//! A method is everything about a trial but its seeds (and files that stand for them, `repeats.rs`) and how far it prunes: its settings, and whether it prunes once
 //! or level by level at some rate. It may not know how well anything did or how tables look.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::repeats::SeedFiles;
 use super::rows;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Field, Settings};
@@ -101,6 +102,7 @@ struct Shot {
 /// Methods in the making.
 struct Gatherer {
     fields: Vec<&'static Field>,
+    files: SeedFiles,
     /// Settings of each base, with its dense trainings.
     bases: Vec<(Vec<String>, usize)>,
     by_text: HashMap<String, usize>,
@@ -118,6 +120,7 @@ impl Methods {
         fields.retain(|field| field.decides != Decides::Levels && !rows::is_seed(field));
         let mut gatherer = Gatherer {
             fields,
+            files: SeedFiles::of(plan),
             bases: Vec::new(),
             by_text: HashMap::new(),
             dense: Vec::new(),
@@ -154,7 +157,12 @@ impl Methods {
 impl Gatherer {
     /// The number of these settings, control and seeds left aside.
     fn base(&mut self, settings: &Settings) -> usize {
-        let shown = rows::shown(&self.fields, settings);
+        let mut shown = rows::shown(&self.fields, settings);
+        for (_, cell) in
+            self.fields.iter().zip(&mut shown).filter(|(field, cell)| field.key == "load" && !cell.is_empty())
+        {
+            *cell = self.files.shown(settings);
+        }
         let text = |training: bool| {
             let part = |(field, _): &(&&Field, &String)| {
                 field.key != "control" && (!training || field.decides == Decides::Training)

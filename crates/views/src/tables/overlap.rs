@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Write;
 use std::ops::Range;
 
+use super::repeats::SeedFiles;
 use super::sheet::CsvSheet;
 use super::tracked;
 use tombola_core::folder::Store;
@@ -78,11 +79,12 @@ pub(super) fn pairs(
     plan: &Plan,
     history: &History,
 ) -> Result<Vec<Pair>> {
+    let files = SeedFiles::of(plan);
     let mut seen = HashSet::new();
     let mut drawings: Vec<(usize, Drawing)> = Vec::new();
     for (index, stage) in plan.stages.iter().enumerate() {
         let ended = history.stages.get(&stage.id).is_some_and(|known| known.outcome.is_some());
-        let drawing = drawing(plan, stage).filter(|_| ended);
+        let drawing = drawing(plan, &files, stage).filter(|_| ended);
         // Tickets that differ only in what is trained afterwards have one mask.
         if let Some(drawing) = drawing.filter(|drawing| seen.insert(drawing.clone())) {
             drawings.push((index, drawing));
@@ -92,7 +94,7 @@ pub(super) fn pairs(
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let networks = Networks::of(plan, &roots, own)?;
-    let reader = MaskReader { stores, plan, networks: &networks };
+    let reader = MaskReader { stores, plan, history, networks: &networks };
     let mut pairs = Vec::new();
     for axis in 0..AXES.len() {
         let mut groups: BTreeMap<Drawing, Vec<usize>> = BTreeMap::new();
@@ -164,7 +166,7 @@ pub(super) fn write(file: &mut dyn Write, plan: &Plan, pairs: &[Pair]) -> std::i
 }
 
 /// How the mask of a stage was drawn; nothing for dense stages and for twins, whose masks are random or the ticket's.
-fn drawing(plan: &Plan, stage: &Stage) -> Option<Drawing> {
+fn drawing(plan: &Plan, files: &SeedFiles, stage: &Stage) -> Option<Drawing> {
     let pruning = stage.pruning.as_ref().filter(|pruning| pruning.control == Control::None)?;
     let settings = &plan.stages[stage.root].settings;
     let seeds = [("init", settings.init_seed), ("order", settings.order_seed), ("augment", settings.augment_seed)];
@@ -173,7 +175,7 @@ fn drawing(plan: &Plan, stage: &Stage) -> Option<Drawing> {
     let mut rest = format!(
         "{}\n{}\n{}\nlevel {}\n",
         settings.network,
-        settings.load.show(),
+        files.shown(settings),
         seedless.identity(Decides::Training),
         stage.level
     );
@@ -209,6 +211,7 @@ fn drawing(plan: &Plan, stage: &Stage) -> Option<Drawing> {
 struct MaskReader<'a> {
     stores: &'a [Store],
     plan: &'a Plan,
+    history: &'a History,
     networks: &'a Networks,
 }
 
@@ -219,10 +222,11 @@ impl MaskReader<'_> {
         let (Some(network), Some(pruning)) = (self.networks.get(self.plan, index), &stage.pruning) else {
             return Ok(None);
         };
+        let sum = self.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
         let mut found = None;
         for store in self.stores {
             found = match found {
-                None => store.mask(stage.id, &network.layout)?,
+                None => store.mask(stage.id, &network.layout, sum)?,
                 known => known,
             };
         }

@@ -29,6 +29,13 @@ pub(super) fn shown(columns: &[&'static Field], settings: &Settings) -> Vec<Stri
     columns.iter().map(cell).collect()
 }
 
+/// The seeds of a trial, as each stream has it.
+pub(super) fn seeds(settings: &Settings) -> [String; 4] {
+    let of = |own: Option<u64>| own.unwrap_or(settings.seed).to_string();
+    let Settings { seed, init_seed, order_seed, augment_seed, .. } = settings;
+    [of(Some(*seed)), of(*init_seed), of(*order_seed), of(*augment_seed)]
+}
+
 /// One level of one trial.
 pub(super) struct Row<'a> {
     /// The trial.
@@ -40,6 +47,8 @@ pub(super) struct Row<'a> {
     /// The control that acts at this level: only the last level has one.
     control: Control,
     shown: &'a [String],
+    /// The settings of the trial.
+    pub(super) settings: &'a Settings,
 }
 
 impl Row<'_> {
@@ -64,7 +73,7 @@ pub(super) fn each<E>(
         let shown = shown(columns, &trial.settings);
         for (level, &stage) in stages.iter().enumerate() {
             let control = plan.stages[stage].pruning.as_ref().map_or(Control::None, |pruning| pruning.control);
-            visit(&Row { trial: trial.number, level, stage, control, shown: &shown })?;
+            visit(&Row { trial: trial.number, level, stage, control, shown: &shown, settings: &trial.settings })?;
         }
     }
     Ok(())

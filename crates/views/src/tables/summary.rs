@@ -1,11 +1,12 @@
 //! `summary.csv`: mean, standard deviation and 95 % confidence interval over seeds.
 //!
-//! A row stands for all trials that differ in nothing but their seeds, at one level. A training that several of them
+//! A row stands for all trials that repeat each other (`repeats.rs`), at one level. A training that several of them
 //! share counts once. Accuracies and densities are shares from 0 to 1.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Result, Write};
 
+use super::repeats::SeedFiles;
 use super::rows;
 use super::rows::Row;
 use super::sheet::CsvSheet;
@@ -85,23 +86,28 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
 
 /// The groups in the order of their first trial and level.
 fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Repeats> {
+    let files = SeedFiles::of(plan);
     let mut groups: Vec<Repeats> = Vec::new();
     let mut by_key: HashMap<String, usize> = HashMap::new();
     // A training is met once for each trial that shares it.
     let mut seen = HashSet::new();
     let mut key = String::new();
+    let cell = |row: &Row, column: usize| match columns[column].key {
+        "load" if (columns[column].matters)(row.settings) => files.shown(row.settings),
+        _ => row.cell(column, columns[column]).into_owned(),
+    };
     let Ok(()) = rows::each(plan, columns, |row: &Row| {
         key.clear();
         key.push_str(&row.level.to_string());
-        for (column, field) in columns.iter().enumerate() {
+        for column in 0..columns.len() {
             // A character that no setting is written with keeps neighbours apart.
             key.push('\0');
-            key.push_str(&row.cell(column, field));
+            key.push_str(&cell(row, column));
         }
         let index = match by_key.get(&key) {
             Some(&index) => index,
             None => {
-                let settings = columns.iter().enumerate().map(|(i, field)| row.cell(i, field).into_owned()).collect();
+                let settings = (0..columns.len()).map(|column| cell(row, column)).collect();
                 groups.push(Repeats { level: row.level, settings, stages: Vec::new() });
                 by_key.insert(key.clone(), groups.len() - 1);
                 groups.len() - 1

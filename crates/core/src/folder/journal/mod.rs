@@ -1,10 +1,14 @@
 //! The journal: an append-only file of records, the truth from which every table is derived.
 
 mod chronicle;
+mod file;
+pub mod frames;
 mod merge;
+mod mixture;
 pub mod read;
 pub mod write;
 
 pub use chronicle::Chronicle;
+pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
 pub use write::Journal;

@@ -1,17 +1,17 @@
-//! Reads a journal into what is known of each stage.
+//! What the records of a journal tell, put together: what is known of each stage, of the runs and of their workers.
 //!
-//! A torn or damaged tail is dropped: everything before it stays valid, and the writer goes on from there.
+//! It may not know of files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::sync::Arc;
 
-use super::write::HEADER;
+use crate::folder::snapshots::Expected;
 use crate::mask::early_bird;
 use crate::plan::{Bird, Stage};
-use tombola_words::StageId;
-use tombola_words::error::{Error, Result};
-use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record};
+use tombola_words::arithmetic::Arithmetic;
+use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
 use tombola_words::value::Moment;
+use tombola_words::{Checksum, StageId};
 
 /// What the journal tells of one stage.
 #[derive(Debug, Clone, Default)]
@@ -32,12 +32,20 @@ pub struct StageHistory {
     pub failed_at: f64,
     /// Snapshots on disk.
     pub kept: BTreeSet<Moment>,
+    /// What their files must hold, as far as the journal tells.
+    pub sums: BTreeMap<Moment, SnapshotSums>,
+    /// Snapshots that were on disk, until nothing needed them any more.
+    pub freed: BTreeSet<Moment>,
     /// The epoch from which it can continue, and the best until then.
     pub progress: Option<(usize, Option<usize>)>,
+    /// What the files of both must hold, as far as the journal tells.
+    pub progress_sums: (Option<SnapshotSums>, Option<SnapshotSums>),
     /// Images trained a second, once finished.
     pub images_per_second: f64,
     /// Where it was trained.
     pub place: String,
+    /// What it was computed with.
+    pub computed_with: Vec<Arithmetic>,
     /// How often it was started.
     pub attempts: usize,
     /// Who is at it, if the process that wrote the journal still runs.
@@ -86,6 +94,8 @@ pub struct Recent {
 pub struct WorkerHistory {
     /// Host and device, in words.
     pub place: String,
+    /// What it computes with, where the journal tells.
+    pub arithmetic: Option<Arithmetic>,
     /// How it was lost, if it was.
     pub lost: Option<String>,
 }
@@ -108,9 +118,38 @@ impl StageHistory {
         self.outcome.is_some() && compared && self.bird(bird).is_none()
     }
 
+    /// What the files of a snapshot must be.
+    pub fn expected(&self, stage: &Stage, moment: Moment) -> Expected {
+        Expected { sums: self.sums.get(&moment).copied(), mask: stage.level > 0, optimizer: false }
+    }
+
+    /// What the files of the state to go on from must be, and those of the best until then.
+    pub fn expected_progress(&self, stage: &Stage) -> (Expected, Expected) {
+        let (state, best) = self.progress_sums;
+        let mask = stage.level > 0;
+        (Expected { sums: state, mask, optimizer: true }, Expected { sums: best, mask, optimizer: false })
+    }
+
+    /// What the file of its mask must hold, as far as the journal tells.
+    pub fn mask_sum(&self) -> Option<Checksum> {
+        self.sums.values().find_map(|sums| sums.mask)
+    }
+
+    /// Whether the journal tells of all that it tells of a training that ended. Of one that was repaired it may not.
+    fn is_whole(&self, stage: &Stage, outcome: &Outcome) -> bool {
+        let span = stage.span(self.drawn.as_ref().and_then(|drawn| drawn.span));
+        let mut epochs = span.start + 1..=outcome.stopped_at.unwrap_or(span.end);
+        let gapless = |masks: &BTreeMap<usize, MaskRecord>| {
+            let (first, last) = (masks.keys().next(), masks.keys().next_back());
+            first.zip(last).is_none_or(|(first, last)| masks.len() == last - first + 1)
+        };
+        let mut masks = stage.tracks.iter().filter_map(|track| self.masks.get(&track.key));
+        self.drawn.is_some() && epochs.all(|epoch| self.epochs.contains_key(&epoch)) && masks.all(gapless)
+    }
+
     /// Whether it was trained as far as `stage` asks.
     pub fn is_finished(&self, stage: &Stage) -> bool {
-        self.outcome.as_ref().is_some_and(|outcome| {
+        self.outcome.as_ref().filter(|outcome| self.is_whole(stage, outcome)).is_some_and(|outcome| {
             let needed = |until| {
                 move |stopped: usize| until <= stopped && stage.birds.iter().all(|bird| self.bird(bird).is_some())
             };
@@ -122,7 +161,11 @@ impl StageHistory {
     pub fn records(&self, stage: StageId) -> Vec<Record> {
         let drawn = self.drawn.iter().map(|drawn| Record::Drawn { stage, drawn: drawn.clone() });
         let epochs = self.epochs.values().map(|epoch| Record::Epoch { stage, epoch: epoch.clone() });
-        let kept = self.kept.iter().map(|moment| Record::Kept { stage, moment: *moment });
+        let kept = self.kept.iter().map(|moment| Record::Kept {
+            stage,
+            moment: *moment,
+            sums: self.sums.get(moment).copied(),
+        });
         let finished = self.outcome.iter().map(|outcome| Record::Finished {
             stage,
             outcome: outcome.clone(),
@@ -138,11 +181,12 @@ impl StageHistory {
     }
 }
 
-/// A whole journal.
+/// A whole journal. A copy of it costs little, however many epochs it tells of: both share what is known of each stage
+/// until one of them learns more.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// What is known of each stage.
-    pub stages: HashMap<StageId, StageHistory>,
+    pub stages: HashMap<StageId, Arc<StageHistory>>,
     /// Checksum of each data set that results are of.
     pub data: BTreeMap<String, String>,
     /// How often a process worked on the sweep.
@@ -166,41 +210,6 @@ pub struct History {
 }
 
 impl History {
-    /// Reads a journal; an absent file is an empty history.
-    ///
-    /// # Errors
-    /// When the file cannot be read, is no journal, or is of a version that this program does not know.
-    pub fn read(path: &Path) -> Result<Self> {
-        let bytes = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Error::file("read", path, &error)),
-        };
-        // A kill right after the file was made leaves less than a header.
-        if bytes.len() < HEADER.len() && HEADER.starts_with(&bytes) {
-            return Ok(Self { torn: bytes.len() as u64, ..Self::default() });
-        }
-        if !bytes.starts_with(HEADER) {
-            let found = String::from_utf8_lossy(&bytes[..bytes.len().min(HEADER.len())]).escape_default().to_string();
-            return Err(Error::input(format!(
-                "`{}` is no journal that this version reads: it starts with `{found}`, expected `{}`",
-                path.display(),
-                String::from_utf8_lossy(HEADER)
-            ))
-            .hint("choose another results folder with `--out`, or use the version of Tombola that wrote it"));
-        }
-        let mut history = Self::default();
-        let mut position = HEADER.len();
-        while let Some(record) = frame(&bytes[position..]) {
-            let (record, length) = record;
-            history.add(record);
-            position += length;
-        }
-        history.end = position as u64;
-        history.torn = (bytes.len() - position) as u64;
-        Ok(history)
-    }
-
     /// Takes in one record.
     pub fn add(&mut self, record: Record) {
         match record {
@@ -213,7 +222,7 @@ impl History {
                 }
                 (self.begun, self.ended, self.ended_at) = (time, None, None);
                 self.workers.clear();
-                for stage in self.stages.values_mut() {
+                for stage in self.stages.values_mut().map(Arc::make_mut) {
                     (stage.running, stage.recent) = (None, Recent::default());
                 }
             }
@@ -233,19 +242,36 @@ impl History {
                 }
                 stage.epochs.insert(epoch.epoch, epoch);
             }
-            Record::Kept { stage, moment } => {
-                self.stage(stage).kept.insert(moment);
+            Record::Kept { stage, moment, sums } => {
+                let stage = self.stage(stage);
+                stage.kept.insert(moment);
+                stage.freed.remove(&moment);
+                match sums {
+                    Some(sums) => stage.sums.insert(moment, sums),
+                    None => stage.sums.remove(&moment),
+                };
             }
             Record::Freed { stage, moment } => {
-                self.stage(stage).kept.remove(&moment);
+                let stage = self.stage(stage);
+                stage.kept.remove(&moment);
+                stage.sums.remove(&moment);
+                stage.freed.insert(moment);
             }
-            Record::Progress { stage, epoch, best } => self.stage(stage).progress = Some((epoch, best)),
-            Record::Joined { worker, place, .. } => {
-                self.workers.insert(worker, WorkerHistory { place, lost: None });
+            Record::Progress { stage, epoch, best, sums, best_sums } => {
+                let stage = self.stage(stage);
+                (stage.progress, stage.progress_sums) = (Some((epoch, best)), (sums, best_sums));
+            }
+            Record::Joined { worker, place, arithmetic, .. } => {
+                self.workers.insert(worker, WorkerHistory { place, arithmetic, lost: None });
             }
             Record::Began { stage, worker, epoch, time } => {
                 self.shifts.push(Shift { worker, stage, from: time, to: None });
+                let arithmetic = self.workers.get(&worker).and_then(|worker| worker.arithmetic.clone());
                 let stage = self.stage(stage);
+                if epoch == 0 {
+                    stage.computed_with.clear();
+                }
+                stage.computed_with.extend(arithmetic.filter(|found| !stage.computed_with.contains(found)));
                 stage.attempts += 1;
                 stage.failure = None;
                 stage.running = Some(Running { worker, since: time, before: epoch, last: None });
@@ -267,6 +293,9 @@ impl History {
             Record::Finished { stage, outcome, images_per_second, place, attempts, time } => {
                 self.end_shift(stage, time);
                 let stage = self.stage(stage);
+                if !outcome.computed_with.is_empty() {
+                    stage.computed_with.clone_from(&outcome.computed_with);
+                }
                 (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
                 stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
@@ -283,7 +312,8 @@ impl History {
             Record::Ended { how, time } => {
                 (self.ended, self.ended_at) = (Some(how), Some(time));
                 // Whatever a worker was at, nobody is any more.
-                self.stages.values_mut().for_each(|stage| stage.running = None);
+                let running = self.stages.values_mut().filter(|stage| stage.running.is_some());
+                running.for_each(|stage| Arc::make_mut(stage).running = None);
             }
         }
     }
@@ -299,98 +329,6 @@ impl History {
 
     /// What is known of a stage; nothing at first.
     pub fn stage(&mut self, id: StageId) -> &mut StageHistory {
-        self.stages.entry(id).or_default()
-    }
-}
-
-/// The first frame of `bytes` and its length, if it is whole and sound.
-fn frame(bytes: &[u8]) -> Option<(Record, usize)> {
-    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    let (length, checksum) = (word(0)? as usize, word(4)?);
-    let payload = bytes.get(8..8usize.checked_add(length)?)?;
-    if crc32fast::hash(payload) != checksum {
-        return None;
-    }
-    Some((rmp_serde::from_slice(payload).ok()?, 8 + length))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::folder::journal::Journal;
-    use crate::plan::dense_id;
-    use crate::sweep::Settings;
-    use tombola_words::record::Evaluation;
-
-    fn records() -> Vec<Record> {
-        let stage = dense_id(&Settings::default(), None, None);
-        let epoch = |epoch| EpochRecord {
-            epoch,
-            learning_rate: 0.1,
-            train: Evaluation { loss: 1.0 / 3.0, correct: 5, images: 9 },
-            validation: Evaluation::default(),
-            test: None,
-            seconds: 1.5,
-        };
-        vec![
-            Record::Started { version: "0".into(), time: 1, machine: "m".into() },
-            Record::Epoch { stage, epoch: epoch(1) },
-            Record::Kept { stage, moment: Moment::Epoch(1) },
-            Record::Epoch { stage, epoch: epoch(2) },
-            Record::Progress { stage, epoch: 2, best: Some(1) },
-        ]
-    }
-
-    fn written() -> (tempfile::TempDir, std::path::PathBuf) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let mut journal = Journal::open(&path, 0).unwrap();
-        records().iter().for_each(|record| journal.append(record).unwrap());
-        (folder, path)
-    }
-
-    #[test]
-    fn what_is_written_is_read_back() {
-        let (_folder, path) = written();
-        let history = History::read(&path).unwrap();
-        let stage = history.stages.values().next().unwrap();
-        assert_eq!((history.runs, stage.epochs.len(), stage.progress), (1, 2, Some((2, Some(1)))));
-        assert_eq!(stage.epochs[&1].train.loss, 1.0 / 3.0);
-        assert_eq!(history.torn, 0);
-    }
-
-    #[test]
-    fn a_file_cut_at_any_byte_gives_the_whole_frames_before_the_cut_and_can_be_continued() {
-        let (_folder, path) = written();
-        let whole = std::fs::read(&path).unwrap();
-        for length in 0..whole.len() {
-            std::fs::write(&path, &whole[..length]).unwrap();
-            let history = History::read(&path).unwrap_or_else(|e| panic!("{length}: {e}"));
-            assert_eq!(history.end + history.torn, length as u64);
-            let mut journal = Journal::open(&path, history.end).unwrap();
-            records().iter().for_each(|record| journal.append(record).unwrap());
-            let again = History::read(&path).unwrap();
-            assert_eq!((again.torn, again.stages.values().next().unwrap().epochs.len()), (0, 2), "{length}");
-        }
-    }
-
-    #[test]
-    fn a_flipped_bit_ends_the_journal_there() {
-        let (_folder, path) = written();
-        let mut bytes = std::fs::read(&path).unwrap();
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        let history = History::read(&path).unwrap();
-        assert_eq!(history.stages.values().next().unwrap().progress, None);
-        assert!(history.torn > 0);
-    }
-
-    #[test]
-    fn a_file_that_is_no_journal_is_refused_and_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        std::fs::write(&path, "tombola journal9 of the future").unwrap();
-        assert!(History::read(&path).unwrap_err().message.contains("journal9"));
+        Arc::make_mut(self.stages.entry(id).or_default())
     }
 }

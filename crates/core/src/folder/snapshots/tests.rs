@@ -34,13 +34,17 @@ fn id() -> StageId {
     dense_id(&Settings::default(), None, None)
 }
 
+fn pruned(sums: SnapshotSums) -> Expected {
+    Expected { sums: Some(sums), mask: true, optimizer: true }
+}
+
 #[test]
 fn a_snapshot_is_read_back_to_the_bit() {
     let folder = tempfile::tempdir().unwrap();
     let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
     let saved = snapshot(&layout);
-    store.save(id(), "epoch:7", &saved, &layout).unwrap();
-    assert_eq!(store.load(id(), "epoch:7", &layout).unwrap(), saved);
+    let sums = store.save(id(), "epoch:7", &saved, &layout).unwrap();
+    assert_eq!(store.load(id(), "epoch:7", &layout, pruned(sums)).unwrap(), saved);
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn a_checkpoint_of_another_network_is_refused_by_name_and_shape() {
     let folder = tempfile::tempdir().unwrap();
     let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
     store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
-    let error = store.load(id(), "last", &Layout::of(&network(4))).unwrap_err();
+    let error = store.load(id(), "last", &Layout::of(&network(4)), Expected::default()).unwrap_err();
     assert!(error.message.contains("another network") && error.message.contains("conv.weight"), "{error}");
     assert!(error.message.contains("[3, 2, 3, 3]") && error.message.contains("[4, 2, 3, 3]"), "{error}");
 }
@@ -117,7 +121,7 @@ fn the_last_snapshot_takes_the_folder_with_it() {
         store.save(id(), name, &snapshot(&layout), &layout).unwrap();
     }
     store.remove(id(), "best").unwrap();
-    assert!(store.load(id(), "last", &layout).is_ok());
+    assert!(store.load(id(), "last", &layout, Expected::default()).is_ok());
     store.remove(id(), "last").unwrap();
     assert!(!store.folder(id()).exists());
     store.remove(id(), "last").unwrap();
@@ -135,7 +139,7 @@ fn a_parameter_whose_name_ends_like_the_first_one_is_no_vector_of_the_optimiser(
     let store = Store::new(folder.path());
     let saved = snapshot(&layout);
     store.save(id(), "last", &saved, &layout).unwrap();
-    assert_eq!(store.load(id(), "last", &layout).unwrap().optimizer, saved.optimizer);
+    assert_eq!(store.load(id(), "last", &layout, Expected::default()).unwrap().optimizer, saved.optimizer);
 }
 
 #[test]
@@ -149,8 +153,65 @@ fn what_a_killed_process_left_behind_is_tidied_away_and_nothing_else() {
     for name in [".last.safetensors.12-3.tmp", "notes.txt", "mine.safetensors"] {
         std::fs::write(own.join(name), "half").unwrap();
     }
-    store.tidy(|_| vec!["epoch:1".into(), "progress-3".into()]).unwrap();
-    assert!(store.load(id(), "epoch:1", &layout).is_ok() && store.load(id(), "progress-3", &layout).is_ok());
+    store.tidy(|_, name| name == "progress-2").unwrap();
+    assert!(
+        store.load(id(), "epoch:1", &layout, Expected::default()).is_ok()
+            && store.load(id(), "progress-3", &layout, Expected::default()).is_ok()
+    );
     assert!(!store.path(id(), "progress-2").exists());
     assert_eq!(entries(&own).len(), 7, "two snapshots of two files, their mask, and the user's files");
+}
+
+#[test]
+fn any_changed_or_missing_file_of_a_snapshot_is_seen_and_never_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    let sums = store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
+    store.check(id(), "last", pruned(sums)).unwrap();
+    let [weights, optimizer] = store.files(id(), "last");
+    for path in [weights, optimizer, store.mask_file(id())] {
+        let sound = std::fs::read(&path).unwrap();
+        let (mut changed, cut) = (sound.clone(), &sound[..sound.len() - 4]);
+        *changed.last_mut().unwrap() ^= 1;
+        for bytes in [Some(changed.as_slice()), Some(cut), None] {
+            match bytes {
+                Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+                None => std::fs::remove_file(&path).unwrap(),
+            }
+            let checked = store.check(id(), "last", pruned(sums)).unwrap_err();
+            let read = store.load(id(), "last", &layout, pruned(sums)).unwrap_err();
+            let name = path.file_name().unwrap().to_string_lossy().to_string();
+            assert!(checked.message.contains(&name) && read.message.contains(&name), "{checked}");
+        }
+        std::fs::write(&path, sound).unwrap();
+    }
+}
+
+#[test]
+fn without_checksums_a_missing_mask_or_optimiser_is_still_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    store.save(id(), "progress-3", &snapshot(&layout), &layout).unwrap();
+    let expected = Expected { sums: None, mask: true, optimizer: true };
+    store.check(id(), "progress-3", expected).unwrap();
+    for path in [store.mask_file(id()), store.optimizer_path(id(), "progress-3")] {
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(store.check(id(), "progress-3", expected).is_err());
+        assert!(store.load(id(), "progress-3", &layout, expected).is_err());
+        std::fs::write(&path, bytes).unwrap();
+    }
+    std::fs::write(store.path(id(), "progress-3"), "damaged").unwrap();
+    assert!(store.check(id(), "progress-3", expected).is_err());
+}
+
+#[test]
+fn a_mask_of_an_attempt_under_another_parent_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    let first = snapshot(&layout);
+    store.save(id(), "last", &first, &layout).unwrap();
+    let second = Snapshot { mask: Some(Arc::new(Bits::ones(layout.len))), ..first };
+    let sums = store.save(id(), "last", &second, &layout).unwrap();
+    assert_eq!(store.load(id(), "last", &layout, pruned(sums)).unwrap(), second);
 }

@@ -1,0 +1,228 @@
+//! What a run starts with: what earlier ones left behind in the results folder, as far as that is sound.
+//!
+//! It may not know of workers, or how anything is trained.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::ledger::{best_name, goes_on, progress_name};
+use tombola_core::folder::Store;
+use tombola_core::folder::journal::{History, StageHistory};
+use tombola_core::folder::snapshots::file_name;
+use tombola_core::plan::Plan;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::{Moment, Value};
+
+/// Trainings on disk of which the journal tells nothing that are listed.
+const MOST_LISTED: usize = 3;
+
+/// What a run starts with.
+#[derive(Debug, Clone, Default)]
+pub struct Inventory {
+    /// Stages that it need not train.
+    pub finished: HashSet<usize>,
+    /// Snapshots that are there.
+    pub kept: HashSet<(usize, Moment)>,
+    /// Snapshots that their stages ended without: early birds of masks that never settled.
+    pub absent: HashSet<(usize, Moment)>,
+}
+
+/// What a run starts with, by what earlier ones left behind; `spoilt` snapshots count as not there.
+pub fn inventory(plan: &Plan, history: &History, store: &Store, spoilt: &HashSet<(usize, Moment)>) -> Inventory {
+    let Inventory { mut finished, mut kept, mut absent } = Inventory::default();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let Some(known) = history.stages.get(&stage.id) else { continue };
+        // Someone may have tidied up by hand: only what is really there counts.
+        let there =
+            |moment: &&Moment| store.path(stage.id, &moment.show()).exists() && !spoilt.contains(&(index, **moment));
+        let own: Vec<Moment> = known.kept.iter().filter(there).copied().collect();
+        let never: Vec<Moment> =
+            stage.birds.iter().filter(|bird| known.lacks(bird)).map(|bird| bird.moment()).collect();
+        // What was asked for and is not there makes a training unfinished.
+        let is_there = |moment: &Moment| own.contains(moment) || never.contains(moment);
+        if known.is_finished(stage) && stage.kept.iter().all(is_there) {
+            finished.insert(index);
+            absent.extend(never.into_iter().map(|moment| (index, moment)));
+        }
+        kept.extend(own.into_iter().map(|moment| (index, moment)));
+    }
+    Inventory { finished, kept, absent }
+}
+
+/// Of the snapshots that `todo` starts from or leaves on the disk, those whose files are not what was written, each with what
+/// was found. What is in `checked` is not read again.
+pub fn spoilt(
+    plan: &Plan,
+    history: &History,
+    store: &Store,
+    (todo, kept): (&[usize], &HashSet<(usize, Moment)>),
+    checked: &mut HashSet<(usize, Moment)>,
+) -> BTreeMap<(usize, Moment), Error> {
+    let mut found = BTreeMap::new();
+    for &index in todo {
+        for (part, source, moment) in plan.parts(index) {
+            if !kept.contains(&(source, moment)) || !checked.insert((source, moment)) {
+                continue;
+            }
+            let stage = &plan.stages[source];
+            let Some(known) = history.stages.get(&stage.id) else { continue };
+            let expected = goes_on(known.expected(stage, moment), part, moment);
+            if let Err(error) = store.check(stage.id, &moment.show(), expected) {
+                found.insert((source, moment), error);
+            }
+        }
+    }
+    found
+}
+
+/// Of the snapshots that finished tickets left on the disk, those whose mask is not what was written: tables read it.
+pub fn spoilt_masks(plan: &Plan, history: &History, store: &Store) -> BTreeMap<(usize, Moment), Error> {
+    let mut found = BTreeMap::new();
+    for (index, stage) in plan.stages.iter().enumerate() {
+        let Some(known) = history.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else { continue };
+        let Some(Err(error)) = known.mask_sum().map(|sum| store.check_mask(stage.id, sum)) else { continue };
+        found.extend(known.kept.iter().map(|moment| ((index, *moment), error.clone())));
+    }
+    found
+}
+
+/// Why a stage that was interrupted cannot go on from where it was, if it cannot: then it begins again.
+///
+/// # Errors
+/// When a file of its state is missing or has changed since it was written.
+pub fn check_progress(plan: &Plan, history: &History, store: &Store, index: usize) -> Result<()> {
+    let stage = &plan.stages[index];
+    let Some((known, (epoch, best))) = history.stages.get(&stage.id).and_then(|known| Some((known, known.progress?)))
+    else {
+        return Ok(());
+    };
+    let (state, best_state) = known.expected_progress(stage);
+    store.check(stage.id, &progress_name(epoch), state)?;
+    best.map_or(Ok(()), |best| store.check(stage.id, &best_name(best), best_state))
+}
+
+/// Refuses a folder whose trainings on disk are not those that its journal tells of.
+///
+/// # Errors
+/// When there are some, and the journal tells of none of them.
+pub fn refuse_foreign(history: &History, store: &Store) -> Result<()> {
+    let mut there: Vec<_> = store.stages().into_iter().map(|(stage, _)| stage).collect();
+    there.sort_unstable();
+    if there.is_empty() || there.iter().any(|stage| history.stages.contains_key(stage)) {
+        return Ok(());
+    }
+    let names: Vec<String> = there.iter().take(MOST_LISTED).map(|stage| format!("`{stage}`")).collect();
+    let more = if there.len() > MOST_LISTED { ", …" } else { "" };
+    Err(Error::input(format!(
+        "the journal of this results folder is missing, or that of another sweep: `stages` holds {} trainings ({}{more}), and it tells of none of them",
+        there.len(),
+        names.join(", ")
+    ))
+    .hint("put the right `journal` back, write to another folder with `--out`, or `tombola repair` the folder, which moves these trainings aside"))
+}
+
+/// Removes what killed processes left half done, and snapshots of which the journal says that nothing needs them any more. What
+/// the journal does not tell of stays.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn tidy(history: &History, store: &Store) -> Result<()> {
+    store.tidy(|id, name| history.stages.get(&id).is_some_and(|known| is_past(known, name)))
+}
+
+/// Whether a stage has left a snapshot behind, by the name of its file.
+fn is_past(known: &StageHistory, name: &str) -> bool {
+    if known.freed.iter().any(|moment| file_name(&moment.show()) == name) {
+        return true;
+    }
+    let of = |prefix: &str| name.strip_prefix(prefix)?.parse::<usize>().ok();
+    match (known.progress, known.outcome.is_some()) {
+        // A finished training goes on from nothing.
+        (None, finished) => finished && (of("progress-").is_some() || of("progress-best-").is_some()),
+        (Some((epoch, best)), _) => {
+            let best = best.unwrap_or(0);
+            of("progress-").is_some_and(|at| at < epoch) || of("progress-best-").is_some_and(|at| at < best)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tombola_words::StageId;
+    use tombola_words::record::{Outcome, Record};
+
+    fn known(records: impl IntoIterator<Item = Record>) -> History {
+        let mut history = History::default();
+        records.into_iter().for_each(|record| history.add(record));
+        history
+    }
+
+    fn stage() -> StageId {
+        StageId::of("one")
+    }
+
+    fn folder(names: &[&str]) -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        std::fs::create_dir_all(store.folder(stage())).unwrap();
+        for name in names {
+            std::fs::write(store.folder(stage()).join(name), "bytes").unwrap();
+        }
+        (folder, store)
+    }
+
+    fn left(store: &Store) -> Vec<String> {
+        let entries = std::fs::read_dir(store.folder(stage())).map(|all| all.flatten().collect::<Vec<_>>());
+        let mut names: Vec<String> =
+            entries.unwrap_or_default().iter().map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nothing_is_removed_that_the_journal_does_not_tell_of() {
+        let names = ["epoch-3.safetensors", "last.safetensors", "mask.safetensors", "progress-2.safetensors"];
+        let (_folder, store) = folder(&names);
+        tidy(&History::default(), &store).unwrap();
+        assert_eq!(left(&store), names);
+        let began = Record::Began { stage: stage(), worker: 0, epoch: 0, time: 0.0 };
+        tidy(&known([began]), &store).unwrap();
+        assert_eq!(left(&store), names);
+    }
+
+    #[test]
+    fn what_a_kill_left_between_the_journal_and_the_removal_is_removed() {
+        let names = [
+            ".last.safetensors.7-0.tmp",
+            "epoch-3.optimizer.safetensors",
+            "epoch-3.safetensors",
+            "epoch-4.safetensors",
+            "progress-2.safetensors",
+            "progress-3.safetensors",
+            "progress-best-1.safetensors",
+        ];
+        let (_folder, store) = folder(&names);
+        let freed = Record::Freed { stage: stage(), moment: Moment::Epoch(3) };
+        let progress = Record::Progress { stage: stage(), epoch: 3, best: Some(3), sums: None, best_sums: None };
+        tidy(&known([freed.clone(), progress]), &store).unwrap();
+        assert_eq!(left(&store), ["epoch-4.safetensors", "progress-3.safetensors"]);
+        let finished = Record::Finished {
+            stage: stage(),
+            outcome: Outcome::default(),
+            images_per_second: 1.0,
+            place: String::new(),
+            attempts: 1,
+            time: 0.0,
+        };
+        tidy(&known([freed, finished]), &store).unwrap();
+        assert_eq!(left(&store), ["epoch-4.safetensors"]);
+    }
+
+    #[test]
+    fn trainings_of_which_the_journal_tells_nothing_are_refused() {
+        let (_folder, store) = folder(&["last.safetensors"]);
+        let error = refuse_foreign(&History::default(), &store).unwrap_err();
+        assert!(error.message.contains(&stage().to_string()) && error.hint.unwrap().contains("repair"));
+        refuse_foreign(&known([Record::Began { stage: stage(), worker: 0, epoch: 0, time: 0.0 }]), &store).unwrap();
+    }
+}

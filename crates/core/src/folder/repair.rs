@@ -1,0 +1,252 @@
+//! Mends a results folder that was damaged: keeps every sound record and snapshot, moves what is damaged aside, deletes nothing.
+//!
+//! It may not know of plans, nor what records and snapshots are for.
+
+use std::fs;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::atomic::{make_folder, sync_folder_of, write_atomically};
+use super::journal::frames::{HEADER, Piece, Pieces};
+use super::journal::{History, StageHistory};
+use super::lock::Lock;
+use super::snapshots::{Expected, Store};
+use tombola_words::StageId;
+use tombola_words::error::{Error, Result};
+use tombola_words::regular;
+use tombola_words::value::Value;
+
+/// What was found in a results folder, and what was done about it.
+#[derive(Debug, Default)]
+pub struct Repaired {
+    /// Records of the journal that are sound.
+    pub sound: usize,
+    /// Bytes of the journal that are no record.
+    pub damaged: Vec<Range<usize>>,
+    /// Snapshots that were found sound.
+    pub snapshots: usize,
+    /// Files that are not what was written, and why.
+    pub spoilt: Vec<(PathBuf, String)>,
+    /// What was moved, or would be: from where, to where.
+    pub moved: Vec<(PathBuf, PathBuf)>,
+    /// Whether the trainings on disk are not those that the journal tells of.
+    pub foreign: bool,
+}
+
+impl Repaired {
+    /// Whether there was nothing to mend.
+    pub fn is_sound(&self) -> bool {
+        self.damaged.is_empty() && self.spoilt.is_empty() && !self.foreign
+    }
+}
+
+/// Looks at a results folder with a journal or trainings of its own, and mends it unless it is only to be looked at.
+///
+/// # Errors
+/// When it is no results folder, another process writes to it, records are of a newer version, or a file cannot be read or
+/// written. What was there before is there still then.
+pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
+    let (path, store) = (folder.join("journal"), Store::new(folder));
+    let trainings = store.stages();
+    let bytes = match regular::read(&path) {
+        Ok(bytes) => Some(bytes),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !trainings.is_empty() => None,
+        Err(error) => {
+            return Err(Error::file("read", &path, &error).hint("give a results folder, such as `results/quickstart`"));
+        }
+    };
+    let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
+    let mut work = Work { folder, only_look, done: Repaired::default() };
+    let history = match bytes {
+        Some(bytes) => work.journal(&path, &bytes)?,
+        None => History::default(),
+    };
+    if !trainings.is_empty() && !trainings.iter().any(|(stage, _)| history.stages.contains_key(stage)) {
+        work.done.foreign = true;
+        let stages = folder.join("stages");
+        work.set_aside(&stages, &free(folder, "stages.unclaimed"))?;
+        return Ok(work.done);
+    }
+    let mut known: Vec<_> = history.stages.iter().collect();
+    known.sort_unstable_by_key(|(stage, _)| **stage);
+    for (stage, known) in known {
+        work.snapshots(&store, *stage, known)?;
+    }
+    Ok(work.done)
+}
+
+/// A repair under way.
+struct Work<'a> {
+    folder: &'a Path,
+    only_look: bool,
+    done: Repaired,
+}
+
+impl Work<'_> {
+    /// Writes a journal of the sound records where some are not, and keeps the old one. Returns what the sound ones tell.
+    fn journal(&mut self, path: &Path, bytes: &[u8]) -> Result<History> {
+        let whole_header = bytes.starts_with(HEADER);
+        let (mut sound, mut damaged, mut history) = (HEADER.to_vec(), Vec::new(), History::default());
+        for piece in Pieces::of(bytes) {
+            match piece {
+                Piece::Sound(record, range) => {
+                    history.add(record);
+                    sound.extend(&bytes[range]);
+                    self.done.sound += 1;
+                }
+                Piece::Newer(found, range) => {
+                    return Err(Error::input(format!(
+                        "`{}` has a record at byte {} that this version does not know: {found}",
+                        path.display(),
+                        range.start
+                    ))
+                    .hint("repair it with the version of Tombola that wrote it; nothing was changed"));
+                }
+                Piece::Damaged(range) => damaged.push(range),
+                // An end that was being written is kept aside by the next run.
+                Piece::Torn(_) => {}
+            }
+        }
+        if !whole_header && !HEADER.starts_with(bytes) {
+            damaged.insert(0, 0..HEADER.len().min(bytes.len()));
+        }
+        self.done.damaged = damaged;
+        if self.done.damaged.is_empty() {
+            return Ok(history);
+        }
+        let aside = free(self.folder, "journal.damaged");
+        self.done.moved.push((path.to_path_buf(), aside.clone()));
+        if !self.only_look {
+            write_atomically(&aside, |file| file.write_all(bytes))?;
+            write_atomically(path, |file| file.write_all(&sound))?;
+        }
+        Ok(history)
+    }
+
+    /// Moves the snapshots of a stage aside that are not what was written.
+    fn snapshots(&mut self, store: &Store, stage: StageId, known: &StageHistory) -> Result<()> {
+        // A mask that keeps everything may be there or not.
+        let mask = known.drawn.as_ref().is_some_and(|drawn| drawn.alive < drawn.prunable);
+        let mut mask_is_bad = false;
+        for moment in &known.kept {
+            let name = moment.show();
+            let files = store.files(stage, &name);
+            // Someone may have tidied up by hand: it is trained again where it is needed.
+            if !files[0].exists() {
+                continue;
+            }
+            let expected = Expected { sums: known.sums.get(moment).copied(), mask, optimizer: false };
+            match store.check(stage, &name, expected) {
+                Ok(()) => self.done.snapshots += 1,
+                Err(error) => {
+                    mask_is_bad |= error.message.contains("mask.safetensors");
+                    self.spoilt(&files[0], error.message);
+                    for file in files.iter().filter(|file| file.exists()) {
+                        self.aside(file)?;
+                    }
+                }
+            }
+        }
+        let mask = store.mask_file(stage);
+        if mask_is_bad && mask.exists() {
+            self.aside(&mask)?;
+        }
+        Ok(())
+    }
+
+    fn spoilt(&mut self, path: &Path, why: String) {
+        self.done.spoilt.push((path.to_path_buf(), why));
+    }
+
+    /// Moves a file under `stages` to the same place under `damaged`.
+    fn aside(&mut self, path: &Path) -> Result<()> {
+        let within = path.strip_prefix(self.folder).unwrap_or(path);
+        let mut to = self.folder.join("damaged").join(within);
+        if let (true, Some(folder), Some(name)) = (to.exists(), to.parent(), to.file_name()) {
+            to = free(folder, &name.to_string_lossy());
+        }
+        self.set_aside(path, &to)
+    }
+
+    fn set_aside(&mut self, from: &Path, to: &Path) -> Result<()> {
+        self.done.moved.push((from.to_path_buf(), to.to_path_buf()));
+        if self.only_look {
+            return Ok(());
+        }
+        if let Some(folder) = to.parent() {
+            make_folder(folder)?;
+        }
+        fs::rename(from, to).map_err(|error| Error::file("move", from, &error))?;
+        sync_folder_of(to);
+        sync_folder_of(from);
+        Ok(())
+    }
+}
+
+/// A name in a folder that nothing has: `NAME-1`, `NAME-2`, …
+fn free(folder: &Path, name: &str) -> PathBuf {
+    (1_u32..).map(|number| folder.join(format!("{name}-{number}"))).find(|path| !path.exists()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::folder::journal::Journal;
+    use tombola_words::record::{EpochRecord, Record};
+
+    fn records() -> Vec<Record> {
+        let epoch = |epoch| EpochRecord { epoch, learning_rate: 0.1, ..EpochRecord::default() };
+        let mut all = vec![Record::Started { version: "0".into(), time: 1, machine: "m".into() }];
+        all.extend((1..6).map(|number| Record::Epoch { stage: StageId::of("stage"), epoch: epoch(number) }));
+        all
+    }
+
+    fn written() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal");
+        let mut journal = Journal::open(&path, 0).unwrap();
+        records().iter().for_each(|record| journal.append(record).unwrap());
+        let bytes = fs::read(&path).unwrap();
+        (folder, path, bytes)
+    }
+
+    #[test]
+    fn a_journal_with_any_byte_flipped_keeps_all_records_but_that_one_and_the_damaged_file_stays() {
+        let (folder, path, whole) = written();
+        for place in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 0xff;
+            fs::write(&path, &bytes).unwrap();
+            let looked = repair(folder.path(), true).unwrap();
+            assert!(!looked.is_sound() && fs::read(&path).unwrap() == bytes, "{place}");
+            let done = repair(folder.path(), false).unwrap();
+            let lost = usize::from(place >= HEADER.len());
+            assert_eq!((done.sound, done.damaged.len()), (records().len() - lost, 1), "{place}");
+            assert_eq!(fs::read(&done.moved[0].1).unwrap(), bytes);
+            fs::remove_file(&done.moved[0].1).unwrap();
+            let history = History::read(&path).unwrap();
+            assert_eq!(history.runs + history.stages.values().map(|s| s.epochs.len()).sum::<usize>(), done.sound);
+            assert!(repair(folder.path(), false).unwrap().is_sound());
+        }
+    }
+
+    #[test]
+    fn trainings_without_their_journal_are_moved_aside_and_nothing_is_deleted() {
+        let (folder, _, _) = written();
+        let stage = folder.path().join("stages").join(StageId::of("another").to_string());
+        fs::create_dir_all(&stage).unwrap();
+        fs::write(stage.join("last.safetensors"), "weights").unwrap();
+        assert!(repair(folder.path(), true).unwrap().foreign && stage.exists());
+        let done = repair(folder.path(), false).unwrap();
+        assert!(done.foreign && !stage.exists());
+        let aside = done.moved[0].1.join(StageId::of("another").to_string()).join("last.safetensors");
+        assert_eq!(fs::read_to_string(aside).unwrap(), "weights");
+    }
+
+    #[test]
+    fn what_is_no_results_folder_is_refused_with_a_cure() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(repair(folder.path(), false).unwrap_err().hint.unwrap().contains("results folder"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

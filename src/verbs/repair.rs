@@ -1,0 +1,77 @@
+//! `tombola repair`: mends a results folder that was damaged, and says what is lost.
+
+use std::path::Path;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::folder::{self, shards_in};
+use super::print;
+use tombola_core::folder::repair::{Repaired, repair};
+use tombola_words::error::Result;
+
+/// The exit code of `--check` where something is damaged: that of every verb that meets it.
+const DAMAGED: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  tombola repair results/quickstart --check
+  tombola repair results/quickstart
+
+Every sound record of the journal and every sound snapshot stays. What is damaged is moved aside, next to the journal and to
+`damaged/`; nothing is deleted. The next `tombola run` of the same sweep trains again what is lost.
+
+Exit codes: 0 the folder is sound, or is now; with --check, 3 if something is damaged";
+
+/// The verb.
+pub fn command() -> Command {
+    let check = Arg::new("check").long("check").action(ArgAction::SetTrue);
+    Command::new("repair")
+        .about("Mend a results folder that was damaged")
+        .after_help(EXAMPLES)
+        .arg(folder::argument().help("Results folder of a sweep, or of its shards"))
+        .arg(check.help("Only say what is damaged, and change nothing"))
+}
+
+/// Mends the folder that was given, or those of its shards, and says what was found.
+///
+/// # Errors
+/// As [`repair`].
+pub fn run(matches: &ArgMatches) -> Result<u8> {
+    let (given, only_look) = (folder::given(matches), matches.get_flag("check"));
+    let shards = if given.join("journal").exists() { Vec::new() } else { shards_in(&given) };
+    let folders = match shards.is_empty() {
+        true => vec![given],
+        false => shards.iter().map(|shard| given.join(shard.folder())).collect(),
+    };
+    let mut sound = true;
+    for folder in folders {
+        let found = repair(&folder, only_look)?;
+        print(&told(&folder, &found, only_look))?;
+        sound &= found.is_sound();
+    }
+    Ok(if only_look && !sound { DAMAGED } else { 0 })
+}
+
+/// What was found and done, in words.
+fn told(folder: &Path, found: &Repaired, only_look: bool) -> String {
+    let Repaired { sound, damaged, snapshots, spoilt, moved, foreign } = found;
+    let mut lines = vec![format!("{}: {sound} records and {snapshots} snapshots are sound", folder.display())];
+    for range in damaged {
+        lines.push(match range.len() {
+            1 => format!("  byte {} of the journal is no record", range.start),
+            _ => format!("  bytes {} to {} of the journal are no record", range.start, range.end - 1),
+        });
+    }
+    lines.extend(spoilt.iter().map(|(_, why)| format!("  {why}")));
+    if *foreign {
+        lines.push("  the journal tells of none of the trainings in `stages`".to_string());
+    }
+    let verb = if only_look { "would move" } else { "moved" };
+    lines.extend(moved.iter().map(|(from, to)| format!("  {verb} {} to {}", from.display(), to.display())));
+    lines.push(match (found.is_sound(), only_look) {
+        (true, _) => "nothing to mend".to_string(),
+        (false, true) => "nothing was changed; without `--check` this is mended".to_string(),
+        (false, false) => "run the same sweep again: what is lost is trained anew, and nothing else".to_string(),
+    });
+    lines.join("\n") + "\n"
+}

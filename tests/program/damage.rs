@@ -1,0 +1,238 @@
+//! A results folder that was damaged: nothing is lost without a word, nothing is deleted, and what is trained again gives the
+//! tables of a folder that was left alone, to the byte.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::common::{Folder, PROGRAM, wait_until};
+use tombola_core::folder::journal::History;
+use tombola_core::folder::journal::frames::{HEADER, Piece, Pieces};
+use tombola_words::error::Kind;
+use tombola_words::record::Record;
+
+const TABLES: [&str; 5] = ["results.csv", "epochs.csv", "summary.csv", "hamming.csv", "tickets.csv"];
+const BASE: &str = "run --dataset synthetic --train-limit 256 --epochs 2 --network lenet-300-100 --workers 1 --quiet";
+
+fn tables(folder: &Folder) -> Vec<String> {
+    TABLES.iter().map(|name| folder.read(&format!("r/{name}"))).collect()
+}
+
+/// Every file of the results folder, with its contents; but for the lock, which names whoever had it last.
+fn contents(folder: &Folder) -> BTreeMap<String, Vec<u8>> {
+    let is_file = |path: &String| path.starts_with("r/") && path != "r/lock" && folder.path(path).is_file();
+    let files = folder.listing().into_iter().filter(is_file);
+    files.map(|path| (path.clone(), std::fs::read(folder.path(&path)).unwrap())).collect()
+}
+
+/// What the results folder held once.
+fn restore(folder: &Folder, contents: &BTreeMap<String, Vec<u8>>) {
+    std::fs::remove_dir_all(folder.path("r")).unwrap();
+    contents.iter().for_each(|(path, bytes)| {
+        folder.write(path, bytes);
+    });
+}
+
+/// The files of one name in the folders of the stages, in the order of the folders.
+fn of_stages(folder: &Folder, name: &str) -> Vec<PathBuf> {
+    let found = folder.listing().into_iter().filter(|path| path.starts_with("r/stages/") && path.ends_with(name));
+    found.map(|path| folder.path(&path)).collect()
+}
+
+/// The folder of the only dense training.
+fn dense(folder: &Folder) -> PathBuf {
+    let rows = folder.table("r/results.csv");
+    folder.path(&format!("r/stages/{}", rows.iter().find(|row| row["level"] == "0").unwrap()["stage"]))
+}
+
+fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_of_the_journal_is_refused_whoever_reads_it_and_repaired_without_a_loss() {
+    let folder = Folder::new();
+    folder.tombola(&format!("{BASE} --reinit init --pr 0.5,0.8 --save --out r")).expect(0);
+    let (sound, expected) = (contents(&folder), tables(&folder));
+    let journal = &sound["r/journal"];
+    // All places at once, by the reader that all verbs share.
+    for place in 0..journal.len() {
+        let mut bytes = journal.clone();
+        bytes[place] ^= 0xff;
+        let error = History::of(&folder.path("r/journal"), &bytes).unwrap_err();
+        assert_eq!(error.kind, Kind::Environment, "{place}: {error}");
+        let records = Pieces::of(&bytes).filter(|piece| matches!(piece, Piece::Sound(..))).count();
+        let all = Pieces::of(journal).count();
+        assert_eq!(records, all - usize::from(place >= HEADER.len()), "{place}");
+    }
+    let again = format!("{BASE} --reinit init --pr 0.5,0.8 --save --out r");
+    for place in [3, 20, journal.len() / 2, journal.len() - 1] {
+        restore(&folder, &sound);
+        change(&folder.path("r/journal"), |bytes| bytes[place] ^= 0x10);
+        let damaged = contents(&folder);
+        folder.tombola(&format!("{BASE} --reinit init --pr 0.5 --seed 9 --out r")).expect(3).says("tombola repair r");
+        folder.tombola("run --dataset no-such-data --out r").expect(2);
+        for verb in ["status r", "tables r", "report r", "repair r --check"] {
+            folder.tombola(verb).expect(3);
+        }
+        assert!(contents(&folder) == damaged, "something was touched, byte {place}");
+        folder.tombola("repair r").expect(0).prints("moved r/journal to r/journal.damaged-1").prints("are no record");
+        assert!(contents(&folder)["r/journal.damaged-1"] == damaged["r/journal"]);
+        folder.tombola("repair r --check").expect(0).prints("nothing to mend");
+        folder.tombola(&again).expect(0);
+        assert_eq!(tables(&folder), expected, "byte {place}");
+        let left = contents(&folder);
+        assert!(sound.keys().all(|path| left.contains_key(path)), "byte {place}");
+    }
+}
+
+#[test]
+fn a_journal_cut_anywhere_loses_no_file_and_gives_the_same_tables() {
+    let folder = Folder::new();
+    let again = format!("{BASE} --reinit init --pr 0.5,0.8 --save --out r");
+    folder.tombola(&again).expect(0);
+    let (sound, expected) = (contents(&folder), tables(&folder));
+    let journal = &sound["r/journal"];
+    let ends: Vec<usize> = Pieces::of(journal).map(|piece| piece.range().end).collect();
+    // Ends of records and places within them, all over the journal; the tests of the reader try every length.
+    let cuts = ends.iter().step_by(3).flat_map(|end| [*end, end.saturating_sub(5)]).chain([0, 9]);
+    for length in cuts {
+        restore(&folder, &sound);
+        change(&folder.path("r/journal"), |bytes| bytes.truncate(length));
+        let cut = contents(&folder);
+        let ran = folder.tombola(&again);
+        let left = contents(&folder);
+        let told = History::of(Path::new("journal"), &journal[..length]).unwrap();
+        if told.stages.is_empty() {
+            assert!(ran.err.contains("tells of none of them") && ran.code == Some(2), "cut to {length}: {ran}");
+            assert!(left == cut, "something was touched, cut to {length}");
+            continue;
+        }
+        let ran = ran.expect(0);
+        assert_eq!(tables(&folder), expected, "cut to {length}: {ran}");
+        assert!(sound.keys().all(|path| left.contains_key(path)), "cut to {length}");
+        let torn = &journal[told.end as usize..length];
+        assert_eq!(left.get("r/journal.torn").map_or(&[][..], |kept| kept), torn, "cut to {length}");
+    }
+}
+
+#[test]
+fn trainings_without_a_journal_are_never_trained_over() {
+    let folder = Folder::new();
+    let again = format!("{BASE} --reinit init --pr 0.5 --save --out r");
+    folder.tombola(&again).expect(0);
+    let expected = tables(&folder);
+    std::fs::remove_file(folder.path("r/journal")).unwrap();
+    std::fs::remove_file(folder.path("r/sweep.toml")).unwrap();
+    let before = contents(&folder);
+    folder.tombola(&again).expect(2).says("tombola repair");
+    assert!(contents(&folder) == before, "something was touched");
+    folder.tombola("repair r").expect(0).prints("stages.unclaimed-1");
+    folder.tombola(&again).expect(0);
+    assert_eq!(tables(&folder), expected);
+    assert!(folder.path("r/stages.unclaimed-1").is_dir());
+}
+
+#[test]
+fn a_snapshot_that_was_changed_cut_or_removed_is_trained_again_and_said_once() {
+    let folder = Folder::new();
+    let (first, second) = ("--reinit lr --pr 0.5 --save --out r", "--reinit lr --pr 0.5,0.75 --save --out r");
+    folder.tombola(&format!("{BASE} {second}")).expect(0);
+    let expected = tables(&folder);
+    std::fs::remove_dir_all(folder.path("r")).unwrap();
+    folder.tombola(&format!("{BASE} {first}")).expect(0);
+    let sound = contents(&folder);
+    let last = dense(&folder).join("last.safetensors");
+    let loud = BASE.replace(" --quiet", "");
+    type Damage = fn(&Path);
+    let damages: [(&str, Damage); 3] = [
+        ("changed", |path| change(path, |bytes| bytes.iter_mut().rev().take(3000).for_each(|byte| *byte ^= 0x40))),
+        ("cut", |path| change(path, |bytes| bytes.truncate(1000))),
+        ("removed", |path| std::fs::remove_file(path).unwrap()),
+    ];
+    for (name, damage) in damages {
+        restore(&folder, &sound);
+        damage(&last);
+        let ran = folder.tombola(&format!("{loud} {second}")).expect(0);
+        assert!(name == "removed" || ran.err.matches("counts as absent").count() == 1, "{name}: {ran}");
+        assert_eq!(tables(&folder), expected, "{name}");
+        folder.tombola(&format!("{loud} {second}")).expect(0).says("nothing to train").does_not_say("absent");
+    }
+    // Nor a mask that tables read, though no training begins from it.
+    folder.tombola(&format!("{BASE} {second}")).expect(0);
+    let masks = of_stages(&folder, "mask.safetensors");
+    change(&masks[0], |bytes| *bytes.last_mut().unwrap() ^= 1);
+    folder.tombola(&format!("{loud} {second}")).expect(0).says("counts as absent");
+    assert_eq!(tables(&folder), expected);
+    folder.tombola(&format!("{loud} {second}")).expect(0).says("nothing to train");
+    // The other verbs do not take it for what it was.
+    restore(&folder, &sound);
+    change(&last, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let stage = dense(&folder).file_name().unwrap().to_string_lossy().to_string();
+    folder.tombola(&format!("export r {stage} --snapshot last --out t.safetensors")).expect(3).says("has changed");
+    folder.tombola("repair r").expect(0).prints("has changed since it was written").prints("r/damaged/stages");
+    assert!(!last.exists() && folder.path(&format!("r/damaged/stages/{stage}/last.safetensors")).exists());
+}
+
+#[test]
+fn a_missing_mask_is_never_taken_for_a_dense_network() {
+    let folder = Folder::new();
+    let next = format!("{BASE} --reinit lr --pr 0.75 --priter 2 --save --out r");
+    let begin = |folder: &Folder| folder.tombola(&format!("{BASE} --reinit lr --pr 0.5 --save --out r")).expect(0);
+    begin(&folder);
+    folder.tombola(&next).expect(0);
+    let expected = tables(&folder);
+    std::fs::remove_dir_all(folder.path("r")).unwrap();
+    begin(&folder);
+    of_stages(&folder, "mask.safetensors").iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    folder.tombola(&next).expect(0);
+    assert_eq!(tables(&folder), expected);
+}
+
+/// A run that is killed once the journal tells of a state to go on from that is `epoch` or later.
+fn killed_at(folder: &Folder, arguments: &str, epoch: usize) {
+    let mut child = folder.command(PROGRAM).args(arguments.split_whitespace()).spawn().unwrap();
+    wait_until("the state to go on from", || {
+        let Ok(bytes) = std::fs::read(folder.path("r/journal")) else { return false };
+        Pieces::of(&bytes)
+            .any(|piece| matches!(piece, Piece::Sound(Record::Progress { epoch: at, .. }, _) if at >= epoch))
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_missing_optimiser_is_never_ignored() {
+    let folder = Folder::new();
+    let whole = "--reinit init --pr 0.5 --optimizer adam --lr 0.001 --epochs 40 --snapshot-seconds 0 --out r";
+    let whole = format!("{} {whole}", BASE.replace(" --epochs 2", ""));
+    folder.tombola(&whole).expect(0);
+    let expected = tables(&folder);
+    std::fs::remove_dir_all(folder.path("r")).unwrap();
+    killed_at(&folder, &whole, 3);
+    let optimizers = of_stages(&folder, ".optimizer.safetensors");
+    assert!(!optimizers.is_empty());
+    optimizers.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    folder.tombola(&whole).expect(0);
+    assert_eq!(tables(&folder), expected);
+}
+
+#[test]
+fn masks_that_a_power_failure_took_are_drawn_again() {
+    let folder = Folder::new();
+    let whole = "--reinit init --prunety structured --pr 0.5 --draw early-bird --early-bird-window 3 --early-bird-epsilon 0.02 \
+                 --epochs 30 --snapshot-seconds 0 --out r";
+    let base = "run --dataset synthetic --train-limit 256 --network resnetb --depth 11 --width 4 --workers 1 --quiet";
+    let whole = format!("{base} {whole}");
+    folder.tombola(&whole).expect(0);
+    let expected = tables(&folder);
+    std::fs::remove_dir_all(folder.path("r")).unwrap();
+    killed_at(&folder, &whole, 4);
+    let masks = of_stages(&folder, ".npy");
+    assert!(!masks.is_empty());
+    // The file's length is as it was, its rows never reached the disk.
+    masks.iter().for_each(|path| change(path, |bytes| bytes[128..].fill(0)));
+    folder.tombola(&whole).expect(0);
+    assert_eq!(tables(&folder), expected);
+}
