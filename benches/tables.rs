@@ -26,6 +26,9 @@ reinit = "init"
 "#;
 const SEEDS: usize = 50_000;
 
+/// Writes one table.
+type WriteTable = fn(&mut dyn std::io::Write, &Plan, &History) -> std::io::Result<()>;
+
 fn main() -> ExitCode {
     if !is_asked_for() {
         return ExitCode::SUCCESS;
@@ -46,7 +49,7 @@ fn measure() -> Result<Bars> {
     let begun = Instant::now();
     let copy = history.clone();
     let copied = begun.elapsed();
-    let parts: [(&str, fn(&mut dyn std::io::Write, &Plan, &History) -> std::io::Result<()>); 4] = [
+    let parts: [(&str, WriteTable); 4] = [
         ("results.csv", tables::results::write),
         ("epochs.csv", tables::epochs::write),
         ("summary.csv", tables::summary::write),

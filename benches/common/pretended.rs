@@ -1,6 +1,6 @@
 //! Sweeps whose trainings are pretended: a real plan, results folder and journal, and a trainer that only waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

@@ -31,7 +31,7 @@ pub struct FuzzTarget {
 }
 
 /// All of them.
-pub static TARGETS: [&FuzzTarget; 8] = [
+pub static TARGETS: [&FuzzTarget; 9] = [
     &targets::journal::TARGET,
     &targets::sweep::TARGET,
     &targets::network::TARGET,
@@ -40,6 +40,7 @@ pub static TARGETS: [&FuzzTarget; 8] = [
     &targets::idx::TARGET,
     &targets::cifar::TARGET,
     &targets::messages::TARGET,
+    &targets::http::TARGET,
 ];
 
 /// For readers that hold a file and what they made of it: some copies of it, and tables of fixed size.

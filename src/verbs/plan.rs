@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::sweep;
 use tombola_core::gpus::has_driver;
 use tombola_core::net::channels::Channels;
-use tombola_core::plan::estimate::{self, human, many, sharing};
-use tombola_core::plan::{Asked, Networks, Plan, Pruning};
+use tombola_core::plan::estimate::{self, human, sharing};
+use tombola_core::plan::{Asked, Networks, Plan, Pruning, near_misses};
 use tombola_core::processor::slow_bf16;
 use tombola_core::prune::channels::is_scored;
 use tombola_words::error::{Error, Result};
@@ -72,7 +72,11 @@ struct ToldStage {
     parent: Option<String>,
     level: usize,
     label: String,
+    /// As many as the dense training, or what is left of those: the sum above counts these.
     epochs: usize,
+    epochs_at_least: usize,
+    /// Nothing if only the draw tells.
+    epochs_at_most: Option<usize>,
     seconds: f64,
     /// Numbers of the trials that end here.
     trials: Vec<usize>,
@@ -80,7 +84,7 @@ struct ToldStage {
 
 fn json(asked: &Asked) -> Result<String> {
     let plan = &asked.plan;
-    let work = estimate::epoch_work(plan, &asked.spec)?;
+    let work = estimate::stage_work(plan, &estimate::epoch_work(plan, &asked.spec)?);
     let mut trials: Vec<Vec<usize>> = vec![Vec::new(); plan.stages.len()];
     for chain in &plan.chains {
         chain.stages.last().into_iter().for_each(|leaf| trials[*leaf].push(chain.trial.number));
@@ -91,7 +95,9 @@ fn json(asked: &Asked) -> Result<String> {
         level: stage.level,
         label: plan.label(index),
         epochs: stage.epochs().len(),
-        seconds: work[index] * stage.epochs().len() as f64,
+        epochs_at_least: stage.extent().least,
+        epochs_at_most: stage.extent().most,
+        seconds: work[index],
         trials,
     });
     let stages: Vec<ToldStage> = stages.collect();
@@ -114,12 +120,11 @@ fn json(asked: &Asked) -> Result<String> {
 /// When a network cannot work on its data.
 pub fn text(asked: &Asked, lines: usize) -> Result<String> {
     let plan = &asked.plan;
-    let work = estimate::epoch_work(plan, &asked.spec)?;
+    let work = estimate::stage_work(plan, &estimate::epoch_work(plan, &asked.spec)?);
     let mut text = tree(asked, lines)?;
     text.push_str(&format!("\n{}\n", sharing(plan)));
-    let seconds = |stage: usize| work[stage] * plan.stages[stage].epochs().len() as f64;
-    let shared: f64 = (0..plan.stages.len()).map(seconds).sum();
-    let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| seconds(*stage)).sum();
+    let shared: f64 = work.iter().sum();
+    let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| work[*stage]).sum();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     text.push_str(&format!(
         "About {} on one CPU core ({} without sharing), {} on the {cores} of this machine; a guess within a factor of two\n",
@@ -127,6 +132,9 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
         human(alone),
         human(shared / cores as f64)
     ));
+    for warning in near_misses(plan) {
+        text.push_str(&format!("Warning: {warning}\n"));
+    }
     let uses = |precision| plan.stages.iter().any(|stage| stage.settings.precision == precision);
     if let Some((said, cure)) = uses(Precision::Bf16).then(slow_bf16).flatten() {
         text.push_str(&format!("Warning: {said}; {cure}\n"));
@@ -220,7 +228,7 @@ impl ScoredShares {
 fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<String> {
     let plan = &asked.plan;
     let stage = &plan.stages[index];
-    let epochs = many(stage.epochs().len(), "epoch");
+    let epochs = stage.extent().words();
     Ok(match &stage.pruning {
         None => {
             let settings = &stage.settings;
@@ -236,28 +244,30 @@ fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<St
         }
         Some(pruning) => {
             let density = (1.0 - pruning.rate).powi(stage.level as i32);
+            let asked_for = plan.left(index);
             // Channels without a score stay.
             let scored = if pruning.channels { scored.of(asked, index, pruning)? } else { 1.0 };
             let left = match (pruning.channels, scored < 1.0) {
-                (false, _) => format!("{:.1} % left", 100.0 * density),
-                (true, false) => format!("{:.1} % of channels left", 100.0 * density),
+                (false, _) => format!("{asked_for} left"),
+                (true, false) => format!("{asked_for} of channels left"),
                 (true, true) => format!(
-                    "{:.1} % of channels left ({:.1} % of those that are scored)",
-                    100.0 * (1.0 - scored * (1.0 - density)),
-                    100.0 * density
+                    "{:.1} % of channels left ({asked_for} of those that are scored)",
+                    100.0 * (1.0 - scored * (1.0 - density))
                 ),
             };
-            let control = match pruning.control {
-                Control::None => String::new(),
-                control => format!(", {} control", control.show()),
+            let reinit = format!("reinit {}", pruning.rewind.show());
+            let start = match pruning.control {
+                Control::None => reinit,
+                // Whatever their tickets go back to.
+                Control::Reinit => "new weights (reinit control)".to_string(),
+                control => format!("{reinit}, {} control", control.show()),
             };
             format!(
-                "level {}: {left}, {} {}, drawn at {}, reinit {}{control}, {epochs}",
+                "level {}: {left}, {} {}, drawn at {}, {start}, {epochs}",
                 stage.level,
                 pruning.criterion.show(),
                 pruning.scope.show(),
                 pruning.drawn_at(),
-                pruning.rewind.show()
             )
         }
     })

@@ -129,7 +129,7 @@ fn failed_stage(plan: &Plan, all: &[Standing], word: &str) -> Result<usize> {
 mod tests {
     use super::*;
     use tombola_core::folder::journal::Journal;
-    use tombola_core::plan::forest::Outside;
+    use tombola_core::plan::outside::Outside;
     use tombola_core::sweep::Spec;
     use tombola_words::error::Kind;
     use tombola_words::record::Record;

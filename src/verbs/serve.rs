@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::report::report_of;
-use crate::http::server::{PageAnswer, PageServer};
+use tombola_http::server::{PageAnswer, PageServer};
 use tombola_views::report::{Report, page};
 use tombola_views::tables;
 use tombola_words::error::{Error, Result};

@@ -54,7 +54,7 @@ class Run:
         command = [self.program, "run", "sweep.toml", "--quiet", *more]
         if self.ranks:
             options = ["--enable-recovery"] if recovery else []
-            command = ["mpirun", "-np", str(self.ranks), "--bind-to", "none", *options, *command, "--lease", "2"]
+            command = ["mpirun", "-np", str(self.ranks), "--bind-to", "none", *options, *command]
             environment |= SETTINGS_OF_MPI
         if slow:
             environment["TOMBOLA_SLOW"] = f"{self.random.randrange(2**32)}:{slow}"
@@ -126,10 +126,11 @@ class Run:
 
     def options(self):
         """What may not change a result."""
-        more = []
         if not self.ranks:
-            more += ["--workers", str(self.random.randint(1, 3))]
-        elif self.ranks > 1 and self.random.random() < 0.3:
+            return ["--workers", str(self.random.randint(1, 3))]
+        # So short that a busy machine may take a rank that is slow for a lost one: one more thing to survive.
+        more = ["--lease", "2"]
+        if self.random.random() < 0.3:
             more += ["--coordinator", "dedicated"]
         return more
 

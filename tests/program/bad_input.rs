@@ -180,7 +180,7 @@ fn missing_data_lists_the_places_and_the_cure() {
 #[test]
 fn damaged_and_mislabelled_idx_files_are_refused() {
     let folder = Folder::new();
-    let sweep = "run --dataset mnist --network lenet-300-100 --epochs 1 --out out";
+    let sweep = "run --dataset mnist --own-data --network lenet-300-100 --epochs 1 --out out";
     let restore = || {
         for (name, bytes) in idx_set() {
             folder.write(&format!("data/mnist/{name}"), bytes);
@@ -212,12 +212,86 @@ fn damaged_and_mislabelled_idx_files_are_refused() {
 }
 
 #[test]
+fn data_that_are_not_what_they_are_called_need_a_word() {
+    let folder = Folder::new();
+    for (name, bytes) in idx_set() {
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    let sweep = "run --dataset mnist --network lenet-300-100 --priter 0 --epochs 1 --lr 0.01 --out out";
+    let before = folder.listing();
+    let ran = folder.tombola(sweep).expect(2).says("data set `mnist`: not the publisher's files: `").says("MD5 is ");
+    let ran = ran.says(", and 3 more").says("hint: `tombola data check mnist` lists them").says("add `--own-data`");
+    assert_eq!(folder.listing(), before, "{ran}");
+    let ran = folder.tombola(&format!("{sweep} --own-data")).expect(0);
+    assert_eq!(ran.err.matches("warning: data set `mnist`: `").count(), 4, "{ran}");
+    assert!(folder.read("out/log").contains("warning: data set `mnist`: `"));
+    // The folder knows them from now on.
+    folder.tombola(&format!("{sweep} --seed 1,2")).expect(0).does_not_say("warning");
+}
+
+/// Where Debian's package puts Fashion-MNIST.
+const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
+
+#[test]
+fn files_of_another_set_are_said_to_be_what_they_are() {
+    let folder = Folder::new();
+    for (name, _) in idx_set() {
+        let name = format!("{name}.gz");
+        let Ok(bytes) = std::fs::read(format!("{FASHION_MNIST}/{name}")) else {
+            return skipped("files_of_another_set_are_said_to_be_what_they_are", "Fashion-MNIST is not installed");
+        };
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    let this = "this is `train-images-idx3-ubyte` of fashion-mnist: MD5";
+    folder.tombola("run --dataset mnist --network lenet-300-100 --epochs 1 --out out").expect(2).says(this);
+    assert!(folder.tombola("data check mnist").expect(2).out.contains(this));
+}
+
+#[test]
+fn another_data_set_is_not_taken_for_a_mistyped_one() {
+    let folder = Folder::new();
+    let ran = folder.tombola("run --dataset kmnist --epochs 1").expect(2).does_not_say("did you mean");
+    ran.says("`kmnist` is not a known data set; expected one of fashion-mnist, mnist, ").says("--own-data");
+}
+
+#[test]
+fn data_sorted_by_class_are_warned_of() {
+    let folder = Folder::new();
+    let file = |magic: u32, sizes: &[u32], body: Vec<u8>| {
+        let head = std::iter::once(&magic).chain(sizes).flat_map(|number| number.to_be_bytes());
+        head.chain(body).collect::<Vec<u8>>()
+    };
+    let write = |part: &str, count: u32| {
+        let labels = (0..count).map(|image| (image * 10 / count) as u8).collect();
+        folder.write(&format!("data/mnist/{part}-labels-idx1-ubyte"), file(0x801, &[count], labels));
+        let pixels = (0..count * 784).map(|byte| (byte % 251) as u8).collect();
+        folder.write(&format!("data/mnist/{part}-images-idx3-ubyte"), file(0x803, &[count, 28, 28], pixels));
+    };
+    write("train", 400);
+    write("t10k", 20);
+    let sweep = "run --dataset mnist --own-data --network lenet-300-100 --priter 0 --epochs 1 --lr 0.01 --out out";
+    let said = "warning: data set `mnist`: 9 of 10 classes are in none of the 40 validation images";
+    folder.tombola(sweep).expect(0).says(said);
+    assert!(folder.read("out/log").contains(said));
+}
+
+#[test]
+fn two_names_of_one_setting_are_refused_with_both() {
+    let folder = Folder::new();
+    let both = "`--lr` and `--learning-rate` are one setting, `learning-rate`, given twice";
+    refused(&folder, &format!("{SMALL} --lr 0.1 --learning-rate 0.2"), 2, both, "leave one of them out");
+    folder.write("sweep.toml", "lr = 0.1\nlearning-rate = 0.2");
+    let both = "`sweep.toml`: line 2: `lr` and `learning-rate` are one setting";
+    refused(&folder, "run sweep.toml", 2, both, "leave one of them out");
+}
+
+#[test]
 fn other_data_than_the_results_are_of_are_refused() {
     let folder = Folder::new();
     for (name, bytes) in idx_set() {
         folder.write(&format!("data/mnist/{name}"), bytes);
     }
-    let sweep = "run --dataset mnist --network lenet-300-100 --epochs 1 --lr 0.01 --out out";
+    let sweep = "run --dataset mnist --own-data --network lenet-300-100 --epochs 1 --lr 0.01 --out out";
     folder.tombola(sweep).expect(0);
     let (results, asked) = (folder.read("out/results.csv"), folder.read("out/sweep.toml"));
     let [_, (name, mut bytes), ..] = idx_set();

@@ -11,9 +11,12 @@ use crate::link::Assignment;
 use tombola_core::net::Snapshot;
 use tombola_words::value::Moment;
 
+/// Copies by stage and moment.
+type Copies = HashMap<(usize, Moment), Arc<Snapshot>>;
+
 /// The copies of one worker.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HeldSnapshots(Arc<Mutex<HashMap<(usize, Moment), Arc<Snapshot>>>>);
+pub(crate) struct HeldSnapshots(Arc<Mutex<Copies>>);
 
 impl HeldSnapshots {
     /// Holds a snapshot of a stage.
@@ -46,7 +49,7 @@ impl HeldSnapshots {
     }
 
     /// No thread panics between two changes that belong together.
-    fn copies(&self) -> MutexGuard<'_, HashMap<(usize, Moment), Arc<Snapshot>>> {
+    fn copies(&self) -> MutexGuard<'_, Copies> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -144,7 +144,7 @@ fn can_prune(pruning: &Pruning, layout: &Layout, all: impl FnOnce(Streams) -> Ch
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::forest::Outside;
+    use crate::plan::outside::Outside;
     use tombola_words::error::Kind;
 
     /// What is said of a sweep file.

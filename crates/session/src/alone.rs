@@ -53,7 +53,7 @@ pub(super) fn local_link(
         let (workshop, device) = (Arc::clone(workshop), devices[worker]);
         let place = format!("{host}{}", device::place(device, run));
         // The data are those that rank 0 has checked already.
-        let arithmetic = Some(device::arithmetic(device, threads));
+        let arithmetic = Some(device::arithmetic(device, run.threads));
         let ready = Ready { place, arithmetic, ..Ready::default() };
         spawn(worker, words, move || Ok((TorchTrainer { workshop, device }, ready)))
     })

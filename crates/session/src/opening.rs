@@ -21,13 +21,15 @@ use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
-use tombola_core::plan::{Advice, Asked, estimate};
+use tombola_core::plan::{Advice, Asked, estimate, near_misses};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
+use tombola_core::sweep::Settings;
 use tombola_core::trainable;
-use tombola_train::workshop::Workshop;
+use tombola_train::workshop::{self, Workshop};
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
+use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
 use tombola_words::speech;
@@ -98,9 +100,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let (plan, run) = (Arc::clone(&asked.plan), &asked.spec.run);
     let folder = &asked.folder;
     let epoch_work = estimate::epoch_work(&plan, &asked.spec)?;
-    let work: Vec<f64> =
-        plan.stages.iter().zip(&epoch_work).map(|(stage, epoch)| epoch * stage.epochs().len() as f64).collect();
+    let work = estimate::stage_work(&plan, &epoch_work);
     say(&estimate::sharing(&plan));
+    let near = near_misses(&plan);
 
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
@@ -173,7 +175,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
     check_loaded(&plan, &todo, &workshop)?;
-    check_data(&workshop, &mut chronicle)?;
+    let mut warnings = near;
+    warnings.extend(check_data(&workshop, run, &mut chronicle)?);
+    warnings.extend(workshop.warnings.iter().cloned());
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
     tidy(chronicle.history(), &store)?;
@@ -184,12 +189,21 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         time: now() as u64,
         machine: machine.clone(),
     })?;
-    let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
+    let known_span = |stage: &usize| {
+        let known = chronicle.history().stages.get(&plan.stages[*stage].id);
+        known.and_then(|known| known.drawn.as_ref()).and_then(|drawn| drawn.span)
+    };
+    let left = |stage: &usize| {
+        let epochs = plan.stages[*stage].likely_epochs(known_span(stage));
+        estimate::work_of(&plan.stages[*stage], epoch_work[*stage], epochs)
+    };
+    let total: f64 = todo.iter().map(left).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
     if starved {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));
     }
+    warnings.iter().for_each(|warning| progress.log(&format!("warning: {warning}")));
     words.iter().for_each(|line| progress.log(line));
     for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
@@ -314,8 +328,10 @@ fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<()> 
     Ok(())
 }
 
-/// Refuses to mix results of different data, and notes what data the results are of.
-fn check_data(workshop: &Workshop, chronicle: &mut Chronicle) -> Result<()> {
+/// Refuses to mix results of different data, and data that are not what they are called, unless that was asked for; then each is a
+/// warning. Notes what data the results are of. Those that the folder knows already are not looked at again.
+fn check_data(workshop: &Workshop, run: &Settings, chronicle: &mut Chronicle) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
     for (dataset, fingerprint) in &workshop.fingerprints {
         match chronicle.history().data.get(dataset) {
             Some(known) if known != fingerprint => {
@@ -328,12 +344,32 @@ fn check_data(workshop: &Workshop, chronicle: &mut Chronicle) -> Result<()> {
             }
             Some(_) => {}
             None => {
+                warnings.extend(strangers(dataset, run)?);
                 let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
                 chronicle.write(record)?;
             }
         }
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// A warning for each file of a data set that is not its publisher's.
+fn strangers(dataset: &str, run: &Settings) -> Result<Vec<String>> {
+    // One that is made carries its form in its name.
+    if dataset.starts_with(catalogue::SYNTHETIC) {
+        return Ok(Vec::new());
+    }
+    let mut strangers = workshop::strangers(dataset, run.data_dir.as_deref())?;
+    if run.own_data || strangers.is_empty() {
+        let text = |stranger| format!("data set `{dataset}`: {stranger}");
+        return Ok(strangers.into_iter().map(text).collect());
+    }
+    let (first, more) = (strangers.swap_remove(0), strangers.len());
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    Err(Error::input(format!("data set `{dataset}`: not the publisher's files: {first}{more}")).hint(format!(
+        "`tombola data check {dataset}` lists them, `tombola data fetch {dataset}` gets the right ones; if these are meant (your own, or \
+         cut down), add `--own-data`"
+    )))
 }
 
 fn short(checksum: &str) -> &str {

@@ -43,8 +43,10 @@ impl Fault {
 
     /// Hangs for ever, if that is what a training is to do and it has run for long enough.
     pub fn strike_training(&self, running: Duration) {
-        while self.how == "hang" && running >= self.after {
-            std::thread::park();
+        if self.how == "hang" && running >= self.after {
+            loop {
+                std::thread::park();
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use tombola_fuzz::{FuzzTarget, TARGETS, scratch};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 use work::FuzzWork;
 
 #[global_allocator]
@@ -38,10 +39,7 @@ fn main() -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(error.kind.exit_code())
-        }
+        Err(error) => ExitCode::from(speech::outcome(Err(error))),
     }
 }
 
@@ -116,7 +114,7 @@ fn run(matches: &ArgMatches) -> Result<bool> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = matches.get_one("jobs").copied().unwrap_or(processors);
     let rows = watch::all(&chosen(matches)?, jobs, &work(matches))?;
-    print!("{}", tally::table(&rows));
+    speech::print(&tally::table(&rows))?;
     Ok(rows.iter().all(|row| row.findings == 0))
 }
 
@@ -126,11 +124,12 @@ fn replay(matches: &ArgMatches) -> Result<bool> {
     for target in chosen(matches)? {
         for path in matches.get_many::<PathBuf>("files").unwrap_or_default() {
             let bytes = std::fs::read(path).map_err(|error| Error::file("read", path, &error))?;
-            println!("{}: {} bytes", path.display(), bytes.len());
+            speech::print(&format!("{}: {} bytes\n", path.display(), bytes.len()))?;
             let measured = trial::run(target, &bytes);
-            println!("  {:.1} ms, {:.1} MB", measured.time.as_secs_f64() * 1e3, measured.memory as f64 / 1e6);
+            let (time, memory) = (measured.time.as_secs_f64() * 1e3, measured.memory as f64 / 1e6);
+            speech::print(&format!("  {time:.1} ms, {memory:.1} MB\n"))?;
             if let Some(finding) = measured.finding {
-                println!("  {}: {}", finding.kind, finding.reason);
+                speech::print(&format!("  {}: {}\n", finding.kind, finding.reason))?;
                 sound = false;
             }
         }
@@ -139,22 +138,36 @@ fn replay(matches: &ArgMatches) -> Result<bool> {
     Ok(sound)
 }
 
+/// Inputs of one target that are kept.
+const MOST_KEPT: (usize, usize) = (100, 48_000);
+
 fn distil(matches: &ArgMatches) -> Result<bool> {
     let folder = |name: &str| matches.get_one::<PathBuf>(name).cloned().unwrap_or_default();
     for target in chosen(matches)? {
-        let mut coverage = coverage::Coverage::new();
-        let mut news = |bytes: &[u8]| trial::run(target, bytes).finding.is_none() && coverage.is_new();
-        for seed in (target.seeds)() {
-            news(&seed);
-        }
-        for (_, bytes) in work::kept(&folder("corpus"), target) {
-            news(&bytes);
+        let (mut coverage, mut reached) = (coverage::Coverage::new(), 0);
+        // How often a place is reached makes no difference here.
+        let mut news = |bytes: &[u8]| {
+            let sound = trial::run(target, bytes).finding.is_none();
+            let before = reached;
+            if sound && coverage.is_new() {
+                reached = coverage.reached();
+            }
+            reached > before
+        };
+        let kept = work::kept(&folder("corpus"), target);
+        for bytes in (target.seeds)().iter().chain(kept.iter().map(|(_, bytes)| bytes)) {
+            news(bytes);
         }
         let mut inputs = work::kept(&folder("from"), target);
         inputs.sort_by_key(|(_, bytes)| bytes.len());
+        let (mut files, mut length) = (kept.len(), kept.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
         for (_, bytes) in inputs {
+            if files >= MOST_KEPT.0 || length + bytes.len() > MOST_KEPT.1 {
+                break;
+            }
             if news(&bytes) {
                 work::write_named(&folder("corpus").join(target.name), "", &bytes)?;
+                (files, length) = (files + 1, length + bytes.len());
             }
         }
     }

@@ -11,6 +11,7 @@ use super::trial::FuzzFinding;
 use super::work::{self, FuzzWork, HUNG};
 use tombola_fuzz::{FuzzTarget, scratch};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// A target whose process has died so often is left.
 const MOST_DEATHS: usize = 10;
@@ -83,7 +84,7 @@ fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, u
                 tally = told;
             } else if let Some(finding) = line.strip_prefix("finding ") {
                 findings += 1;
-                println!("{}: {finding}", target.name);
+                speech::print(&format!("{}: {finding}\n", target.name))?;
             }
         }
     }
@@ -95,7 +96,7 @@ fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, u
         let kind = if ended.code() == Some(HUNG) { "hang" } else { "crash" };
         let finding = FuzzFinding { kind, place: String::new(), reason: ended.to_string() };
         let path = work::save(&work.findings, target, &input, &finding)?;
-        println!("{}: {} {kind}: {ended}", target.name, path.display());
+        speech::print(&format!("{}: {} {kind}: {ended}\n", target.name, path.display()))?;
     }
     remove(&folder)?;
     Ok((tally, findings, died))

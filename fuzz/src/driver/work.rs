@@ -2,7 +2,6 @@
 //! which also finds the input that it died of.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -17,6 +16,7 @@ use super::tally::FuzzTally;
 use super::trial::{self, FuzzFinding, Measured};
 use tombola_fuzz::{FuzzTarget, scratch};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// An input that takes so long is not waited for.
 const HANG: Duration = Duration::from_secs(20);
@@ -122,19 +122,21 @@ impl Fuzzing<'_> {
         }
         let mut told = Instant::now();
         while self.tally.inputs < self.work.inputs && self.began.elapsed() < self.work.time {
-            let (one, other) = (mutator.choose(self.corpus.len()), mutator.choose(self.corpus.len()));
-            let input = mutator.changed(&self.corpus[one], &self.corpus[other]);
+            let all = self.corpus.len();
+            let (one, other) = (&self.corpus[mutator.choose(all)], &self.corpus[mutator.choose(all)]);
+            // Of two, the shorter: it takes less time, and a change hits what matters.
+            let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+            let input = mutator.changed(short, long);
             if self.input(&input)? {
                 self.keep(&input)?;
                 self.corpus.push(input);
             }
             if told.elapsed() > Duration::from_secs(1) {
                 told = Instant::now();
-                self.tell();
+                self.tell()?;
             }
         }
-        self.tell();
-        Ok(())
+        self.tell()
     }
 
     /// Runs an input, and says whether it reached something new.
@@ -161,7 +163,7 @@ impl Fuzzing<'_> {
             return Ok(());
         }
         let path = save(&self.work.findings, self.target, input, &finding)?;
-        println!("finding {} {}", path.display(), finding.reason.escape_debug());
+        speech::print(&format!("finding {} {}\n", path.display(), finding.reason.escape_debug()))?;
         self.known.push(finding);
         Ok(())
     }
@@ -171,12 +173,10 @@ impl Fuzzing<'_> {
         write_named(&folder.join(self.target.name), "", input).map(|_| ())
     }
 
-    fn tell(&mut self) {
+    fn tell(&mut self) -> Result<()> {
         self.tally.reached = self.coverage.reached();
         self.tally.counters = self.coverage.all();
-        println!("tally {}", self.tally.line());
-        // Whoever reads has to know it when this process dies; if nobody reads, nothing is lost.
-        let _ = std::io::stdout().flush();
+        speech::print(&format!("tally {}\n", self.tally.line()))
     }
 }
 

@@ -91,7 +91,7 @@ fn rewritten(stage: StageId, known: &StageHistory) {
         format!("{:?}", (&stage.drawn, &stage.epochs, &stage.masks, &stage.outcome, &stage.kept, &stage.sums))
     };
     let expected = part(known);
-    let found = read.stages.get(&stage).map_or_else(|| part(&StageHistory::default()), part);
+    let found = read.stages.get(&stage).map_or_else(|| part(&StageHistory::default()), |stage| part(stage));
     assert_eq!(found, expected, "a stage is not what it was");
 }
 
@@ -137,11 +137,12 @@ fn records() -> Vec<Record> {
         last: scores,
         stopped_at: Some(2),
         barrier: vec![BarrierPoint { alpha: 0.5, scores }],
+        computed_with: Vec::new(),
     };
     let mut told = vec![
         Record::Started { version: "0.1.0".into(), time: 1_700_000_000, machine: "cpu, 2 threads".into() },
         Record::Data { dataset: "mnist".into(), fingerprint: "0123456789abcdef".into() },
-        Record::Joined { worker: 0, place: "host cpu".into(), time: 1.7e9 },
+        Record::Joined { worker: 0, place: "host cpu".into(), arithmetic: None, time: 1.7e9 },
         Record::Began { stage, worker: 0, epoch: 0, time: 1.7e9 },
         Record::Drawn { stage, drawn },
         Record::Stopped { stage, time: 1.7e9 },

@@ -12,7 +12,7 @@ use tombola_cluster::link::message::{decode, encode};
 use tombola_cluster::link::{Assignment, Hello, Order, Ready, SourceSnapshot, Welcome, Word};
 use tombola_core::mask::Bits;
 use tombola_core::net::Layout;
-use tombola_core::plan::Part;
+use tombola_core::plan::{LoadedFile, Part};
 use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
 use tombola_words::error::Error;
@@ -57,7 +57,7 @@ fn seeds() -> Vec<Vec<u8>> {
     let orders = [
         Order::Welcome(Box::new(Welcome {
             sweep: "epochs = 3\n".into(),
-            loaded: [("file".to_string(), "checksum".to_string())].into(),
+            loaded: [("file".to_string(), LoadedFile { place: "file".into(), checksum: "checksum".into() })].into(),
             plan: "plan".into(),
             roots: vec![0, 3],
             lease: 60.0,
@@ -87,6 +87,7 @@ fn seeds() -> Vec<Vec<u8>> {
         Word::Hello(Box::new(Hello { version: "0.1.0".into(), host: "host".into(), process: 1 })),
         Word::Ready(Box::new(Ready {
             place: "cpu".into(),
+            arithmetic: None,
             fingerprints: [("mnist".to_string(), "sum".to_string())].into(),
         })),
         Word::Alive,

@@ -1,6 +1,7 @@
 //! The kinds of input, one a file.
 
 pub mod cifar;
+pub mod http;
 pub mod idx;
 pub mod journal;
 pub mod messages;

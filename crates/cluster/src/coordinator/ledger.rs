@@ -15,7 +15,7 @@ use tombola_core::folder::snapshots::Expected;
 use tombola_core::folder::{Store, load_checkpoint};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Part, Plan, Pruning};
+use tombola_core::plan::{Networks, Part, Plan, Pruning, estimate};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -101,6 +101,13 @@ impl Ledger {
         self.chronicle.history().stages.get(&self.id(stage))?.drawn.as_ref()?.span
     }
 
+    /// How many epochs a stage trains, as far as that is known now, and the estimated seconds of all of them.
+    pub fn course(&self, stage: usize, epoch_work: f64) -> (usize, f64) {
+        let own = &self.plan.stages[stage];
+        let epochs = own.likely_epochs(self.known_span(stage));
+        (epochs, estimate::work_of(own, epoch_work, epochs))
+    }
+
     fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
         let network = self.networks.get(&self.plan, stage);
         let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
@@ -130,7 +137,6 @@ impl Ledger {
         }
         let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
         let loaded = file.map(|file| load_checkpoint(file, &layout)).transpose()?.map(Arc::new);
-        };
         Ok(Assignment {
             attempt,
             stage: index,

@@ -108,8 +108,9 @@ impl Progress {
         Ok(progress)
     }
 
-    /// A worker begins a stage of `epochs` epochs, `from` of them done before.
-    pub fn started(&mut self, worker: usize, label: &str, from: usize, epochs: usize, epoch_work: f64) {
+    /// A worker begins a stage of `epochs` epochs and `work` estimated seconds, `from` of the epochs done before.
+    pub fn started(&mut self, worker: usize, label: &str, from: usize, (epochs, work): (usize, f64)) {
+        let epoch_work = work / epochs.max(1) as f64;
         let again = if from > 0 { format!(", goes on after epoch {from}") } else { String::new() };
         self.detail(&format!("started {label}: {epochs} epochs{again}"));
         self.done += from as f64 * epoch_work;
@@ -125,6 +126,19 @@ impl Progress {
         };
         self.workers.insert(worker, current);
         self.draw_worker(worker);
+    }
+
+    /// How long a worker's stage really is, which its draw has told.
+    pub fn lasts(&mut self, worker: usize, (epochs, work): (usize, f64)) {
+        let Some(current) = self.workers.get_mut(&worker).filter(|current| current.epochs != epochs) else { return };
+        let epoch_work = work / epochs.max(1) as f64;
+        self.total += work - current.epoch_work * current.epochs as f64;
+        self.done += current.epoch as f64 * (epoch_work - current.epoch_work);
+        (current.epochs, current.epoch_work) = (epochs, epoch_work);
+        let line = format!("{}: {epochs} epochs, now that it is drawn", current.label);
+        self.detail(&line);
+        self.draw_worker(worker);
+        self.draw();
     }
 
     /// A worker has seen `images` of the `all` images of its epoch.
@@ -346,7 +360,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut progress = Progress::new(Loudness::Quiet, &path, 2, 40.0).unwrap();
-        progress.started(0, "lenet dense", 0, 2, 10.0);
+        progress.started(0, "lenet dense", 0, (2, 20.0));
         progress.images(0, 50, 100);
         assert!((progress.share() - 5.0 / 40.0).abs() < 1e-9);
         progress.epoch(0, "epoch 1: 80 %");
@@ -354,7 +368,7 @@ mod tests {
         // What a lost worker did since its last snapshot is to be done again.
         progress.interrupted(0);
         assert!(progress.share().abs() < 1e-9);
-        progress.started(0, "lenet dense", 1, 2, 10.0);
+        progress.started(0, "lenet dense", 1, (2, 20.0));
         assert!((progress.share() - 0.25).abs() < 1e-9);
         progress.failed(0, "failed: diverged");
         assert!((progress.share() - 0.5).abs() < 1e-9);
@@ -384,5 +398,24 @@ mod tests {
         });
         assert_eq!(mixed, "1 of 4 trainings done, 1 failed, 1 left out, in under 1 s");
         assert_eq!(told(1, &|one| one.ended(0, "done")), "1 of 1 training done in under 1 s");
+    }
+
+    #[test]
+    fn the_share_follows_a_training_whose_length_its_draw_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut progress = Progress::new(Loudness::Quiet, &folder.path().join("log"), 2, 40.0).unwrap();
+        progress.started(0, "ticket", 0, (2, 20.0));
+        progress.lasts(0, (20, 200.0));
+        (0..4).for_each(|_| progress.epoch(0, "epoch"));
+        assert!((progress.share() - 40.0 / 220.0).abs() < 1e-9, "{}", progress.share());
+        // Told again, by another worker that goes on: nothing is counted twice.
+        progress.interrupted(0);
+        progress.started(1, "ticket", 4, (20, 200.0));
+        progress.lasts(1, (20, 200.0));
+        assert!((progress.share() - 40.0 / 220.0).abs() < 1e-9);
+        progress.ended(1, "done");
+        assert!((progress.share() - 200.0 / 220.0).abs() < 1e-9);
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(log.contains("ticket: 20 epochs, now that it is drawn"), "{log}");
     }
 }

@@ -217,8 +217,8 @@ impl SweepRun<'_> {
             Action::Free(stage, moment) => self.sweep.ledger.free(stage, moment),
             Action::Skip(stage, _) => {
                 self.count.skipped += 1;
-                let epochs = self.sweep.ledger.plan.stages[stage].epochs().len();
-                self.sweep.progress.skipped(self.sweep.epoch_work[stage] * epochs as f64);
+                let (_, work) = self.sweep.ledger.course(stage, self.sweep.epoch_work[stage]);
+                self.sweep.progress.skipped(work);
                 Ok(())
             }
             Action::Retry(stage) => {
@@ -247,10 +247,10 @@ impl SweepRun<'_> {
         self.presence.running.insert(worker, (stage, self.attempts));
         match ledger.assignment(stage, self.attempts, holds, workers) {
             Ok(assignment) => {
-                let epochs = ledger.plan.stages[stage].epochs();
+                let course = ledger.course(stage, self.sweep.epoch_work[stage]);
                 let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
                 let label = ledger.plan.label(stage);
-                self.sweep.progress.started(worker, &label, from, epochs.len(), self.sweep.epoch_work[stage]);
+                self.sweep.progress.started(worker, &label, from, course);
                 let epoch = Duration::try_from_secs_f64(self.sweep.epoch_work[stage]).unwrap_or(Duration::MAX);
                 self.events.push_back(Event::Sent(worker, epoch));
                 self.link.send(worker, Order::Start(Box::new(assignment)))

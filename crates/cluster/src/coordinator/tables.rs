@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::sync::{Mutex, OnceLock};
-    use tombola_core::plan::forest::Outside;
+    use tombola_core::plan::outside::Outside;
     use tombola_core::sweep::Spec;
 
     fn writer(write: WriteTables, folder: &Path) -> TablesWriter {

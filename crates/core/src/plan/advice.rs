@@ -76,7 +76,7 @@ fn steps(settings: &Settings) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::forest::Outside;
+    use crate::plan::outside::Outside;
     use crate::sweep::Spec;
 
     fn advice(text: &str) -> Vec<Advice> {

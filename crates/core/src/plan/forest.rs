@@ -3,12 +3,14 @@
 //! A trial is a chain: a dense training, then one training after each pruning. Trials that agree up to some level
 //! share the stages up to it. It may not know of files, workers or torch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::loaded::LoadedFiles;
+use super::outside::Outside;
 use super::pruning::Pruning;
-use super::stage::{Stage, dense_id, pruned_id};
+use super::stage::{Stage, pruned_id};
+use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
 use tombola_words::StageId;
@@ -46,16 +48,11 @@ pub struct Plan {
     pub repeated: usize,
     /// The files that dense networks are loaded from.
     pub loaded: LoadedFiles,
+    /// Decimals with which percentages of different densities differ.
+    pub(super) decimals: usize,
+    /// Names under which earlier programs trained what is one training now.
+    pub(super) aliases: BTreeMap<StageId, usize>,
     by_id: HashMap<StageId, usize>,
-}
-
-/// What identities are made of besides settings.
-#[derive(Debug, Clone, Default)]
-pub struct Outside {
-    /// Canonical text of each network of the user's own.
-    pub networks: HashMap<String, String>,
-    /// The files that dense networks are loaded from.
-    pub loaded: LoadedFiles,
 }
 
 impl Plan {
@@ -84,16 +81,22 @@ impl Plan {
     pub fn grow(trials: Vec<Trial>, run: &Settings, outside: &Outside) -> Result<Self> {
         let mut plan = Self { loaded: outside.loaded.clone(), ..Self::default() };
         let mut leaves = std::collections::HashSet::new();
+        let twins = Twins::of(&trials, outside);
         for trial in trials {
             let place = |error: Error| error.at(format!("trial {}", trial.number));
-            let stages = plan.chain(&trial, outside).map_err(place)?;
-            if !leaves.insert(stages[stages.len() - 1]) {
+            let stages = plan.chain(&trial, outside, &twins).map_err(place)?;
+            // Tickets that rewind differently share a twin, and each is shown beside it.
+            let beside = stages.len().checked_sub(2).map(|parent| plan.stages[stages[parent]].id);
+            let beside = beside.filter(|_| trial.settings.control == Control::Reinit);
+            let beside = beside.map(|parent| pruned_id(parent, trial.settings.rate(), &trial.settings));
+            if !leaves.insert((stages[stages.len() - 1], beside)) {
                 plan.repeated += 1;
                 continue;
             }
             plan.want(&stages, &trial.settings, run);
             plan.chains.push(Chain { trial, stages });
         }
+        plan.decimals = super::digits::decimals(&plan.stages);
         Ok(plan)
     }
 
@@ -157,12 +160,9 @@ impl Plan {
     }
 
     /// The stages of one trial, made where they are new.
-    fn chain(&mut self, trial: &Trial, outside: &Outside) -> Result<Vec<usize>> {
+    fn chain(&mut self, trial: &Trial, outside: &Outside, twins: &Twins) -> Result<Vec<usize>> {
         let settings = &trial.settings;
-        let loaded = outside.loaded.get(&settings.load.show()).map(|file| file.checksum.as_str());
-        let network = outside.networks.get(&settings.network);
-        let id = dense_id(settings, network.map(String::as_str), loaded);
-        let mut chain = vec![self.stage(id, settings, None, None)];
+        let mut chain = vec![self.stage(outside.dense_id(settings), settings, None, None)];
         let rate = settings.rate();
         for level in 1..=settings.prune_iterations {
             let last = level == settings.prune_iterations;
@@ -171,7 +171,7 @@ impl Plan {
             let own = Settings { control, ..settings.clone() };
             let parent = chain[level - 1];
             self.check(parent, &own, level)?;
-            let id = pruned_id(self.stages[parent].id, rate, &own);
+            let id = twins.id(self.stages[parent].id, rate, &own);
             let mut pruning = Pruning::of(&own, rate);
             if pruning.draw.is_early_bird() {
                 pruning.draw = self.stages[parent].bird(&pruning);
@@ -188,6 +188,10 @@ impl Plan {
             });
             let index = self.stage(id, settings, Some(parent), Some(pruning));
             self.stages[index].sibling = sibling;
+            let alone = pruned_id(self.stages[parent].id, rate, &own);
+            if alone != id {
+                self.aliases.insert(alone, index);
+            }
             chain.push(index);
         }
         Ok(chain)
@@ -348,6 +352,35 @@ mod tests {
             .unwrap();
         assert_eq!(plan.stages.len(), 6);
         assert!(plan.chains.iter().all(|chain| chain.stages[..3] == [0, 1, 2]));
+    }
+
+    #[test]
+    fn twins_with_new_weights_are_one_training_however_their_tickets_rewind() {
+        let rewinds =
+            |words: &str| plan(&format!("pr = 0.5\nreinit = [{words}]\ncontrol = [\"none\", \"reinit\"]")).unwrap();
+        let all = rewinds("\"init\", \"lr\", \"none\"");
+        // The dense network, three tickets, one twin; and each ticket still stands beside a twin.
+        assert_eq!((all.stages.len(), all.chains.len(), all.repeated), (5, 6, 0));
+        let twin = |plan: &Plan| {
+            let twins = plan.chains.iter().filter(|chain| chain.trial.settings.control == Control::Reinit);
+            let mut ids: Vec<StageId> = twins.map(|chain| plan.stages[chain.stages[1]].id).collect();
+            ids.dedup();
+            assert_eq!(ids.len(), 1);
+            ids[0]
+        };
+        // Its name is the one that it has beside one of them alone, so that what was trained under that name counts.
+        assert_eq!(twin(&all), twin(&rewinds("\"init\"")));
+        assert_eq!(twin(&all), twin(&rewinds("\"lr\", \"init\"")));
+        // The name that it had beside another one still finds it.
+        let other = twin(&rewinds("\"lr\"")).to_string();
+        assert_eq!(all.beginning_with(&other), [all.find(twin(&all)).unwrap()]);
+        assert_eq!(all.stages.iter().filter(|stage| stage.epochs().len() == 160).count(), 5);
+    }
+
+    #[test]
+    fn twins_of_tickets_with_different_parents_stay_apart() {
+        let plan = plan("pr = 0.75\npriter = 2\nreinit = [\"init\", \"lr\"]\ncontrol = \"reinit\"").unwrap();
+        assert_eq!((plan.stages.len(), plan.repeated), (5, 0));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A revision is part of the identity of the trainings whose results it changed, and of no others: old results of those are
 //! not taken for new, and all others stay. It may not know of files, workers or torch.
 
+use super::pruning::Pruning;
 use crate::sweep::settings::{Decides, Settings};
 use tombola_words::value::{Control, Criterion, Moment, Rewind, Schedule, Streams};
 
@@ -19,10 +20,9 @@ struct Revision {
 /// All of them, the oldest first. None is ever removed or renamed.
 const REVISIONS: &[Revision] = &[
     Revision {
-        // Scores were sums over distances, so a layer's width decided what went under global scope.
-        name: "geometric-median per filter",
+        name: GEOMETRIC_MEDIAN,
         decides: Decides::Pruning,
-        acts: |settings| settings.criterion == Some(Criterion::GeometricMedian),
+        acts: |settings| sums_of_distances_met(&Pruning::of(settings, settings.rate())),
     },
     Revision {
         // Its masks were shuffled before they were compared, and those of its ticket too where it came first.
@@ -55,6 +55,26 @@ const REVISIONS: &[Revision] = &[
         acts: |settings| settings.slimming > 0.0 && settings.slimmed_streams() == Streams::Group,
     },
 ];
+
+/// Scores were sums of distances, so where layers met, their widths and the lengths of their filters decided what went.
+const GEOMETRIC_MEDIAN: &str = "geometric-median per filter";
+
+fn sums_of_distances_met(pruning: &Pruning) -> bool {
+    pruning.criterion == Criterion::GeometricMedian && pruning.compares_layers()
+}
+
+/// Whether a revision changed the masks that a pruning draws.
+type Acts = fn(&Pruning) -> bool;
+
+/// Those that changed which mask is drawn, and where. Masks of every epoch lie beside a training whose own results stay, so
+/// the key of those masks has to change.
+const OF_MASKS: &[(&str, Acts)] = &[(GEOMETRIC_MEDIAN, sums_of_distances_met)];
+
+/// The lines that those which act add to the key of the masks of every epoch.
+pub(super) fn mask_revisions(pruning: &Pruning) -> String {
+    let acting = OF_MASKS.iter().filter(|(_, acts)| acts(pruning));
+    acting.map(|(name, _)| format!("revision={name}\n")).collect()
+}
 
 /// The lines that those which act add to an identity.
 pub(super) fn revisions(settings: &Settings, decides: Decides) -> String {
@@ -114,5 +134,27 @@ mod tests {
         for decides in [Decides::Training, Decides::Pruning] {
             assert_eq!(revisions(&Settings::default(), decides), "");
         }
+    }
+    #[test]
+    fn the_geometric_median_is_revised_where_layers_meet_and_nowhere_else() {
+        use tombola_words::value::{PruningType, Scope, Streams};
+        let revised = |criterion, scope, streams| {
+            let pruning_type = PruningType::Structured;
+            let settings = Settings { pruning_type, criterion, scope, streams, ..Settings::default() };
+            let settings = settings.resolve().unwrap();
+            let lines = revisions(&settings, Decides::Pruning);
+            // What is drawn of a training and what is watched of it agree.
+            assert_eq!(lines, mask_revisions(&Pruning::of(&settings, 0.5)));
+            !lines.is_empty()
+        };
+        let (median, l2) = (Some(Criterion::GeometricMedian), Some(Criterion::L2));
+        assert!(revised(median, Some(Scope::Global), Streams::Whole));
+        assert!(
+            revised(median, Some(Scope::Layer), Streams::Group),
+            "a stream's channel has filters in several layers"
+        );
+        assert!(!revised(median, Some(Scope::Layer), Streams::Whole));
+        assert!(!revised(median, None, Streams::Whole), "the default is its layer");
+        assert!(!revised(l2, Some(Scope::Global), Streams::Group));
     }
 }

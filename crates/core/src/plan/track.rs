@@ -3,6 +3,7 @@
 //! It may not know of files, workers or torch.
 
 use super::pruning::Pruning;
+use super::revision::mask_revisions;
 use crate::mask::Settling;
 use tombola_words::value::{Control, Moment, Value};
 
@@ -24,6 +25,7 @@ impl Track {
             true => text.push_str(&format!("{}\n{round_channels}\n", streams.show())),
             false => text.push_str(&format!("{}\n{output_rate:?}\n", layers.show())),
         }
+        text.push_str(&mask_revisions(pruning));
         Self { key: hash(&text), pruning: Pruning { control: Control::None, ..pruning.clone() } }
     }
 }

@@ -202,8 +202,9 @@ settings! {
         /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
         "criterion" => criterion: Option<Criterion> = None;
         /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
-        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation)
-        "scope" => scope: Scope = Scope::Global;
+        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation);
+        /// auto = layer for geometric-median, global otherwise
+        "scope" => scope: Option<Scope> = None;
         /// Which layers may be pruned; the original script prunes `conv` only
         "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
@@ -270,6 +271,8 @@ settings! {
         "out" => out: Option<PathBuf> = None;
         /// Folder that holds the data sets
         "data-dir" => data_dir: Option<PathBuf> = None;
+        /// Train on files of a data set that are not its publisher's: your own, or some that were cut down on purpose
+        "own-data" => own_data: bool = false;
         /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
         "device" => device: Option<String> = None;
         /// Trainings at the same time; auto = one a core on CPU, one on a GPU
@@ -422,6 +425,7 @@ impl Settings {
             PruningType::Unstructured => Criterion::Magnitude,
             PruningType::Structured => Criterion::NormScale,
         }));
+        self.scope = Some(self.scope());
         self.milestones.sort_unstable();
         self.milestones.dedup();
         self.check()?;
@@ -445,6 +449,14 @@ impl Settings {
         self.criterion.unwrap_or(match self.prunes_channels() {
             true => Criterion::NormScale,
             false => Criterion::Magnitude,
+        })
+    }
+
+    /// Which weights or channels compete. The geometric median is a place within one layer: its paper compares no others.
+    pub fn scope(&self) -> Scope {
+        self.scope.unwrap_or(match self.criterion() {
+            Criterion::GeometricMedian => Scope::Layer,
+            _ => Scope::Global,
         })
     }
 

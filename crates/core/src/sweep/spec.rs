@@ -116,6 +116,7 @@ impl Spec {
         top: bool,
         place: &impl Fn(Error, &str) -> Error,
     ) -> Result<()> {
+        twice(table.keys()).map_err(|(error, key)| place(error, key))?;
         for (key, value) in table {
             match key.as_str() {
                 "zip" => grid.zip.extend(read_zip(value).map_err(|error| place(error, key))?),
@@ -360,6 +361,24 @@ fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
     }
 }
 
+/// Refuses two spellings of one setting, of which either could be meant. Also gives the second one.
+fn twice<'a>(keys: impl Iterator<Item = &'a String>) -> Result<(), (Error, &'a str)> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for key in keys {
+        let Some(field) = Field::find(key) else { continue };
+        if let Some(other) = seen.insert(field.key, key) {
+            return Err((said_twice(&format!("`{other}`"), &format!("`{key}`"), field), key));
+        }
+    }
+    Ok(())
+}
+
+/// The error for two spellings of one setting.
+pub fn said_twice(one: &str, other: &str, field: &Field) -> Error {
+    Error::input(format!("{one} and {other} are one setting, `{}`, given twice", field.key))
+        .hint("leave one of them out")
+}
+
 fn read_zip(value: &toml::Value) -> Result<Vec<Vec<String>>> {
     let wrong = || {
         Error::input(format!("`zip`: found `{value}`, expected lists of keys"))
@@ -383,6 +402,7 @@ fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
     };
     let one = |table: &toml::Value| -> Result<Vec<Axis>> {
         let table = table.as_table().filter(|table| !table.is_empty()).ok_or_else(wrong)?;
+        twice(table.keys()).map_err(|(error, _)| error.at("`exclude`"))?;
         let axis = |(key, value): (&String, &toml::Value)| {
             let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
             Ok(Axis { field, values: texts(field, value)? })

@@ -316,7 +316,7 @@ fn masks_of_two_levels_hold_exactly_the_positions_that_pytorch_keeps() {
     let with_ties: Vec<Vec<f32>> = weights.iter().map(coarse).collect();
     for record in recorded::<Vec<MaskRecord>>("masks.json") {
         let settings = Settings {
-            scope: Scope::parse(&record.scope).unwrap(),
+            scope: Some(Scope::parse(&record.scope).unwrap()),
             prune_layers: PruneLayers::parse(&record.layers).unwrap(),
             output_rate: record.output_rate,
             ..Settings::default()

@@ -174,12 +174,16 @@ mod tests {
             findings: of_part(&lines(&[(0.5, accuracy)]), &Sheet::default()),
             lines: Lines::default(),
         };
-        let told =
-            sentences(Sharing::default(), &["2 trainings.".into()], &[part("lenet-5", 0.91), part("resnet", 0.5)]);
+        let told = sentences(
+            Sharing::default(),
+            &["2 trainings.".into()],
+            &[part("lenet-5", 0.91), part("resnet", 0.5)],
+            None,
+        );
         assert_eq!((told.len(), told[1].as_str()), (4, "2 trainings."));
         assert!(told[2].starts_with("lenet-5: The smallest ticket within a point"), "{told:?}");
         assert!(told[3].starts_with("resnet: No ticket comes within a point"), "{told:?}");
-        assert!(!sentences(Sharing::default(), &[], &[part("", 0.91)])[1].contains(": The smallest"));
+        assert!(!sentences(Sharing::default(), &[], &[part("", 0.91)], None)[1].contains(": The smallest"));
     }
 
     #[test]

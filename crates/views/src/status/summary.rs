@@ -45,12 +45,10 @@ pub struct Status {
     pub seconds_left: Option<f64>,
     /// The workers of the last run, in order.
     pub workers: Vec<WorkerStatus>,
-    /// What should be seen to, in words: GPUs that stand unused.
+    /// What should be seen to, in words: GPUs that stand unused, trainings that were not computed alike.
     pub warnings: Vec<String>,
     /// Failed trainings, the last one first.
     pub failures: Vec<Failure>,
-    /// What makes numbers of the sweep hard to compare, in words.
-    pub warnings: Vec<String>,
     /// What to do next, in words.
     pub next: Vec<String>,
 }
@@ -205,7 +203,6 @@ impl Status {
             workers: workers(view),
             warnings: warnings(view),
             failures: failures(view),
-            warnings: view.facts.history.mixture(view.facts.plan).into_iter().collect(),
             next: Vec::new(),
         };
         status.next = next(view, &status);
@@ -276,7 +273,7 @@ fn warnings(view: &View) -> Vec<String> {
         let verb = if count == 1 { "is" } else { "are" };
         format!("{} ({})", unused.words(&format!("{} {verb}", many(count, "worker"))), unused.cure())
     };
-    found.into_iter().map(line).collect()
+    found.into_iter().map(line).chain(view.facts.history.mixture(view.facts.plan)).collect()
 }
 
 fn training(view: &View, stage: usize) -> Training {

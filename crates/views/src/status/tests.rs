@@ -290,7 +290,7 @@ fn workers_that_leave_gpus_unused_are_warned_of() {
             1 + worker / 2
         )
     };
-    let joined = |worker| Record::Joined { worker, place: place(worker), time: BEGUN as f64 };
+    let joined = |worker| Record::Joined { worker, place: place(worker), arithmetic: None, time: BEGUN as f64 };
     let mut history = History::default();
     [started(), joined(0), joined(1), joined(2)].into_iter().for_each(|record| history.add(record));
     let runs = [Run::of(&history, None, Holder::Nobody, Some(NOW))];

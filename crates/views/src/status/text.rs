@@ -44,10 +44,6 @@ pub fn text(status: &Status, digits: usize) -> String {
             text.push_str(&format!("  … and {} more (`--json` lists all)\n", status.failures.len() - MOST_FAILURES));
         }
     }
-    if !status.warnings.is_empty() {
-        text.push_str("\nwarning\n");
-        status.warnings.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
-    }
     if !status.next.is_empty() {
         text.push_str("\nnext\n");
         status.next.iter().take(MOST_ADVICE).for_each(|line| text.push_str(&format!("  {line}\n")));

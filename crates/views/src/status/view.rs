@@ -134,16 +134,21 @@ impl<'a> View<'a> {
 
     /// Epochs of a stage that are trained, and how many it has.
     pub fn epochs(&self, stage: usize) -> (usize, usize) {
+        let drawn = self.known(stage).and_then(|known| known.drawn.as_ref());
+        let all = match drawn {
+            Some(_) => self.range(stage).len(),
+            None => self.facts.plan.stages[stage].extent().likely,
+        };
         let range = self.range(stage);
         let trained = match (self.standings[stage].state, self.known(stage)) {
-            (TrainingState::Done, _) => range.len(),
+            (TrainingState::Done, _) => all,
             (_, None) => 0,
             (_, Some(known)) => match self.running(stage) {
                 Some(running) => running.last.map_or(running.before, |epoch| epoch.saturating_sub(range.start)),
                 None => known.epochs.len(),
             },
         };
-        (trained.min(range.len()), range.len())
+        (trained.min(all), all)
     }
 
     /// The last epoch of a stage that counts: what was trained behind the snapshot that a worker went on from does not.
@@ -182,7 +187,7 @@ impl<'a> View<'a> {
             if self.running(stage).is_none() {
                 // It goes on from its last snapshot, and trains what it had trained behind that once more.
                 let progress = self.known(stage).and_then(|known| known.progress);
-                trained = progress.map_or(0, |(epoch, _)| epoch.saturating_sub(plan.stages[stage].epochs().start));
+                trained = progress.map_or(0, |(epoch, _)| epoch.saturating_sub(self.range(stage).start));
             }
             Some((epochs.saturating_sub(trained), self.pace.seconds(self.facts.work[stage])?))
         };

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use tombola_core::plan::forest::Outside;
+use tombola_core::plan::outside::Outside;
 use tombola_core::sweep::Spec;
 use tombola_words::record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
 use tombola_words::value::Shard;

@@ -56,10 +56,13 @@ impl SweepRun<'_> {
     }
 
     pub(super) fn report(&mut self, worker: Worker, stage: usize, report: TrainingEvent) -> Result<()> {
-        let Sweep { ledger, progress, .. } = self.sweep;
+        let Sweep { ledger, progress, epoch_work, .. } = self.sweep;
         let id = ledger.id(stage);
         match report {
-            TrainingEvent::Drawn(drawn) => ledger.write(Record::Drawn { stage: id, drawn: *drawn })?,
+            TrainingEvent::Drawn(drawn) => {
+                ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
+                progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
+            }
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
             TrainingEvent::Busy => {}
             TrainingEvent::Epoch(epoch) => {

@@ -38,7 +38,7 @@ pub fn counted(found: &BTreeMap<Arithmetic, usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::forest::Outside;
+    use crate::plan::outside::Outside;
     use crate::sweep::Spec;
     use tombola_words::record::{Outcome, Record};
 

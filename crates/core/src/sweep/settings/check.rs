@@ -69,12 +69,12 @@ impl Settings {
         let channels = self.prunes_channels();
         let criterion = self.criterion();
         check_fits(criterion, channels)?;
-        if self.scope == Scope::Deviation && criterion != Criterion::Magnitude {
+        if self.scope() == Scope::Deviation && criterion != Criterion::Magnitude {
             return Err(Error::input(format!("`scope`: `deviation` measures magnitudes, not `{}`", criterion.show()))
                 .hint("use `criterion = \"magnitude\"`, or another `scope`"));
         }
-        if channels && matches!(self.scope, Scope::Erk | Scope::Deviation) {
-            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope.show()))
+        if channels && matches!(self.scope(), Scope::Erk | Scope::Deviation) {
+            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope().show()))
                 .hint("channels compete `global` or within each `layer`"));
         }
         if self.budget == Budget::Remaining && self.draw == Moment::Last {

@@ -146,3 +146,20 @@ fn the_complete_file_reads_as_the_same_sweep_however_values_are_spelled() {
         assert_eq!((again.difference(&spec), &again.run), (None, &spec.run), "{key} = {value}");
     }
 }
+
+#[test]
+fn two_names_of_one_setting_are_refused_wherever_they_stand_together() {
+    let refused = |text: &str, names: &str| {
+        let error = Spec::read(Some(text), &[]).unwrap_err();
+        assert!(error.message.contains(names) && error.message.contains("given twice"), "{error}");
+        error.message
+    };
+    let both = "`lr` and `learning-rate` are one setting, `learning-rate`";
+    assert!(refused("lr = 0.1\nlearning-rate = 0.2", both).starts_with("line 2: "));
+    refused("epochs = 3\n[[grid]]\nlr = 0.1\nlearning-rate = 0.1", both);
+    refused("weight_decay = 0.1\nweight-decay = 0.2", "`weight_decay` and `weight-decay`");
+    refused("exclude = [{ pr = 0.5, pruning-ratio = 0.5 }]\npr = [0.5, 0.7]", "`pr` and `pruning-ratio`");
+    // A block says otherwise than what stands above it, whatever it calls the setting; so do flags.
+    let spec = Spec::read(Some("lr = 0.1\n[[grid]]\nlearning-rate = 0.2"), &[]).unwrap();
+    assert_eq!(spec.trials().unwrap()[0].settings.learning_rate, 0.2);
+}

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::host::OwnNames;
-use super::request::{MOST_HEAD, PageRequest, Parsed, Refusal, RequestMethod, parse};
+use crate::host::OwnNames;
+use crate::request::{MOST_HEAD, PageRequest, Parsed, Refusal, RequestMethod, parse};
 
 /// Connections that are served at the same time. One more ends the oldest.
 const MOST_CONNECTIONS: usize = 64;
