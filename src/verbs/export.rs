@@ -19,6 +19,7 @@ use tombola_data::split::{Normalisation, split};
 use tombola_exports::{Exported, Form, Script};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::PixelStatistics;
+use tombola_words::speech;
 use tombola_words::value::Value;
 use tombola_words::value::{Load, Rewind};
 
@@ -178,10 +179,10 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
     match measured {
         Ok(Normalisation { mean, standard_deviation }) => Ok(Some(PixelStatistics { mean, standard_deviation })),
         Err(error) => {
-            eprintln!(
+            speech::say(format!(
                 "warning: what images were normalised by is not noted in this folder, and is not in the file: {}",
                 error.message
-            );
+            ));
             Ok(None)
         }
     }

@@ -103,7 +103,8 @@ impl RankLink {
     /// # Errors
     /// When the system gives no thread.
     pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) -> Result<()> {
-        self.heart = Heart::begin(&self.ranks, Duration::from_secs_f64(welcome.lease) / 8)?;
+        self.heart =
+            Heart::begin(&self.ranks, Duration::try_from_secs_f64(welcome.lease).unwrap_or(Duration::MAX) / 8)?;
         (self.own, self.welcome) = (own, welcome);
         Ok(())
     }

@@ -56,7 +56,7 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
         }
     };
     let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
-    let mut work = Work { folder, only_look, done: Repaired::default() };
+    let mut work = RepairWork { folder, only_look, done: Repaired::default() };
     let history = match bytes {
         Some(bytes) => work.journal(&path, &bytes)?,
         None => History::default(),
@@ -76,13 +76,13 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
 }
 
 /// A repair under way.
-struct Work<'a> {
+struct RepairWork<'a> {
     folder: &'a Path,
     only_look: bool,
     done: Repaired,
 }
 
-impl Work<'_> {
+impl RepairWork<'_> {
     /// Writes a journal of the sound records where some are not, and keeps the old one. Returns what the sound ones tell.
     fn journal(&mut self, path: &Path, bytes: &[u8]) -> Result<History> {
         let whole_header = bytes.starts_with(HEADER);
