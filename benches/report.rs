@@ -43,7 +43,7 @@ fn measure() -> Result<Bars> {
     let spec = Spec::read(Some(&sweep()), &[])?;
     let trials = spec.trials()?;
     println!("{} trials", trials.len());
-    let plan = Plan::of(&spec, trials, std::collections::HashMap::new())?;
+    let plan = Plan::of(&spec, trials, Default::default())?;
     let written = std::fs::write(folder.path().join("sweep.toml"), spec.to_toml());
     written.map_err(|error| Error::environment(error.to_string()))?;
     let mut journal = Journal::open(&folder.path().join("journal"), 0)?;

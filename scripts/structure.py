@@ -7,7 +7,8 @@ Fails, and says where, if
   * the name of a type, public or not, stands twice in the workspace, unless the page names it (`docs/architecture.md`, the
     table below the heading "Names that stand twice"), or the page names one that does not;
   * documentation has an example in Rust where Cargo tests none (`doctest = false`);
-  * a library of others is used outside the crates that it belongs to (`PLACES`).
+  * a library of others is used outside the crates that it belongs to (`PLACES`);
+  * something of the standard library is called that panics where nothing is wrong with the program (`PANICKING`).
 
 What tests use does not count: items below `#[cfg(test)]`, files named `tests.rs`, files in folders named `tests`.
 `scripts/rust_source.py` reads the sources.
@@ -30,6 +31,11 @@ PLACES = {
     "tch": ("crates/train",),
     "torch_sys": ("crates/train",),
     "mpi": ("crates/ranks",),
+}
+# What panics on what the world may do to the program, and what is used instead.
+PANICKING = {
+    r"\be?print(ln)?!": "it panics when nobody reads: use `tombola_words::speech`",
+    r"\bDuration::(from_secs_f32|from_secs_f64)\b": "it panics on numbers that are too large: use `Duration::try_from_secs_f64`",
 }
 PAGE = "docs/architecture.md"
 HEADING = "Names that stand twice"
@@ -259,6 +265,20 @@ def examples_that_never_run(root, crates):
     return problems
 
 
+def calls_that_panic(crates):
+    problems = []
+    for crate in crates:
+        for source in crate.sources:
+            for number, line in enumerate(source.lines, 1):
+                # Tests stand at the end of a file.
+                if line.startswith("mod tests"):
+                    break
+                for pattern, cure in PANICKING.items():
+                    if found := re.search(pattern, line.split("//")[0]):
+                        problems.append(f"{source.name}:{number} calls `{found[0]}`: {cure}")
+    return problems
+
+
 def check(root):
     """All problems, and what was looked at."""
     crates = workspace(root)
@@ -266,7 +286,7 @@ def check(root):
     for crate in crates:
         problems += circles_of_modules(crate)
     twice, types = names_that_stand_twice(root, crates)
-    problems += twice + libraries_out_of_place(crates) + examples_that_never_run(root, crates)
+    problems += twice + libraries_out_of_place(crates) + examples_that_never_run(root, crates) + calls_that_panic(crates)
     modules = sum(len(crate.modules) for crate in crates)
     files = sum(len(crate.sources) for crate in crates)
     return problems, f"{len(crates)} crates, {modules} modules in {files} files, {types} types"

@@ -187,6 +187,12 @@ class Examples(Made):
 
 
 class Places(Made):
+    def test_what_panics_where_nobody_reads_is_a_problem_but_in_tests_and_comments(self):
+        self.write("crates/bottom/src/one.rs", 'pub fn one() {\n    // eprintln!("a comment")\n    eprintln!("one");\n}\n')
+        self.assertIn("crates/bottom/src/one.rs:3 calls `eprintln!`: it panics when nobody reads", self.problem())
+        self.write("crates/bottom/src/one.rs", '#[cfg(test)]\nmod tests {\n    fn one() { println!("one") }\n}\n')
+        self.assertEqual(self.problems(), [])
+
     def test_a_library_outside_its_crate_is_a_problem_in_manifest_and_sources(self):
         self.write("crates/top/Cargo.toml", TOP + 'tch = "1"\n')
         self.write("crates/top/src/lib.rs", "use tch::Tensor;\nfn f() { tch::no_grad() }\n")

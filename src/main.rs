@@ -4,17 +4,18 @@
 //! node may have neither. `tests/program/programs.rs` asks the linker.
 
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use clap::ArgMatches;
 
 use tombola::doctor::look::Build;
+use tombola::libraries;
 use tombola::memory;
 use tombola::training_program::{LIBRARY_PATH, TrainingProgram};
 use tombola::verbs::{self, process};
 use tombola_words::error::{Error, Result};
 
-fn main() -> ExitCode {
+fn main() -> ! {
     process::run(|matches| verbs::dispatch(matches).unwrap_or_else(|| become_torch(matches)))
 }
 
@@ -36,8 +37,12 @@ fn become_torch(matches: &ArgMatches) -> Result<u8> {
         command.arg0(name);
     }
     command.env(memory::TUNABLES, memory::with_huge_pages(std::env::var_os(memory::TUNABLES)));
-    if let Some(path) = trainer.library_path(std::env::var_os(LIBRARY_PATH))? {
+    let library_path = trainer.library_path(std::env::var_os(LIBRARY_PATH))?;
+    if let Some(path) = &library_path {
         command.env(LIBRARY_PATH, path);
+    }
+    if other.exists() {
+        libraries::check(other, library_path.as_deref())?;
     }
     let error = command.args(arguments).exec();
     Err(Error::environment(format!("cannot start `{}`, which trains: {error}", other.display()))

@@ -2,12 +2,10 @@
 
 mod torch;
 
-use std::process::ExitCode;
-
 use tombola::verbs::process;
 use tombola_train::memory::keep_freed_memory;
 
-fn main() -> ExitCode {
+fn main() -> ! {
     keep_freed_memory();
     process::run(torch::dispatch)
 }

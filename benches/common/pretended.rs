@@ -1,6 +1,6 @@
 //! Sweeps whose trainings are pretended: a real plan, results folder and journal, and a trainer that only waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -36,7 +36,7 @@ impl Case {
     /// A sweep of the given text whose trainings take as long as `pause`.
     pub(crate) fn read(text: &str, pause: Duration) -> Result<Self> {
         let spec = Spec::read(Some(text), &[])?;
-        let plan = Arc::new(Plan::of(&spec, spec.trials()?, HashMap::new())?);
+        let plan = Arc::new(Plan::of(&spec, spec.trials()?, Default::default())?);
         let roots: Vec<usize> = (0..plan.stages.len()).filter(|stage| plan.stages[*stage].level == 0).collect();
         let networks = Networks::of(&plan, &roots, &spec.networks)?;
         Ok(Self { spec, plan, networks, pause })
@@ -100,9 +100,10 @@ impl Case {
             stop: Arc::new(AtomicBool::new(false)),
             deadline: None,
             lease,
+            until_ready: Rules::default().until_ready(),
             remote,
             fingerprints: BTreeMap::new(),
-            tables: tombola_views::tables::write_all,
+            tables: tombola_views::tables::write_meanwhile,
         };
         Ok((sweep, State::new(demand, Rules { lease, ..Rules::default() })))
     }

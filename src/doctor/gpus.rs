@@ -12,29 +12,13 @@ pub fn look(torch: fn() -> Option<usize>) -> Gpus {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let torch = torch();
     Gpus {
-        driver: of_driver(Path::new("/proc/driver/nvidia/gpus"), Path::new("/dev")),
+        driver: tombola_core::gpus::of_driver(),
         driver_version: version.and_then(|text| driver_version(&text)),
         torch,
         cuda_loaded: super::loaded::mapped("libtorch_cuda.so").is_some(),
         visible: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
         own: tombola_core::place::has_own_gpus(),
         mps: mps_runs(&std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").map_or_else(|| MPS.into(), PathBuf::from)),
-    }
-}
-
-/// GPUs of the driver. In a container, `/proc` may list those of the whole machine while `/dev` has the own ones.
-fn of_driver(proc: &Path, dev: &Path) -> usize {
-    let names = |folder: &Path| -> Vec<String> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().to_string()).collect()
-    };
-    let is_gpu = |name: &String| {
-        let number = name.strip_prefix("nvidia").unwrap_or_default();
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    match names(dev).iter().filter(|name| is_gpu(name)).count() {
-        0 => names(proc).len(),
-        count => count,
     }
 }
 
@@ -54,21 +38,6 @@ fn mps_runs(folder: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn gpus_of_a_container_are_counted_rather_than_those_of_the_machine() {
-        let folder = tempfile::tempdir().unwrap();
-        let (proc, dev) = (folder.path().join("gpus"), folder.path().join("dev"));
-        assert_eq!(of_driver(&proc, &dev), 0);
-        for name in ["gpus/0000:01:00.0", "gpus/0000:02:00.0", "dev"] {
-            std::fs::create_dir_all(folder.path().join(name)).unwrap();
-        }
-        assert_eq!(of_driver(&proc, &dev), 2);
-        for name in ["nvidiactl", "nvidia-uvm", "nvidia3", "nvidia"] {
-            std::fs::write(dev.join(name), "").unwrap();
-        }
-        assert_eq!(of_driver(&proc, &dev), 1);
-    }
 
     #[test]
     fn the_version_of_the_driver_is_read() {

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use tombola_train::Device;
 
+use super::bench::peer::check_networks;
 use super::bench::record::{BenchRecord, machine, number};
 use super::bench::step::{self, StepWish};
 use super::bench::whole::Whole;
 use super::bench::{MeasuredFigure, start, tune};
 use tombola::verbs::print;
 use tombola_core::own_folder::OwnFolder;
+use tombola_core::trainable::no_tf32;
 use tombola_train::device;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
@@ -23,12 +25,17 @@ fn wish(matches: &ArgMatches) -> Result<StepWish> {
     let networks: Result<Vec<String>> =
         texts("network").iter().map(|name| tombola_core::net::zoo::canonical_name(name).map(str::to_string)).collect();
     let precisions: Result<Vec<Precision>> = texts("precision").iter().map(|word| precision(word)).collect();
+    let (precisions, device) =
+        (precisions?, device::device(matches.get_one::<String>("device").map(String::as_str), 0)?);
+    if device == Device::Cpu && precisions.contains(&Precision::Tf32) {
+        return Err(no_tf32());
+    }
     Ok(StepWish {
         networks: networks?,
         depth: number_of(matches, "depth"),
-        precisions: precisions?,
+        precisions,
         batch: number_of(matches, "batch-size"),
-        device: device::device(matches.get_one::<String>("device").map(String::as_str), 0)?,
+        device,
         python: matches.try_get_one::<String>("python").ok().flatten().cloned(),
     })
 }
@@ -62,6 +69,9 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     let wish = wish(matches)?;
     let parts: Vec<&String> = matches.get_many("part").into_iter().flatten().collect();
     let wants = |part: &str| parts.iter().any(|asked| *asked == part);
+    if wants("step") && wish.python.is_some() {
+        check_networks(&wish.networks)?;
+    }
     let name = machine_of(&wish);
     print(&format!("{name}\n\n"))?;
     let mut say = |row: &MeasuredFigure| {

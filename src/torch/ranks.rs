@@ -1,6 +1,5 @@
 //! `tombola doctor` as one of many ranks: each looks, rank 0 judges and prints.
 
-use std::io::Write;
 use std::time::Instant;
 
 use clap::ArgMatches;
@@ -11,7 +10,8 @@ use tombola::doctor::look::{self, Build, Own};
 use tombola::verbs::doctor;
 use tombola_cluster::link::launcher::{self, Launch, Starter};
 use tombola_ranks::mpi::MpiSession;
-use tombola_words::error::{Result, outcome};
+use tombola_words::error::Result;
+use tombola_words::speech::{self, outcome};
 
 /// Looks as one of many ranks. Returns only if MPI cannot be begun; otherwise the process ends here, because a rank that
 /// ends in another way than its peers would keep them waiting.
@@ -27,7 +27,7 @@ pub(super) fn doctor(launch: Launch, matches: &ArgMatches, build: Build) -> Resu
     };
     // Where `srun` and MPI do not fit together, MPI ends the process, with a text that names no cure for it.
     if launcher::starter() == Some(Starter::Srun) && launch.rank == 0 {
-        eprintln!("MPI is begun under `srun`. If that fails, start it by `mpirun` inside the job instead");
+        speech::say("MPI is begun under `srun`. If that fails, start it by `mpirun` inside the job instead");
     }
     let session = MpiSession::open()?;
     let begun = Instant::now();
@@ -43,7 +43,6 @@ pub(super) fn doctor(launch: Launch, matches: &ArgMatches, build: Build) -> Resu
         let mut round = Round::new(&session);
         let told = round.ask(look::look(asked, own), begun).and_then(|gathered| doctor::tell(&gathered, asked, json));
         let code = outcome(told);
-        let _ = std::io::stdout().flush();
         match round.end(code).unwrap_or(false) {
             true => session.finish(code),
             false => session.leave(code),

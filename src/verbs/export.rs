@@ -7,7 +7,6 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
-use tombola_core::folder::journal::StageHistory;
 use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
@@ -20,6 +19,7 @@ use tombola_data::split::{Normalisation, split};
 use tombola_exports::{Exported, Form, Script};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::PixelStatistics;
+use tombola_words::speech;
 use tombola_words::value::Value;
 use tombola_words::value::{Load, Rewind};
 
@@ -179,10 +179,10 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
     match measured {
         Ok(Normalisation { mean, standard_deviation }) => Ok(Some(PixelStatistics { mean, standard_deviation })),
         Err(error) => {
-            eprintln!(
+            speech::say(format!(
                 "warning: what images were normalised by is not noted in this folder, and is not in the file: {}",
                 error.message
-            );
+            ));
             Ok(None)
         }
     }
@@ -240,7 +240,7 @@ fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     };
     let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
     if stage.pruning.is_some() {
-        let sum = results.history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
+        let sum = results.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
         let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout, sum).transpose());
         let mask = masks.next().transpose()?.ok_or_else(|| {
             Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))

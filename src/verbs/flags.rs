@@ -2,6 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use tombola_core::sweep::spec::said_twice;
 use tombola_core::sweep::{Decides, FIELDS, Field, Flag, Settings};
 use tombola_words::error::{Error, Result};
 
@@ -43,15 +44,20 @@ fn argument(field: &'static Field) -> Arg {
 }
 
 /// The settings given as flags. A flag given twice wins the second time, unless its values are lists and it can be an
-/// axis: then each time is one value of that axis.
+/// axis: then each time is one value of that axis. So a line that a shell or a script has can be changed by what is put
+/// behind it.
 ///
 /// # Errors
-/// When a value is none of its setting; the message names the flag as it stands in `words`, the command line.
+/// When a value is none of its setting, or a flag is given by two of its names, of which nobody can say that the second was
+/// put behind the first on purpose; the message names flags as they stand in `words`, the command line.
 pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
     let mut flags = Vec::new();
     for field in FIELDS {
         // A verb need not have all of them.
         let Ok(Some(times)) = matches.try_get_occurrences::<String>(field.key) else { continue };
+        if let [one, other, ..] = spellings(field, words).as_slice() {
+            return Err(said_twice(&format!("`{one}`"), &format!("`{other}`"), field));
+        }
         let times: Vec<Vec<&str>> = times.map(|values| values.map(String::as_str).collect()).collect();
         let is_axis = field.decides != Decides::Run && field.key != "load";
         let values: Vec<String> = if field.list && is_axis {
@@ -77,13 +83,24 @@ pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
     Ok(flags)
 }
 
-/// The flag as the user wrote it: the last word of the command line that means this setting.
+/// The flag as the user wrote it, else by its own name.
 fn spelling(field: &Field, words: &[String]) -> String {
+    spellings(field, words).pop().unwrap_or_else(|| format!("--{}", field.key))
+}
+
+/// The different words of the command line that mean this setting, in their order.
+fn spellings(field: &Field, words: &[String]) -> Vec<String> {
     let flag = |word: &String| {
         let flag = word.strip_prefix("--")?.split('=').next()?;
         (flag == field.key || field.aliases.contains(&flag)).then(|| format!("--{flag}"))
     };
-    words.iter().rev().find_map(flag).unwrap_or_else(|| format!("--{}", field.key))
+    let mut found: Vec<String> = Vec::new();
+    for spelling in words.iter().filter_map(flag) {
+        if !found.contains(&spelling) {
+            found.push(spelling);
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -122,9 +139,18 @@ mod tests {
         };
         assert_eq!(error("--pr 0.5,-0.1").message, "`--pr`: found `-0.1`, expected a ratio of at least 0 and below 1");
         assert_eq!(error("--seed -1").message, "`--seed`: found `-1`, expected a whole number");
-        assert_eq!(error("--lr 0.1 --learning-rate=x").message, "`--learning-rate`: found `x`, expected a number");
+        assert_eq!(error("--lr 0.1 --lr=x").message, "`--lr`: found `x`, expected a number");
         assert_eq!(error("--pr --save").message, "`--pr` has no value: the flag `--save` stands behind it");
         assert_eq!(error("--o sdg").hint.unwrap(), "did you mean `sgd`?");
+    }
+
+    #[test]
+    fn two_names_of_one_flag_are_refused_and_both_are_named() {
+        let line = "--lr 0.1 --epochs 3 --learning-rate=0.2";
+        let words: Vec<String> = line.split(' ').map(str::to_string).collect();
+        let matches = add(Command::new("test").no_binary_name(true)).try_get_matches_from(&words).unwrap();
+        let error = read(&matches, &words).unwrap_err();
+        assert_eq!(error.message, "`--lr` and `--learning-rate` are one setting, `learning-rate`, given twice");
     }
 
     #[test]

@@ -279,7 +279,7 @@ fn journal_of(folder: &Path, shard: Option<Shard>) -> Result<(History, Run)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tombola_core::plan::forest::Outside;
+    use tombola_core::plan::outside::Outside;
     use tombola_core::sweep::Spec;
 
     #[test]

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use tombola_core::sweep::Spec;
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -129,7 +130,7 @@ fn answers(input: &mut dyn BufRead, loud: bool) -> Result<Vec<(&'static str, Str
             _ => question.usual,
         };
         if loud {
-            eprint!("{}\n  [{usual}] ", question.asks);
+            speech::prompt(format!("{}\n  [{usual}] ", question.asks));
         }
         let mut line = String::new();
         input.read_line(&mut line).map_err(|error| Error::environment(format!("cannot read the answer: {error}")))?;
@@ -170,7 +171,8 @@ fn written(answers: &mut [(&'static str, String)]) -> Result<String> {
         seed = list("seed"),
         ratio = list("pruning-ratio"),
     );
-    let spec = Spec::read(Some(&text), &[]).and_then(|spec| tombola_core::plan::grow(&spec, &Default::default()));
+    let spec = Spec::read(Some(&text), &[])
+        .and_then(|spec| tombola_core::trainable::check(&tombola_core::plan::grow(&spec, &Default::default())?, &spec));
     spec.map_err(|error| error.at("these answers make no sweep"))?;
     Ok(text)
 }

@@ -1,10 +1,9 @@
 //! The command line: one file a verb.
 
-use std::io::Write;
-
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 pub mod bench;
 pub mod data;
@@ -45,7 +44,7 @@ Examples:
   tombola slurm sweeps/experiment1.toml --nodes 2 --gpus-per-node 4 --submit
 
 Exit codes: 0 all done, 1 some trainings failed, 2 wrong input, 3 the machine lacks something, 75 interrupted: run the
-same command again";
+same command again, 101 a defect of the program";
 
 /// The whole command line.
 pub fn command() -> Command {
@@ -107,10 +106,5 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
 
 /// Prints to standard output. Whoever reads it may have seen enough, as `head` has: that is no error.
 pub fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::environment(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
+    speech::print(text)
 }

@@ -1,16 +1,20 @@
 //! `tombola plan`: what a sweep would train, before it trains anything.
 
+use std::collections::BTreeMap;
+
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde::Serialize;
 
 use super::sweep;
-use tombola_core::plan::Asked;
-use tombola_core::plan::Plan;
-use tombola_core::plan::estimate::{self, human, many, sharing};
+use tombola_core::gpus::has_driver;
+use tombola_core::net::channels::Channels;
+use tombola_core::plan::estimate::{self, human, sharing};
+use tombola_core::plan::{Asked, Networks, Plan, Pruning, near_misses};
 use tombola_core::processor::slow_bf16;
+use tombola_core::prune::channels::is_scored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
-use tombola_words::value::{Control, Value};
+use tombola_words::value::{Control, Criterion, Streams, Value};
 
 /// Trees longer than this are cut, unless all is asked for.
 const LINES: usize = 60;
@@ -44,8 +48,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         return super::print(&json(&asked)?);
     }
     let lines = if matches.get_flag("all") { usize::MAX } else { LINES };
-    print!("{}", text(&asked, lines)?);
-    Ok(())
+    super::print(&text(&asked, lines)?)
 }
 
 /// The plan for other programs: sums, and each training with the trials that end at it.
@@ -69,7 +72,11 @@ struct ToldStage {
     parent: Option<String>,
     level: usize,
     label: String,
+    /// As many as the dense training, or what is left of those: the sum above counts these.
     epochs: usize,
+    epochs_at_least: usize,
+    /// Nothing if only the draw tells.
+    epochs_at_most: Option<usize>,
     seconds: f64,
     /// Numbers of the trials that end here.
     trials: Vec<usize>,
@@ -77,7 +84,7 @@ struct ToldStage {
 
 fn json(asked: &Asked) -> Result<String> {
     let plan = &asked.plan;
-    let work = estimate::epoch_work(plan, &asked.spec)?;
+    let work = estimate::stage_work(plan, &estimate::epoch_work(plan, &asked.spec)?);
     let mut trials: Vec<Vec<usize>> = vec![Vec::new(); plan.stages.len()];
     for chain in &plan.chains {
         chain.stages.last().into_iter().for_each(|leaf| trials[*leaf].push(chain.trial.number));
@@ -88,7 +95,9 @@ fn json(asked: &Asked) -> Result<String> {
         level: stage.level,
         label: plan.label(index),
         epochs: stage.epochs().len(),
-        seconds: work[index] * stage.epochs().len() as f64,
+        epochs_at_least: stage.extent().least,
+        epochs_at_most: stage.extent().most,
+        seconds: work[index],
         trials,
     });
     let stages: Vec<ToldStage> = stages.collect();
@@ -111,12 +120,11 @@ fn json(asked: &Asked) -> Result<String> {
 /// When a network cannot work on its data.
 pub fn text(asked: &Asked, lines: usize) -> Result<String> {
     let plan = &asked.plan;
-    let work = estimate::epoch_work(plan, &asked.spec)?;
+    let work = estimate::stage_work(plan, &estimate::epoch_work(plan, &asked.spec)?);
     let mut text = tree(asked, lines)?;
     text.push_str(&format!("\n{}\n", sharing(plan)));
-    let seconds = |stage: usize| work[stage] * plan.stages[stage].epochs().len() as f64;
-    let shared: f64 = (0..plan.stages.len()).map(seconds).sum();
-    let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| seconds(*stage)).sum();
+    let shared: f64 = work.iter().sum();
+    let alone: f64 = plan.chains.iter().flat_map(|chain| &chain.stages).map(|stage| work[*stage]).sum();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     text.push_str(&format!(
         "About {} on one CPU core ({} without sharing), {} on the {cores} of this machine; a guess within a factor of two\n",
@@ -124,9 +132,19 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
         human(alone),
         human(shared / cores as f64)
     ));
-    let in_bf16 = plan.stages.iter().any(|stage| stage.settings.precision == Precision::Bf16);
-    if let Some((said, cure)) = in_bf16.then(slow_bf16).flatten() {
+    for warning in near_misses(plan) {
+        text.push_str(&format!("Warning: {warning}\n"));
+    }
+    let uses = |precision| plan.stages.iter().any(|stage| stage.settings.precision == precision);
+    if let Some((said, cure)) = uses(Precision::Bf16).then(slow_bf16).flatten() {
         text.push_str(&format!("Warning: {said}; {cure}\n"));
+    }
+    // Where it will be trained may be another machine.
+    if asked.spec.run.device.is_none() && !has_driver() && uses(Precision::Tf32) {
+        text.push_str("Warning: `precision = \"tf32\"` is of NVIDIA GPUs, and this machine has none; use fp32 here\n");
+    }
+    for advice in plan.advice(0..plan.stages.len()) {
+        text.push_str(&format!("Warning: {}; {}\n", advice.said, advice.cure));
     }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));
     Ok(text)
@@ -142,6 +160,7 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
         }
     }
     let trials = trials_of(plan);
+    let mut scored = ScoredShares::default();
     let mut text = String::new();
     let mut shown = 0;
     let roots = (0..plan.stages.len()).filter(|index| plan.stages[*index].level == 0);
@@ -153,7 +172,7 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
             break;
         }
         shown += 1;
-        text.push_str(&format!("{first}{}{}\n", describe(asked, index)?, trials[index]));
+        text.push_str(&format!("{first}{}{}\n", describe(asked, index, &mut scored)?, trials[index]));
         let own = &children[index];
         for (place, child) in own.iter().enumerate().rev() {
             let last = place + 1 == own.len();
@@ -183,10 +202,33 @@ fn trials_of(plan: &Plan) -> Vec<String> {
     numbers.iter().map(words).collect()
 }
 
-fn describe(asked: &Asked, index: usize) -> Result<String> {
+/// Shares of the channels of a network that a criterion has scores for, by all that they depend on.
+#[derive(Debug, Default)]
+struct ScoredShares(BTreeMap<(usize, Criterion, Streams), f64>);
+
+impl ScoredShares {
+    /// The share for a stage that prunes channels.
+    fn of(&mut self, asked: &Asked, stage: usize, pruning: &Pruning) -> Result<f64> {
+        let root = asked.plan.stages[stage].root;
+        let key = (root, pruning.criterion, pruning.streams);
+        if let Some(share) = self.0.get(&key) {
+            return Ok(*share);
+        }
+        let networks = Networks::of(&asked.plan, &[root], &asked.spec.networks)?;
+        let share = networks.get(&asked.plan, stage).map_or(1.0, |network| {
+            let channels = Channels::of(&network.graph, &network.layout, pruning.streams);
+            let scored = channels.units.iter().filter(|unit| is_scored(pruning.criterion, unit)).count();
+            scored as f64 / channels.len().max(1) as f64
+        });
+        self.0.insert(key, share);
+        Ok(share)
+    }
+}
+
+fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<String> {
     let plan = &asked.plan;
     let stage = &plan.stages[index];
-    let epochs = many(stage.epochs().len(), "epoch");
+    let epochs = stage.extent().words();
     Ok(match &stage.pruning {
         None => {
             let settings = &stage.settings;
@@ -202,18 +244,30 @@ fn describe(asked: &Asked, index: usize) -> Result<String> {
         }
         Some(pruning) => {
             let density = (1.0 - pruning.rate).powi(stage.level as i32);
-            let control = match pruning.control {
-                Control::None => String::new(),
-                control => format!(", {} control", control.show()),
+            let asked_for = plan.left(index);
+            // Channels without a score stay.
+            let scored = if pruning.channels { scored.of(asked, index, pruning)? } else { 1.0 };
+            let left = match (pruning.channels, scored < 1.0) {
+                (false, _) => format!("{asked_for} left"),
+                (true, false) => format!("{asked_for} of channels left"),
+                (true, true) => format!(
+                    "{:.1} % of channels left ({asked_for} of those that are scored)",
+                    100.0 * (1.0 - scored * (1.0 - density))
+                ),
+            };
+            let reinit = format!("reinit {}", pruning.rewind.show());
+            let start = match pruning.control {
+                Control::None => reinit,
+                // Whatever their tickets go back to.
+                Control::Reinit => "new weights (reinit control)".to_string(),
+                control => format!("{reinit}, {} control", control.show()),
             };
             format!(
-                "level {}: {:.1} % left, {} {}, drawn at {}, reinit {}{control}, {epochs}",
+                "level {}: {left}, {} {}, drawn at {}, {start}, {epochs}",
                 stage.level,
-                100.0 * density,
                 pruning.criterion.show(),
                 pruning.scope.show(),
                 pruning.drawn_at(),
-                pruning.rewind.show()
             )
         }
     })

@@ -12,6 +12,7 @@ use tombola_exports::pdf;
 use tombola_views::report::chart::Chart;
 use tombola_views::report::{Report, ReportSource, compared, page};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,9 +99,9 @@ fn figures(reports: &[Report], folder: &Path) -> Result<()> {
         _ => format!("{}-{}", report.name, chart.name),
     };
     let own = reports.iter().flat_map(|report| report.charts.iter().map(|chart| (named(report, chart), chart.clone())));
-    let compared = compared(reports).map(|chart| (chart.name.clone(), chart));
+    let compared = compared(reports).into_iter().map(|chart| (chart.name.clone(), chart));
     let mut no_font = false;
-    for (stem, chart) in compared.into_iter().chain(own) {
+    for (stem, chart) in compared.chain(own) {
         let pdf = pdf::bytes(&chart.svg)?;
         no_font |= pdf.is_none();
         let files = [("svg", Some(chart.svg.into_bytes())), ("csv", Some(chart.data.into_bytes())), ("pdf", pdf)];
@@ -111,7 +112,7 @@ fn figures(reports: &[Report], folder: &Path) -> Result<()> {
         super::print(&format!("{}\n", folder.join(format!("{stem}.svg")).display()))?;
     }
     if no_font {
-        eprintln!("no PDF files: this machine has no fonts to write the letters with");
+        speech::say("no PDF files: this machine has no fonts to write the letters with");
     }
     Ok(())
 }

@@ -13,6 +13,7 @@ use tombola_core::folder::journal::History;
 use tombola_core::plan::Asked;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Field};
+use tombola_core::trainable;
 use tombola_views::tables::{Standing, TrainingState};
 use tombola_words::error::{Error, Result};
 
@@ -68,6 +69,7 @@ pub fn read(matches: &ArgMatches) -> Result<(Asked, Loudness, HashSet<usize>)> {
     for flag in &flags {
         flag.values.iter().try_for_each(|value| flag.field.assign(&mut spec.run, value))?;
     }
+    trainable::check(&plan, &spec)?;
     let named: Vec<String> = matches.get_many::<String>("stage").into_iter().flatten().cloned().collect();
     let chosen = chosen(&plan, &history, &named).map_err(|error| error.at(format!("`{}`", folder.display())))?;
     Ok((Asked { spec, plan: Arc::new(plan), folder }, super::run::loudness(matches), chosen))
@@ -127,7 +129,7 @@ fn failed_stage(plan: &Plan, all: &[Standing], word: &str) -> Result<usize> {
 mod tests {
     use super::*;
     use tombola_core::folder::journal::Journal;
-    use tombola_core::plan::forest::Outside;
+    use tombola_core::plan::outside::Outside;
     use tombola_core::sweep::Spec;
     use tombola_words::error::Kind;
     use tombola_words::record::Record;

@@ -9,7 +9,12 @@ use super::flags;
 use tombola_core::folder::{complete, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
 use tombola_core::sweep::{Flag, Spec};
+use tombola_core::trainable;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
+
+/// No sweep file is larger than this.
+const MOST_SWEEP: u64 = 16 << 20;
 
 /// Adds the sweep file and the settings to a verb.
 pub fn arguments(command: Command) -> Command {
@@ -36,7 +41,7 @@ pub fn read(matches: &ArgMatches) -> Result<Asked> {
 /// As [`read`], to look at it only: a file that its results folder was loaded from is not opened again.
 ///
 /// # Errors
-/// When the file or a flag is wrong, or a network cannot work on its data.
+/// When the file or a flag is wrong, a network cannot work on its data, or a training could only fail.
 pub fn look(matches: &ArgMatches) -> Result<Asked> {
     read_with(matches, grow)
 }
@@ -47,7 +52,7 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     let flags = flags::read(matches, &words)?;
     let mut spec = match file {
         Some(path) => {
-            let text = std::fs::read_to_string(path).map_err(|error| missing(path, &error))?;
+            let text = regular::read_short(path, MOST_SWEEP).map_err(|error| missing(path, &error))?;
             let mut spec = read_file(path, &text, &flags).map_err(|error| error.at(format!("`{}`", path.display())))?;
             spec.name.get_or_insert_with(|| tombola_core::sweep::spec::name_of(path));
             spec
@@ -60,12 +65,13 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     }
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
-        (None, Some(name)) => Path::new("results").join(name),
+        (None, Some(name)) => results_of(Path::new("results"), name),
         (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
     };
     // The parts of a sweep lie side by side in its folder.
     let folder = spec.run.shard.map_or(folder.clone(), |shard| folder.join(shard.folder()));
     let plan = plan(&spec, &loaded_of(&folder)?)?;
+    trainable::check(&plan, &spec)?;
     Ok(Asked { spec, plan: Arc::new(plan), folder })
 }
 
@@ -85,6 +91,14 @@ fn read_file(path: &Path, text: &str, flags: &[Flag]) -> Result<Spec> {
     let mut spec = Spec::read(Some(text), flags)?;
     spec.base = here()?.join(path).parent().map(Path::to_path_buf);
     Ok(spec)
+}
+
+/// The folder of a sweep's name. Names of files were once written without letters beyond ASCII: such a folder goes on.
+fn results_of(results: &Path, name: &str) -> PathBuf {
+    let folder = results.join(name);
+    let former: String = name.chars().map(|letter| if letter.is_ascii() { letter } else { '-' }).collect();
+    let former = results.join(former);
+    if !folder.exists() && former.join("journal").exists() { former } else { folder }
 }
 
 fn missing(path: &Path, error: &std::io::Error) -> Error {

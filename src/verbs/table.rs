@@ -8,6 +8,7 @@ use tombola_views::report::pivot::Pivot;
 use tombola_views::report::sheet::Sheet;
 use tombola_views::tables;
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +55,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let sheet = Sheet::parse(&tables::text("results.csv", &results.plan, &results.history)?);
     let pivot = Pivot::of(&sheet, (rows, columns))?;
     if !pivot.mixed.is_empty() {
-        eprintln!("some cells are means over different {}, not over seeds alone", pivot.mixed.join(", "));
+        speech::say(format!("some cells are means over different {}, not over seeds alone", pivot.mixed.join(", ")));
     }
     match text("format") {
         "latex" => super::print(&pivot.latex()),

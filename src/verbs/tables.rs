@@ -15,6 +15,8 @@ use tombola_exports::{parquet, tensorboard};
 use tombola_views::report::sheet::Sheet;
 use tombola_views::tables::{self, Style};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
+use tombola_words::speech;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,7 +85,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     if let Some(place) = matches.get_one::<OsString>("tensorboard") {
         let place = if place.is_empty() { folder.join("tensorboard") } else { PathBuf::from(place) };
         let count = tensorboard::write(&place, &plan, &history)?;
-        eprintln!("curves of {}: tensorboard --logdir {}", many(count, "training"), place.display());
+        speech::say(format!("curves of {}: tensorboard --logdir {}", many(count, "training"), place.display()));
     }
     super::print(&tables::render(&plan, &history, &style()))?;
     let count = runs.iter().find_map(|run| run.shard).map_or(0, |shard| shard.count);
@@ -93,8 +95,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
         .collect();
     if let Some((last, others)) = missing.split_last() {
         match others {
-            [] => eprintln!("shard {last} of {count} is not there yet"),
-            _ => eprintln!("shards {} and {last} of {count} are not there yet", others.join(", ")),
+            [] => speech::say(format!("shard {last} of {count} is not there yet")),
+            _ => speech::say(format!("shards {} and {last} of {count} are not there yet", others.join(", "))),
         }
     }
     Ok(())
@@ -104,7 +106,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 fn write_parquet(folder: &Path) -> Result<()> {
     for name in tables::names().into_iter().chain([tables::OVERLAP]) {
         let path = folder.join(name);
-        let text = std::fs::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?;
+        let text = regular::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?;
         let bytes = parquet::bytes(&Sheet::parse(&text))?;
         write_atomically(&path.with_extension("parquet"), |file| file.write_all(&bytes))?;
     }
@@ -114,7 +116,7 @@ fn write_parquet(folder: &Path) -> Result<()> {
 /// Writes down what joined shards are of, in place of what an earlier call wrote.
 fn write_spec(folder: &Path, spec: &Spec, loaded: &LoadedFiles) -> Result<()> {
     let path = folder.join("sweep.toml");
-    if std::fs::read_to_string(&path).is_ok_and(|text| !Spec::wrote(&text)) {
+    if regular::read_to_string(&path).is_ok_and(|text| !Spec::wrote(&text)) {
         return Err(Error::input(format!(
             "`{}` was not written by this program, and would be overwritten by that of the shards",
             path.display()

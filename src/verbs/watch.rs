@@ -69,7 +69,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
 fn curves(results: &Results) -> Vec<(String, String)> {
     let Results { plan, history, .. } = results;
     let running: BTreeMap<usize, &tombola_core::folder::journal::StageHistory> = (0..plan.stages.len())
-        .filter_map(|index| Some((index, history.stages.get(&plan.stages[index].id)?)))
+        .filter_map(|index| Some((index, &**history.stages.get(&plan.stages[index].id)?)))
         .filter(|(_, stage)| stage.running.is_some())
         .collect();
     running.into_iter().map(|(index, stage)| (place(plan, index), line(stage))).collect()
@@ -81,7 +81,7 @@ fn place(plan: &Plan, index: usize) -> String {
 }
 
 fn line(stage: &tombola_core::folder::journal::StageHistory) -> String {
-    let accuracy = |record: &tombola_words::record::EpochRecord| record.test.unwrap_or(record.validation).accuracy();
+    let accuracy = |record: &tombola_words::record::EpochRecord| record.selecting().accuracy();
     let values: Vec<f64> = stage.epochs.values().map(accuracy).collect();
     let end = values.last().map_or(String::new(), |value| format!(" {:.2} %", 100.0 * value));
     format!("{}{end}", sparkline(&values))

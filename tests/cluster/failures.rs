@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::common::ranks::{RECOVERY, can_start, end_of, kill_all, mpirun, processes, signal, wait_until};
 use super::common::sweep::{TABLES, expect_same, journal, slow_folder, tables};
-use super::common::{Folder, PROGRAM, skipped};
+use super::common::{Folder, PROGRAM, skipped, wait_until as wait_for};
 
 /// Ranks of each start.
 const RANKS: usize = 3;
@@ -89,6 +89,10 @@ fn send(rank: usize, name: &'static str) -> impl FnOnce(&Folder) {
     move |folder| signal(processes(folder)[&rank], name)
 }
 
+fn log(folder: &Folder) -> String {
+    std::fs::read_to_string(folder.path("results/sweep/log")).unwrap_or_default()
+}
+
 /// For events that happen by themselves.
 fn wait(_: &Folder) {}
 
@@ -142,6 +146,34 @@ fn a_stopped_process_is_given_up() {
         }
         let ended = disturb("SIGSTOP on rank 0", &[], plain, send(0, "STOP"));
         assert!(!ended.went_on && ended.code == 75, "{}", ended.code);
+    }
+}
+
+#[test]
+fn a_rank_0_that_is_kept_by_a_slow_disk_loses_nobody() {
+    if can_start("a_rank_0_that_is_kept_by_a_slow_disk_loses_nobody") {
+        // Ten seconds: longer than the two leases after which ranks would give it up.
+        let ended = disturb("the disk of rank 0 is slow for 10 s", &[], fault(0, "stall"), |folder| {
+            wait_for("the sweep is done", || log(folder).contains("trainings done in"));
+            assert!(!log(folder).contains("lost worker"), "{}", log(folder));
+        });
+        assert!(ended.went_on && ended.code == 0, "{}", ended.code);
+    }
+}
+
+#[test]
+fn a_training_that_hangs_goes_on_elsewhere() {
+    if can_start("a_training_that_hangs_goes_on_elsewhere") {
+        for rank in [0, 1] {
+            let hang = |command: &mut Command| {
+                command.args(["--give-up-after", "2"]).env("TOMBOLA_FAULT", format!("{rank}:hang:0.2"));
+            };
+            let ended = disturb(&format!("a training hangs on rank {rank}"), &[], hang, |folder| {
+                wait_for("the training is given up", || log(folder).contains(&format!("lost worker {rank}")));
+                assert!(log(folder).contains("its training reported nothing for"), "{}", log(folder));
+            });
+            assert!(ended.went_on && ended.code == 0, "{}", ended.code);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod common;
 
 // The names decide the order: what waits longest starts first.
 mod batch_jobs;
+mod differential;
 mod failures;
 mod hosts;
 mod ranks;

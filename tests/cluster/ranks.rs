@@ -116,7 +116,7 @@ fn several_kinds_of_failure_rules_hold_over_ranks() {
                      --out out --lr 1e6,0.01 --seed 1,2,3,4";
     let ran = ran(&folder, 2, &format!("{diverging} --retries 1")).expect(1);
     assert_eq!(ran.err.matches("failed: ").count(), 8, "each of four is tried twice\n{ran}");
-    ran.says("trying again: lenet-300-100 seed 1 · dense").says("4 trainings failed and 4 were left out");
+    ran.says("trying again: lenet-300-100 seed 1 · dense").says("4 trainings failed, 4 left out");
     let again = folder.tombola("retry out --on-fail stop --workers 1").expect(1);
-    again.says("too many trainings failed").says("1 trainings failed and 1 were left out");
+    again.says("too many trainings failed").says("1 training failed, 1 left out");
 }

@@ -1,19 +1,25 @@
 //! A soak: ranks are killed at random, again and again, one of them or the whole start, until the sweep is done. Progress
 //! never goes backwards, every training ends exactly once, and the tables are those of an undisturbed run.
 //!
-//! `scripts/soak KILLS RANKS` runs it as long as you like. TOMBOLA_TEST_SEED repeats a run.
+//! `scripts/soak KILLS` runs it over pretended hosts as long as you like. TOMBOLA_TEST_SEED repeats a run.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::io::Write;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::common::cluster::Cluster;
 use super::common::ranks::{RECOVERY, can_start, end_of, kill_all, mpirun, processes, signal, wait_until};
-use super::common::sweep::{self, expect_same, journal, tables};
+use super::common::sweep::{self, TRAININGS, expect_same, journal, tables};
 use super::common::{Folder, PROGRAM};
 use rand::RngCore;
 use tombola_core::folder::journal::History;
 use tombola_words::StageId;
 use tombola_words::record::Record;
 use tombola_words::stream::stream;
+
+/// Ranks on several hosts, and more of them on each where there are more ranks.
+const HOSTFILE: &str = "node1 slots=1\nnode2 slots=2\nnode3 slots=1\n";
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -23,7 +29,7 @@ fn number(name: &str, default: u64) -> u64 {
 fn progress(folder: &Folder) -> (usize, HashMap<StageId, usize>) {
     let history = History::read(&folder.path("results/sweep/journal")).unwrap();
     let done = history.stages.values().filter(|stage| stage.outcome.is_some()).count();
-    let safe = |(id, stage): (&StageId, &tombola_core::folder::journal::StageHistory)| {
+    let safe = |(id, stage): (&StageId, &std::sync::Arc<tombola_core::folder::journal::StageHistory>)| {
         let epoch = if stage.outcome.is_some() { usize::MAX } else { stage.progress.map_or(0, |(epoch, _)| epoch) };
         (*id, epoch)
     };
@@ -44,9 +50,67 @@ fn ends(folder: &Folder) -> HashMap<StageId, usize> {
     ends
 }
 
+/// Where ranks are started: on this machine, or on pretended hosts.
+struct Site {
+    folder: Folder,
+    cluster: Option<Cluster>,
+}
+
+impl Site {
+    fn start(&self, count: u64, options: &[&str], arguments: &str) -> Child {
+        let Some(cluster) = &self.cluster else {
+            let mut command = mpirun(&self.folder, count as usize, options, arguments);
+            return command.stdout(Stdio::null()).stderr(self.said()).spawn().unwrap();
+        };
+        let mut command = cluster.on("node1", "mpirun");
+        command.args(["--hostfile", "hosts", "-np", &count.to_string(), "--bind-to", "none"]).args(options);
+        command.args(["-x", "TOMBOLA_TEST_FOLDER", PROGRAM]).args(arguments.split_whitespace());
+        command.env("TOMBOLA_TEST_FOLDER", self.folder.path("")).env("OMPI_MCA_rmaps_base_oversubscribe", "1");
+        command.current_dir(self.folder.path("")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(self.said());
+        command.spawn().unwrap()
+    }
+
+    fn said(&self) -> std::fs::File {
+        std::fs::OpenOptions::new().create(true).append(true).open(self.folder.path("said")).unwrap()
+    }
+}
+
+/// What a soak came to; times in seconds.
+#[derive(Default)]
+struct Tally {
+    kills: u64,
+    /// Those of a single rank; the others took the whole start.
+    of_ranks: u64,
+    /// From the kill of a rank to the end of its start.
+    longest_end: f64,
+    /// From a start to the first that it did.
+    longest_start: f64,
+}
+
+impl Tally {
+    /// A line for the file that `scripts/soak` adds up.
+    fn record(&self, seed: u64, ranks: u64, hosts: usize) {
+        let Self { kills, of_ranks, longest_end, longest_start } = self;
+        let line = format!(
+            "{{\"seed\":{seed},\"hosts\":{hosts},\"ranks\":{ranks},\"kills\":{kills},\"of_ranks\":{of_ranks},\
+             \"longest_end\":{longest_end:.1},\"longest_start\":{longest_start:.1}}}"
+        );
+        println!("{line}");
+        if let Some(path) = std::env::var_os("TOMBOLA_SOAK_RECORD") {
+            writeln!(std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap(), "{line}").unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
-    if !can_start("a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start") {
+    let test = "a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start";
+    if !can_start(test) {
+        return;
+    }
+    let hosts = number("TOMBOLA_SOAK_HOSTS", 0) > 0;
+    let cluster = if hosts { Cluster::with_mpi(test, 3) } else { None };
+    if hosts && cluster.is_none() {
         return;
     }
     let (kills, ranks) = (number("TOMBOLA_SOAK_KILLS", 6), number("TOMBOLA_SOAK_RANKS", 3));
@@ -60,52 +124,63 @@ fn a_sweep_survives_random_kills_of_ranks_and_of_the_whole_start() {
     alone.tombola("run sweep.toml").expect(0);
     let (expected, whole) = (tables(&alone), journal(&alone));
 
-    let folder = sweep::folder(&sweep);
+    let site = Site { folder: sweep::folder(&sweep), cluster };
+    let folder = &site.folder;
+    folder.write("hosts", HOSTFILE);
     let mut before = (0, HashMap::new());
-    let mut kill = 0;
-    while kill < kills {
+    let mut tally = Tally::default();
+    while tally.kills < kills {
         let recovery = random.next_u64().is_multiple_of(2);
         let options = if recovery { RECOVERY } else { &[] };
         let count = 1 + random.next_u64() % ranks;
-        let mut child = mpirun(&folder, count as usize, options, "run sweep.toml --lease 2").spawn().unwrap();
+        let begun = Instant::now();
+        let mut child = site.start(count, options, "run sweep.toml --lease 2");
         // A share of what is left each time, so that the kills spread over the whole sweep.
-        let (now, left) = (journal(&folder).max(1), kills + 1 - kill);
-        let goal = now + whole.saturating_sub(now) / left * (random.next_u64() % 16) / 10;
-        if wait_until(&mut child, || journal(&folder) >= goal) {
-            std::thread::sleep(Duration::from_micros(random.next_u64() % 20_000));
-            let victims = processes(&folder);
-            let rank = (random.next_u64() % count) as usize;
-            match victims.get(&rank) {
-                // Of a start that lets the others go on; they may be killed in the next round, or come to the end.
-                Some(process) if recovery && rank > 0 => {
-                    signal(*process, "KILL");
-                    std::thread::sleep(Duration::from_millis(random.next_u64() % 2500));
-                    kill_all(&mut child, &folder);
-                }
-                Some(process) if random.next_u64().is_multiple_of(2) => {
-                    signal(*process, "KILL");
-                    end_of(&mut child, &folder).unwrap_or_else(|| panic!("it hangs after kill {kill}, {situation}"));
-                }
-                _ => kill_all(&mut child, &folder),
-            }
-            kill += 1;
-        } else {
-            child.wait().unwrap();
+        let (now, left) = (journal(folder), kills + 1 - tally.kills);
+        let goal = now.max(1) + whole.saturating_sub(now) / left * (random.next_u64() % 16) / 10;
+        if !wait_until(&mut child, || journal(folder) > now) {
             break;
         }
-        let after = progress(&folder);
+        tally.longest_start = tally.longest_start.max(begun.elapsed().as_secs_f64());
+        if !wait_until(&mut child, || journal(folder) >= goal) {
+            break;
+        }
+        std::thread::sleep(Duration::from_micros(random.next_u64() % 20_000));
+        let victims = processes(folder);
+        let rank = (random.next_u64() % count) as usize;
+        match victims.get(&rank) {
+            // Of a start that lets the others go on; they may be killed in the next round, or come to the end.
+            Some(process) if recovery && rank > 0 => {
+                signal(*process, "KILL");
+                tally.of_ranks += 1;
+                std::thread::sleep(Duration::from_millis(random.next_u64() % 2500));
+                kill_all(&mut child, folder);
+            }
+            Some(process) if random.next_u64().is_multiple_of(2) => {
+                signal(*process, "KILL");
+                tally.of_ranks += 1;
+                let ended = end_of(&mut child, folder);
+                let (_, after) = ended.unwrap_or_else(|| panic!("it hangs after kill {}, {situation}", tally.kills));
+                tally.longest_end = tally.longest_end.max(after.as_secs_f64());
+                // Where the launcher let them go on, those on other hosts need not have ended with it.
+                kill_all(&mut child, folder);
+            }
+            _ => kill_all(&mut child, folder),
+        }
+        tally.kills += 1;
+        let after = progress(folder);
         assert!(after.0 >= before.0, "trainings went from {} to {} done, {situation}", before.0, after.0);
         for (stage, epoch) in &before.1 {
             assert!(after.1.get(stage).is_some_and(|now| now >= epoch), "{stage} lost epochs, {situation}");
         }
-        println!("kill {kill} of {kills}: {} of 48 trainings done", after.0);
+        println!("kill {} of {kills}: {} of {TRAININGS} trainings done", tally.kills, after.0);
         before = after;
     }
-    let last = mpirun(&folder, ranks as usize, &[], "run sweep.toml").output().unwrap();
-    assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
-    expect_same(&folder, &expected, &situation);
-    let ends = ends(&folder);
-    assert!(ends.len() == 48 && ends.values().all(|count| *count == 1), "{ends:?}, {situation}");
+    let last = site.start(ranks, &[], "run sweep.toml").wait().unwrap();
+    assert!(last.success(), "{last}, {situation}\n{}", folder.read("said"));
+    expect_same(folder, &expected, &situation);
+    let ends = ends(folder);
+    assert!(ends.len() == TRAININGS && ends.values().all(|count| *count == 1), "{ends:?}, {situation}");
     assert_eq!(folder.tombola("run sweep.toml").expect(0).err.matches("nothing to train").count(), 1);
-    println!("{kill} kills survived by {PROGRAM}");
+    tally.record(seed, ranks, if hosts { 3 } else { 1 });
 }

@@ -149,6 +149,12 @@ impl Ran {
 
     /// Has this text on standard output.
     #[track_caller]
+    pub(crate) fn does_not_print(self, text: &str) -> Self {
+        assert!(!self.out.contains(text), "not expected on standard output: {text}\n{self}");
+        self
+    }
+
+    #[track_caller]
     pub(crate) fn prints(self, text: &str) -> Self {
         assert!(self.out.contains(text), "expected on standard output: {text}\n{self}");
         self

@@ -24,6 +24,11 @@ impl Python {
         }
     }
 
+    /// Where it lies.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
     /// A call of it that finds our own package.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);

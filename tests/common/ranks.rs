@@ -51,26 +51,31 @@ pub(crate) fn mpirun(folder: &Folder, count: usize, options: &[&str], arguments:
     command
 }
 
-/// The processes of the ranks of a folder, by rank.
+/// The processes of the ranks of a folder, by rank. Those on pretended hosts are among them.
 pub(crate) fn processes(folder: &Folder) -> BTreeMap<usize, u32> {
-    let mark = folder.path("").display().to_string();
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+    let ranks = marked(folder).into_iter().filter_map(|(process, environment)| {
         // `tombola` becomes `tombola-torch` a moment after its start.
-        let is_ours = std::fs::read_link(entry.path().join("exe"))
+        let is_ours = std::fs::read_link(format!("/proc/{process}/exe"))
             .is_ok_and(|exe| exe == Path::new(PROGRAM) || exe == Path::new(PROGRAM).with_file_name("tombola-torch"));
-        let Ok(environment) = std::fs::read_to_string(entry.path().join("environ")) else { continue };
-        let variable = |name: &str| {
-            let mut all = environment.split('\0').filter_map(|line| line.split_once('='));
-            all.find(|(known, _)| *known == name).map(|(_, value)| value.to_string())
-        };
-        if is_ours && variable("TOMBOLA_TEST_FOLDER").as_ref() == Some(&mark) {
-            let rank = variable("OMPI_COMM_WORLD_RANK").and_then(|rank| rank.parse().ok()).unwrap();
-            found.insert(rank, process);
-        }
-    }
-    found
+        let rank = variable(&environment, "OMPI_COMM_WORLD_RANK")?.parse().ok()?;
+        is_ours.then_some((rank, process))
+    });
+    ranks.collect()
+}
+
+/// All processes that were started for a folder, launchers too, with their environments.
+fn marked(folder: &Folder) -> Vec<(u32, String)> {
+    let mark = folder.path("").display().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let environments = numbers
+        .filter_map(|process| Some((process, std::fs::read_to_string(format!("/proc/{process}/environ")).ok()?)));
+    environments.filter(|(_, text)| variable(text, "TOMBOLA_TEST_FOLDER").is_some_and(|found| found == mark)).collect()
+}
+
+fn variable<'a>(environment: &'a str, name: &str) -> Option<&'a str> {
+    let mut all = environment.split('\0').filter_map(|line| line.split_once('='));
+    all.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// Sends a signal to one process.
@@ -107,10 +112,12 @@ pub(crate) fn end_of(child: &mut Child, folder: &Folder) -> Option<(i32, Duratio
     None
 }
 
-/// Kills all ranks and their launcher.
+/// Kills all ranks and their launchers.
 pub(crate) fn kill_all(child: &mut Child, folder: &Folder) {
-    processes(folder).values().for_each(|process| signal(*process, "KILL"));
+    let kill_marked = || marked(folder).iter().for_each(|(process, _)| signal(*process, "KILL"));
+    kill_marked();
     let _ = child.kill();
     child.wait().unwrap();
-    processes(folder).values().for_each(|process| signal(*process, "KILL"));
+    // A launcher may have started one more meanwhile.
+    kill_marked();
 }

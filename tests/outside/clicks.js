@@ -16,8 +16,17 @@
     .filter((element) => !scrolls(element) && element.getBoundingClientRect().right > Math.min(width, page) + 1)
     .map((element) => element.tagName + "." + element.className + ": " + element.textContent.slice(0, 60));
   seen.charts = [...document.querySelectorAll("figure")].map((figure) => {
-    const size = figure.querySelector("svg").getBoundingClientRect();
-    return { name: figure.id, width: size.width, height: size.height, buttons: figure.querySelectorAll("button").length };
+    const svg = [...figure.querySelectorAll("svg")].find((one) => one.getBoundingClientRect().width > 0), size = svg.getBoundingClientRect(), words = figure.querySelector("output");
+    // What an arrow key and the pointer at the last point say.
+    const [spots, narrow] = JSON.parse(figure.querySelector(".spots").textContent);
+    const [x, y] = (svg.matches(".narrow") ? narrow : spots).at(-1);
+    svg.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+    const first = words.textContent, scale = size.width / svg.viewBox.baseVal.width;
+    svg.dispatchEvent(new PointerEvent("pointermove", { clientX: size.left + x * scale, clientY: size.top + y * scale }));
+    const told = { first, pointed: words.textContent, spots: spots.map((spot) => spot[2]) };
+    svg.dispatchEvent(new PointerEvent("pointerleave"));
+    const buttons = figure.querySelectorAll("button").length;
+    return { name: figure.id, width: size.width, height: size.height, buttons, left: words.textContent, ...told };
   });
   seen.resources = performance.getEntriesByType("resource").map((entry) => entry.name);
   for (const box of document.querySelectorAll("[data-table]")) {

@@ -180,7 +180,7 @@ fn missing_data_lists_the_places_and_the_cure() {
 #[test]
 fn damaged_and_mislabelled_idx_files_are_refused() {
     let folder = Folder::new();
-    let sweep = "run --dataset mnist --network lenet-300-100 --epochs 1 --out out";
+    let sweep = "run --dataset mnist --own-data --network lenet-300-100 --epochs 1 --out out";
     let restore = || {
         for (name, bytes) in idx_set() {
             folder.write(&format!("data/mnist/{name}"), bytes);
@@ -212,12 +212,86 @@ fn damaged_and_mislabelled_idx_files_are_refused() {
 }
 
 #[test]
+fn data_that_are_not_what_they_are_called_need_a_word() {
+    let folder = Folder::new();
+    for (name, bytes) in idx_set() {
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    let sweep = "run --dataset mnist --network lenet-300-100 --priter 0 --epochs 1 --lr 0.01 --out out";
+    let before = folder.listing();
+    let ran = folder.tombola(sweep).expect(2).says("data set `mnist`: not the publisher's files: `").says("MD5 is ");
+    let ran = ran.says(", and 3 more").says("hint: `tombola data check mnist` lists them").says("add `--own-data`");
+    assert_eq!(folder.listing(), before, "{ran}");
+    let ran = folder.tombola(&format!("{sweep} --own-data")).expect(0);
+    assert_eq!(ran.err.matches("warning: data set `mnist`: `").count(), 4, "{ran}");
+    assert!(folder.read("out/log").contains("warning: data set `mnist`: `"));
+    // The folder knows them from now on.
+    folder.tombola(&format!("{sweep} --seed 1,2")).expect(0).does_not_say("warning");
+}
+
+/// Where Debian's package puts Fashion-MNIST.
+const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
+
+#[test]
+fn files_of_another_set_are_said_to_be_what_they_are() {
+    let folder = Folder::new();
+    for (name, _) in idx_set() {
+        let name = format!("{name}.gz");
+        let Ok(bytes) = std::fs::read(format!("{FASHION_MNIST}/{name}")) else {
+            return skipped("files_of_another_set_are_said_to_be_what_they_are", "Fashion-MNIST is not installed");
+        };
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    let this = "this is `train-images-idx3-ubyte` of fashion-mnist: MD5";
+    folder.tombola("run --dataset mnist --network lenet-300-100 --epochs 1 --out out").expect(2).says(this);
+    assert!(folder.tombola("data check mnist").expect(2).out.contains(this));
+}
+
+#[test]
+fn another_data_set_is_not_taken_for_a_mistyped_one() {
+    let folder = Folder::new();
+    let ran = folder.tombola("run --dataset kmnist --epochs 1").expect(2).does_not_say("did you mean");
+    ran.says("`kmnist` is not a known data set; expected one of fashion-mnist, mnist, ").says("--own-data");
+}
+
+#[test]
+fn data_sorted_by_class_are_warned_of() {
+    let folder = Folder::new();
+    let file = |magic: u32, sizes: &[u32], body: Vec<u8>| {
+        let head = std::iter::once(&magic).chain(sizes).flat_map(|number| number.to_be_bytes());
+        head.chain(body).collect::<Vec<u8>>()
+    };
+    let write = |part: &str, count: u32| {
+        let labels = (0..count).map(|image| (image * 10 / count) as u8).collect();
+        folder.write(&format!("data/mnist/{part}-labels-idx1-ubyte"), file(0x801, &[count], labels));
+        let pixels = (0..count * 784).map(|byte| (byte % 251) as u8).collect();
+        folder.write(&format!("data/mnist/{part}-images-idx3-ubyte"), file(0x803, &[count, 28, 28], pixels));
+    };
+    write("train", 400);
+    write("t10k", 20);
+    let sweep = "run --dataset mnist --own-data --network lenet-300-100 --priter 0 --epochs 1 --lr 0.01 --out out";
+    let said = "warning: data set `mnist`: 9 of 10 classes are in none of the 40 validation images";
+    folder.tombola(sweep).expect(0).says(said);
+    assert!(folder.read("out/log").contains(said));
+}
+
+#[test]
+fn two_names_of_one_setting_are_refused_with_both() {
+    let folder = Folder::new();
+    let both = "`--lr` and `--learning-rate` are one setting, `learning-rate`, given twice";
+    refused(&folder, &format!("{SMALL} --lr 0.1 --learning-rate 0.2"), 2, both, "leave one of them out");
+    folder.write("sweep.toml", "lr = 0.1\nlearning-rate = 0.2");
+    let both = "`sweep.toml`: line 2: `lr` and `learning-rate` are one setting";
+    refused(&folder, "run sweep.toml", 2, both, "leave one of them out");
+}
+
+#[test]
 fn other_data_than_the_results_are_of_are_refused() {
     let folder = Folder::new();
     for (name, bytes) in idx_set() {
         folder.write(&format!("data/mnist/{name}"), bytes);
     }
-    let sweep = "run --dataset mnist --network lenet-300-100 --epochs 1 --lr 0.01 --out out";
+    let sweep = "run --dataset mnist --own-data --network lenet-300-100 --epochs 1 --lr 0.01 --out out";
     folder.tombola(sweep).expect(0);
     let (results, asked) = (folder.read("out/results.csv"), folder.read("out/sweep.toml"));
     let [_, (name, mut bytes), ..] = idx_set();
@@ -366,7 +440,8 @@ fn a_training_that_diverges_becomes_a_row_and_the_rest_goes_on() {
     let lr = "--lr 1e6,0.01 --batch-size 8 --epochs 2";
     let ran = folder.tombola(&format!("{SMALL} {lr} --priter 2")).expect(1);
     ran.says("failed: lenet-300-100 seed 1 · dense · diverged: ")
-        .says("1 trainings failed and 2 were left out because of them; the reasons are in out/results.csv")
+        .says("3 of 6 trainings done, 1 failed, 2 left out, in ")
+        .says("1 training failed, 2 left out because of that; the reasons are in out/results.csv")
         .prints("failed");
     let rows = folder.table("out/results.csv");
     let states: Vec<&str> = rows.iter().map(|row| row["state"].as_str()).collect();
@@ -383,4 +458,106 @@ fn a_training_that_diverges_becomes_a_row_and_the_rest_goes_on() {
 fn a_folder_that_is_no_results_folder_has_no_tables() {
     let folder = Folder::new();
     refused(&folder, "tables nowhere", 2, "cannot read `nowhere/sweep.toml`: ", "give a results folder");
+}
+
+#[test]
+fn pipes_and_devices_are_refused_where_a_file_is_read_and_nothing_waits_for_them() {
+    let folder = Folder::new();
+    let pipe = |name: &str| {
+        let path = folder.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        assert!(folder.command("mkfifo").arg(&path).status().unwrap().success());
+    };
+    let waits_not = |line: &str, what: &str| {
+        let ran = folder.shell(&format!("timeout 60 tombola {line}")).expect(2);
+        ran.says(what).says("expected a regular file");
+    };
+    pipe("sweep.toml");
+    waits_not("plan sweep.toml", "cannot read `sweep.toml`: it is a pipe");
+    waits_not("plan /dev/zero", "cannot read `/dev/zero`: it is a device");
+    pipe("weights.pth");
+    waits_not(&format!("{SMALL} --load weights.pth"), "cannot read `weights.pth`: it is a pipe");
+    for (name, bytes) in idx_set() {
+        folder.write(&format!("data/mnist/{name}"), bytes);
+    }
+    std::fs::remove_file(folder.path("data/mnist/train-images-idx3-ubyte")).unwrap();
+    pipe("data/mnist/train-images-idx3-ubyte");
+    let ran = folder.shell("timeout 60 tombola run --dataset mnist --network lenet-300-100 --epochs 1 --out out");
+    assert!(matches!(ran.code, Some(2 | 3)) && ran.err.contains("train-images-idx3-ubyte"), "{ran}");
+    pipe("results/journal");
+    folder.write("results/sweep.toml", "dataset = \"synthetic\"\nnetwork = \"lenet-300-100\"\n");
+    waits_not("status results", "results/journal`: it is a pipe");
+    waits_not(&SMALL.replace("--out out", "--out results"), "results/journal`: it is a pipe");
+}
+
+#[test]
+fn more_threads_than_the_processor_can_give_time_to_are_refused() {
+    let folder = Folder::new();
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let threads = 8 * cores + 1;
+    if threads > 1024 {
+        return skipped("more threads than the processor has", "1024, the most, are not too many for this machine");
+    }
+    let message =
+        format!("`threads` is {threads}, but this process may use {cores} cores; expected up to {}", 8 * cores);
+    refused(
+        &folder,
+        &format!("{SMALL} --threads {threads}"),
+        2,
+        &message,
+        &format!("give `--threads {cores}` or fewer"),
+    );
+}
+
+#[test]
+fn what_could_only_fail_in_training_is_refused_when_it_is_planned() {
+    let folder = Folder::new();
+    let bird = "--network resnetb --depth 11 --width 4 --prunety s --draw early-bird --epochs 5";
+    for (flags, message, hint) in [
+        ("--prunety s", "network `lenet-300-100`: no channel that may be pruned has such a score", "take a network"),
+        ("--prune-layers conv", "network `lenet-300-100`: no layer of this network may be pruned", "choose other"),
+        ("--slimming 0.1", "network `lenet-300-100`: `slimming`: it has no batch norm", "leave `slimming` at 0"),
+        (bird, "`draw`: no early bird can be drawn in 5 epochs: rule `paper` looks at 5 distances", "train 6 epochs"),
+        ("--precision tf32 --device cpu", "`precision = \"tf32\"` is of NVIDIA GPUs", "use fp32"),
+    ] {
+        refused(&folder, &format!("{SMALL} {flags}"), 2, message, hint);
+        refused(&folder, &format!("{SMALL} {flags}").replacen("run", "plan", 1), 2, message, hint);
+    }
+    // Without a GPU that is known only when a run looks for one.
+    let hidden = || {
+        let line = format!("{SMALL} --precision tf32");
+        let mut command = folder.command(PROGRAM);
+        let output = command.args(line.split_whitespace()).env("CUDA_VISIBLE_DEVICES", "").output().unwrap();
+        super::common::Ran::of(&line, output)
+    };
+    refused_by(&folder, hidden, 2, "`precision = \"tf32\"` is of NVIDIA GPUs", "use fp32");
+    // Of several trials the one is named that could only fail.
+    let axis = format!("{SMALL} --prune-layers all,conv");
+    refused(&folder, &axis, 2, "trial 2: network `lenet-300-100`: no layer of this network", "choose other layers");
+}
+
+#[test]
+fn a_measurement_beside_pytorch_that_cannot_be_made_is_refused_or_told_in_words() {
+    let folder = Folder::new();
+    let network =
+        "`--network`: `lenet-300-100` cannot be measured beside PyTorch, whose side of a step has `resnet`, `resnetb`";
+    refused(&folder, "bench step --python nowhere --network resnet,lenet-300-100", 2, network, "name one of these");
+    let tf32 = "`precision = \"tf32\"` is of NVIDIA GPUs";
+    refused(&folder, "bench step --precision tf32", 2, tf32, "use fp32");
+    refused(&folder, "tune --precision tf32", 2, tf32, "use fp32");
+    // A Python that fails in the middle: its last line says why.
+    let failing = "#!/bin/sh\necho ready 2.11.0\nread line\necho 'Traceback (most recent call last):' >&2\n\
+                   echo '  File \"step.py\", line 80, in prepare' >&2\necho 'MemoryError: no room' >&2\nexit 1\n";
+    folder.write("python", failing);
+    let file = folder.path("python");
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let line = format!(
+        "bench step --python {} --network resnet --depth 8 --batch-size 2 --precision fp32 --no-record",
+        file.display()
+    );
+    let ran = folder.tombola(&line).expect(3).does_not_say("Traceback");
+    let ran = ran.says(
+        "the Python process ended at `resnet 8 fp32 contiguous eager`, with exit status: 1: MemoryError: no room",
+    );
+    assert!(ran.err.contains("hint: `--python` needs a Python with torch"), "{ran}");
 }

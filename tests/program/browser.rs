@@ -26,6 +26,11 @@ struct Chart {
     width: f64,
     height: f64,
     buttons: usize,
+    /// What its points say, and what stood below it after an arrow key, at the place of a point, and when the pointer had left.
+    spots: Vec<String>,
+    first: String,
+    pointed: String,
+    left: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -152,6 +157,9 @@ fn a_report_can_be_read_sorted_and_filtered_on_wide_and_narrow_screens() {
         for chart in &seen.charts {
             assert!(chart.width > 200.0 && chart.width <= seen.width && chart.height > 100.0, "{chart:?}");
             assert_eq!(chart.buttons, 3);
+            assert_eq!((Some(&chart.first), chart.left.as_str()), (chart.spots.first(), ""), "{}", chart.name);
+            // Where several points lie at one place, the first of them answers.
+            assert!(chart.spots.contains(&chart.pointed), "{chart:?}");
         }
         for (table, sweep) in seen.tables.iter().zip(["tickets", "birds"]) {
             let rows = folder.table(&format!("results/{sweep}/results.csv"));

@@ -62,6 +62,10 @@ fn pitfall_18_a_dense_training_stops_at_the_first_epoch_that_the_rule_allows() {
                 (epoch as f64, 8.0 - epoch as f64)
             );
         }
+        for row in tickets.iter().chain(&table(&folder, "hamming")) {
+            let how = ["prune-layers", "output-rate", "streams", "round-channels"].map(|column| row[column].as_str());
+            assert_eq!(how, ["", "", "whole", "1"], "{row:?}");
+        }
         let dense = &table(&folder, "results")[0];
         assert_eq!(dense["last_epoch"], epoch.to_string());
         // A second run finds nothing to do, although the dense network was not trained to its end.
@@ -88,7 +92,7 @@ fn what_needs_the_rest_of_the_dense_training_keeps_it_going_and_changes_no_draw(
 
 #[test]
 fn masks_that_never_settle_leave_their_trials_out_and_say_why() {
-    let text = sweep("").replace("early-bird-epsilon = 1.0", "early-bird-epsilon = 0.0");
+    let text = sweep("").replace("early-bird-epsilon = 1.0", "early-bird-epsilon = 1e-9");
     let (folder, ran) = ran(&text, 1);
     ran.says("no early bird was drawn").says("early-bird-epsilon");
     assert_eq!(dense_epochs(&folder), 8);
@@ -143,7 +147,7 @@ fn a_budget_of_the_remaining_epochs_begins_at_the_draw_and_one_of_flops_is_longe
 }
 
 /// The masks of one kind, one row of bits for each epoch: a NumPy file of bytes behind a header of 128.
-fn masks(folder: &Folder, stage: &str, track: &str, bits: usize) -> Vec<Vec<bool>> {
+pub(super) fn masks(folder: &Folder, stage: &str, track: &str, bits: usize) -> Vec<Vec<bool>> {
     let bytes = std::fs::read(folder.path(&format!("results/sweep/stages/{stage}/masks-{track}.npy"))).unwrap();
     assert_eq!(&bytes[..6], b"\x93NUMPY");
     let rows = bytes[128..].chunks_exact(bits.div_ceil(8));

@@ -100,3 +100,85 @@ fn an_early_bird_is_told_by_its_rule_and_not_by_a_key() {
     assert!(text.contains("drawn at the early bird (rule paper, window 4, epsilon 0.1), reinit"), "{text}");
     assert!(!text.contains("early-bird:"), "{text}");
 }
+
+#[test]
+fn a_plan_says_what_share_of_the_channels_stays_rather_than_what_was_asked_for() {
+    let folder = Folder::new();
+    let network = "--network resnetb --depth 11 --width 4 --dataset synthetic --epochs 6 --prunety s --pr 0.5";
+    folder.tombola(&format!("plan {network}")).expect(0).prints("level 1: 50.0 % of channels left, bn-scale");
+    // Channels of residual streams have no filters that a norm could be taken of.
+    let text = folder.tombola(&format!("plan {network} --criterion l1")).expect(0).out;
+    let line = text.lines().find(|line| line.contains("level 1: ")).unwrap();
+    let share: f64 = line.split("level 1: ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(share > 60.0 && line.contains("% of channels left (50.0 % of those that are scored)"), "{line}");
+    folder.tombola("plan --dataset synthetic --network lenet-300-100").expect(0).prints("level 1: 50.0 % left, ");
+}
+
+#[test]
+fn a_budget_of_multiply_adds_is_planned_as_what_is_known_of_it() {
+    let folder = Folder::new();
+    let line = "--network lenet-300-100 --dataset synthetic --epochs 2 --pr 0.99 --budget flops";
+    let text = plan(&folder, &format!("plan {line}"));
+    assert!(text.contains("reinit lr, at least 2 epochs (about 200, known when it is drawn)"), "{text}");
+    assert!(text.contains("2 trainings with at least 4 epochs, instead of"), "{text}");
+    let said = folder.tombola(&format!("plan {line} --json")).expect(0).out;
+    let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let ticket = &told["stages"][1];
+    assert_eq!((&ticket["epochs_at_least"], &ticket["epochs_at_most"]), (&2.into(), &serde_json::Value::Null));
+    let seconds = |stage: usize| told["stages"][stage]["seconds"].as_f64().unwrap();
+    assert!(seconds(1) > 50.0 * seconds(0), "{said}");
+}
+
+#[test]
+fn a_ticket_that_trains_longer_than_planned_is_followed_to_its_end() {
+    let folder = Folder::new();
+    let line =
+        "--network lenet-300-100 --dataset synthetic --epochs 2 --pr 0.9 --output-rate 0 --lr 0.01 --budget flops";
+    folder.tombola(&format!("run {line} --workers 1 --device cpu --out out")).expect(0);
+    let rows = folder.table("out/results.csv");
+    let epochs: usize = rows[1]["last_epoch"].parse().unwrap();
+    assert!(epochs > 10, "{epochs}");
+    assert!(folder.read("out/log").contains(&format!(": {epochs} epochs, now that it is drawn")), "{epochs}");
+}
+
+#[test]
+fn ratios_that_rounding_keeps_apart_are_told_apart_and_warned_of() {
+    let folder = Folder::new();
+    let sweep = |last: &str| {
+        format!(
+            "network = \"lenet-300-100\"\ndataset = \"synthetic\"\nepochs = 5\nreinit = \"init\"\n\
+             pruning-ratio = [0.2, 0.36, 0.488, 0.5904, {last}]\nprune-iterations = [1, 2, 3, 4, 5]\n\
+             zip = [\"pruning-ratio\", \"prune-iterations\"]"
+        )
+    };
+    folder.write("sweep.toml", sweep("0.6723"));
+    let text = plan(&folder, "plan sweep.toml");
+    assert!(text.contains("level 1: 80.000 % left") && text.contains("level 1: 80.001 % left"), "{text}");
+    assert_eq!(text.matches("Warning: ").count(), 1, "{text}");
+    assert!(
+        text.contains("Warning: `pruning-ratio` 0.6723 in 5 prunings") && text.contains("with 0.67232 they share"),
+        "{text}"
+    );
+    folder.write("sweep.toml", sweep("0.67232"));
+    let text = plan(&folder, "plan sweep.toml");
+    assert!(text.contains("6 trainings") && text.contains("level 1: 80.0 % left"), "{text}");
+    assert!(!text.contains("Warning"), "{text}");
+}
+
+#[test]
+fn a_twin_with_new_weights_stands_beside_every_ticket_and_is_trained_once() {
+    let folder = Folder::new();
+    let line = "--network lenet-300-100 --dataset synthetic --synthetic-size 60 --epochs 2 --pr 0.5 --lr 0.01 \
+                --reinit init,lr,none --controls";
+    let text = plan(&folder, &format!("plan {line}"));
+    assert_eq!(text.matches("new weights (reinit control)").count(), 1, "{text}");
+    folder.tombola(&format!("run {line} --device cpu --out out")).expect(0);
+    let rows = folder.table("out/results.csv");
+    let twins: Vec<_> = rows.iter().filter(|row| row["control"] == "reinit" && row["level"] == "1").collect();
+    let mut rewinds: Vec<&str> = twins.iter().map(|row| row["reinit"].as_str()).collect();
+    rewinds.sort_unstable();
+    assert_eq!(rewinds, ["init", "lr", "none"]);
+    assert!(twins.iter().all(|row| row["stage"] == twins[0]["stage"] && row["state"] == "done"), "{twins:?}");
+    // A dense network, three tickets, three random masks, one twin.
+    assert_eq!(super::common::started(&folder, "out"), 8);
+}

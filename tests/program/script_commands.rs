@@ -1,7 +1,7 @@
 //! Every command of the original script's README, as it stands there but for the program's name, through a shell.
 //!
 //! What is added behind a command only makes it short: few epochs, sometimes a small network; a flag given twice wins
-//! the second time. The data are CIFAR-10 in its true form, but tiny.
+//! the second time. The data are of CIFAR-10's true form, but tiny and not its own.
 
 use super::common::{Folder, Ran, started, write_cifar_10};
 
@@ -24,7 +24,7 @@ fn folder() -> Folder {
 /// Runs a command of the original script, shortened, and gives the results folder that it made.
 fn run(folder: &Folder, command: &str, short: &str) -> (Ran, String) {
     let before = if folder.path("results").exists() { folder.results() } else { Vec::new() };
-    let ran = folder.shell(&format!("{command} {short}")).expect(0);
+    let ran = folder.shell(&format!("{command} {short} --own-data")).expect(0);
     let made: Vec<String> = folder.results().into_iter().filter(|name| !before.contains(name)).collect();
     assert_eq!(made.len(), 1, "{ran}");
     (ran, made[0].clone())

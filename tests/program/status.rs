@@ -83,7 +83,7 @@ fn started() -> [Record; 3] {
     [
         Record::Started { version: "0".into(), time: 990, machine: "m".into() },
         Record::Data { dataset: "fashion-mnist".into(), fingerprint: "0123456789abcdef".into() },
-        Record::Joined { worker: 0, place: "node1, cpu".into(), time: 995.0 },
+        Record::Joined { worker: 0, place: "node1, cpu".into(), arithmetic: None, time: 995.0 },
     ]
 }
 

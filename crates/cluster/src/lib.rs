@@ -10,6 +10,7 @@
 //! This crate may not know how a stage is trained, or of MPI: `tombola_ranks` has the link between processes.
 
 pub mod coordinator;
+mod held;
 pub mod link;
 pub mod slurm;
 pub mod worker;

@@ -2,7 +2,6 @@
 //!
 //! It may not know who gives the orders, in which process, or how a stage is trained.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +9,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::link::local::{Hand, Words};
+use crate::held::HeldSnapshots;
+use crate::link::local::Hand;
+use crate::link::queue::Words;
 use crate::link::{Assignment, Order, Ready, Word, Worker};
-use tombola_core::net::Snapshot;
 use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::fault::{Fault, Slowness};
 use tombola_words::record::Outcome;
-use tombola_words::value::Moment;
 
 /// Time between two reports of how far an epoch is: what a display can show.
 const IMAGES_EVERY: Duration = Duration::from_millis(200);
@@ -42,15 +42,20 @@ pub trait Trainer {
 pub struct Handle {
     orders: Sender<Order>,
     stop: Arc<AtomicBool>,
+    held: HeldSnapshots,
     thread: JoinHandle<()>,
 }
 
 impl Hand for Handle {
-    fn give(&self, order: Order) {
-        // The thread reads its orders between two trainings; a stop concerns the one that runs.
-        if order == Order::Stop {
-            self.stop.store(true, Ordering::Relaxed);
+    fn give(&self, mut order: Order) {
+        // The thread reads its orders between two trainings; a stop concerns the one that runs, and so does memory.
+        match &mut order {
+            Order::Stop => return self.stop.store(true, Ordering::Relaxed),
+            Order::Forget(stage, moment) => return self.held.forget(*stage, *moment),
+            Order::Start(assignment) => self.held.complete(assignment),
+            Order::Welcome(_) | Order::Alive | Order::End { .. } => {}
         }
+        // A thread that has ended swallows it.
         let _ = self.orders.send(order);
     }
 
@@ -70,12 +75,14 @@ where
 {
     let (orders, inbox) = channel();
     let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
+    let held = HeldSnapshots::default();
+    let slow = Slowness::of(number);
+    let worker = WorkerThread { number, words, stop: Arc::clone(&stop), held: held.clone(), slow };
     let thread = std::thread::Builder::new()
         .name(format!("worker {number}"))
-        .spawn(move || WorkerThread { number, words, stop: asked, held: HashMap::new() }.serve(begin, &inbox))
+        .spawn(move || worker.serve(begin, &inbox))
         .map_err(|error| Error::environment(format!("cannot start a worker thread: {error}")))?;
-    Ok(Handle { orders, stop, thread })
+    Ok(Handle { orders, stop, held, thread })
 }
 
 /// A worker: what its thread holds.
@@ -83,8 +90,10 @@ struct WorkerThread {
     number: Worker,
     words: Words,
     stop: Arc<AtomicBool>,
-    /// Copies of snapshots that the next stages may start from. The coordinator says when to let go of one.
-    held: HashMap<(usize, Moment), Arc<Snapshot>>,
+    /// Copies of snapshots that the next stages may start from.
+    held: HeldSnapshots,
+    /// For tests alone.
+    slow: Option<Slowness>,
 }
 
 impl WorkerThread {
@@ -117,53 +126,48 @@ impl WorkerThread {
                         return;
                     }
                 }
-                Order::Forget(stage, moment) => {
-                    self.held.remove(&(stage, moment));
-                }
                 Order::End { .. } => return,
-                Order::Welcome(_) | Order::Stop | Order::Alive => {}
+                // What was to be done about these is done.
+                Order::Welcome(_) | Order::Stop | Order::Alive | Order::Forget(..) => {}
             }
         }
     }
 
     /// Whether anybody still listens.
     fn say(&self, word: Word) -> bool {
-        self.words.send((self.number, word)).is_ok()
+        self.words.say(self.number, word)
     }
 
     fn train(&mut self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
         let sources = self.sources(&mut assignment)?;
         let (attempt, stage) = (assignment.attempt, assignment.stage);
+        let (begun, fault) = (Instant::now(), Fault::of(self.number));
         let mut last_images = Instant::now();
+        let Self { number, words, stop, held, slow } = self;
         trainer.train(assignment, sources, &mut |report| {
-            let asked = || if self.stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
+            fault.iter().for_each(|fault| fault.strike_training(begun.elapsed()));
+            let asked = || if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
                 TrainingEvent::Images { .. } => last_images = Instant::now(),
+                TrainingEvent::Epoch(_) => slow.iter_mut().for_each(Slowness::dawdle),
                 TrainingEvent::Snapshot(moment, snapshot) => {
-                    self.held.insert((stage, *moment), Arc::clone(snapshot));
+                    held.keep(stage, *moment, snapshot);
                 }
                 _ => {}
             }
             // Nobody listens any more: as good as a stop.
-            if self.say(Word::Report { attempt, report }) { asked() } else { Flow::Stop }
+            if words.say(*number, Word::Report { attempt, report }) { asked() } else { Flow::Stop }
         })
     }
 
-    /// The snapshots that an assignment names: those that came with it, and copies held from before.
-    fn sources(&mut self, assignment: &mut Assignment) -> Result<Sources> {
+    /// The snapshots that an assignment names.
+    fn sources(&self, assignment: &mut Assignment) -> Result<Sources> {
         let mut sources = Sources { drawn: assignment.loaded.take(), ..Sources::default() };
         for source in assignment.sources.drain(..) {
-            let key = (source.stage, source.moment);
-            let snapshot = match source.snapshot {
-                Some(snapshot) => {
-                    self.held.insert(key, Arc::clone(&snapshot));
-                    snapshot
-                }
-                None => self.held.get(&key).cloned().ok_or_else(|| {
-                    Error::environment(format!("worker {} holds no copy of snapshot `{}`", self.number, source.moment))
-                })?,
-            };
+            let snapshot = source.snapshot.ok_or_else(|| {
+                Error::environment(format!("worker {} holds no copy of snapshot `{}`", self.number, source.moment))
+            })?;
             let place = match source.part {
                 Part::Draw => &mut sources.drawn,
                 Part::Rewind => &mut sources.rewound,
@@ -198,6 +202,91 @@ fn breaks_device(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::SourceSnapshot;
+    use crate::link::queue::queue;
+    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+    use tombola_core::net::Snapshot;
+    use tombola_core::plan::dense_id;
+    use tombola_core::sweep::Settings;
+    use tombola_words::value::Moment;
+
+    /// Takes a snapshot after an epoch whenever it is told to.
+    struct OnDemand(Receiver<()>);
+
+    impl Trainer for OnDemand {
+        fn train(
+            &mut self,
+            _: Assignment,
+            _: Sources,
+            listen: &mut dyn FnMut(TrainingEvent) -> Flow,
+        ) -> Result<Outcome> {
+            for (number, ()) in self.0.iter().enumerate() {
+                listen(TrainingEvent::Snapshot(Moment::Epoch(number), snapshot(number)));
+            }
+            Ok(Outcome::default())
+        }
+    }
+
+    fn snapshot(epoch: usize) -> Arc<Snapshot> {
+        let (parameters, buffers) = (vec![0.5; 8], Vec::new());
+        Arc::new(Snapshot { epoch, batches: 0, parameters, buffers, optimizer: None, mask: None })
+    }
+
+    fn assignment(sources: Vec<SourceSnapshot>) -> Order {
+        Order::Start(Box::new(Assignment {
+            attempt: 1,
+            stage: 0,
+            id: dense_id(&Settings::default(), None, None),
+            sources,
+            loaded: None,
+            dense_losses: Vec::new(),
+            resume: None,
+            snapshot_seconds: 1.0,
+        }))
+    }
+
+    fn hear(inbox: &crate::link::queue::WordsInbox) -> std::result::Result<Word, RecvTimeoutError> {
+        inbox.take(Duration::from_secs(60)).map(|(_, word)| word)
+    }
+
+    #[test]
+    fn a_worker_lets_go_of_snapshots_while_it_trains() {
+        let (words, inbox) = queue();
+        let (demand, demanded) = sync_channel(0);
+        let handle = spawn(0, words, move || Ok((OnDemand(demanded), Ready::default()))).unwrap();
+        assert!(matches!(hear(&inbox).unwrap(), Word::Ready(_)));
+        handle.give(assignment(Vec::new()));
+        for number in 0..40 {
+            demand.send(()).unwrap();
+            let Word::Report { report: TrainingEvent::Snapshot(moment, told), .. } = hear(&inbox).unwrap() else {
+                panic!("not a snapshot");
+            };
+            assert_eq!((moment, handle.held.len()), (Moment::Epoch(number), 1));
+            handle.give(Order::Forget(0, moment));
+            assert_eq!(handle.held.len(), 0, "the training still runs");
+            // Nobody but this test and the training, which is about to let go of it, has it.
+            assert!(Arc::strong_count(&told) <= 2);
+        }
+        drop(demand);
+        assert!(matches!(hear(&inbox).unwrap(), Word::Done { outcome: Ok(_), .. }));
+    }
+
+    #[test]
+    fn copies_are_held_and_forgotten_in_the_order_of_the_orders() {
+        let held = HeldSnapshots::default();
+        let source = |snapshot| SourceSnapshot { stage: 7, moment: Moment::Last, part: Part::Draw, snapshot };
+        let complete = |snapshot| {
+            let Order::Start(mut order) = assignment(vec![source(snapshot)]) else { panic!("not a start") };
+            held.complete(&mut order);
+            order.sources[0].snapshot.clone()
+        };
+        assert!(complete(Some(snapshot(1))).is_some());
+        assert!(complete(None).is_some(), "it came with the one before");
+        held.forget(7, Moment::Last);
+        assert!(complete(None).is_none());
+        held.keep(7, Moment::Last, &snapshot(1));
+        assert!(complete(None).is_some());
+    }
 
     #[test]
     fn torchs_errors_are_cut_to_what_happened() {

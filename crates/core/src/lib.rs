@@ -7,9 +7,10 @@
 //! | `mask` | packed bits, distances between masks, when masks have settled |
 //! | `net` | a network as a graph: shapes, where its weights lie, channels, costs |
 //! | `sweep` | the settings, and the grid that a sweep file and flags span |
-//! | `place`, `processor` | which device a worker or a rank takes; what this processor can do |
+//! | `place`, `gpus`, `processor` | which device a worker or a rank takes; GPUs that none takes; what this processor can do |
 //! | `plan` | the forest of trainings that the trials share |
 //! | `prune` | draws masks and sends kept weights back |
+//! | `trainable` | what could only fail in training, and is refused before |
 //! | `training` | what a training tells while it runs, and what it goes on from |
 //! | `checkpoint` | weights that others wrote: archives and pickles of PyTorch |
 //! | `memory` | how much memory this process may still take |
@@ -20,6 +21,7 @@
 
 pub mod checkpoint;
 pub mod folder;
+pub mod gpus;
 pub mod mask;
 pub mod memory;
 pub mod net;
@@ -29,4 +31,5 @@ pub mod plan;
 pub mod processor;
 pub mod prune;
 pub mod sweep;
+pub mod trainable;
 pub mod training;

@@ -1,4 +1,5 @@
-//! What this processor can do, as far as it must be said before a run: whether it computes in bfloat16 by itself.
+//! What this processor can do, as far as it must be said before a run: whether it computes in bfloat16 by itself, and which
+//! instructions decide the order in which numbers are added up.
 //!
 //! It may not know of torch. libtorch takes bfloat16 wherever it is asked for, and where the processor has no instructions for
 //! it, a training takes several times as long as in float32.
@@ -22,12 +23,55 @@ pub fn slow_bf16() -> Option<(String, &'static str)> {
     judge(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), limit)
 }
 
-/// The same for the text of `/proc/cpuinfo`, and the variable that limits oneDNN with its value, if there is one.
-fn judge(cpuinfo: &str, limit: Option<(&str, &str)>) -> Option<(String, &'static str)> {
-    let features = cpuinfo.lines().find_map(|line| {
+/// Variables that keep libtorch or oneDNN from instructions that the processor has.
+const KEEP_FROM: [&str; 3] = ["ATEN_CPU_CAPABILITY", LIMITS[0], LIMITS[1]];
+
+/// The instruction set that libtorch computes with, and the maker of the processor, by which libraries choose too: "AVX2, AMD".
+pub fn instruction_set() -> String {
+    let limits: Vec<(&str, String)> =
+        KEEP_FROM.iter().filter_map(|name| Some((*name, std::env::var(name).ok()?))).collect();
+    named(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default(), &limits)
+}
+
+/// The same for the text of `/proc/cpuinfo`, and the variables that are set.
+fn named(cpuinfo: &str, limits: &[(&str, String)]) -> String {
+    let find = |keys: &[&str]| {
+        cpuinfo.lines().find_map(|line| {
+            let (key, words) = line.split_once(':')?;
+            keys.contains(&key.trim()).then_some(words.trim())
+        })
+    };
+    let features: Vec<&str> = find(&["flags", "Features"]).unwrap_or_default().split_whitespace().collect();
+    // The widest that all of its needs are there for.
+    let sets: [(&str, &[&str]); 4] = [
+        ("AVX-512 with bf16", &["avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16"]),
+        ("AVX-512", &["avx512f", "avx512bw", "avx512vl", "avx512dq"]),
+        ("AVX2", &["avx2", "fma"]),
+        ("NEON", &["asimd"]),
+    ];
+    let has = |needs: &[&str]| needs.iter().all(|need| features.contains(need));
+    let set = sets.iter().find(|(_, needs)| has(needs)).map_or(std::env::consts::ARCH, |(name, _)| name);
+    let maker = match find(&["vendor_id"]) {
+        Some("AuthenticAMD") => ", AMD".to_string(),
+        Some("GenuineIntel") => ", Intel".to_string(),
+        Some(other) => format!(", {other}"),
+        None => String::new(),
+    };
+    let limits: String = limits.iter().map(|(name, value)| format!(", {name}={value}")).collect();
+    format!("{set}{maker}{limits}")
+}
+
+/// Names of the processor's instructions.
+fn features(cpuinfo: &str) -> Option<&str> {
+    cpuinfo.lines().find_map(|line| {
         let (key, words) = line.split_once(':')?;
         ["flags", "Features"].contains(&key.trim()).then_some(words)
-    })?;
+    })
+}
+
+/// The same for the text of `/proc/cpuinfo`, and the variable that limits oneDNN with its value, if there is one.
+fn judge(cpuinfo: &str, limit: Option<(&str, &str)>) -> Option<(String, &'static str)> {
+    let features = features(cpuinfo)?;
     let slow = "`precision = \"bf16\"` is slower than fp32 on this processor, up to ten times";
     if !features.split_whitespace().any(|word| INSTRUCTIONS.contains(&word)) {
         let lacks = "it has no instructions for bfloat16 (`avx512_bf16` or `amx_bf16`)";
@@ -53,6 +97,18 @@ mod tests {
             assert_eq!(cure, "use `--precision fp32`");
         }
         assert!(judge("processor\t: 0\nFeatures\t: fp asimd\n", None).is_some());
+    }
+
+    #[test]
+    fn the_instruction_set_is_the_widest_with_what_keeps_from_it() {
+        let of = |vendor: &str, flags: &str| named(&format!("vendor_id\t: {vendor}\nflags\t\t: {flags}\n"), &[]);
+        let wide = "fma avx2 avx512f avx512dq avx512bw avx512vl";
+        assert_eq!(of("AuthenticAMD", "fpu fma avx2"), "AVX2, AMD");
+        assert_eq!(of("GenuineIntel", wide), "AVX-512, Intel");
+        assert_eq!(of("GenuineIntel", &format!("{wide} avx512_bf16")), "AVX-512 with bf16, Intel");
+        assert_eq!(named("Features\t: fp asimd bf16\n", &[]), "NEON");
+        let limits = [("ATEN_CPU_CAPABILITY", "avx2".to_string())];
+        assert_eq!(named(&format!("flags : {wide}\n"), &limits), "AVX-512, ATEN_CPU_CAPABILITY=avx2");
     }
 
     #[test]

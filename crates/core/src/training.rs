@@ -41,6 +41,8 @@ pub enum TrainingEvent {
         /// In the whole epoch.
         of: usize,
     },
+    /// It goes on with something long that has no images to count: without this it would seem to hang.
+    Busy,
     /// An epoch is done.
     Epoch(EpochRecord),
     /// The mask of one kind (`Track::key`) after an epoch.

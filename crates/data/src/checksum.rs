@@ -7,8 +7,9 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use md5::{Digest, Md5};
 
-use tombola_words::catalogue::PublicFile;
+use tombola_words::catalogue::{self, PublicFile};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// What a look at a file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,24 +31,28 @@ pub(crate) fn verify(path: &Path, expected: &PublicFile) -> Result<Verdict> {
     if found == expected.md5 || Some(found.as_str()) == expected.compressed_md5 {
         return Ok(Verdict::Right);
     }
-    if expected.compressed_md5.is_none() {
-        return Ok(Verdict::Wrong(format!("MD5 is {found}, expected {}", expected.md5)));
+    if expected.compressed_md5.is_none() || catalogue::owner(&found).is_some() {
+        return Ok(wrong("MD5", &found, expected.md5));
     }
     let mut reader = BufReader::new(open(path)?);
     if !reader.fill_buf().map_err(|error| Error::file("read", path, &error))?.starts_with(&[0x1f, 0x8b]) {
-        return Ok(Verdict::Wrong(format!("MD5 is {found}, expected {}", expected.md5)));
+        return Ok(wrong("MD5", &found, expected.md5));
     }
     // One byte more than expected is enough to know that it is another file, however far it would unpack.
     match md5_of_reader(MultiGzDecoder::new(reader).take(expected.bytes + 1)) {
         Ok(content) if content == expected.md5 => Ok(Verdict::Right),
-        Ok(content) => {
-            Ok(Verdict::Wrong(format!("MD5 of the unpacked content is {content}, expected {}", expected.md5)))
-        }
+        Ok(content) => Ok(wrong("MD5 of the unpacked content", &content, expected.md5)),
         Err(error) => Ok(Verdict::Wrong(format!(
             "cannot be unpacked ({error}); MD5 is {found}, expected {}",
             expected.compressed_md5.unwrap_or(expected.md5)
         ))),
     }
+}
+
+/// Another content, and whose it is if that is known.
+fn wrong(what: &str, found: &str, expected: &str) -> Verdict {
+    let whose = catalogue::owner(found).map(|(set, file)| format!("this is `{file}` of {set}: ")).unwrap_or_default();
+    Verdict::Wrong(format!("{whose}{what} is {found}, expected {expected}"))
 }
 
 /// MD5 of a file, in hexadecimal.
@@ -56,7 +61,7 @@ pub(crate) fn md5_of(path: &Path) -> Result<String> {
 }
 
 fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| Error::file("read", path, &error))
+    regular::open(path).map_err(|error| Error::file("read", path, &error))
 }
 
 fn md5_of_reader(mut reader: impl Read) -> io::Result<String> {
@@ -138,5 +143,14 @@ mod tests {
     #[test]
     fn no_file_is_missing() {
         assert_eq!(verify(Path::new("nowhere/at-all"), &ABC).unwrap(), Verdict::Missing);
+    }
+    #[test]
+    fn a_file_of_another_set_is_said_to_be_one() {
+        let Verdict::Wrong(text) = wrong("MD5", "bdb82020997e1d708af4cf47b453dcf7", ABC.md5) else {
+            panic!("accepted")
+        };
+        assert!(text.starts_with("this is `train-images-idx3-ubyte.gz` of KMNIST: MD5 is bdb8"), "{text}");
+        let Verdict::Wrong(text) = wrong("MD5", ABC.md5, "0") else { panic!("accepted") };
+        assert!(text.starts_with("MD5 is 9001"), "{text}");
     }
 }

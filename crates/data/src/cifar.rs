@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::images::{Images, MOST_BYTES};
 use tombola_words::catalogue::Format;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// Rows and columns of every image.
 const SIDE: usize = 32;
@@ -72,7 +73,7 @@ fn append_interleaved(planes: &[u8], pixels: &mut Vec<u8>) {
 /// The opened file and how many records it holds.
 fn open(path: &Path, format: Format) -> Result<(File, usize)> {
     let failed = |error| Error::file("read", path, &error);
-    let file = File::open(path).map_err(failed)?;
+    let file = regular::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     let (length, record) = (found.len(), format.record() as u64);
     if !found.is_file() {

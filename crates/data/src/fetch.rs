@@ -16,6 +16,7 @@ use super::places;
 use super::places::{Found, folders, look_in, place_to_fill};
 use tombola_words::catalogue::{Known, PublicArchive, PublicFile, Source};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// A body longer than this is not written down; the largest public file is a third of it.
 const MOST_DOWNLOAD: u64 = 512 << 20;
@@ -260,7 +261,7 @@ fn unpack(path: &Path, archive: &PublicArchive, wanted: &[PublicFile], folder: &
         Error::input(format!("`{}` cannot be unpacked: {error}", path.display()))
             .hint("remove it and run the same command again")
     };
-    let file = File::open(path).map_err(|error| Error::file("read", path, &error))?;
+    let file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
     let mut entries = tar::Archive::new(MultiGzDecoder::new(io::BufReader::new(file)));
     let mut left: Vec<&PublicFile> = wanted.iter().collect();
     for entry in entries.entries().map_err(damaged)? {

@@ -13,6 +13,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::images::{Images, MOST_BYTES, check_labels};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// Unsigned bytes in three dimensions: count, rows, columns.
 const IMAGES: u32 = 0x0000_0803;
@@ -61,7 +62,7 @@ fn read_labels(path: &Path) -> Result<Vec<u8>> {
 
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
     let failed = |error| Error::file("read", path, &error);
-    let file = File::open(path).map_err(failed)?;
+    let file = regular::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     if !found.is_file() {
         return Err(Error::input(format!("`{}` is not a file; expected an IDX file", path.display())));

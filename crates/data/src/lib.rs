@@ -21,7 +21,7 @@ pub mod synthetic;
 
 pub use images::{DataSet, Images};
 pub use places::load;
-pub use split::{Normalisation, Split, split};
+pub use split::{Normalisation, Split, split, unlike};
 pub use synthetic::synthetic;
 
 #[cfg(test)]

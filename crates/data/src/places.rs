@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::checksum::{Verdict, verify};
 use super::images::{DataSet, Images};
 use super::{cifar, idx};
 use tombola_words::catalogue::{self, Known, Source};
@@ -96,9 +97,29 @@ pub(super) fn look(known: &Known, places: &[PathBuf]) -> Option<Found> {
     (!all.is_empty()).then(|| all.swap_remove(complete.unwrap_or(0)))
 }
 
+/// What is not its publisher's of the files of the data set `name`, each with the reason; nothing if they all are, or if the set
+/// is made.
+///
+/// # Errors
+/// As [`find`], and when a file cannot be read.
+pub fn strangers(name: &str, data_dir: Option<&Path>) -> Result<Vec<String>> {
+    let known = catalogue::find(name)?;
+    if known.source == Source::Made {
+        return Ok(Vec::new());
+    }
+    let (_, files) = complete(known, &places(data_dir), data_dir)?;
+    let mut strangers = Vec::new();
+    for (path, expected) in files.iter().zip(known.files()) {
+        if let Verdict::Wrong(why) = verify(path, &expected)? {
+            strangers.push(format!("`{}`: {why}", path.display()));
+        }
+    }
+    Ok(strangers)
+}
+
 /// Loads the data set `name` from its files; `data_dir` is the only place searched if it is given.
 ///
-/// Checksums are left to `tombola data check`: a set that was cut down on purpose can be loaded.
+/// Checksums are left to [`strangers`]: a set that was cut down on purpose can be loaded.
 ///
 /// # Errors
 /// An unknown name, a set that is not found, files that cannot be read as what they should be. `synthetic` has no

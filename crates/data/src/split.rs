@@ -9,6 +9,9 @@ use tombola_words::error::{Error, Result};
 /// CIFAR 45,000 + 5,000.
 const DEFAULT_VALIDATION: usize = 5000;
 
+/// Classes that are listed.
+const MOST_LISTED: usize = 10;
+
 /// Positions among the training images. The test images are another part and never mixed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Split {
@@ -41,6 +44,56 @@ pub fn split(total: usize, limit: Option<usize>, validation: Option<usize>) -> R
         .hint("take fewer validation images or a larger `--train-limit`"));
     }
     Ok(Split { train: 0..used - validation, validation: used - validation..used })
+}
+
+/// Chance below which the classes of a split are no accident.
+const NO_ACCIDENT: f64 = 1e-6;
+
+/// What is wrong with the classes of a split, in words, if they cannot have come about by chance: of files that are sorted by class,
+/// the last images are of one class.
+pub fn unlike(images: &Images, split: &Split) -> Option<String> {
+    let count = |range: &Range<usize>| {
+        let mut counts = vec![0usize; images.classes];
+        for &label in images.labels.get(range.clone()).unwrap_or_default() {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        counts
+    };
+    let (train, validation) = (count(&split.train), count(&split.validation));
+    let (held_out, all) = (split.validation.len(), split.train.len() + split.validation.len());
+    let present = train.iter().zip(&validation).enumerate().filter(|(_, (kept, held))| **kept + **held > 0);
+    let present: Vec<(usize, usize, usize)> = present.map(|(class, (kept, held))| (class, *kept, *held)).collect();
+    let is_odd = |kept: usize, held: usize| chance(held, held_out, (kept + held) as f64 / all as f64) < NO_ACCIDENT;
+    let odd: Vec<usize> =
+        present.iter().filter(|(_, kept, held)| is_odd(*kept, *held)).map(|(class, ..)| *class).collect();
+    if held_out == 0 || odd.is_empty() {
+        return None;
+    }
+    let missing: Vec<usize> = present.iter().filter(|(.., held)| *held == 0).map(|(class, ..)| *class).collect();
+    let (classes, what) = match missing.is_empty() {
+        true => (odd, "have another share of the"),
+        false => (missing, "are in none of the"),
+    };
+    let listed: Vec<String> = classes.iter().take(MOST_LISTED).map(ToString::to_string).collect();
+    let more = if classes.len() > MOST_LISTED { ", …" } else { "" };
+    Some(format!(
+        "{} of {} classes {what} {held_out} validation images, otherwise than in the {} that are trained on (labels {}{more})",
+        classes.len(),
+        present.len(),
+        split.train.len(),
+        listed.join(", ")
+    ))
+}
+
+/// A bound on the chance that a random choice of `count` images has as many or as few as `found` of a class whose share is `share`:
+/// exp(−n · KL) (Hoeffding 1963, theorem 1; it holds for choices without replacement too, section 6).
+fn chance(found: usize, count: usize, share: f64) -> f64 {
+    let part = found as f64 / count.max(1) as f64;
+    let term = |part: f64, share: f64| if part > 0.0 { part * (part / share).ln() } else { 0.0 };
+    // A class that is all there is can have no other share.
+    if share >= 1.0 { 1.0 } else { (-(count as f64) * (term(part, share) + term(1.0 - part, 1.0 - share))).exp() }
 }
 
 /// Mean and standard deviation of each channel, of pixels in [0, 1].
@@ -167,6 +220,41 @@ mod tests {
         let images = two_channels(&[[0, 1]]);
         for range in [0..0, 0..2, 1..2, 0..usize::MAX] {
             assert!(Normalisation::of(&images, range).is_err());
+        }
+    }
+    fn labelled(labels: Vec<u8>) -> Images {
+        Images::new(vec![0; labels.len()], labels, (1, 1, 1), 10).unwrap()
+    }
+
+    #[test]
+    fn files_sorted_by_class_are_told_from_those_that_are_not() {
+        let said = |labels: Vec<u8>, validation| {
+            let split = split(labels.len(), None, validation).unwrap();
+            unlike(&labelled(labels), &split)
+        };
+        let sorted = || (0..1000u32).map(|image| (image / 100) as u8).collect::<Vec<u8>>();
+        let text = said(sorted(), None).unwrap();
+        assert!(text.starts_with("9 of 10 classes are in none of the 100 validation images"), "{text}");
+        let text = said(sorted(), Some(350)).unwrap();
+        assert!(text.contains("6 of 10 classes") && text.ends_with("(labels 0, 1, 2, 3, 4, 5)"), "{text}");
+        // One class alone is held out, and none of the others is missing from what is left.
+        let mut skewed: Vec<u8> = (0..900u32).map(|image| (image % 10) as u8).collect();
+        skewed.extend((0..100u32).map(|image| if image < 50 { 3 } else { (image % 10) as u8 }));
+        assert!(said(skewed, None).unwrap().contains("have another share of the 100 validation images"));
+        assert_eq!(said((0..1000u32).map(|image| (image % 10) as u8).collect(), None), None);
+        assert_eq!(said(sorted(), Some(0)), None, "nothing is held out");
+        // A few images say nothing: some class is missing from ten of ten classes nearly always.
+        assert_eq!(said((0..100u32).map(|image| (image * 7 % 10) as u8).collect(), Some(5)), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn random_orders_are_not_suspected(numbers in proptest::collection::vec(any::<u8>(), 50..3000), classes in 2u8..10) {
+            let images = numbers.len();
+            let labels: Vec<u8> = numbers.into_iter().map(|number| number % classes).collect();
+            prop_assert_eq!(unlike(&labelled(labels), &split(images, None, None).unwrap()), None);
         }
     }
 }

@@ -9,7 +9,7 @@ use tombola_core::folder::journal::History;
 use tombola_core::folder::write_atomically;
 use tombola_core::plan::Plan;
 use tombola_words::error::{Error, Result};
-use tombola_words::record::EpochRecord;
+use tombola_words::record::{EpochRecord, Evaluation};
 
 /// The name that TensorBoard looks for.
 const FILE: &str = "events.out.tfevents.0.tombola";
@@ -77,7 +77,7 @@ fn events<'e>(epochs: impl Iterator<Item = &'e EpochRecord>) -> Vec<u8> {
         let mut values = vec![scalar("learning_rate", epoch.learning_rate)];
         let parts = [("train", Some(epoch.train)), ("validation", Some(epoch.validation)), ("test", epoch.test)];
         for (part, evaluation) in parts {
-            if let Some(evaluation) = evaluation.filter(|evaluation| evaluation.images > 0) {
+            if let Some(evaluation) = evaluation.and_then(Evaluation::measured) {
                 values.push(scalar(&format!("loss/{part}"), evaluation.loss));
                 values.push(scalar(&format!("accuracy/{part}"), evaluation.accuracy()));
             }

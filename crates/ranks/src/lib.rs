@@ -5,10 +5,12 @@
 //! | `mpi` | begins and ends MPI, sends and probes messages |
 //! | `pieces` | long messages in pieces |
 //! | `link` | the coordinator's end: all ranks, and the worker in its own process |
+//! | `heart` | signs of life of rank 0, whatever its main thread is at |
 //! | `worker` | a rank other than 0: passes orders to its training thread, and words back |
 //!
 //! This crate may not know how a stage is trained.
 
+mod heart;
 pub mod link;
 pub mod mpi;
 pub mod pieces;

@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::heart::{Heart, Ranks, SharedRanks, turn};
 use super::mpi::{News, Post};
 use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::link::message::{Order, Welcome, Word, decode, encode};
@@ -75,12 +77,12 @@ impl Default for Backoff {
 /// All ranks of an MPI start, as rank 0 sees them.
 #[derive(Debug)]
 pub struct RankLink {
-    post: Post,
+    ranks: SharedRanks,
+    heart: Option<Heart>,
     /// The worker in this process.
     own: Option<LocalLink>,
     welcome: Welcome,
     version: String,
-    silent: BTreeSet<Worker>,
     /// Number of the process of each rank on the own host.
     neighbours: BTreeMap<Worker, u32>,
     said: VecDeque<(Worker, Word)>,
@@ -91,18 +93,29 @@ impl RankLink {
     /// A link to ranks that are told nothing yet. `neighbours` are the processes of those on this host.
     pub fn new(post: Post, neighbours: BTreeMap<Worker, u32>) -> Self {
         let version = env!("CARGO_PKG_VERSION").to_string();
-        let (silent, said) = (BTreeSet::new(), VecDeque::new());
         let (welcome, backoff) = (Welcome::default(), Backoff::new());
-        Self { post, own: None, welcome, version, silent, neighbours, said, backoff }
+        let (ranks, said) = (Arc::new(Mutex::new(Ranks::new(post))), VecDeque::new());
+        Self { ranks, heart: None, own: None, welcome, version, neighbours, said, backoff }
     }
 
-    /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
-    pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) {
+    /// From now on, ranks that say hello are told `welcome`, and all are given signs of life; `own` is the worker of rank 0.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) -> Result<()> {
+        self.heart =
+            Heart::begin(&self.ranks, Duration::try_from_secs_f64(welcome.lease).unwrap_or(Duration::MAX) / 8)?;
         (self.own, self.welcome) = (own, welcome);
+        Ok(())
+    }
+
+    fn ranks(&self) -> MutexGuard<'_, Ranks> {
+        turn(&self.ranks)
     }
 
     fn post(&mut self, worker: Worker, order: &Order) -> Result<()> {
-        self.post.send(worker, encode(order)?);
+        let message = encode(order)?;
+        self.ranks().post.send(worker, message);
         Ok(())
     }
 
@@ -136,15 +149,17 @@ impl RankLink {
     /// # Errors
     /// When an order cannot be encoded.
     pub fn end(&mut self) -> Result<bool> {
-        let clean = self.silent.is_empty();
-        let mut waiting: BTreeSet<Worker> = (1..self.post.size()).collect();
+        self.heart = None;
+        let clean = self.ranks().silent.is_empty();
+        let mut waiting: BTreeSet<Worker> = (1..self.ranks().post.size()).collect();
         for &rank in &waiting {
             self.post(rank, &Order::End { clean })?;
         }
         self.own = None;
         let begun = Instant::now();
-        while (!waiting.is_empty() || self.post.on_their_way() > 0) && begun.elapsed() < GOODBYE {
-            match self.post.look() {
+        let mut ranks = turn(&self.ranks);
+        while (!waiting.is_empty() || ranks.post.on_their_way() > 0) && begun.elapsed() < GOODBYE {
+            match ranks.post.look() {
                 Some(News::Message(rank, bytes)) => {
                     if matches!(decode::<Word>(&bytes), Ok(Word::Bye)) {
                         waiting.remove(&rank);
@@ -152,21 +167,21 @@ impl RankLink {
                 }
                 Some(News::Trouble(rank, _)) => {
                     waiting.remove(&rank);
-                    self.silent.insert(rank);
+                    ranks.silent.insert(rank);
                 }
-                None if !clean && waiting.iter().all(|rank| self.silent.contains(rank)) => break,
+                None if !clean && waiting.iter().all(|rank| ranks.silent.contains(rank)) => break,
                 None => std::thread::sleep(LONGEST_PAUSE),
             }
         }
-        self.end_neighbours();
-        Ok(clean && waiting.is_empty() && self.silent.is_empty() && self.post.on_their_way() == 0)
+        self.end_neighbours(&ranks.silent);
+        Ok(clean && waiting.is_empty() && ranks.silent.is_empty() && ranks.post.on_their_way() == 0)
     }
 
     /// Ends ranks of this host that were given up but are still there, such as a stopped process: the launcher would
     /// wait for them for ever. A number that is another program's by now is left alone.
-    fn end_neighbours(&self) {
+    fn end_neighbours(&self, silent: &BTreeSet<Worker>) {
         let own = std::fs::read_link("/proc/self/exe");
-        let given_up = self.neighbours.iter().filter(|(rank, _)| self.silent.contains(rank));
+        let given_up = self.neighbours.iter().filter(|(rank, _)| silent.contains(rank));
         for (_, process) in given_up {
             let theirs = std::fs::read_link(format!("/proc/{process}/exe"));
             if matches!((&own, theirs), (Ok(own), Ok(theirs)) if *own == theirs) {
@@ -180,7 +195,8 @@ impl RankLink {
 impl Link for RankLink {
     fn expected(&self) -> Vec<Worker> {
         let own = usize::from(self.own.is_none());
-        (own..self.post.size()).filter(|rank| !self.silent.contains(rank)).collect()
+        let ranks = self.ranks();
+        (own..ranks.post.size()).filter(|rank| !ranks.silent.contains(rank)).collect()
     }
 
     fn send(&mut self, worker: Worker, order: Order) -> Result<()> {
@@ -191,7 +207,7 @@ impl Link for RankLink {
                 self.post(rank, &order)?;
                 // A rank that was given up hears no more after this.
                 if matches!(order, Order::End { .. }) {
-                    self.silent.insert(rank);
+                    self.ranks().silent.insert(rank);
                 }
                 Ok(())
             }
@@ -204,13 +220,19 @@ impl Link for RankLink {
             if let Some(said) = self.said.pop_front() {
                 return Ok(Some(said));
             }
-            if let Some(news) = self.post.look() {
+            let mut ranks = turn(&self.ranks);
+            if self.heart.is_none() {
+                ranks.give_sign_of_life();
+            }
+            let (news, moving) = (ranks.post.look(), ranks.post.moving());
+            drop(ranks);
+            if let Some(news) = news {
                 return self.take(news);
             }
             if begun.elapsed() >= wait {
                 return Ok(None);
             }
-            let pause = self.backoff.pause(self.post.moving());
+            let pause = self.backoff.pause(moving);
             match &mut self.own {
                 // Words of the own worker end the pause.
                 Some(own) => {

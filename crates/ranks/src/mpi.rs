@@ -1,7 +1,8 @@
 //! Messages between the processes of an MPI start: the only file that knows MPI.
 //!
-//! The thread that begins MPI owns it (`MPI_THREAD_FUNNELED`). Nothing here waits within MPI, which would take a whole
-//! core: sends are started and looked after, receives are probed for. A process that ends in any way but through
+//! The thread that begins MPI ends it, and one thread at a time uses it (`MPI_THREAD_SERIALIZED`; where the library gives only
+//! `MPI_THREAD_FUNNELED`, that thread alone). Nothing here waits within MPI, which would take a whole core: sends are
+//! started and looked after, receives are probed for. A process that ends in any way but through
 //! [`MpiSession::finish`] takes the whole start with it, because the others would wait for it in `MPI_Finalize` for ever.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -20,6 +21,7 @@ use mpi::traits::{CommunicatorCollectives, Equivalence};
 use super::pieces::{Assembly, PIECE, SHORT, with_header};
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// All messages have this tag: MPI keeps the order of messages with the same one.
 const TAG: c_int = 77;
@@ -72,7 +74,7 @@ impl MpiSession {
         // needs that wait: goodbyes are messages.
         // SAFETY: this is the only thread yet.
         unsafe { std::env::set_var("OMPI_MCA_async_mpi_finalize", "1") };
-        let (universe, threading) = mpi::initialize_with_threading(Threading::Funneled)
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         let world = universe.world();
         // A rank that is gone must not end the others: errors are answered, not fatal.
@@ -82,8 +84,8 @@ impl MpiSession {
         let (greeted, greeting) = std::sync::mpsc::channel::<()>();
         std::thread::spawn(move || {
             if greeting.recv_timeout(GREETING) == Err(RecvTimeoutError::Timeout) {
-                eprintln!(
-                    "error: another rank was gone before it said where it is\n\nhint: start the same command again"
+                speech::say(
+                    "error: another rank was gone before it said where it is\n\nhint: start the same command again",
                 );
                 signal_hook::low_level::exit(ABANDONED);
             }
@@ -133,6 +135,7 @@ impl MpiSession {
             news: VecDeque::new(),
             moved: 0,
             one_by_one: false,
+            many_threads: self.threading >= Threading::Serialized,
         }
     }
 
@@ -189,7 +192,14 @@ pub struct Post {
     moved: u64,
     /// Asking for "anyone" fails once MPI knows that a rank is gone; then each is asked alone.
     one_by_one: bool,
+    /// Whether threads may take turns.
+    many_threads: bool,
 }
+
+// SAFETY: what is not `Send` are handles of MPI's (communicator, requests). They belong to the process, not to a thread: the
+// library may be called with them from any thread, one at a time, which exclusive access ensures, where it gives
+// `MPI_THREAD_SERIALIZED`; where it does not, nobody else is given the post (`Post::may_change_threads`).
+unsafe impl Send for Post {}
 
 /// A message, or its header, on its way, piece by piece. MPI reads from `bytes` until the last request is done.
 struct Sending {
@@ -208,6 +218,11 @@ impl Post {
     /// Number of ranks.
     pub fn size(&self) -> usize {
         self.size
+    }
+
+    /// Whether another thread than the one that began MPI may use this, as long as only one does at a time.
+    pub fn may_change_threads(&self) -> bool {
+        self.many_threads
     }
 
     /// Starts to send a message; one to a rank that is gone goes nowhere.
@@ -276,7 +291,8 @@ impl Post {
         self.news.pop_front()
     }
 
-    fn look_after_sending(&mut self) {
+    /// Moves on what is being sent.
+    pub fn look_after_sending(&mut self) {
         let mut lost = Vec::new();
         for (&to, sendings) in &mut self.outgoing {
             while let Some(first) = sendings.front_mut() {

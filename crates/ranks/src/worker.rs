@@ -5,20 +5,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use crate::link::Backoff;
 use crate::mpi::{MpiSession, News, Post};
-use tombola_cluster::link::local::{Hand, Words};
+use tombola_cluster::link::local::Hand;
 use tombola_cluster::link::message::{decode, encode};
+use tombola_cluster::link::queue::{Words, WordsInbox, queue};
 use tombola_cluster::link::{Hello, Order, Ready, Welcome, Word, Worker};
 use tombola_cluster::worker::{Handle, Trainer, spawn};
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
 
-/// Words of the training thread that may wait.
-const CAPACITY: usize = 16;
 /// With more than this on its way to rank 0, the training waits.
 const MOST_ON_THE_WAY: usize = 256 << 20;
 /// Time for rank 0 to read its input and load its data, before anything is known of the lease. On the same host it is known
@@ -71,7 +69,7 @@ struct Relay {
     coordinator: Option<u32>,
     post: Post,
     hand: Option<Handle>,
-    words: Receiver<(Worker, Word)>,
+    words: WordsInbox,
     sender: Option<Words>,
     heard: Instant,
     told: Instant,
@@ -82,7 +80,7 @@ struct Relay {
 
 impl Relay {
     fn new(session: &MpiSession) -> Self {
-        let (sender, words) = sync_channel(CAPACITY);
+        let (sender, words) = queue();
         let (rank, post, now) = (session.rank(), session.post(), Instant::now());
         let (sender, fault) = (Some(sender), Fault::of(rank));
         let coordinator = session.neighbours.get(&0).copied();
@@ -127,7 +125,7 @@ impl Relay {
                 match order {
                     Order::Welcome(welcome) => {
                         if let (Some(begin), Some(sender)) = (begin.take(), self.sender.take()) {
-                            self.lease = Some(Duration::from_secs_f64(welcome.lease));
+                            self.lease = Some(Duration::try_from_secs_f64(welcome.lease).unwrap_or(Duration::MAX));
                             self.hand = Some(spawn(self.rank, sender, move || begin(*welcome))?);
                         }
                     }
@@ -148,7 +146,7 @@ impl Relay {
             let pause = backoff.pause(self.post.moving());
             if self.post.on_their_way() > MOST_ON_THE_WAY || self.sender.is_some() {
                 std::thread::sleep(pause);
-            } else if let Ok((_, word)) = self.words.recv_timeout(pause) {
+            } else if let Ok((_, word)) = self.words.take(pause) {
                 if word.calls_for_orders() {
                     backoff.again();
                 }
@@ -162,7 +160,7 @@ impl Relay {
 
     /// Gives a sign of life, and notices that rank 0 gives none.
     fn look_at_the_clock(&mut self) -> Result<()> {
-        self.fault.as_ref().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
+        self.fault.as_mut().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
         let (often, patience) = match self.lease {
             Some(lease) => (lease / 8, 2 * lease),
             None => (Duration::from_secs(1), UNTIL_WELCOME),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use tombola_train::Device;
 
 use super::opening::{Manner, Opening, open};
@@ -15,25 +14,28 @@ use tombola_cluster::worker::spawn;
 use tombola_core::sweep::Settings;
 use tombola_train::device;
 use tombola_train::workshop::Workshop;
-use tombola_words::error::{Error, Kind, Result};
+use tombola_words::error::{Error, Result};
 
-/// Trains what was asked for.
+/// Threads of a training that may share a core.
+const MOST_THREADS_A_CORE: usize = 8;
+
+/// Trains what was asked for, until `stop` says otherwise.
 ///
 /// # Errors
 /// When the input is wrong, the machine lacks something, or (kind `Interrupted`) it was asked to stop.
-pub(super) fn run(request: Request) -> Result<u8> {
+pub(super) fn run(request: Request, stop: Arc<AtomicBool>) -> Result<u8> {
     let Request { asked, loudness, log, chosen, style } = request;
     let run = asked.spec.run.clone();
+    check_threads(&run)?;
     let devices = devices(&run)?;
-    let stop = stop_on_signals(true)?;
-    let machine = describe(&devices, run.threads);
+    let machine = describe(&devices, &run);
     let manner = Manner { loudness, log, chosen, devices: devices.clone(), remote: 0, machine, stop, style };
     let opened = match open(&asked, manner)? {
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,
     };
     device::use_threads(run.threads);
-    let mut link = local_link(&opened.workshop, &devices, run.threads, "")?;
+    let mut link = local_link(&opened.workshop, &devices, &run, "")?;
     opened.run(&mut link)
 }
 
@@ -44,14 +46,15 @@ pub(super) fn run(request: Request) -> Result<u8> {
 pub(super) fn local_link(
     workshop: &Arc<Workshop>,
     devices: &[Device],
-    threads: usize,
+    run: &Settings,
     host: &str,
 ) -> Result<LocalLink> {
     LocalLink::start(devices.len(), |worker, words| {
         let (workshop, device) = (Arc::clone(workshop), devices[worker]);
-        let place = format!("{host}{}", device::describe(device, threads));
+        let place = format!("{host}{}", device::place(device, run));
         // The data are those that rank 0 has checked already.
-        let ready = Ready { place, ..Ready::default() };
+        let arithmetic = Some(device::arithmetic(device, run.threads));
+        let ready = Ready { place, arithmetic, ..Ready::default() };
         spawn(worker, words, move || Ok((TorchTrainer { workshop, device }, ready)))
     })
 }
@@ -67,25 +70,25 @@ fn devices(run: &Settings) -> Result<Vec<Device>> {
     (0..count.max(1)).map(|worker| device::device(run.device.as_deref(), worker)).collect()
 }
 
-fn describe(devices: &[Device], threads: usize) -> String {
-    let each: Vec<String> = devices.iter().map(|one| device::describe(*one, threads)).collect();
-    format!("{} worker(s): {}", devices.len(), each.join("; "))
-}
-
-/// The first signal asks the running trainings to stop after their epoch; with `twice`, a second Ctrl-C ends the process
-/// at once.
+/// Refuses more threads than the processor could ever give time to: they wait for each other at every operation, and not one
+/// epoch comes to its end.
 ///
 /// # Errors
-/// When the system refuses.
-pub(super) fn stop_on_signals(twice: bool) -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let fail = |error: std::io::Error| Error::environment(format!("cannot listen for signals: {error}"));
-    let code = i32::from(Kind::Interrupted.exit_code());
-    if twice {
-        signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&stop)).map_err(fail)?;
+/// When there are more.
+pub(super) fn check_threads(run: &Settings) -> Result<()> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = MOST_THREADS_A_CORE * cores;
+    if run.threads <= most {
+        return Ok(());
     }
-    for signal in [SIGINT, SIGTERM, SIGUSR1, SIGUSR2] {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(fail)?;
-    }
-    Ok(stop)
+    Err(Error::input(format!(
+        "`threads` is {}, but this process may use {cores} cores; expected up to {most} threads, {MOST_THREADS_A_CORE} a core",
+        run.threads
+    ))
+    .hint(format!("give `--threads {cores}` or fewer")))
+}
+
+fn describe(devices: &[Device], run: &Settings) -> String {
+    let each: Vec<String> = devices.iter().map(|one| device::place(*one, run)).collect();
+    format!("{} worker(s): {}", devices.len(), each.join("; "))
 }

@@ -8,8 +8,10 @@ use tombola_core::folder::Store;
 use tombola_core::folder::journal::History;
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
+use tombola_core::plan::estimate::many;
 use tombola_views::tables::{self, Style};
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::speech;
 
 /// All that tables are made from.
 pub(super) struct Written<'a> {
@@ -33,38 +35,46 @@ pub(super) fn finish(written: &Written, count: Count) -> Result<u8> {
             return Err(error);
         }
         return Err(Error::interrupted(format!(
-            "the last worker was lost ({}); {} trainings are left in {}",
+            "the last worker was lost ({}); {} left in {}",
             error.message,
-            count.open,
+            are(count.open),
             folder.display()
         ))
         .hint("run the same command again: it continues where this stopped"));
     }
     if count.open > 0 && !count.gave_up {
-        return Err(Error::interrupted(format!("{} trainings are left in {}", count.open, folder.display()))
+        return Err(Error::interrupted(format!("{} left in {}", are(count.open), folder.display()))
             .hint("run the same command again: it continues where this stopped"));
     }
-    print!("{}", tables::render(plan, history, style));
-    println!("\nTables in {}", folder.display());
+    speech::print(&format!("{}\nTables in {}\n", tables::render(plan, history, style), folder.display()))?;
     if count.failed > 0 {
-        eprintln!(
-            "{} trainings failed and {} were left out because of them{}; the reasons are in {}",
-            count.failed,
-            count.skipped,
-            if count.open > 0 { format!(", {} are not finished", count.open) } else { String::new() },
+        speech::say(format!(
+            "{} failed{}{}; the reasons are in {}",
+            many(count.failed, "training"),
+            match count.skipped {
+                0 => String::new(),
+                skipped => format!(", {skipped} left out because of that"),
+            },
+            if count.open > 0 { format!(", {} not finished", count.open) } else { String::new() },
             folder.join("results.csv").display()
-        );
+        ));
         return Ok(Kind::Training.exit_code());
     }
     let standings = tables::Standing::of(plan, history);
     let birdless = standings.iter().filter(|standing| standing.birdless.is_some()).count();
     if birdless > 0 {
-        eprintln!(
-            "{birdless} trainings were left out: no early bird was drawn for them, since the masks did not settle; see {}",
+        speech::say(format!(
+            "{} left out: no early bird was drawn for that, since the masks did not settle; see {}",
+            many(birdless, "training"),
             folder.join("tickets.csv").display()
-        );
-        eprintln!("hint: train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch");
+        ));
+        speech::say("hint: train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch");
         return Ok(Kind::Training.exit_code());
     }
     Ok(0)
+}
+
+/// `1 training is`, `2 trainings are`
+fn are(count: usize) -> String {
+    format!("{} {}", many(count, "training"), if count == 1 { "is" } else { "are" })
 }

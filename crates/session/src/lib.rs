@@ -7,6 +7,7 @@
 //! | `adopt` | dense trainings that a neighbouring folder has already |
 //! | `start` | which of the two that follow this process is |
 //! | `alone`, `ranks` | the workers: threads of one process, or processes that talk by MPI |
+//! | `stop` | signals that ask it to stop |
 //! | `trainer` | a worker's training: a stage of the plan by `tombola_train` |
 //! | `closing` | the last tables, and how it ended |
 //!
@@ -20,6 +21,7 @@ mod opening;
 mod ranks;
 mod request;
 mod start;
+mod stop;
 mod trainer;
 
 pub use request::Request;

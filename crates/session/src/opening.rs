@@ -19,16 +19,20 @@ use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Claim, Store, load_checkpoint, write_down};
+use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
-use tombola_core::plan::{Asked, estimate};
+use tombola_core::plan::{Advice, Asked, estimate, near_misses};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
-use tombola_train::workshop::Workshop;
+use tombola_core::sweep::Settings;
+use tombola_core::trainable;
+use tombola_train::workshop::{self, Workshop};
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
+use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
+use tombola_words::speech;
 use tombola_words::value::{Load, Precision, Value};
 
 /// Trials that are gone are listed up to this many.
@@ -90,15 +94,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let Manner { loudness, log, chosen, devices, remote, machine, stop, style } = manner;
     let say = |line: &str| {
         if loudness > Loudness::Quiet {
-            eprintln!("{line}");
+            speech::say(line);
         }
     };
     let (plan, run) = (Arc::clone(&asked.plan), &asked.spec.run);
     let folder = &asked.folder;
     let epoch_work = estimate::epoch_work(&plan, &asked.spec)?;
-    let work: Vec<f64> =
-        plan.stages.iter().zip(&epoch_work).map(|(stage, epoch)| epoch * stage.epochs().len() as f64).collect();
+    let work = estimate::stage_work(&plan, &epoch_work);
     say(&estimate::sharing(&plan));
+    let near = near_misses(&plan);
 
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
@@ -136,6 +140,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if todo.is_empty() {
         claim.keep();
         tidy(chronicle.history(), &store)?;
+        remove_torn(folder)?;
         write_down()?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
@@ -153,10 +158,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("{done} of {asked_count} trainings are done, {} to go", todo.len()));
     }
 
+    if devices.contains(&Device::Cpu) {
+        trainable::check_processor(&plan, todo.iter().copied())?;
+    }
+    let mut advice = plan.advice(todo.iter().copied());
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();
-    if let Some((said, cure)) = &slow {
+    advice.extend(slow.map(|(said, cure)| Advice { said, cure }));
+    for Advice { said, cure } in &advice {
         say(&format!("warning: {said}\nhint: {cure}"));
     }
 
@@ -165,24 +175,37 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
     check_loaded(&plan, &todo, &workshop)?;
-    check_data(&workshop, &mut chronicle)?;
+    let mut warnings = near;
+    warnings.extend(check_data(&workshop, run, &mut chronicle)?);
+    warnings.extend(workshop.warnings.iter().cloned());
+    warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
     // Nothing that could still be wrong about the input is known only later.
     claim.keep();
     tidy(chronicle.history(), &store)?;
+    remove_torn(folder)?;
     write_down()?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         time: now() as u64,
         machine: machine.clone(),
     })?;
-    let total: f64 = todo.iter().map(|stage| work[*stage]).sum();
+    let known_span = |stage: &usize| {
+        let known = chronicle.history().stages.get(&plan.stages[*stage].id);
+        known.and_then(|known| known.drawn.as_ref()).and_then(|drawn| drawn.span)
+    };
+    let left = |stage: &usize| {
+        let epochs = plan.stages[*stage].likely_epochs(known_span(stage));
+        estimate::work_of(&plan.stages[*stage], epoch_work[*stage], epochs)
+    };
+    let total: f64 = todo.iter().map(left).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
     if starved {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));
     }
+    warnings.iter().for_each(|warning| progress.log(&format!("warning: {warning}")));
     words.iter().for_each(|line| progress.log(line));
-    if let Some((said, cure)) = &slow {
+    for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
     workshop.normalisations().iter().for_each(|line| progress.log(line));
@@ -191,8 +214,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         progress.log(words);
         say(words);
     }
-    let lease = Duration::from_secs_f64(run.lease);
-    let rules = Rules { lease, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
+    let lease = Duration::try_from_secs_f64(run.lease).unwrap_or(Duration::MAX);
+    let give_up_after = Duration::try_from_secs_f64(run.give_up_after).unwrap_or(Duration::MAX);
+    let rules = Rules { lease, give_up_after, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
     let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
     let fingerprints = workshop.fingerprints.clone();
     let ledger = Ledger {
@@ -213,9 +237,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         stop,
         deadline: deadline.map(|(at, _)| at),
         lease,
+        until_ready: rules.until_ready(),
         remote: remote > 0,
         fingerprints,
-        tables: tables::write_all,
+        tables: tables::write_meanwhile,
     };
     let state = State::new(demand, rules);
     let workshop = Arc::new(workshop);
@@ -237,7 +262,11 @@ impl Opened {
     /// When the results folder cannot be written, or (kind `Interrupted`) something is left for another run.
     pub(super) fn run(self, link: &mut dyn Link) -> Result<u8> {
         let Self { mut sweep, state, own, style, _claim, .. } = self;
-        let count = sweep.run(link, state)?;
+        let count = sweep.run(link, state).map_err(|error| match sweep.ledger.chronicle.check_place() {
+            // Whatever else fails in a folder that is gone fails because of that.
+            Err(gone) => gone,
+            Ok(()) => error,
+        })?;
         sweep.progress.finish();
         let stages = count.finished + count.failed;
         let each = count.busy.as_secs_f64() * 1e3 / stages.max(1) as f64;
@@ -299,8 +328,10 @@ fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<()> 
     Ok(())
 }
 
-/// Refuses to mix results of different data, and notes what data the results are of.
-fn check_data(workshop: &Workshop, chronicle: &mut Chronicle) -> Result<()> {
+/// Refuses to mix results of different data, and data that are not what they are called, unless that was asked for; then each is a
+/// warning. Notes what data the results are of. Those that the folder knows already are not looked at again.
+fn check_data(workshop: &Workshop, run: &Settings, chronicle: &mut Chronicle) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
     for (dataset, fingerprint) in &workshop.fingerprints {
         match chronicle.history().data.get(dataset) {
             Some(known) if known != fingerprint => {
@@ -313,12 +344,32 @@ fn check_data(workshop: &Workshop, chronicle: &mut Chronicle) -> Result<()> {
             }
             Some(_) => {}
             None => {
+                warnings.extend(strangers(dataset, run)?);
                 let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
                 chronicle.write(record)?;
             }
         }
     }
-    Ok(())
+    Ok(warnings)
+}
+
+/// A warning for each file of a data set that is not its publisher's.
+fn strangers(dataset: &str, run: &Settings) -> Result<Vec<String>> {
+    // One that is made carries its form in its name.
+    if dataset.starts_with(catalogue::SYNTHETIC) {
+        return Ok(Vec::new());
+    }
+    let mut strangers = workshop::strangers(dataset, run.data_dir.as_deref())?;
+    if run.own_data || strangers.is_empty() {
+        let text = |stranger| format!("data set `{dataset}`: {stranger}");
+        return Ok(strangers.into_iter().map(text).collect());
+    }
+    let (first, more) = (strangers.swap_remove(0), strangers.len());
+    let more = if more == 0 { String::new() } else { format!(", and {more} more") };
+    Err(Error::input(format!("data set `{dataset}`: not the publisher's files: {first}{more}")).hint(format!(
+        "`tombola data check {dataset}` lists them, `tombola data fetch {dataset}` gets the right ones; if these are meant (your own, or \
+         cut down), add `--own-data`"
+    )))
 }
 
 fn short(checksum: &str) -> &str {

@@ -1,11 +1,11 @@
 //! Many processes: rank 0 reads, coordinates and writes; every rank trains.
 
-use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tombola_train::Device;
 
-use super::alone::{local_link, stop_on_signals};
+use super::alone::{check_threads, local_link};
 use super::opening::{Manner, Opening, open};
 use super::request::Request;
 use crate::trainer::TorchTrainer;
@@ -13,42 +13,47 @@ use tombola_cluster::link::launcher::Launch;
 use tombola_cluster::link::{Ready, Welcome};
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Settings, Spec};
+use tombola_core::trainable;
 use tombola_ranks::link::RankLink;
 use tombola_ranks::mpi::{MpiSession, library};
 use tombola_ranks::worker::{self as rank, End};
 use tombola_train::device::{self, Place};
 use tombola_train::workshop::Workshop;
-use tombola_words::error::{Error, Result, outcome};
+use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
+use tombola_words::speech::{self, outcome};
 
 /// Runs as one of many ranks. Returns only on errors before anything began; otherwise the process ends here, because a
 /// rank that ends in another way than its peers would keep them waiting.
 ///
 /// # Errors
 /// When MPI cannot be begun.
-pub(super) fn run(launch: Launch, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+pub(super) fn run(launch: Launch, stop: &Arc<AtomicBool>, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
     let session = MpiSession::begin(launch)?;
     let code = match session.rank() {
-        0 => coordinate(session, request),
-        _ => work(session),
+        0 => coordinate(session, stop, request),
+        _ => work(session, stop),
     }?;
-    let _ = std::io::stdout().flush();
     // Not by `exit`: a training that still runs must not see torch being taken down around it.
     signal_hook::low_level::exit(i32::from(code))
 }
 
-fn coordinate(session: MpiSession, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+fn coordinate(session: MpiSession, stop: &Arc<AtomicBool>, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
     let mut link = RankLink::new(session.post(), session.neighbours.clone());
-    let code = outcome(coordinate_with(&session, &mut link, request));
-    let _ = std::io::stdout().flush();
+    let code = outcome(coordinate_with(&session, &mut link, stop, request));
     if !link.end()? {
-        eprintln!("ranks were lost: should the launcher not end by itself, end it; this run is over");
+        speech::say("ranks were lost: should the launcher not end by itself, end it; this run is over");
     }
     session.finish(code);
     Ok(code)
 }
 
-fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+fn coordinate_with(
+    session: &MpiSession,
+    link: &mut RankLink,
+    stop: &Arc<AtomicBool>,
+    request: impl FnOnce() -> Result<Request>,
+) -> Result<u8> {
     let Request { asked, loudness, log, chosen, style } = request()?;
     let run = asked.spec.run.clone();
     if run.workers.is_some() {
@@ -59,12 +64,13 @@ fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOn
         return Err(Error::input("`shard` is for runs without MPI, but there are several ranks")
             .hint("leave `--shard` out: the ranks divide the whole sweep among themselves"));
     }
+    check_threads(&run)?;
     let (local_rank, local_size) = session.local;
     let dedicated = device::is_dedicated(&run, local_size)?;
     let place = Place { local_rank, local_size, dedicated };
     let devices: Vec<Device> = if dedicated { Vec::new() } else { vec![device::of_rank(&run, place, &session.host)?] };
     let machine = format!("{} ranks, {}; {}", session.size(), session.host, library());
-    let stop = stop_on_signals(false)?;
+    let stop = Arc::clone(stop);
     let manner =
         Manner { loudness, log, chosen, devices: devices.clone(), remote: session.size() - 1, machine, stop, style };
     let opened = match open(&asked, manner)? {
@@ -74,7 +80,7 @@ fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOn
     device::use_threads(run.threads);
     let own = match devices.is_empty() {
         true => None,
-        false => Some(local_link(&opened.workshop, &devices, run.threads, &format!("{}, ", session.host))?),
+        false => Some(local_link(&opened.workshop, &devices, &run, &format!("{}, ", session.host))?),
     };
     let welcome = Welcome {
         sweep: asked.spec.to_toml(),
@@ -87,14 +93,13 @@ fn coordinate_with(session: &MpiSession, link: &mut RankLink, request: impl FnOn
     if let Some(fault) = Fault::of(0) {
         fault.strike_early();
     }
-    link.open(own, welcome);
+    link.open(own, welcome)?;
     opened.run(link)
 }
 
-fn work(session: MpiSession) -> Result<u8> {
-    let stop = stop_on_signals(false)?;
+fn work(session: MpiSession, stop: &Arc<AtomicBool>) -> Result<u8> {
     let (local, host) = (session.local, session.host.clone());
-    match rank::serve(&session, &stop, move |welcome| begin(&welcome, local, &host)) {
+    match rank::serve(&session, stop, move |welcome| begin(&welcome, local, &host)) {
         Ok(End::Together) => {
             session.finish(0);
             Ok(0)
@@ -119,12 +124,17 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
             .hint("start the same build of Tombola on every node"));
     }
     let run: &Settings = &spec.run;
+    check_threads(run)?;
     let dedicated = welcome.dedicated_host.as_deref() == Some(host);
     let place = Place { local_rank: local.0, local_size: local.1, dedicated };
     let device = device::of_rank(run, place, host)?;
+    if device == Device::Cpu {
+        trainable::check_processor(&plan, 0..plan.stages.len())?;
+    }
     device::use_threads(run.threads);
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
-    let place = format!("{host}, {}", device::describe(device, run.threads));
-    let ready = Ready { place, fingerprints: workshop.fingerprints.clone() };
+    let place = format!("{host}, {}", device::place(device, run));
+    let arithmetic = Some(device::arithmetic(device, run.threads));
+    let ready = Ready { place, arithmetic, fingerprints: workshop.fingerprints.clone() };
     Ok((TorchTrainer { workshop: Arc::new(workshop), device }, ready))
 }

@@ -1,10 +1,14 @@
 //! Alone, or as one of many: which of the two this process is, and what it then does.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_words::error::Result;
 
 use super::alone;
 use super::request::Request;
+use super::stop::stop_on_signals;
 
 /// Trains and prints the table; the exit code is 0, or 1 if some training failed.
 ///
@@ -13,19 +17,22 @@ use super::request::Request;
 /// # Errors
 /// When the input is wrong, the machine lacks something, or (kind `Interrupted`) it was asked to stop.
 pub fn start(request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    match launcher::launch().filter(|launch| launch.size > 1) {
-        None => alone::run(request()?),
-        Some(launch) => many(launch, request),
+    let launch = launcher::launch().filter(|launch| launch.size > 1);
+    // Before anything that takes time: reading a sweep and its data does.
+    let stop = stop_on_signals(launch.is_none())?;
+    match launch {
+        None => alone::run(request()?, stop),
+        Some(launch) => many(launch, &stop, request),
     }
 }
 
 #[cfg(feature = "mpi")]
-fn many(launch: Launch, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    super::ranks::run(launch, request)
+fn many(launch: Launch, stop: &Arc<AtomicBool>, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
+    super::ranks::run(launch, stop, request)
 }
 
 #[cfg(not(feature = "mpi"))]
-fn many(launch: Launch, _: impl FnOnce() -> Result<Request>) -> Result<u8> {
+fn many(launch: Launch, _: &Arc<AtomicBool>, _: impl FnOnce() -> Result<Request>) -> Result<u8> {
     use tombola_words::error::Error;
 
     Err(Error::environment(format!(

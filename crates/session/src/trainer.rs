@@ -75,7 +75,7 @@ impl Trainer for TorchTrainer {
             sources,
             dense_losses,
             resume,
-            snapshot_every: Duration::from_secs_f64(snapshot_seconds),
+            snapshot_every: Duration::try_from_secs_f64(snapshot_seconds).unwrap_or(Duration::MAX),
         };
         train::run(task, listen)
     }

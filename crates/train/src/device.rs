@@ -4,12 +4,16 @@
 //! CUDA part is loaded when it is first asked for, and only where an NVIDIA driver is present: otherwise torch would say
 //! "no GPU" on a GPU machine, without a word.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
 
+use tombola_core::gpus::{self, GpuSight, UnusedGpus};
 use tombola_core::place::{self, DeviceChoice, Wish};
+use tombola_core::processor::instruction_set;
 use tombola_core::sweep::Settings;
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::Result;
 
 pub use tombola_core::place::Place;
@@ -60,23 +64,44 @@ pub fn use_threads(threads: usize) {
 pub fn gpus() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
     *COUNT.get_or_init(|| {
-        let driver = ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"];
-        if !driver.iter().any(|path| std::path::Path::new(path).exists()) {
+        if !gpus::has_driver() {
             return 0;
         }
-        load_cuda();
+        CUDA_LOADED.get_or_init(load_cuda);
         usize::try_from(Cuda::device_count()).unwrap_or(0)
     })
 }
 
-/// Loads `libtorch_cuda.so` into the process for good. Without it torch registers no GPU.
-fn load_cuda() {
+/// Whether torch's CUDA part was found, where it was looked for.
+static CUDA_LOADED: OnceLock<bool> = OnceLock::new();
+
+/// Why the trainings of this process take the processor although the host has GPUs. Nothing where they were told to, or take GPUs.
+pub fn unused_gpus(wish: Option<&str>) -> Option<UnusedGpus> {
+    if wish.is_some() || !gpus::has_driver() || self::gpus() > 0 {
+        return None;
+    }
+    let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    UnusedGpus::of(GpuSight {
+        driver: gpus::of_driver(),
+        torch: 0,
+        cuda_loaded: CUDA_LOADED.get().copied().unwrap_or(false),
+        visible: visible.as_deref(),
+    })
+}
+
+/// A device in words, and GPUs that stand unused beside it: the place of a worker.
+pub fn place(device: Device, run: &Settings) -> String {
+    let unused = (device == Device::Cpu).then(|| unused_gpus(run.device.as_deref())).flatten();
+    format!("{}{}", describe(device, run.threads), unused.map(|unused| unused.mark()).unwrap_or_default())
+}
+
+/// Loads `libtorch_cuda.so` into the process for good, and says whether it is there. Without it torch registers no GPU.
+fn load_cuda() -> bool {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     // SAFETY: the library is the companion of the libtorch this program is linked to; its initialisers register GPU
     // kernels and touch nothing else. It is never unloaded.
-    if let Ok(library) = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
-        std::mem::forget(library);
-    }
+    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
+    library.map(std::mem::forget).is_ok()
 }
 
 /// A device in words, for the journal.
@@ -85,6 +110,27 @@ pub fn describe(device: Device, threads: usize) -> String {
         Device::Cpu => format!("cpu, {threads} thread{}", if threads == 1 { "" } else { "s" }),
         Device::Cuda(number) => format!("cuda:{number}"),
         other => format!("{other:?}"),
+    }
+}
+
+/// What the numbers of a training on a device depend on beside its settings.
+pub fn arithmetic(device: Device, threads: usize) -> Arithmetic {
+    match device {
+        Device::Cpu => Arithmetic { device: "cpu".into(), instructions: instruction_set(), threads },
+        Device::Cuda(_) => Arithmetic { device: gpu_models(), instructions: String::new(), threads: 0 },
+        other => Arithmetic { device: format!("{other:?}"), instructions: String::new(), threads: 0 },
+    }
+}
+
+/// The models of the GPUs of this host, as the driver has them: one, but where they differ.
+fn gpu_models() -> String {
+    let entries = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
+    let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("information")).ok());
+    let model = |text: &str| text.lines().find_map(|line| Some(line.strip_prefix("Model:")?.trim().to_string()));
+    let models: BTreeSet<String> = texts.filter_map(|text| model(&text)).collect();
+    match models.is_empty() {
+        true => "cuda".to_string(),
+        false => models.into_iter().collect::<Vec<_>>().join(" or "),
     }
 }
 

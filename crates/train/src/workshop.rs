@@ -36,6 +36,8 @@ pub struct Workshop {
     cuts: HashMap<StageId, Cut>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
+    /// What is odd about the parts of the data, each once.
+    pub warnings: BTreeSet<String>,
 }
 
 impl Workshop {
@@ -55,6 +57,7 @@ impl Workshop {
         let pruners = pruners(&plan, roots, &networks);
         let mut cuts = HashMap::new();
         let mut fingerprints = BTreeMap::new();
+        let mut warnings = BTreeSet::new();
         for &root in roots {
             let stage = &plan.stages[root];
             let settings = &stage.settings;
@@ -69,10 +72,16 @@ impl Workshop {
             set.check(settings)?;
             let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
                 .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
+            warnings.extend(data::unlike(&set.data.train, &split).map(|text| {
+                format!(
+                    "data set `{name}`: {text}: epochs are chosen on other images than are trained on; are its files sorted by class? \
+                     Shuffle their training images"
+                )
+            }));
             let normalisation = set.normalisation(&split)?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
-        Ok(Self { plan, networks, pruners, cuts, fingerprints })
+        Ok(Self { plan, networks, pruners, cuts, fingerprints, warnings })
     }
 
     /// The network of a stage.
@@ -110,6 +119,14 @@ impl Workshop {
     fn root_id(&self, stage: usize) -> StageId {
         self.plan.stages[self.plan.stages[stage].root].id
     }
+}
+
+/// What is not its publisher's of the files of a data set, by [`data::places::strangers`].
+///
+/// # Errors
+/// As there.
+pub fn strangers(dataset: &str, folder: Option<&Path>) -> Result<Vec<String>> {
+    data::places::strangers(dataset, folder)
 }
 
 fn pruners(plan: &Plan, roots: &[usize], networks: &Networks) -> HashMap<StageId, Arc<Pruner>> {

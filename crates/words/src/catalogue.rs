@@ -261,6 +261,42 @@ pub static CATALOGUE: [Known; 5] = [
     },
 ];
 
+/// Sets that are none of the above, though people look for them here. Those whose images have the form of a known one are told
+/// how to be used as that.
+const OTHERS: [(&str, Option<&str>); 14] = [
+    ("kmnist", Some("mnist")),
+    ("kuzushiji-mnist", Some("mnist")),
+    ("emnist", Some("mnist")),
+    ("qmnist", Some("mnist")),
+    ("usps", None),
+    ("svhn", None),
+    ("stl-10", None),
+    ("stl10", None),
+    ("cinic-10", None),
+    ("imagenet", None),
+    ("imagenette", None),
+    ("tiny-imagenet", None),
+    ("celeba", None),
+    ("food-101", None),
+];
+
+/// Files of sets that are not read by name, but have the names and sizes of those that are: MD5 of what their publishers
+/// compressed.
+const OTHER_FILES: [(&str, &str, &str); 4] = [
+    ("KMNIST", "train-images-idx3-ubyte.gz", "bdb82020997e1d708af4cf47b453dcf7"),
+    ("KMNIST", "train-labels-idx1-ubyte.gz", "e144d726b3acfaa3e44228e80efcd344"),
+    ("KMNIST", "t10k-images-idx3-ubyte.gz", "5c965bf0a639b31b8f53240b1b52f4d7"),
+    ("KMNIST", "t10k-labels-idx1-ubyte.gz", "7320c461ea6c1c855c0b718fb2a4b134"),
+];
+
+/// The set and the file that have this MD5, in hexadecimal, compressed or not.
+pub fn owner(md5: &str) -> Option<(&'static str, &'static str)> {
+    let files = CATALOGUE.iter().flat_map(|known| known.files().into_iter().map(|file| (known.name, file)));
+    let mut known = files.filter(|(_, file)| file.md5 == md5 || file.compressed_md5 == Some(md5));
+    let other = || OTHER_FILES.iter().find(|(_, _, other)| *other == md5).map(|(set, file, _)| (*set, *file));
+    known.next().map(|(set, file)| (set, file.name)).or_else(other)
+}
+
 /// The data set of this name or alias; upper and lower case are the same.
 ///
 /// # Errors
@@ -273,6 +309,15 @@ pub fn find(name: &str) -> Result<&'static Known> {
     }
     let names: Vec<&str> = CATALOGUE.iter().map(|known| known.name).collect();
     let error = Error::input(format!("`{name}` is not a known data set; expected one of {}", names.join(", ")));
+    if let Some((_, like)) = OTHERS.iter().find(|(other, _)| *other == lower.replace('_', "-")) {
+        return Err(match like {
+            Some(form) => error.hint(format!(
+                "if its images have the form of `{form}`, put its files into `FOLDER/{form}` under the names that those of `{form}` \
+                 have, and give `--dataset {form} --data-dir FOLDER --own-data`"
+            )),
+            None => error.hint("choose one of these"),
+        });
+    }
     Err(match nearest(&lower, names) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
         None => error.hint("choose one of these"),
@@ -291,6 +336,25 @@ mod tests {
         let error = find("fashion-mnits").unwrap_err();
         assert_eq!(error.hint.unwrap(), "did you mean `fashion-mnist`?");
         assert!(find("imagenet").unwrap_err().message.contains("fashion-mnist, mnist, cifar-10, cifar-100, synthetic"));
+    }
+
+    #[test]
+    fn another_set_is_not_taken_for_a_mistyped_one() {
+        for name in ["kmnist", "KMNIST", "emnist", "qmnist"] {
+            let error = find(name).unwrap_err();
+            assert!(error.message.contains("is not a known data set; expected one of fashion-mnist, mnist"), "{error}");
+            let hint = error.hint.unwrap();
+            assert!(!hint.contains("did you mean") && hint.contains("--own-data"), "{hint}");
+        }
+        assert_eq!(find("svhn").unwrap_err().hint.unwrap(), "choose one of these");
+    }
+
+    #[test]
+    fn files_are_known_by_their_checksums_whatever_they_are_called() {
+        assert_eq!(owner("bdb82020997e1d708af4cf47b453dcf7"), Some(("KMNIST", "train-images-idx3-ubyte.gz")));
+        assert_eq!(owner("f4a8712d7a061bf5bd6d2ca38dc4d50a"), Some(("fashion-mnist", "train-images-idx3-ubyte")));
+        assert_eq!(owner("bb300cfdad3c16e7a12a480ee83cd310"), Some(("fashion-mnist", "t10k-labels-idx1-ubyte")));
+        assert_eq!(owner("900150983cd24fb0d6963f7d28e17f72"), None);
     }
 
     #[test]
@@ -319,6 +383,7 @@ mod tests {
             .flat_map(Known::files)
             .flat_map(|file| [Some(file.md5), file.compressed_md5])
             .flatten()
+            .chain(OTHER_FILES.iter().map(|(_, _, md5)| *md5))
             .collect();
         let count = sums.len();
         assert!(

@@ -79,6 +79,10 @@ impl Error {
                 Self { kind: Kind::Input, ..error }.hint("a part of the path is a file: check it")
             }
             ErrorKind::AlreadyExists => Self { kind: Kind::Input, ..error }.hint("a file of that name is in the way"),
+            ErrorKind::InvalidInput => Self { kind: Kind::Input, ..error }.hint("give a file that lies on a disk"),
+            ErrorKind::FileTooLarge => error.hint(
+                "`ulimit -f` limits how large a file may get: raise it and run the same command again; everything written before stays readable",
+            ),
             ErrorKind::PermissionDenied => error.hint("give yourself the permission, or choose another place"),
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::WriteZero => {
                 error.hint("free some space and run the same command again; everything written before stays readable")
@@ -116,21 +120,15 @@ impl std::error::Error for Error {}
 
 /// The known word nearest to a mistyped one, if one is near enough to be meant.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (length, most) = (found.chars().count(), |word: &str| 2.max(word.len() / 3));
     known
         .into_iter()
+        // As far apart as their lengths differ: comparing takes time and memory by the product of both.
+        .filter(|word| length.abs_diff(word.chars().count()) <= most(word))
         .map(|word| (strsim::damerau_levenshtein(found, word), word))
-        .filter(|(distance, word)| *distance <= 2.max(word.len() / 3))
+        .filter(|(distance, word)| *distance <= most(word))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
-}
-
-/// Prints an error, if it came to one, and gives the exit code of the process.
-pub fn outcome(result: Result<u8>) -> u8 {
-    result.unwrap_or_else(|error| {
-        let word = if error.kind == Kind::Interrupted { "stopped" } else { "error" };
-        eprintln!("{word}: {error}");
-        error.kind.exit_code()
-    })
 }
 
 #[cfg(test)]
@@ -150,5 +148,10 @@ mod tests {
         assert_eq!(nearest("epoch", known), Some("epochs"));
         assert_eq!(nearest("prunning-ratio", known), Some("pruning-ratio"));
         assert_eq!(nearest("zzz", known), None);
+    }
+
+    #[test]
+    fn a_word_that_fills_memory_is_compared_with_nothing() {
+        assert_eq!(nearest(&"e".repeat(1 << 28), ["epochs", "seed"]), None);
     }
 }

@@ -1,11 +1,25 @@
-//! Makes a process fail on purpose, for tests of what the others do then.
+//! Makes a process fail, or its workers dawdle, on purpose, for tests of what the others do then.
 //!
 //! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
-//! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do. Nothing else reads the variable, and nothing sets it but tests.
+//! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do. `stall`
+//! keeps the main loop for ten seconds, once, as a slow disk would. `hang` is of the training of that rank, or of that worker
+//! of a single process: so many seconds after it began, it goes on no more.
+//!
+//! `TOMBOLA_SLOW=SEED:SECONDS` lets each worker wait after each epoch, up to so many seconds, another time each time and
+//! other times with another seed: so trainings end in another order each run.
+//!
+//! Nothing else reads the variables, and nothing sets them but tests.
 
 use std::time::Duration;
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
+
 use crate::error::{Error, Result};
+use crate::stream::stream;
+
+/// How long a stall lasts.
+const STALL: Duration = Duration::from_secs(10);
 
 /// What is to happen to this process, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +29,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// The fault that is meant for this rank, if any.
+    /// The fault that is meant for this rank or worker, if any.
     pub fn of(rank: usize) -> Option<Self> {
         parse(&std::env::var("TOMBOLA_FAULT").ok()?, rank)
     }
@@ -27,6 +41,15 @@ impl Fault {
         }
     }
 
+    /// Hangs for ever, if that is what a training is to do and it has run for long enough.
+    pub fn strike_training(&self, running: Duration) {
+        if self.how == "hang" && running >= self.after {
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
     /// Fails, once the time has come.
     ///
     /// # Errors
@@ -34,12 +57,17 @@ impl Fault {
     ///
     /// # Panics
     /// When that is how it is to fail.
-    pub fn strike(&self, running: Duration) -> Result<()> {
+    pub fn strike(&mut self, running: Duration) -> Result<()> {
         match self.how.as_str() {
             _ if running < self.after => Ok(()),
             "panic" => panic!("a panic that was asked for"),
             "exit" => signal_hook::low_level::exit(9),
-            "early" => Ok(()),
+            "stall" => {
+                self.after = Duration::MAX;
+                std::thread::sleep(STALL);
+                Ok(())
+            }
+            "early" | "hang" => Ok(()),
             _ => Err(Error::environment("an error that was asked for")),
         }
     }
@@ -52,6 +80,35 @@ fn parse(text: &str, rank: usize) -> Option<Fault> {
     (whose.parse() == Ok(rank)).then(|| Fault { how: how.to_string(), after })
 }
 
+/// How slow a worker is.
+#[derive(Debug, Clone)]
+pub struct Slowness {
+    longest: Duration,
+    numbers: ChaCha8Rng,
+}
+
+impl Slowness {
+    /// That of this worker, if workers are to be slow.
+    pub fn of(worker: usize) -> Option<Self> {
+        let text = std::env::var("TOMBOLA_SLOW").ok()?;
+        let (seed, longest) = text.split_once(':')?;
+        let longest = Duration::try_from_secs_f64(longest.parse().ok()?).ok()?;
+        let mut numbers = stream(seed.parse().ok()?, "slowness", &[worker as u64]);
+        // Some are slow all along.
+        Some(Self { longest: share(&mut numbers, longest), numbers })
+    }
+
+    /// Waits.
+    pub fn dawdle(&mut self) {
+        std::thread::sleep(share(&mut self.numbers, self.longest));
+    }
+}
+
+/// Nothing to all of a time.
+fn share(numbers: &mut ChaCha8Rng, whole: Duration) -> Duration {
+    whole * (numbers.next_u32() % 1024) / 1024
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,7 +117,7 @@ mod tests {
     fn a_fault_strikes_the_rank_that_it_names_and_not_before_its_time() {
         assert_eq!(parse("2:error:1.5", 1), None);
         assert_eq!(parse("nonsense", 0), None);
-        let fault = parse("2:error:1.5", 2).unwrap();
+        let mut fault = parse("2:error:1.5", 2).unwrap();
         assert!(fault.strike(Duration::from_secs(1)).is_ok() && fault.strike(Duration::from_secs(2)).is_err());
     }
 }

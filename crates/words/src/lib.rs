@@ -1,4 +1,4 @@
-//! The words that every other crate uses and none of them owns. Nothing here does anything, but for `fault`.
+//! The words that every other crate uses and none of them owns. Nothing here does anything, but for the last four.
 //!
 //! | file | word |
 //! | --- | --- |
@@ -9,16 +9,23 @@
 //! | `catalogue` | the data sets that Tombola knows: names, shapes, files, checksums |
 //! | `error` | what goes wrong, with its cure and its exit code |
 //! | `stream` | random numbers, named by seed, purpose and counters |
+//! | `speech` | the only place that prints |
+//! | `regular` | files that are no pipes or devices |
+//! | `signals` | what asks a run to stop |
 //! | `fault` | failures on purpose, for tests |
 //!
 //! This crate may not know of any other.
 
+pub mod arithmetic;
 pub mod catalogue;
 mod checksum;
 pub mod error;
 pub mod fault;
 pub mod record;
+pub mod regular;
 mod shape;
+pub mod signals;
+pub mod speech;
 mod stage_id;
 pub mod stream;
 pub mod value;

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::arithmetic::Arithmetic;
 use crate::value::Moment;
 use crate::{Checksum, StageId};
 
@@ -23,6 +24,11 @@ impl Evaluation {
     /// Share of the images classified correctly.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
+    }
+
+    /// Itself, if there were images: of none there is neither a loss nor an accuracy.
+    pub fn measured(self) -> Option<Self> {
+        (self.images > 0).then_some(self)
     }
 }
 
@@ -51,6 +57,26 @@ pub struct EpochRecord {
     pub test: Option<Evaluation>,
     /// Wall time of training and validation; differs from run to run.
     pub seconds: f64,
+}
+
+impl EpochRecord {
+    /// The held-out part that tells how the epoch went, and its name: the validation images, or the test images where there
+    /// are none and epochs are chosen on the test set.
+    pub fn held_out(&self) -> Option<(&'static str, Evaluation)> {
+        let named = |name: &'static str| move |part: Evaluation| (name, part);
+        let test = || self.test.and_then(Evaluation::measured).map(named("test"));
+        self.validation.measured().map(named("validation")).or_else(test)
+    }
+
+    /// The part that schedules look at.
+    pub fn steering(&self) -> Evaluation {
+        self.held_out().map_or(self.validation, |(_, part)| part)
+    }
+
+    /// The part that the best epoch is chosen on.
+    pub fn selecting(&self) -> Evaluation {
+        self.test.unwrap_or(self.validation)
+    }
 }
 
 /// Channels that a structured pruning may remove.
@@ -130,9 +156,14 @@ impl Drawn {
         self.alive as f64 / self.prunable.max(1) as f64
     }
 
-    /// Share of all parameters that is alive.
+    /// Share of all parameters that is alive. A dead channel takes its bias, scale and shift along.
     pub fn total_density(&self) -> f64 {
-        (self.parameters - (self.prunable - self.alive)) as f64 / self.parameters.max(1) as f64
+        // Whoever reads a journal has no word for it that counts are possible ones.
+        let alive = match (self.channels, self.sizes) {
+            (Some(_), Some((_, left))) => left.parameters,
+            _ => self.parameters.saturating_sub(self.prunable.saturating_sub(self.alive)),
+        };
+        alive as f64 / self.parameters.max(1) as f64
     }
 
     /// Share of the prunable weights that can make a difference.
@@ -165,6 +196,10 @@ pub struct Outcome {
     /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
     #[serde(default)]
     pub barrier: Vec<BarrierPoint>,
+    /// What it was computed with: several where it was interrupted and went on elsewhere. Whoever trains does not know; the
+    /// coordinator fills it in.
+    #[serde(default)]
+    pub computed_with: Vec<Arithmetic>,
 }
 
 /// What the journal keeps of a mask that was drawn after some epoch and pruned nothing.
@@ -279,6 +314,9 @@ pub enum Record {
         worker: usize,
         /// Host and device, in words.
         place: String,
+        /// What it computes with.
+        #[serde(default)]
+        arithmetic: Option<Arithmetic>,
         /// Seconds since 1970.
         time: f64,
     },
@@ -347,4 +385,28 @@ pub enum Record {
         /// Seconds since 1970.
         time: f64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn densities_of_impossible_counts_are_numbers() {
+        let drawn = Drawn { prunable: 3, alive: 9, parameters: 0, ..Drawn::default() };
+        assert_eq!((drawn.total_density(), drawn.density()), (0.0, 3.0));
+        let drawn = Drawn { prunable: 9, alive: 1, parameters: 3, ..Drawn::default() };
+        assert_eq!(drawn.total_density(), 0.0);
+    }
+
+    #[test]
+    fn of_all_parameters_a_dead_channel_takes_its_bias_and_scale_along() {
+        let weights = Drawn { prunable: 80, alive: 20, parameters: 100, ..Drawn::default() };
+        assert_eq!(weights.total_density(), 0.4);
+        // Twenty others, of which half belong to dead channels.
+        let left = Size { parameters: 30, ..Size::default() };
+        let channels = Some(ChannelCount { prunable: 10, alive: 5, forced: 0 });
+        let channels = Drawn { channels, sizes: Some((Size::default(), left)), ..weights };
+        assert_eq!(channels.total_density(), 0.3);
+    }
 }

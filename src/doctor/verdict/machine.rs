@@ -7,6 +7,7 @@ use super::{Finding, hosts_of, names, ranks};
 use crate::doctor::Checkup;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
 use crate::doctor::look;
+use tombola_core::gpus::{GpuSight, UnusedGpus};
 use tombola_core::place::DeviceChoice;
 
 pub(super) fn judge(gathered: &Gathered, asked: &Checkup, lines: &mut Vec<Finding>) {
@@ -57,29 +58,15 @@ fn gpus(facts: &[Facts], asked: &Checkup) -> Vec<Finding> {
 
 /// What keeps torch from GPUs that are there, and the cure.
 fn problem(gpus: &Gpus) -> Option<(String, String)> {
-    let torch = gpus.torch?;
     let visible = gpus.visible.as_deref();
-    match (torch, visible) {
-        _ if torch >= gpus.driver => None,
-        // Hidden on purpose.
-        (1.., Some(_)) => None,
-        (0, _) if !gpus.cuda_loaded => Some((
-            format!(
-                "the driver shows {} GPU(s), but this libtorch has no CUDA part: trainings would run on the CPU",
-                gpus.driver
-            ),
-            "build with a libtorch whose `lib` folder holds libtorch_cuda.so (set `LIBTORCH`), or say `--device cpu`"
-                .into(),
-        )),
-        (0, Some(value)) => Some((
-            format!("the driver shows {} GPU(s), but `CUDA_VISIBLE_DEVICES={value}` leaves torch none", gpus.driver),
-            "unset CUDA_VISIBLE_DEVICES, or ask the batch system for GPUs (`--gres=gpu:N`)".into(),
-        )),
-        _ => Some((
-            format!("the driver shows {} GPU(s), torch can use {torch}", gpus.driver),
-            "the driver may be older than libtorch's CUDA, or a GPU be out of order: see `nvidia-smi`".into(),
-        )),
-    }
+    let sight = GpuSight { driver: gpus.driver, torch: gpus.torch?, cuda_loaded: gpus.cuda_loaded, visible };
+    let unused = UnusedGpus::of(sight)?;
+    let cure = unused.cure().to_string();
+    let found = match sight.torch {
+        0 => format!("{}: trainings would run on the CPU", unused.reason),
+        _ => unused.reason,
+    };
+    Some((found, cure))
 }
 
 /// Whether each rank has a device.
@@ -244,7 +231,7 @@ mod tests {
             &asked(),
             "GPUs",
             Level::Warn,
-            "node0.cluster, node1.cluster: the driver shows 4 GPU(s), but this libtorch has no CUDA part",
+            "node0.cluster, node1.cluster: the driver shows 4 GPU(s) but this libtorch has no CUDA part",
             "libtorch_cuda.so",
         );
         let empty = with_gpus(cluster(1, 4), |gpus| (gpus.torch, gpus.visible) = (Some(0), Some(String::new())));

@@ -10,6 +10,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use tombola_core::folder::atomic::write_atomically;
+use tombola_core::plan::estimate::many;
+use tombola_core::processor::instruction_set;
 use tombola_words::error::{Error, Result};
 
 /// Raised when the meaning of a field changes.
@@ -138,13 +140,15 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// Processor, usable cores, and the model of the GPU where that is the device.
+/// Processor, its instructions, usable cores, and the model of the GPU where that is the device. Virtual machines of one name may be on
+/// processors with other instructions, and then compute at another speed.
 pub(crate) fn machine(device: &str) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
     let device = if device == "cpu" { String::new() } else { format!(", {}", gpu().as_deref().unwrap_or(device)) };
-    format!("{}, {cores} core{}{device}", model.unwrap_or(std::env::consts::ARCH), if cores == 1 { "" } else { "s" })
+    let model = model.unwrap_or(std::env::consts::ARCH);
+    format!("{model}, {}, {}{device}", instruction_set(), many(cores, "core"))
 }
 
 /// The model of the first GPU, as the driver has it.
@@ -174,6 +178,22 @@ mod tests {
         assert!(worse(&[rate(77.0), start(1.04), MeasuredFigure::more("new", 1.0, "")]).is_empty());
         assert_eq!(worse(&[rate(60.0)]), ["rate: 60.0 images/s, was 80.0 on 2026-01-02T00:00:00Z (25 % worse)"]);
         assert_eq!(worse(&[start(2.0)]), ["start: 2.00 s, was 1.00 on 2026-01-01T00:00:00Z (50 % worse)"]);
+    }
+
+    #[test]
+    fn machines_with_other_instructions_are_not_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, rate) = (machine("cpu"), |value| [MeasuredFigure::more("rate", value, "images/s")]);
+        assert!(own.contains(&instruction_set()), "{own}");
+        // As it was before records said it, and as another processor has it.
+        let without = own.replace(&format!("{}, ", instruction_set()), "");
+        let other = own.replace(&instruction_set(), "instructions of another processor");
+        record("2026-01-01T00:00:00Z", &without, &rate(100.0)).save(folder.path()).unwrap();
+        record("2026-01-02T00:00:00Z", &other, &rate(100.0)).save(folder.path()).unwrap();
+        let new = record("2026-01-03T00:00:00Z", &own, &rate(10.0));
+        assert!(new.worse(folder.path()).unwrap().is_empty());
+        record("2026-01-02T12:00:00Z", &own, &rate(100.0)).save(folder.path()).unwrap();
+        assert_eq!(new.worse(folder.path()).unwrap().len(), 1);
     }
 
     #[test]

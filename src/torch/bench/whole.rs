@@ -160,7 +160,7 @@ impl Whole {
         let status = Command::new(&self.program)
             .arg("run")
             .arg(program("sweep.toml")?)
-            .args(["--quiet", "--precision", &precision.show(), "--data-dir"])
+            .args(["--quiet", "--own-data", "--precision", &precision.show(), "--data-dir"])
             .arg(self.folder.join("data"))
             .arg("--out")
             .arg(&out)

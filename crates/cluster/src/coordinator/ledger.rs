@@ -15,12 +15,12 @@ use tombola_core::folder::snapshots::Expected;
 use tombola_core::folder::{Store, load_checkpoint};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Part, Plan};
+use tombola_core::plan::{Networks, Part, Plan, Pruning, estimate};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
-use tombola_words::value::{Moment, Value};
+use tombola_words::value::{Moment, Rewind, Schedule, Value};
 
 /// How the names of all states to go on from begin.
 const PROGRESS: &str = "progress-";
@@ -101,6 +101,13 @@ impl Ledger {
         self.chronicle.history().stages.get(&self.id(stage))?.drawn.as_ref()?.span
     }
 
+    /// How many epochs a stage trains, as far as that is known now, and the estimated seconds of all of them.
+    pub fn course(&self, stage: usize, epoch_work: f64) -> (usize, f64) {
+        let own = &self.plan.stages[stage];
+        let epochs = own.likely_epochs(self.known_span(stage));
+        (epochs, estimate::work_of(own, epoch_work, epochs))
+    }
+
     fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
         let network = self.networks.get(&self.plan, stage);
         let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
@@ -130,21 +137,42 @@ impl Ledger {
         }
         let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
         let loaded = file.map(|file| load_checkpoint(file, &layout)).transpose()?.map(Arc::new);
-        let root = self.chronicle.history().stages.get(&self.id(stage.root));
-        let dense_losses = match stage.level {
-            0 => Vec::new(),
-            _ => root.map_or_else(Vec::new, |root| root.epochs.values().map(|epoch| epoch.validation.loss).collect()),
-        };
         Ok(Assignment {
             attempt,
             stage: index,
             id: stage.id,
             sources,
             loaded,
-            dense_losses,
+            dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
         })
+    }
+
+    /// Losses of the dense training by which a schedule goes on in a stage: those up to the moment that its chain left that
+    /// training. What came after is known or not as the workers happen to be, so it may decide nothing.
+    ///
+    /// # Errors
+    /// When the journal does not tell that moment.
+    fn dense_losses(&self, index: usize) -> Result<Vec<f64>> {
+        let stage = &self.plan.stages[index];
+        let (root, known) = (&self.plan.stages[stage.root], self.chronicle.history().stages.get(&self.id(stage.root)));
+        let rewind = stage.pruning.as_ref().map(Pruning::effective_rewind);
+        let goes_on = matches!(rewind, Some(Rewind::None | Rewind::Epoch(_)));
+        let (Some(known), true) = (known, goes_on && stage.settings.schedule == Schedule::Plateau) else {
+            return Ok(Vec::new());
+        };
+        let until = match self.plan.leaves_dense_at(index) {
+            Moment::Epoch(epoch) | Moment::BestUntil(epoch) => epoch,
+            Moment::EarlyBird(key) => {
+                let bird = root.birds.iter().find(|bird| bird.key == key).and_then(|bird| known.bird(bird));
+                let untold = || Error::environment("the journal does not tell when the early bird was drawn");
+                bird.map(|(epoch, _)| epoch).ok_or_else(untold)?
+            }
+            // Snapshots of these moments are there only once all epochs are.
+            Moment::Best | Moment::Last => usize::MAX,
+        };
+        Ok(known.epochs.range(..=until).map(|(_, epoch)| epoch.steering().loss).collect())
     }
 
     /// A snapshot that a stage starts from.
@@ -299,7 +327,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn finished(&mut self, stage: usize, outcome: Outcome, place: String) -> Result<()> {
+    pub fn finished(&mut self, stage: usize, mut outcome: Outcome, place: String) -> Result<()> {
         let id = self.id(stage);
         let known = self.chronicle.history().stages.get(&id);
         let (images, seconds) = known.map_or((0, 0.0), |known| {
@@ -310,6 +338,7 @@ impl Ledger {
         });
         let attempts = known.map_or(1, |known| known.attempts.max(1));
         let images_per_second = images as f64 / seconds.max(1e-9);
+        outcome.computed_with = known.map_or_else(Vec::new, |known| known.computed_with.clone());
         self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() })?;
         // Those too that a killed process wrote and did not come to tell of.
         let names = self.store.names(id).into_iter().filter(|name| name.starts_with(PROGRESS));

@@ -20,7 +20,8 @@ pub fn deadline(run: &Settings) -> Option<(Instant, String)> {
     };
     let until = seconds - margin(seconds, run.stop_before);
     let words = format!("{source} leaves {seconds:.0} s: new epochs begin for {until:.0} s");
-    Some((Instant::now() + Duration::from_secs_f64(until), words))
+    // A limit beyond all clocks is none.
+    Some((Instant::now().checked_add(Duration::try_from_secs_f64(until).ok()?)?, words))
 }
 
 /// Time kept for the end. A short job keeps a quarter: it would otherwise stop before it began, and be queued for ever.
@@ -59,15 +60,16 @@ pub fn answer(program: &str, arguments: &[&str]) -> Option<String> {
 /// Reads `days-hours:minutes:seconds`, each part but the last two optional. `UNLIMITED`, `NOT_SET`, `INVALID` are none.
 fn seconds(text: &str) -> Option<f64> {
     let (days, clock) = match text.split_once('-') {
-        Some((days, clock)) => (days.parse::<u64>().ok()?, clock),
-        None => (0, text),
+        Some((days, clock)) => (f64::from(days.parse::<u32>().ok()?), clock),
+        None => (0.0, text),
     };
-    let parts: Vec<u64> = clock.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let parts: Vec<f64> =
+        clock.split(':').map(|part| part.parse::<u32>().ok().map(f64::from)).collect::<Option<_>>()?;
     if !(2..=3).contains(&parts.len()) {
         return None;
     }
-    let clock = parts.iter().fold(0, |sum, part| 60 * sum + part);
-    Some((86_400 * days + clock) as f64)
+    let clock = parts.iter().fold(0.0, |sum, part| 60.0 * sum + part);
+    Some(86_400.0 * days + clock)
 }
 
 #[cfg(test)]

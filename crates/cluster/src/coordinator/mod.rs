@@ -1,6 +1,9 @@
 //! Decides which stage is trained next, writes down what comes back, and shows how far it is.
 
+mod alike;
+mod clock;
 pub mod demand;
+mod events;
 pub mod inventory;
 pub mod ledger;
 pub mod limit;
@@ -10,9 +13,11 @@ mod queue;
 pub mod rules;
 pub mod serve;
 pub mod state;
+pub mod tables;
 mod workers;
 
 pub use demand::{Demand, Need};
+pub use events::{Action, Event, Worker};
 pub use progress::{Loudness, Progress};
 pub use rules::{OnFail, Rules};
-pub use state::{Action, Event, State, Worker};
+pub use state::State;

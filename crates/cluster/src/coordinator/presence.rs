@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::link::Worker;
+use tombola_core::gpus::UnusedGpus;
 use tombola_core::memory::MemoryKills;
+use tombola_words::arithmetic::Arithmetic;
 
 /// What is known of the workers.
 #[derive(Debug, Default)]
@@ -17,6 +19,10 @@ pub(super) struct WorkerPresence {
     pub(super) running: BTreeMap<Worker, (usize, u64)>,
     /// Host and device of each.
     pub(super) places: BTreeMap<Worker, String>,
+    /// Why some of them leave GPUs unused, as far as it was told.
+    pub(super) unused_gpus: BTreeSet<UnusedGpus>,
+    /// What they compute with, each once.
+    pub(super) arithmetics: BTreeSet<Arithmetic>,
     /// Those that are gone for good.
     pub(super) lost: BTreeSet<Worker>,
     /// Processes that the system had ended for want of memory, when that was last looked at.

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use tombola_core::plan::estimate::human;
+use tombola_core::plan::estimate::{human, many};
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// Time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(30);
@@ -41,8 +42,32 @@ pub struct Progress {
     /// Estimated work, done in this run and in all, in seconds of the estimate.
     done: f64,
     total: f64,
-    stages: (usize, usize),
+    tally: ProgressTally,
     workers: BTreeMap<usize, Current>,
+}
+
+/// What became of the trainings of a run.
+#[derive(Debug, Clone, Copy, Default)]
+struct ProgressTally {
+    /// Those that it set out to train.
+    all: usize,
+    done: usize,
+    failed: usize,
+    /// Left out because one before them failed.
+    skipped: usize,
+}
+
+impl std::fmt::Display for ProgressTally {
+    /// `3 of 8 trainings done, 1 failed, 2 left out`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of {} done", self.done, many(self.all, "training"))?;
+        for (count, word) in [(self.failed, "failed"), (self.skipped, "left out")] {
+            if count > 0 {
+                write!(f, ", {count} {word}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -77,14 +102,15 @@ impl Progress {
         let bars = (std::io::stderr().is_terminal() && loudness == Loudness::Normal).then(Bars::new);
         let now = Instant::now();
         let workers = BTreeMap::new();
-        let mut progress =
-            Self { loudness, bars, log, begun: now, last_line: now, done: 0.0, total, stages: (0, stages), workers };
+        let tally = ProgressTally { all: stages, ..ProgressTally::default() };
+        let mut progress = Self { loudness, bars, log, begun: now, last_line: now, done: 0.0, total, tally, workers };
         progress.draw();
         Ok(progress)
     }
 
-    /// A worker begins a stage of `epochs` epochs, `from` of them done before.
-    pub fn started(&mut self, worker: usize, label: &str, from: usize, epochs: usize, epoch_work: f64) {
+    /// A worker begins a stage of `epochs` epochs and `work` estimated seconds, `from` of the epochs done before.
+    pub fn started(&mut self, worker: usize, label: &str, from: usize, (epochs, work): (usize, f64)) {
+        let epoch_work = work / epochs.max(1) as f64;
         let again = if from > 0 { format!(", goes on after epoch {from}") } else { String::new() };
         self.detail(&format!("started {label}: {epochs} epochs{again}"));
         self.done += from as f64 * epoch_work;
@@ -100,6 +126,19 @@ impl Progress {
         };
         self.workers.insert(worker, current);
         self.draw_worker(worker);
+    }
+
+    /// How long a worker's stage really is, which its draw has told.
+    pub fn lasts(&mut self, worker: usize, (epochs, work): (usize, f64)) {
+        let Some(current) = self.workers.get_mut(&worker).filter(|current| current.epochs != epochs) else { return };
+        let epoch_work = work / epochs.max(1) as f64;
+        self.total += work - current.epoch_work * current.epochs as f64;
+        self.done += current.epoch as f64 * (epoch_work - current.epoch_work);
+        (current.epochs, current.epoch_work) = (epochs, epoch_work);
+        let line = format!("{}: {epochs} epochs, now that it is drawn", current.label);
+        self.detail(&line);
+        self.draw_worker(worker);
+        self.draw();
     }
 
     /// A worker has seen `images` of the `all` images of its epoch.
@@ -127,13 +166,23 @@ impl Progress {
         self.tick();
     }
 
-    /// A worker's stage is over, well or not.
+    /// A worker's stage is done.
     pub fn ended(&mut self, worker: usize, line: &str) {
+        self.tally.done += 1;
+        self.over(worker, line);
+    }
+
+    /// A worker's stage failed, and is not tried again.
+    pub fn failed(&mut self, worker: usize, line: &str) {
+        self.tally.failed += 1;
+        self.over(worker, line);
+    }
+
+    fn over(&mut self, worker: usize, line: &str) {
         if let Some(current) = self.workers.remove(&worker) {
             self.done += current.epochs.saturating_sub(current.epoch) as f64 * current.epoch_work;
             self.detail(&format!("{}: {line}", current.label));
         }
-        self.stages.0 += 1;
         self.draw_worker(worker);
         self.draw();
         self.tick();
@@ -149,10 +198,10 @@ impl Progress {
         self.draw();
     }
 
-    /// A stage that will not be trained leaves the total.
+    /// A stage will not be trained: its work leaves the total.
     pub fn skipped(&mut self, work: f64) {
         self.total -= work;
-        self.stages.1 = self.stages.1.saturating_sub(1);
+        self.tally.skipped += 1;
     }
 
     /// Something that the user must know, beside the bars.
@@ -162,7 +211,7 @@ impl Progress {
             Some(bars) => {
                 let _ = bars.all.println(line);
             }
-            None => eprintln!("{line}"),
+            None => speech::say(line),
         }
     }
 
@@ -179,15 +228,11 @@ impl Progress {
         if let Some(bars) = self.bars.take() {
             let _ = bars.all.clear();
         }
-        let line = format!(
-            "{} of {} trainings done in {}",
-            self.stages.0,
-            self.stages.1,
-            human(self.begun.elapsed().as_secs_f64())
-        );
+        let comma = if self.tally.done == self.tally.all { "" } else { "," };
+        let line = format!("{}{comma} in {}", self.tally, human(self.begun.elapsed().as_secs_f64()));
         self.write_log(&line);
         if self.loudness >= Loudness::Normal {
-            eprintln!("{line}");
+            speech::say(line);
         }
     }
 
@@ -199,7 +244,7 @@ impl Progress {
     fn detail(&mut self, line: &str) {
         self.write_log(line);
         if self.loudness == Loudness::Verbose {
-            eprintln!("{line}");
+            speech::say(line);
         }
     }
 
@@ -216,7 +261,7 @@ impl Progress {
             let line = self.line();
             self.write_log(&line);
             if self.bars.is_none() && self.loudness == Loudness::Normal {
-                eprintln!("{line}");
+                speech::say(line);
             }
         }
     }
@@ -227,14 +272,9 @@ impl Progress {
         if self.workers.len() > MOST_SHOWN {
             running.push(format!("{} more", self.workers.len() - MOST_SHOWN));
         }
-        format!(
-            "{} of {} trainings · {:.0} % · {rate:.0} images/s · {} · {}",
-            self.stages.0,
-            self.stages.1,
-            100.0 * self.share(),
-            self.left(),
-            running.join(" · ")
-        )
+        // Trainings of less than a moment tell no rate.
+        let rate = if rate > 0.0 { format!("{rate:.0} images/s · ") } else { String::new() };
+        format!("{} · {:.0} % · {rate}{} · {}", self.tally, 100.0 * self.share(), self.left(), running.join(" · "))
     }
 
     /// Share of the work that is done, the running epochs included.
@@ -255,7 +295,7 @@ impl Progress {
         let (share, left) = (self.share(), self.left());
         if let Some(bars) = &self.bars {
             bars.sweep.set_position((1000.0 * share) as u64);
-            bars.sweep.set_message(format!("{} of {} trainings · {left}", self.stages.0, self.stages.1));
+            bars.sweep.set_message(format!("{} · {left}", self.tally));
         }
     }
 
@@ -283,7 +323,8 @@ impl Current {
     }
 
     fn describe(&self) -> String {
-        format!("{} epoch {}/{} {:.0} images/s", self.label, (self.epoch + 1).min(self.epochs), self.epochs, self.rate)
+        let rate = if self.rate > 0.0 { format!(" {:.0} images/s", self.rate) } else { String::new() };
+        format!("{} epoch {}/{}{rate}", self.label, (self.epoch + 1).min(self.epochs), self.epochs)
     }
 }
 
@@ -319,7 +360,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let mut progress = Progress::new(Loudness::Quiet, &path, 2, 40.0).unwrap();
-        progress.started(0, "lenet dense", 0, 2, 10.0);
+        progress.started(0, "lenet dense", 0, (2, 20.0));
         progress.images(0, 50, 100);
         assert!((progress.share() - 5.0 / 40.0).abs() < 1e-9);
         progress.epoch(0, "epoch 1: 80 %");
@@ -327,13 +368,54 @@ mod tests {
         // What a lost worker did since its last snapshot is to be done again.
         progress.interrupted(0);
         assert!(progress.share().abs() < 1e-9);
-        progress.started(0, "lenet dense", 1, 2, 10.0);
+        progress.started(0, "lenet dense", 1, (2, 20.0));
         assert!((progress.share() - 0.25).abs() < 1e-9);
-        progress.ended(0, "failed: diverged");
+        progress.failed(0, "failed: diverged");
         assert!((progress.share() - 0.5).abs() < 1e-9);
         let log = std::fs::read_to_string(path).unwrap();
         assert!(
             log.contains("started lenet dense: 2 epochs") && log.contains("epoch 1: 80 %") && log.contains("diverged")
         );
+    }
+
+    #[test]
+    fn what_failed_or_was_left_out_is_not_told_as_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |stages: usize, happens: &dyn Fn(&mut Progress)| {
+            let path = folder.path().join("log");
+            let mut progress = Progress::new(Loudness::Quiet, &path, stages, 40.0).unwrap();
+            happens(&mut progress);
+            progress.finish();
+            let log = std::fs::read_to_string(path).unwrap();
+            log.lines().last().unwrap().split_once(' ').unwrap().1.to_string()
+        };
+        assert_eq!(told(1, &|one| one.failed(0, "diverged")), "0 of 1 training done, 1 failed, in under 1 s");
+        let mixed = told(4, &|all| {
+            all.ended(0, "done");
+            all.failed(1, "diverged");
+            all.skipped(10.0);
+            assert!(all.line().starts_with("1 of 4 trainings done, 1 failed, 1 left out · "), "{}", all.line());
+        });
+        assert_eq!(mixed, "1 of 4 trainings done, 1 failed, 1 left out, in under 1 s");
+        assert_eq!(told(1, &|one| one.ended(0, "done")), "1 of 1 training done in under 1 s");
+    }
+
+    #[test]
+    fn the_share_follows_a_training_whose_length_its_draw_tells() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut progress = Progress::new(Loudness::Quiet, &folder.path().join("log"), 2, 40.0).unwrap();
+        progress.started(0, "ticket", 0, (2, 20.0));
+        progress.lasts(0, (20, 200.0));
+        (0..4).for_each(|_| progress.epoch(0, "epoch"));
+        assert!((progress.share() - 40.0 / 220.0).abs() < 1e-9, "{}", progress.share());
+        // Told again, by another worker that goes on: nothing is counted twice.
+        progress.interrupted(0);
+        progress.started(1, "ticket", 4, (20, 200.0));
+        progress.lasts(1, (20, 200.0));
+        assert!((progress.share() - 40.0 / 220.0).abs() < 1e-9);
+        progress.ended(1, "done");
+        assert!((progress.share() - 200.0 / 220.0).abs() < 1e-9);
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(log.contains("ticket: 20 epochs, now that it is drawn"), "{log}");
     }
 }

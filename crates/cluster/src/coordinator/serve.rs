@@ -3,35 +3,35 @@
 //! It carries out what the state machine decides. It may not know of torch, MPI or threads: workers are numbers at the
 //! other end of a link.
 
+mod trainings;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::alike;
+use super::clock::AttentiveClock;
+use super::events::{Action, Event};
 use super::ledger::{Ledger, now};
 use super::presence::WorkerPresence;
 use super::progress::Progress;
-use super::state::{Action, Event, State};
+use super::state::State;
+use super::tables::TablesWriter;
+pub use super::tables::WriteTables;
 use crate::link::{Link, Order, Ready, Word, Worker};
-use tombola_core::folder::journal::History;
-use tombola_core::plan::Plan;
+use tombola_core::gpus::UnusedGpus;
 use tombola_core::training::TrainingEvent;
-use tombola_words::error::{Error, Kind, Result};
+use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
-use tombola_words::record::{Outcome, Record};
+use tombola_words::record::Record;
 
 /// Longest time between two looks at whether a stop was asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Time between two looks at who has been silent.
 const TICK_EVERY: Duration = Duration::from_millis(500);
-/// Tables are rewritten at most this often while a sweep runs,
-const TABLES_EVERY: Duration = Duration::from_secs(20);
-/// and so that they take no more than one in this many seconds.
-const TABLES_SHARE: u32 = 50;
-
-/// Writes the tables of a sweep as far as it is, from its plan and history into its folder.
-pub type WriteTables = fn(&Path, &Plan, &History) -> Result<()>;
+/// Longest time for which unread words are read before anything else is looked after.
+const DRAIN_FOR: Duration = Duration::from_millis(200);
 
 /// A sweep under way.
 #[derive(Debug)]
@@ -48,7 +48,9 @@ pub struct Sweep {
     pub deadline: Option<Instant>,
     /// Time without a sign of life after which a worker counts as lost.
     pub lease: Duration,
-    /// Whether other processes must hear that this one lives.
+    /// Longest time that a worker may take to get ready.
+    pub until_ready: Duration,
+    /// Whether workers are in other processes.
     pub remote: bool,
     /// Checksums of this process's data, which all workers must have too.
     pub fingerprints: BTreeMap<String, String>,
@@ -88,6 +90,8 @@ struct SweepRun<'a> {
     /// Assignments so far.
     attempts: u64,
     begun: Instant,
+    clock: AttentiveClock,
+    tables: TablesWriter,
     stopping: bool,
     fault: Option<Fault>,
 }
@@ -100,16 +104,29 @@ impl Sweep {
     pub fn run(&mut self, link: &mut dyn Link, state: State) -> Result<Count> {
         let begun = Instant::now();
         let presence = WorkerPresence::awaiting(link.expected());
-        let (events, count, fault) = (VecDeque::new(), Count::default(), Fault::of(0));
-        SweepRun { sweep: self, link, state, presence, events, count, attempts: 0, begun, stopping: false, fault }.go()
+        let run = SweepRun {
+            tables: TablesWriter::new(self.tables, &self.ledger.folder, &self.ledger.plan),
+            sweep: self,
+            link,
+            state,
+            presence,
+            events: VecDeque::new(),
+            count: Count::default(),
+            attempts: 0,
+            begun,
+            clock: AttentiveClock::new(),
+            stopping: false,
+            fault: Fault::of(0),
+        };
+        run.go()
     }
 }
 
 impl SweepRun<'_> {
     fn go(mut self) -> Result<Count> {
-        let (mut ticked, mut told, mut waited) = (Instant::now(), Instant::now(), Duration::ZERO);
-        let mut tables_due = Instant::now() + TABLES_EVERY;
+        let (mut ticked, mut waited) = (Instant::now(), Duration::ZERO);
         loop {
+            self.clock.turn();
             self.look_at_the_clock()?;
             self.settle()?;
             if self.is_over() {
@@ -122,29 +139,18 @@ impl SweepRun<'_> {
                 self.hear(worker, word)?;
             }
             if ticked.elapsed() >= TICK_EVERY {
-                ticked = Instant::now();
                 // A coordinator that was held up, by a slow disk say, must not take unread words for silence.
-                while let Some((worker, word)) = self.link.receive(Duration::ZERO)? {
-                    self.hear(worker, word)?;
+                if self.drain()? {
+                    ticked = Instant::now();
+                    self.events.push_back(Event::Tick);
+                    self.give_up_waiting()?;
                 }
-                self.events.push_back(Event::Tick);
-                self.give_up_waiting()?;
                 self.sweep.ledger.sync_now_and_then()?;
                 self.sweep.progress.tick();
-            }
-            if self.sweep.remote && told.elapsed() >= self.sweep.lease / 8 {
-                told = Instant::now();
-                for worker in self.link.expected() {
-                    self.link.send(worker, Order::Alive)?;
-                }
-            }
-            if Instant::now() >= tables_due {
-                let begun = Instant::now();
-                let ledger = &self.sweep.ledger;
-                (self.sweep.tables)(&ledger.folder, &ledger.plan, ledger.chronicle.history())?;
-                tables_due = Instant::now() + TABLES_EVERY.max(begun.elapsed() * TABLES_SHARE);
+                self.tables.look(self.sweep.ledger.chronicle.history())?;
             }
         }
+        self.tables.wait()?;
         self.sweep.ledger.sync()?;
         self.count.open = self.state.open();
         if self.stopping || self.count.open == 0 {
@@ -152,6 +158,16 @@ impl SweepRun<'_> {
         }
         self.count.busy = self.begun.elapsed().saturating_sub(waited);
         Ok(self.count)
+    }
+
+    /// Reads what waits, for a while. Returns whether all is read.
+    fn drain(&mut self) -> Result<bool> {
+        let begun = Instant::now();
+        while begun.elapsed() < DRAIN_FOR {
+            let Some((worker, word)) = self.link.receive(Duration::ZERO)? else { return Ok(true) };
+            self.hear(worker, word)?;
+        }
+        Ok(false)
     }
 
     /// Whether nobody has anything to do any more. Ranks that never came are not waited for once all is done.
@@ -162,7 +178,7 @@ impl SweepRun<'_> {
 
     /// A stop that was asked for, or that the time limit asks for.
     fn look_at_the_clock(&mut self) -> Result<()> {
-        self.fault.as_ref().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
+        self.fault.as_mut().map_or(Ok(()), |fault| fault.strike(self.begun.elapsed()))?;
         if self.stopping {
             return Ok(());
         }
@@ -187,7 +203,7 @@ impl SweepRun<'_> {
     /// Tells the state machine what happened and does what it says, until nothing is left to tell.
     fn settle(&mut self) -> Result<()> {
         while let Some(event) = self.events.pop_front() {
-            for action in self.state.on_event(event, self.begun.elapsed()) {
+            for action in self.state.on_event(event, self.clock.now()) {
                 self.act(action)?;
             }
         }
@@ -201,8 +217,8 @@ impl SweepRun<'_> {
             Action::Free(stage, moment) => self.sweep.ledger.free(stage, moment),
             Action::Skip(stage, _) => {
                 self.count.skipped += 1;
-                let epochs = self.sweep.ledger.plan.stages[stage].epochs().len();
-                self.sweep.progress.skipped(self.sweep.epoch_work[stage] * epochs as f64);
+                let (_, work) = self.sweep.ledger.course(stage, self.sweep.epoch_work[stage]);
+                self.sweep.progress.skipped(work);
                 Ok(())
             }
             Action::Retry(stage) => {
@@ -211,6 +227,7 @@ impl SweepRun<'_> {
                 Ok(())
             }
             Action::Lost(worker, stage) => self.lose(worker, stage, "no sign of life"),
+            Action::Hung { worker, stage, silence, again } => self.give_up(worker, stage, silence, again),
             Action::Dismiss(worker) => {
                 self.presence.active.remove(&worker);
                 Ok(())
@@ -230,10 +247,12 @@ impl SweepRun<'_> {
         self.presence.running.insert(worker, (stage, self.attempts));
         match ledger.assignment(stage, self.attempts, holds, workers) {
             Ok(assignment) => {
-                let epochs = ledger.plan.stages[stage].epochs();
+                let course = ledger.course(stage, self.sweep.epoch_work[stage]);
                 let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
                 let label = ledger.plan.label(stage);
-                self.sweep.progress.started(worker, &label, from, epochs.len(), self.sweep.epoch_work[stage]);
+                self.sweep.progress.started(worker, &label, from, course);
+                let epoch = Duration::try_from_secs_f64(self.sweep.epoch_work[stage]).unwrap_or(Duration::MAX);
+                self.events.push_back(Event::Sent(worker, epoch));
                 self.link.send(worker, Order::Start(Box::new(assignment)))
             }
             Err(error) => self.done(worker, Err(error)),
@@ -252,7 +271,12 @@ impl SweepRun<'_> {
             Word::Ready(ready) => return self.join(worker, *ready),
             Word::Report { attempt: number, report } => {
                 if let Some((stage, _)) = attempt.filter(|(_, running)| *running == number) {
-                    self.report(worker, stage, report)?;
+                    let took = match &report {
+                        TrainingEvent::Epoch(epoch) => Duration::try_from_secs_f64(epoch.seconds).ok(),
+                        _ => None,
+                    };
+                    self.events.push_back(Event::Reported(worker, took));
+                    return self.report(worker, stage, report);
                 }
             }
             Word::Done { attempt: number, outcome } => {
@@ -295,8 +319,21 @@ impl SweepRun<'_> {
         self.presence.awaited.remove(&worker);
         self.presence.active.insert(worker);
         self.presence.places.insert(worker, ready.place.clone());
+        if let Some(unused) = UnusedGpus::in_place(&ready.place)
+            && self.presence.unused_gpus.insert(unused.clone())
+        {
+            self.sweep.progress.say(&unused.words("warning: trainings run"));
+            self.sweep.progress.say(&format!("hint: {}", unused.cure()));
+        }
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
-        self.sweep.ledger.write(Record::Joined { worker, place: ready.place, time: now() })?;
+        if let Some(own) = &ready.arithmetic {
+            let done = self.sweep.ledger.chronicle.history().computed_with(&self.sweep.ledger.plan);
+            let said = alike::warning(own, done, &self.presence.arithmetics);
+            said.into_iter().for_each(|line| self.sweep.progress.note(&line));
+            self.presence.arithmetics.insert(own.clone());
+        }
+        let Ready { place, arithmetic, .. } = ready;
+        self.sweep.ledger.write(Record::Joined { worker, place, arithmetic, time: now() })?;
         self.events.push_back(Event::Joined(worker));
         if self.sweep.remote && self.presence.awaited.is_empty() {
             self.sweep.progress.say(&self.presence.map());
@@ -304,106 +341,12 @@ impl SweepRun<'_> {
         Ok(())
     }
 
-    /// A worker is gone for good.
-    fn lose(&mut self, worker: Worker, stage: Option<usize>, reason: &str) -> Result<()> {
-        if !self.presence.lost.insert(worker) {
-            return Ok(());
-        }
-        self.count.lost += 1;
-        let reason = &self.presence.why(reason);
-        self.presence.awaited.remove(&worker);
-        self.presence.active.remove(&worker);
-        self.presence.running.remove(&worker);
-        let place = self.presence.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
-        let label = stage.map(|stage| self.sweep.ledger.plan.label(stage));
-        let work = label.map_or_else(String::new, |label| format!("; {label} goes on elsewhere"));
-        self.sweep.progress.note(&format!("lost worker {worker}{place}: {reason}{work}"));
-        self.sweep.progress.interrupted(worker);
-        let stage = stage.map(|stage| self.sweep.ledger.id(stage));
-        self.sweep.ledger.write(Record::Lost { worker, stage, reason: reason.to_string(), time: now() })?;
-        self.count.deserted.get_or_insert_with(|| Error::environment(reason.to_string()));
-        // Should it only be slow, it learns that nobody waits for it.
-        self.link.send(worker, Order::End { clean: false })
-    }
-
-    /// Ranks that do not get ready are not waited for for ever.
+    /// Ranks that do not get ready are not waited for for ever, whether or not they give signs of life.
     fn give_up_waiting(&mut self) -> Result<()> {
         let patience = 2 * self.sweep.lease;
-        let late = self.presence.awaited.iter().filter(|(_, heard)| heard.elapsed() >= patience);
+        let too_late = self.clock.now() >= self.sweep.until_ready;
+        let late = self.presence.awaited.iter().filter(|(_, heard)| too_late || heard.elapsed() >= patience);
         let late: Vec<Worker> = late.map(|(worker, _)| *worker).collect();
         late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
-    }
-
-    fn report(&mut self, worker: Worker, stage: usize, report: TrainingEvent) -> Result<()> {
-        let Sweep { ledger, progress, .. } = self.sweep;
-        let id = ledger.id(stage);
-        match report {
-            TrainingEvent::Drawn(drawn) => ledger.write(Record::Drawn { stage: id, drawn: *drawn })?,
-            TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
-            TrainingEvent::Epoch(epoch) => {
-                let line = format!(
-                    "epoch {}: loss {:.4}, validation {:.2} %, {:.1} s",
-                    epoch.epoch,
-                    epoch.train.loss,
-                    100.0 * epoch.validation.accuracy(),
-                    epoch.seconds
-                );
-                ledger.write(Record::Epoch { stage: id, epoch })?;
-                progress.epoch(worker, &line);
-            }
-            TrainingEvent::Mask { track, epoch, mask } => ledger.keep_mask(stage, track, epoch, &mask)?,
-            TrainingEvent::Snapshot(moment, snapshot) => {
-                ledger.keep(stage, moment, &snapshot)?;
-                self.events.push_back(Event::Kept(stage, moment, worker));
-            }
-            TrainingEvent::Progress(state, best) => ledger.keep_progress(stage, &state, best.as_deref())?,
-        }
-        Ok(())
-    }
-
-    /// The running stage of a worker is over, well or not.
-    fn done(&mut self, worker: Worker, outcome: Result<Outcome>) -> Result<()> {
-        let Some((stage, _)) = self.presence.running.remove(&worker) else { return Ok(()) };
-        let Sweep { ledger, progress, .. } = &mut *self.sweep;
-        match outcome {
-            Ok(outcome) => {
-                let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
-                let place = self.presence.places.get(&worker).cloned().unwrap_or_default();
-                ledger.finished(stage, outcome, format!("{place}, worker {worker}"))?;
-                progress.ended(worker, &line);
-                self.count.finished += 1;
-                self.events.push_back(Event::Finished(stage, worker));
-                Ok(())
-            }
-            Err(error) if error.kind == Kind::Interrupted => {
-                ledger.write(Record::Stopped { stage: ledger.id(stage), time: now() })?;
-                progress.interrupted(worker);
-                self.events.push_back(Event::Stopped(stage, worker));
-                Ok(())
-            }
-            Err(error) => self.fail(worker, stage, &error),
-        }
-    }
-
-    fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {
-        // What came before has to be settled first: the answer to this failure says whether it is tried again.
-        self.settle()?;
-        let actions = self.state.on_event(Event::Failed(stage, worker), self.begun.elapsed());
-        let again = actions.contains(&Action::Retry(stage));
-        let mut reason = error.message.clone();
-        if let Some(cure) = &error.hint {
-            reason.push_str(&format!(" ({cure})"));
-        }
-        let Sweep { ledger, progress, .. } = &mut *self.sweep;
-        ledger.write(Record::Failed { stage: ledger.id(stage), reason: reason.clone(), again, time: now() })?;
-        progress.note(&format!("failed: {} · {reason}", ledger.plan.label(stage)));
-        match again {
-            true => progress.interrupted(worker),
-            false => {
-                progress.ended(worker, &format!("failed: {reason}"));
-                self.count.failed += 1;
-            }
-        }
-        actions.into_iter().try_for_each(|action| self.act(action))
     }
 }

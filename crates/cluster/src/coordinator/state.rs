@@ -10,58 +10,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::demand::Demand;
+pub use super::events::{Action, Event, Worker};
 use super::queue::Queue;
-use super::rules::Rules;
+use super::rules::{MOST_HANGS, Rules};
 use super::workers::Workers;
 use tombola_words::value::Moment;
-
-/// A worker's number. They are counted from 0, with few gaps.
-pub use crate::link::Worker;
-
-/// What happened. What does not fit, such as the end of a stage that the worker does not train, changes nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A worker is there and has nothing to do.
-    Joined(Worker),
-    /// A sign of life.
-    Heard(Worker),
-    /// A snapshot of the stage that the worker trains is on disk; the worker holds a copy in memory.
-    Kept(usize, Moment, Worker),
-    /// A stage is done, all its snapshots kept; its worker is idle. Those that wait for a snapshot that it did not keep wait
-    /// in vain.
-    Finished(usize, Worker),
-    /// A stage went wrong; its worker is idle.
-    Failed(usize, Worker),
-    /// A stage was stopped half way and can be continued by the next run; its worker is idle.
-    Stopped(usize, Worker),
-    /// A worker is gone for good: it died, or could not begin.
-    Left(Worker),
-    /// No new stages: finish what runs at the next epoch.
-    Stop,
-    /// Nothing happened but time. Whatever workers have sent must be told before, or they seem silent.
-    Tick,
-}
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// A worker trains a stage. [`State::holds`] says which of its sources need not be sent.
-    Start(usize, Worker),
-    /// A worker need no longer hold its copy of this snapshot.
-    Forget(usize, Moment, Worker),
-    /// Nothing needs this snapshot any more: it can go from the disk.
-    Free(usize, Moment),
-    /// A stage cannot be trained because this one failed, or ended without the snapshot that it starts from.
-    Skip(usize, usize),
-    /// A stage that failed will be tried again in this run.
-    Retry(usize),
-    /// A worker is gone: its lease is over, or it left. The stage that it trained will be trained by another.
-    Lost(Worker, Option<usize>),
-    /// A worker is no longer needed.
-    Dismiss(Worker),
-    /// Too much has failed: running stages stop at their next epoch. Comes once.
-    GiveUp,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum StageStatus {
@@ -98,6 +51,8 @@ pub struct State {
     workers: Workers,
     /// How often each stage failed that did.
     failures: HashMap<usize, usize>,
+    /// How often each stage hung that did.
+    hangs: HashMap<usize, usize>,
     /// Stages that failed for good.
     failed: usize,
     open: usize,
@@ -120,6 +75,7 @@ impl State {
             queue: Queue::new(&demand),
             workers: Workers::default(),
             failures: HashMap::new(),
+            hangs: HashMap::new(),
             failed: 0,
             open: demand.todo().count(),
             stopping: false,
@@ -142,6 +98,11 @@ impl State {
         match event {
             Event::Joined(worker) => self.workers.join(worker, now),
             Event::Heard(worker) => self.workers.hear(worker, now),
+            Event::Sent(worker, epoch) => self.workers.report(worker, now, Some(self.rules.first_patience(epoch))),
+            Event::Reported(worker, epoch) => {
+                self.workers.hear(worker, now);
+                self.workers.report(worker, now, epoch.map(|epoch| self.rules.patience(epoch)));
+            }
             Event::Kept(stage, moment, worker) => {
                 if self.trains(worker, stage, now) {
                     self.keep(stage, moment, worker, &mut actions);
@@ -174,9 +135,12 @@ impl State {
                 for worker in self.workers.silent(now, self.rules.lease) {
                     self.lose(worker, &mut actions);
                 }
+                for (worker, silence) in self.workers.hanging(now) {
+                    self.give_up(worker, silence, &mut actions);
+                }
             }
         }
-        self.assign(&mut actions);
+        self.assign(now, &mut actions);
         actions
     }
 
@@ -211,9 +175,10 @@ impl State {
         self.stopping
     }
 
-    /// Whether a worker trains a stage; says in passing that it was heard.
+    /// Whether a worker trains a stage; notes in passing that it was heard.
     fn trains(&mut self, worker: Worker, stage: usize, now: Duration) -> bool {
         self.workers.hear(worker, now);
+        self.workers.report(worker, now, None);
         self.workers.stage(worker) == Some(stage)
     }
 
@@ -272,6 +237,10 @@ impl State {
             actions.push(Action::Retry(stage));
             return;
         }
+        self.fail_for_good(stage, actions);
+    }
+
+    fn fail_for_good(&mut self, stage: usize, actions: &mut Vec<Action>) {
         self.close(stage, StageStatus::Failed, actions);
         self.skip_descendants(stage, actions);
         self.failed += 1;
@@ -289,13 +258,28 @@ impl State {
         }
     }
 
-    fn assign(&mut self, actions: &mut Vec<Action>) {
+    /// The training of a worker hangs. So may the worker, so it is given nothing any more; a stage that hung before is not
+    /// left to take worker after worker.
+    fn give_up(&mut self, worker: Worker, silence: Duration, actions: &mut Vec<Action>) {
+        let Some(Some(stage)) = self.workers.lose(worker) else { return };
+        let hangs = self.hangs.entry(stage).or_insert(0);
+        *hangs += 1;
+        let again = *hangs < MOST_HANGS;
+        actions.push(Action::Hung { worker, stage, silence, again });
+        match again {
+            true => self.enqueue(stage),
+            false => self.fail_for_good(stage, actions),
+        }
+    }
+
+    fn assign(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while !self.stopping
             && let Some((stage, worker)) = self.pair()
         {
             self.queue.remove(stage, &self.demand);
             self.status[stage] = StageStatus::Running;
             let evicted = self.workers.start(worker, stage, self.demand.sources(stage));
+            self.workers.report(worker, now, Some(self.rules.first_patience(Duration::ZERO)));
             actions.push(Action::Start(stage, worker));
             actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
         }

@@ -37,6 +37,9 @@ struct HeldCopy {
 struct Member {
     duty: Duty,
     heard: Duration,
+    /// When the training that it is at last reported something, and how long it may report nothing.
+    reported: Duration,
+    patience: Duration,
     /// Newest first.
     held: Vec<HeldCopy>,
 }
@@ -69,6 +72,23 @@ impl Workers {
         if let Some(member) = self.members.get_mut(worker) {
             member.heard = member.heard.max(now);
         }
+    }
+
+    /// The training that a worker is at reports something; `patience` is how long it may report nothing from now on, if that
+    /// changes.
+    pub(super) fn report(&mut self, worker: Worker, now: Duration, patience: Option<Duration>) {
+        if let Some(member) = self.members.get_mut(worker) {
+            member.reported = member.reported.max(now);
+            member.patience = patience.unwrap_or(member.patience);
+        }
+    }
+
+    /// The workers whose trainings have reported nothing for too long, and for how long.
+    pub(super) fn hanging(&self, now: Duration) -> Vec<(Worker, Duration)> {
+        let silence = |member: &Member| now.saturating_sub(member.reported);
+        let hangs = |member: &Member| matches!(member.duty, Duty::Busy(_)) && silence(member) > member.patience;
+        let members = self.members.iter().enumerate().filter(|(_, member)| hangs(member));
+        members.map(|(worker, member)| (worker, silence(member))).collect()
     }
 
     /// The workers that should say something and have not for longer than `lease`.
@@ -203,7 +223,13 @@ impl Workers {
 
     fn member(&mut self, worker: Worker) -> &mut Member {
         if self.members.len() <= worker {
-            let new = || Member { duty: Duty::Unknown, heard: Duration::ZERO, held: Vec::new() };
+            let new = || Member {
+                duty: Duty::Unknown,
+                heard: Duration::ZERO,
+                reported: Duration::ZERO,
+                patience: Duration::MAX,
+                held: Vec::new(),
+            };
             self.members.resize_with(worker + 1, new);
         }
         &mut self.members[worker]

@@ -3,15 +3,14 @@
 //! It may not know what workers do.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::message::{Order, Word};
+use super::queue::{Words, WordsInbox, queue};
 use super::{Link, Worker};
 use tombola_words::error::{Error, Result};
 
-/// Words that may wait for the coordinator before a worker has to wait for it.
-const CAPACITY: usize = 64;
 /// Time between two signs of life of a thread, which has no need to give them itself.
 const ALIVE_EVERY: Duration = Duration::from_secs(1);
 
@@ -24,13 +23,10 @@ pub trait Hand: Send {
     fn lives(&self) -> bool;
 }
 
-/// Where workers of this process put their words.
-pub type Words = SyncSender<(Worker, Word)>;
-
 /// The workers of one process.
 pub struct LocalLink {
     hands: BTreeMap<Worker, Box<dyn Hand>>,
-    words: Receiver<(Worker, Word)>,
+    words: WordsInbox,
     /// Said by the link itself.
     own: VecDeque<(Worker, Word)>,
     last_look: Instant,
@@ -42,7 +38,7 @@ impl LocalLink {
     /// # Errors
     /// When a worker cannot be started.
     pub fn start<H: Hand + 'static>(count: usize, mut start: impl FnMut(Worker, Words) -> Result<H>) -> Result<Self> {
-        let (sender, words) = sync_channel(CAPACITY);
+        let (sender, words) = queue();
         let mut hands: BTreeMap<Worker, Box<dyn Hand>> = BTreeMap::new();
         for worker in 0..count {
             hands.insert(worker, Box::new(start(worker, sender.clone())?));
@@ -81,14 +77,14 @@ impl Link for LocalLink {
 
     fn receive(&mut self, wait: Duration) -> Result<Option<(Worker, Word)>> {
         // What a worker said before it ended comes first.
-        if let Ok(word) = self.words.try_recv() {
+        if let Ok(word) = self.words.try_take() {
             return Ok(Some(word));
         }
         self.look();
         if let Some(word) = self.own.pop_front() {
             return Ok(Some(word));
         }
-        match self.words.recv_timeout(wait) {
+        match self.words.take(wait) {
             Ok(word) => Ok(Some(word)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             // All threads have ended; the next look says so.

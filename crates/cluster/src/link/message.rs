@@ -13,6 +13,7 @@ use tombola_core::net::Snapshot;
 use tombola_core::plan::{LoadedFiles, Part};
 use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Outcome;
 use tombola_words::value::Moment;
@@ -80,6 +81,17 @@ impl Word {
             Self::Hello(_) | Self::Ready(_) | Self::Done { .. } | Self::Signal | Self::Unable(_) => true,
         }
     }
+
+    /// Bytes of the snapshots in it: beside those, nothing is large.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Report { report: TrainingEvent::Snapshot(_, snapshot), .. } => snapshot.bytes(),
+            Self::Report { report: TrainingEvent::Progress(state, best), .. } => {
+                state.bytes() + best.as_ref().map_or(0, |best| best.bytes())
+            }
+            _ => 0,
+        }
+    }
 }
 
 /// The sweep, for a process that has not read it.
@@ -115,6 +127,8 @@ pub struct Hello {
 pub struct Ready {
     /// Host and device in words.
     pub place: String,
+    /// What it computes with.
+    pub arithmetic: Option<Arithmetic>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
 }
@@ -132,7 +146,7 @@ pub struct Assignment {
     pub sources: Vec<SourceSnapshot>,
     /// Weights of a dense network that is loaded instead of trained.
     pub loaded: Option<Arc<Snapshot>>,
-    /// Validation losses of its dense training.
+    /// Losses of its dense training on the images that steer, as far as it goes on from them.
     pub dense_losses: Vec<f64>,
     /// Where it was when it was interrupted.
     pub resume: Option<Resume>,

@@ -6,6 +6,7 @@
 pub mod launcher;
 pub mod local;
 pub mod message;
+pub mod queue;
 
 use std::time::Duration;
 

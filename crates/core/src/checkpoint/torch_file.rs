@@ -16,9 +16,11 @@ use super::zipped::Archive;
 use machine::{PickleMachine, PickleValue, StoredTensor};
 use tombola_words::error::{Error, Result};
 
-/// No pickle of a state dict is larger than this, and no tensor than that.
+/// No pickle of a state dict is larger than this.
 const MOST_PICKLE: u64 = 64 << 20;
-const MOST_TENSOR: u64 = 16 << 30;
+/// What tensors take together, in multiples of the file, and beside: `torch.save` compresses nothing, and what others compress
+/// does not shrink so far. Names of one tensor under which a network has it several times count each.
+const MOST_GROWTH: (u64, u64) = (64, 64 << 20);
 /// Under which names programs put the state dict into a larger dictionary.
 const WRAPPERS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 
@@ -54,14 +56,20 @@ pub(crate) fn as_safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
     let named = named_tensors(&machine, &top)
         .ok_or_else(|| Error::input(format!("`{}` holds no tensors by name", path.display())).hint(CURE))?;
     let mut storages: HashMap<&str, Vec<u8>> = HashMap::new();
+    let most = MOST_GROWTH.0.saturating_mul(bytes.len() as u64).saturating_add(MOST_GROWTH.1);
+    let mut room = most;
     let mut values: BTreeMap<&str, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (name, tensor) in &named {
         if !storages.contains_key(tensor.storage.as_str()) {
-            let bytes = archive.read(&format!("{folder}/data/{}", tensor.storage), MOST_TENSOR)?;
+            let bytes = archive.read(&format!("{folder}/data/{}", tensor.storage), room)?;
+            room = room.saturating_sub(bytes.len() as u64);
             storages.insert(&tensor.storage, bytes);
         }
         let gathered = storages.get(tensor.storage.as_str()).and_then(|storage| gathered(tensor, storage));
         let bytes = gathered.ok_or_else(|| damaged(&format!("tensor `{name}` goes beyond its bytes")))?;
+        room = room.checked_sub(bytes.len() as u64).ok_or_else(|| {
+            damaged(&format!("its tensors take more than {most} bytes, which is more than a file of this size means"))
+        })?;
         values.insert(name, (tensor.kind, tensor.shape.clone(), bytes));
     }
     let views: Vec<(&str, TensorView)> = values
@@ -74,25 +82,24 @@ pub(crate) fn as_safetensors(path: &Path, bytes: &[u8]) -> Result<Vec<u8>> {
 
 /// The tensors of a dictionary, or of the one in it that is the state dict; without the `module.` that data-parallel
 /// training puts before every name.
-fn named_tensors<'m>(machine: &'m PickleMachine, top: &'m PickleValue) -> Option<Vec<(String, &'m StoredTensor)>> {
+fn named_tensors<'m>(machine: &'m PickleMachine, top: &'m PickleValue) -> Option<BTreeMap<&'m str, &'m StoredTensor>> {
     let entries = machine.dictionary(top)?;
     let inner = WRAPPERS.iter().find_map(|wrapper| {
         let inner = entries.iter().find(|(key, _)| matches!(key, PickleValue::Text(key) if **key == **wrapper));
         inner.and_then(|(_, value)| machine.dictionary(value))
     });
-    let mut named: Vec<(String, &StoredTensor)> = inner
+    // A name that is given twice means the last one, as in Python.
+    let named: BTreeMap<&str, &StoredTensor> = inner
         .unwrap_or(entries)
         .iter()
         .filter_map(|(key, value)| match (key, value) {
-            (PickleValue::Text(key), PickleValue::Tensor(tensor)) => Some((key.to_string(), &**tensor)),
+            (PickleValue::Text(key), PickleValue::Tensor(tensor)) => Some((&**key, &**tensor)),
             _ => None,
         })
         .collect();
-    let prefix = "module.";
-    if named.iter().all(|(name, _)| name.starts_with(prefix)) {
-        named.iter_mut().for_each(|(name, _)| *name = name[prefix.len()..].to_string());
-    }
-    (!named.is_empty()).then_some(named)
+    let bare: Option<BTreeMap<&str, &StoredTensor>> =
+        named.iter().map(|(name, tensor)| Some((name.strip_prefix("module.")?, *tensor))).collect();
+    (!named.is_empty()).then(|| bare.unwrap_or(named))
 }
 
 /// The values of a tensor in the order of its axes; nothing where they are not all there.

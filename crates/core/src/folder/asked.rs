@@ -6,6 +6,7 @@ use super::loaded::{loaded_in, loaded_of};
 use crate::plan::{Plan, grow};
 use crate::sweep::{Flag, Spec};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// What a results folder says it is of.
 ///
@@ -13,7 +14,7 @@ use tombola_words::error::{Error, Result};
 /// When there is no such file, or it is wrong.
 pub fn spec_of(folder: &Path) -> Result<Spec> {
     let path = folder.join("sweep.toml");
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = regular::read_to_string(&path).map_err(|error| {
         Error::file("read", &path, &error).hint("give a results folder, such as `results/quickstart`")
     })?;
     complete(&text, &[]).map_err(|error| error.at(format!("`{}`", path.display())))

@@ -21,7 +21,18 @@ pub fn write_atomically(path: &Path, contents: impl FnOnce(&mut dyn Write) -> st
     replace(path, &temporary.0, contents).map_err(|error| Error::file("write", path, &error))
 }
 
-/// The same where the contents are written by who only takes a path.
+/// As [`write_atomically`] for what can be made again at any time, such as the tables of a sweep that runs: it does not wait for the
+/// disk, and a power failure may leave an empty file.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub fn write_for_now(path: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let temporary = Temporary(beside(path));
+    let written = fill(&temporary.0, contents).and_then(|_| fs::rename(&temporary.0, path));
+    written.map_err(|error| Error::file("write", path, &error))
+}
+
+/// As [`write_atomically`] where the contents are written by who only takes a path.
 ///
 /// # Errors
 /// As [`write_atomically`].
@@ -39,11 +50,14 @@ fn replace(
     temporary: &Path,
     contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
+    name(fill(temporary, contents)?, temporary, path)
+}
+
+fn fill(temporary: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> std::io::Result<File> {
     // One that a killed process of the same number left behind is written over.
     let mut writer = BufWriter::new(File::create(temporary)?);
     contents(&mut writer)?;
-    let file = writer.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    name(file, temporary, path)
+    writer.into_inner().map_err(std::io::IntoInnerError::into_error)
 }
 
 /// Gives a file that is complete its name.
@@ -97,6 +111,34 @@ fn beside(path: &Path) -> PathBuf {
     folder_of(path).join(name)
 }
 
+/// Removes the temporary files that killed processes left in a folder. Those of a process that runs on this machine stay: it
+/// may be writing tables.
+///
+/// # Errors
+/// When one is there and cannot be removed.
+pub fn remove_torn(folder: &Path) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|error| Error::file("read", folder, &error))?;
+    for entry in entries.flatten() {
+        let writer = writer(&entry.file_name().to_string_lossy());
+        if writer.is_some_and(|writer| writer == std::process::id() || !Path::new(&format!("/proc/{writer}")).exists())
+        {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::file("remove", &entry.path(), &error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The process that gave a temporary file its name; nothing for other files.
+fn writer(name: &str) -> Option<u32> {
+    let (_, number) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    number.split_once('-')?.0.parse().ok()
+}
+
 /// A file that is removed in the end, whatever happens; after the rename there is none.
 struct Temporary(PathBuf);
 
@@ -122,6 +164,8 @@ mod tests {
         for text in ["a longer first text", "short"] {
             write_atomically(&path, |file| file.write_all(text.as_bytes())).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
+            write_for_now(&path, |file| file.write_all(b"for now")).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "for now");
         }
         assert_eq!(names(folder.path()), ["table.csv"]);
     }
@@ -175,6 +219,22 @@ mod tests {
         write_atomically(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(names(folder.path()).len(), 200, "one of them became the file");
+    }
+
+    #[test]
+    fn what_killed_processes_left_behind_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        // No process has this number: Linux has fewer.
+        let torn = format!(".sweep.toml.{}-0.tmp", u32::MAX);
+        // The first process runs as long as the machine.
+        let others = [".mine.tmp", ".table.csv.1-7.tmp", "notes.12-3.tmp", "table.csv"];
+        for name in others.iter().copied().chain([&*torn]) {
+            fs::write(folder.path().join(name), "torn").unwrap();
+        }
+        remove_torn(folder.path()).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, others);
     }
 
     #[test]

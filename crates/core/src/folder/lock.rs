@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::lock_file::{self, Life, LockFile};
 use crate::memory::MemoryKills;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// How often the lock is asked for before another process counts as its holder, and the time between: whoever looks
 /// whether somebody holds it ([`Lock::look`]) has it for a moment.
@@ -109,7 +110,7 @@ impl Lock {
         if let Some((words, Life::Alive(_))) = lock_file::holder(folder, None) {
             return Holder::Process(words);
         }
-        let mut file = match File::open(folder.join("lock")) {
+        let mut file = match regular::open(&folder.join("lock")) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Holder::Nobody,
             Err(_) => return Holder::Unknown(String::new()),

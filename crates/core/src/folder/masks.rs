@@ -16,7 +16,7 @@ use crate::mask::place::HEADER;
 use crate::mask::{Bits, MaskPlace, hamming};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::MaskRecord;
-use tombola_words::{Checksum, StageId};
+use tombola_words::{Checksum, StageId, regular};
 
 impl Store {
     /// The file of one kind of masks (`Track::key`) of a stage.
@@ -147,7 +147,7 @@ fn each_row(
         return Ok(());
     }
     let fail = |error: &std::io::Error| Error::file("read", path, error);
-    let mut file = File::open(path).map_err(|error| fail(&error))?;
+    let mut file = regular::open(path).map_err(|error| fail(&error))?;
     let mut header = vec![0; HEADER];
     file.read_exact(&mut header).map_err(|error| fail(&error))?;
     if header != place.header() || epochs.start < place.first {

@@ -12,7 +12,7 @@ pub mod repair;
 pub mod snapshots;
 
 pub use asked::{complete, plan_of, spec_of};
-pub use atomic::{make_folder, write_atomically, write_atomically_by};
+pub use atomic::{make_folder, remove_torn, write_atomically, write_atomically_by, write_for_now};
 pub use claim::Claim;
 pub use loaded::{load_checkpoint, loaded_of, write_down};
 pub use lock::{Holder, Lock};

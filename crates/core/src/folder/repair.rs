@@ -13,6 +13,7 @@ use super::lock::Lock;
 use super::snapshots::{Expected, Store};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 use tombola_words::value::Value;
 
 /// What was found in a results folder, and what was done about it.
@@ -47,7 +48,7 @@ impl Repaired {
 pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     let (path, store) = (folder.join("journal"), Store::new(folder));
     let trainings = store.stages();
-    let bytes = match fs::read(&path) {
+    let bytes = match regular::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !trainings.is_empty() => None,
         Err(error) => {
@@ -55,7 +56,7 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
         }
     };
     let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
-    let mut work = Work { folder, only_look, done: Repaired::default() };
+    let mut work = RepairWork { folder, only_look, done: Repaired::default() };
     let history = match bytes {
         Some(bytes) => work.journal(&path, &bytes)?,
         None => History::default(),
@@ -75,13 +76,13 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
 }
 
 /// A repair under way.
-struct Work<'a> {
+struct RepairWork<'a> {
     folder: &'a Path,
     only_look: bool,
     done: Repaired,
 }
 
-impl Work<'_> {
+impl RepairWork<'_> {
     /// Writes a journal of the sound records where some are not, and keeps the old one. Returns what the sound ones tell.
     fn journal(&mut self, path: &Path, bytes: &[u8]) -> Result<History> {
         let whole_header = bytes.starts_with(HEADER);

@@ -18,7 +18,7 @@ use crate::mask::Bits;
 use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::SnapshotSums;
-use tombola_words::{Checksum, StageId};
+use tombola_words::{Checksum, StageId, regular};
 
 /// Version of the files' metadata.
 const VERSION: &str = "1";
@@ -97,7 +97,7 @@ impl Store {
         let bytes = encoded(&path, mask_tensors(bits, layout), &[])?;
         let sum = Checksum::of(&bytes);
         // One that cannot be read is written again.
-        if !std::fs::read(&path).is_ok_and(|there| Checksum::of(&there) == sum) {
+        if !regular::read(&path).is_ok_and(|there| Checksum::of(&there) == sum) {
             write_atomically(&path, |file| file.write_all(&bytes))?;
         }
         Ok(sum)
@@ -353,7 +353,7 @@ fn with_facts(plain: &[u8], about: &BTreeMap<&str, &str>) -> Option<Vec<u8>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|error| Error::file("read", path, &error))
+    regular::read(path).map_err(|error| Error::file("read", path, &error))
 }
 
 /// The bytes of a file that hold what was written, as far as that is known.

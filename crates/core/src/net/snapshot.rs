@@ -39,6 +39,12 @@ pub struct OptimizerState {
 }
 
 impl Snapshot {
+    /// Bytes of its vectors.
+    pub fn bytes(&self) -> usize {
+        let vectors = self.optimizer.iter().flat_map(|state| &state.vectors).map(|(_, vector)| vector.len());
+        size_of::<f32>() * (self.parameters.len() + self.buffers.len() + vectors.sum::<usize>())
+    }
+
     /// A checksum over every value and every bit: equal exactly when the state is.
     pub fn checksum(&self) -> String {
         let mut hash = blake3::Hasher::new();

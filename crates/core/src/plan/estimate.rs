@@ -3,6 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use super::extent::Extent;
+pub use super::extent::many;
 use super::forest::Plan;
 use super::stage::Stage;
 use crate::net::cost::Cost;
@@ -11,7 +13,8 @@ use crate::net::{Graph, Node, Op, zoo};
 use crate::sweep::{FIELDS, Field, Settings, Spec};
 use tombola_words::Shape;
 use tombola_words::catalogue;
-use tombola_words::error::Result;
+use tombola_words::error::{Error, Result};
+use tombola_words::value::Budget;
 
 /// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
 /// trains some 600 images/s at 0.246 GFLOP an image.
@@ -65,12 +68,28 @@ pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f6
     let settings = &stage.settings;
     let (shape, classes, images) = data_form(settings)?;
     let graph = network(settings, own, shape, classes)?;
+    refuse_lone_values(&graph, settings)?;
     let images = settings.train_limit.unwrap_or(images).min(images) as f64;
     let steps = (images / settings.batch_size as f64).ceil();
     // Backward costs twice what forward does.
     let arithmetic = 3.0 * 2.0 * effective_macs(&graph) as f64 / FLOPS_PER_SECOND;
     let step = graph.nodes.len() as f64 * SECONDS_PER_NODE + Cost::of(&graph).parameters as f64 * SECONDS_PER_WEIGHT;
     Ok(images * arithmetic + steps * step)
+}
+
+/// Refuses batches in which a batch norm sees one value a channel and no more: all of them are equal afterwards, so nothing
+/// would be learnt. (The smaller last batch of an epoch may be one image.)
+fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
+    let is_lone = |node: &&Node| node.op == Op::BatchNorm && node.shape.pixels() == 1;
+    match graph.nodes.iter().find(is_lone).filter(|_| settings.batch_size == 1) {
+        None => Ok(()),
+        Some(node) => Err(Error::input(format!(
+            "`batch-size` is 1, and batch norm `{}` of `{}` has one value a channel and image: of a single value there is no \
+             variance",
+            node.name, settings.network
+        ))
+        .hint("give a `batch-size` of at least 2")),
+    }
 }
 
 /// Multiply-adds of one image, those of half-empty vector registers included.
@@ -97,11 +116,6 @@ pub fn human(seconds: f64) -> String {
     }
 }
 
-/// A count of things for people: "1 epoch", "3 epochs".
-pub fn many(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
-}
-
 /// Estimated seconds of an epoch of each stage on one CPU thread.
 ///
 /// # Errors
@@ -122,6 +136,36 @@ pub fn epoch_work(plan: &Plan, spec: &Spec) -> Result<Vec<f64>> {
     Ok(work)
 }
 
+/// Estimated seconds of each stage on one CPU thread, from those of its epochs.
+pub fn stage_work(plan: &Plan, epoch_work: &[f64]) -> Vec<f64> {
+    let stages = plan.stages.iter().zip(epoch_work);
+    stages.map(|(stage, epoch)| work_of(stage, *epoch, stage.extent().likely)).collect()
+}
+
+/// Estimated seconds of `epochs` epochs of a stage, when one of its dense training takes `epoch_work`. A budget of multiply-adds
+/// for channels lasts as long as the dense training does, in more and shorter epochs; masked weights take as long an epoch as all.
+pub fn work_of(stage: &Stage, epoch_work: f64, epochs: usize) -> f64 {
+    let in_channels = stage.pruning.as_ref().is_some_and(|p| p.channels && p.budget == Budget::Flops);
+    epoch_work * if in_channels { stage.extent().least } else { epochs } as f64
+}
+
+/// A sum of epochs for people, with a word if the plan knows it only in part.
+fn epochs_in_all(stages: impl Iterator<Item = Extent>) -> String {
+    let (mut sum, mut more, mut less) = (0, false, false);
+    for extent in stages {
+        sum += extent.most.unwrap_or(extent.least);
+        more |= extent.most.is_none();
+        less |= extent.most.is_some_and(|most| most > extent.least);
+    }
+    let word = match (more, less) {
+        (false, false) => "",
+        (true, false) => "at least ",
+        (false, true) => "at most ",
+        (true, true) => "some ",
+    };
+    format!("{word}{}", many(sum, "epoch"))
+}
+
 /// Cost of the network of a stage on the published form of its data.
 ///
 /// # Errors
@@ -134,7 +178,8 @@ pub fn cost(plan: &Plan, spec: &Spec, stage: usize) -> Result<Cost> {
 
 /// One line: how much the trials share.
 pub fn sharing(plan: &Plan) -> String {
-    let (epochs, trainings) = plan.unshared();
+    let (_, trainings) = plan.unshared();
+    let of_trials = plan.chains.iter().flat_map(|chain| &chain.stages);
     let repeated = match plan.repeated {
         0 => String::new(),
         n => format!(" ({n} more mean the same as one of them)"),
@@ -143,9 +188,9 @@ pub fn sharing(plan: &Plan) -> String {
         "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own",
         many(plan.chains.len(), "trial"),
         many(plan.stages.len(), "training"),
-        many(plan.shared_epochs(), "epoch"),
+        epochs_in_all(plan.stages.iter().map(Stage::extent)),
         many(trainings, "training"),
-        many(epochs, "epoch"),
+        epochs_in_all(of_trials.map(|stage| plan.stages[*stage].extent())),
     )
 }
 

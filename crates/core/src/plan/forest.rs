@@ -3,12 +3,14 @@
 //! A trial is a chain: a dense training, then one training after each pruning. Trials that agree up to some level
 //! share the stages up to it. It may not know of files, workers or torch.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::loaded::LoadedFiles;
+use super::outside::Outside;
 use super::pruning::Pruning;
-use super::stage::{Stage, dense_id, pruned_id};
+use super::stage::{Stage, pruned_id};
+use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
 use tombola_words::StageId;
@@ -46,16 +48,11 @@ pub struct Plan {
     pub repeated: usize,
     /// The files that dense networks are loaded from.
     pub loaded: LoadedFiles,
+    /// Decimals with which percentages of different densities differ.
+    pub(super) decimals: usize,
+    /// Names under which earlier programs trained what is one training now.
+    pub(super) aliases: BTreeMap<StageId, usize>,
     by_id: HashMap<StageId, usize>,
-}
-
-/// What identities are made of besides settings.
-#[derive(Debug, Clone, Default)]
-pub struct Outside {
-    /// Canonical text of each network of the user's own.
-    pub networks: HashMap<String, String>,
-    /// The files that dense networks are loaded from.
-    pub loaded: LoadedFiles,
 }
 
 impl Plan {
@@ -84,16 +81,22 @@ impl Plan {
     pub fn grow(trials: Vec<Trial>, run: &Settings, outside: &Outside) -> Result<Self> {
         let mut plan = Self { loaded: outside.loaded.clone(), ..Self::default() };
         let mut leaves = std::collections::HashSet::new();
+        let twins = Twins::of(&trials, outside);
         for trial in trials {
             let place = |error: Error| error.at(format!("trial {}", trial.number));
-            let stages = plan.chain(&trial, outside).map_err(place)?;
-            if !leaves.insert(stages[stages.len() - 1]) {
+            let stages = plan.chain(&trial, outside, &twins).map_err(place)?;
+            // Tickets that rewind differently share a twin, and each is shown beside it.
+            let beside = stages.len().checked_sub(2).map(|parent| plan.stages[stages[parent]].id);
+            let beside = beside.filter(|_| trial.settings.control == Control::Reinit);
+            let beside = beside.map(|parent| pruned_id(parent, trial.settings.rate(), &trial.settings));
+            if !leaves.insert((stages[stages.len() - 1], beside)) {
                 plan.repeated += 1;
                 continue;
             }
             plan.want(&stages, &trial.settings, run);
             plan.chains.push(Chain { trial, stages });
         }
+        plan.decimals = super::digits::decimals(&plan.stages);
         Ok(plan)
     }
 
@@ -134,6 +137,17 @@ impl Plan {
         parts
     }
 
+    /// The moment of its dense training that the chain of a stage goes on from: the epoch that its weights go back to, or the
+    /// draw of the first level.
+    pub fn leaves_dense_at(&self, index: usize) -> Moment {
+        if let Some(epoch) = self.stages[index].rewinds_to_epoch() {
+            return Moment::Epoch(epoch);
+        }
+        let up = std::iter::successors(Some(index), |stage| self.stages[*stage].parent);
+        let first = up.filter_map(|stage| self.stages[stage].pruning.as_ref()).last();
+        first.map_or(Moment::Last, |pruning| pruning.draw)
+    }
+
     /// Epochs to train when each stage is trained once.
     pub fn shared_epochs(&self) -> usize {
         self.stages.iter().map(|stage| stage.epochs().len()).sum()
@@ -146,12 +160,9 @@ impl Plan {
     }
 
     /// The stages of one trial, made where they are new.
-    fn chain(&mut self, trial: &Trial, outside: &Outside) -> Result<Vec<usize>> {
+    fn chain(&mut self, trial: &Trial, outside: &Outside, twins: &Twins) -> Result<Vec<usize>> {
         let settings = &trial.settings;
-        let loaded = outside.loaded.get(&settings.load.show()).map(|file| file.checksum.as_str());
-        let network = outside.networks.get(&settings.network);
-        let id = dense_id(settings, network.map(String::as_str), loaded);
-        let mut chain = vec![self.stage(id, settings, None, None)];
+        let mut chain = vec![self.stage(outside.dense_id(settings), settings, None, None)];
         let rate = settings.rate();
         for level in 1..=settings.prune_iterations {
             let last = level == settings.prune_iterations;
@@ -160,7 +171,7 @@ impl Plan {
             let own = Settings { control, ..settings.clone() };
             let parent = chain[level - 1];
             self.check(parent, &own, level)?;
-            let id = pruned_id(self.stages[parent].id, rate, &own);
+            let id = twins.id(self.stages[parent].id, rate, &own);
             let mut pruning = Pruning::of(&own, rate);
             if pruning.draw.is_early_bird() {
                 pruning.draw = self.stages[parent].bird(&pruning);
@@ -177,6 +188,10 @@ impl Plan {
             });
             let index = self.stage(id, settings, Some(parent), Some(pruning));
             self.stages[index].sibling = sibling;
+            let alone = pruned_id(self.stages[parent].id, rate, &own);
+            if alone != id {
+                self.aliases.insert(alone, index);
+            }
             chain.push(index);
         }
         Ok(chain)
@@ -303,6 +318,18 @@ mod tests {
     }
 
     #[test]
+    fn a_twin_watches_the_masks_of_its_ticket_whichever_comes_first() {
+        let text = |controls| {
+            format!("pr = 0.5\ndraw = \"early-bird\"\nreinit = \"init\"\nbudget = \"remaining\"\ncontrol = {controls}")
+        };
+        for controls in ["\"none\"", "\"random-mask\"", "[\"random-mask\", \"none\"]"] {
+            let plan = plan(&text(controls)).unwrap();
+            let watched: Vec<Control> = plan.stages[0].tracks.iter().map(|track| track.pruning.control).collect();
+            assert_eq!((watched, plan.stages[0].birds.len()), (vec![Control::None], 1), "{controls}");
+        }
+    }
+
+    #[test]
     fn the_dense_training_is_shared_by_every_ratio_rewind_and_draw() {
         let plan = plan("pr = [0.5, 0.7, 0.9]\nreinit = [\"init\", \"lr\"]\ndraw = [\"last\", \"epoch:10\"]").unwrap();
         assert_eq!(plan.chains.len(), 12);
@@ -325,6 +352,35 @@ mod tests {
             .unwrap();
         assert_eq!(plan.stages.len(), 6);
         assert!(plan.chains.iter().all(|chain| chain.stages[..3] == [0, 1, 2]));
+    }
+
+    #[test]
+    fn twins_with_new_weights_are_one_training_however_their_tickets_rewind() {
+        let rewinds =
+            |words: &str| plan(&format!("pr = 0.5\nreinit = [{words}]\ncontrol = [\"none\", \"reinit\"]")).unwrap();
+        let all = rewinds("\"init\", \"lr\", \"none\"");
+        // The dense network, three tickets, one twin; and each ticket still stands beside a twin.
+        assert_eq!((all.stages.len(), all.chains.len(), all.repeated), (5, 6, 0));
+        let twin = |plan: &Plan| {
+            let twins = plan.chains.iter().filter(|chain| chain.trial.settings.control == Control::Reinit);
+            let mut ids: Vec<StageId> = twins.map(|chain| plan.stages[chain.stages[1]].id).collect();
+            ids.dedup();
+            assert_eq!(ids.len(), 1);
+            ids[0]
+        };
+        // Its name is the one that it has beside one of them alone, so that what was trained under that name counts.
+        assert_eq!(twin(&all), twin(&rewinds("\"init\"")));
+        assert_eq!(twin(&all), twin(&rewinds("\"lr\", \"init\"")));
+        // The name that it had beside another one still finds it.
+        let other = twin(&rewinds("\"lr\"")).to_string();
+        assert_eq!(all.beginning_with(&other), [all.find(twin(&all)).unwrap()]);
+        assert_eq!(all.stages.iter().filter(|stage| stage.epochs().len() == 160).count(), 5);
+    }
+
+    #[test]
+    fn twins_of_tickets_with_different_parents_stay_apart() {
+        let plan = plan("pr = 0.75\npriter = 2\nreinit = [\"init\", \"lr\"]\ncontrol = \"reinit\"").unwrap();
+        assert_eq!((plan.stages.len(), plan.repeated), (5, 0));
     }
 
     #[test]

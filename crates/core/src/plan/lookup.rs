@@ -2,6 +2,9 @@
 //!
 //! It may not know of files, workers or torch.
 
+use std::collections::BTreeSet;
+
+use super::digits::percentage;
 use super::forest::Plan;
 use super::loaded::LoadedFile;
 use tombola_words::StageId;
@@ -19,13 +22,11 @@ impl Plan {
         match &stage.pruning {
             None => text.push_str(" · dense"),
             Some(pruning) => {
-                let density = (1.0 - pruning.rate).powi(stage.level as i32);
-                text.push_str(&format!(
-                    " · level {}, {:.1} % · {}",
-                    stage.level,
-                    100.0 * density,
-                    pruning.rewind.show()
-                ));
+                text.push_str(&format!(" · level {}, {}", stage.level, self.left(index)));
+                // A twin with new weights stands beside tickets of any rewind.
+                if pruning.control != Control::Reinit {
+                    text.push_str(&format!(" · {}", pruning.rewind.show()));
+                }
                 if pruning.control != Control::None {
                     text.push_str(&format!(" · {} control", pruning.control.show()));
                 }
@@ -39,11 +40,21 @@ impl Plan {
         self.loaded.get(&self.stages[self.stages[index].root].settings.load.show())
     }
 
-    /// The stages whose names begin with these digits, in the order of the plan.
+    /// The share that the prunings up to a stage leave, as a percentage: as many digits as tell it from the others.
+    pub fn left(&self, index: usize) -> String {
+        format!("{:.*} %", self.decimals, percentage(&self.stages[index]))
+    }
+
+    /// The stages whose names begin with these digits, in the order of the plan. If there are none, those that had such a name.
     pub fn beginning_with(&self, digits: &str) -> Vec<usize> {
         let digits = digits.to_lowercase();
-        let fits = |index: &usize| self.stages[*index].id.to_string().starts_with(&digits);
-        (0..self.stages.len()).filter(fits).collect()
+        let fits = |id: StageId| id.to_string().starts_with(&digits);
+        let named: Vec<usize> = (0..self.stages.len()).filter(|index| fits(self.stages[*index].id)).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        let once: BTreeSet<usize> = self.aliases.iter().filter(|(id, _)| fits(**id)).map(|(_, index)| *index).collect();
+        once.into_iter().collect()
     }
 
     /// How many digits of a name it takes to tell all stages apart.
@@ -76,7 +87,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::forest::Outside;
+    use crate::plan::outside::Outside;
     use crate::sweep::Spec;
 
     fn plan() -> Plan {
@@ -107,5 +118,19 @@ mod tests {
         assert_eq!(plan.beginning_with("").len(), 9);
         assert!(plan.beginning_with("x").is_empty());
         assert_eq!(plan.label(1), "resnetb seed 1 · level 1, 50.0 % · init");
+    }
+    #[test]
+    fn percentages_have_the_digits_that_tell_trainings_apart() {
+        let label = |ratios: &str| {
+            let text = format!("pr = [{ratios}]\npriter = 5");
+            let spec = Spec::read(Some(&text), &[]).unwrap();
+            let plan = Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap();
+            [1, 6].map(|stage| plan.label(stage))
+        };
+        assert_eq!(
+            label("0.67232, 0.6723"),
+            ["resnetb seed 1 · level 1, 80.000 % · lr", "resnetb seed 1 · level 1, 80.001 % · lr"].map(String::from)
+        );
+        assert!(label("0.67232, 0.8")[0].contains("80.0 %"), "no more digits than it takes");
     }
 }

@@ -1,19 +1,28 @@
 //! From trials to the forest of trainings that they share.
 
+mod advice;
 mod asked;
+mod digits;
 pub mod estimate;
+mod extent;
 pub mod forest;
 mod loaded;
 mod lookup;
+mod near;
 pub mod networks;
+pub mod outside;
 mod pruning;
 mod revision;
 pub mod stage;
 mod track;
+mod twins;
 
+pub use advice::Advice;
 pub use asked::{Asked, grow};
+pub use extent::Extent;
 pub use forest::{Chain, Part, Plan};
 pub use loaded::{LoadedFile, LoadedFiles, loaded_anew};
+pub use near::near_misses;
 pub use networks::{Network, Networks};
 pub use pruning::Pruning;
 pub use stage::{Stage, dense_id};

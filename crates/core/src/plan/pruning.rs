@@ -52,7 +52,7 @@ impl Pruning {
             rate,
             channels: settings.prunes_channels(),
             criterion: settings.criterion(),
-            scope: settings.scope,
+            scope: settings.scope(),
             layers: settings.prune_layers,
             output_rate: settings.output_rate,
             streams: settings.streams,
@@ -84,6 +84,11 @@ impl Pruning {
     /// The layers whose weights the density counts: pruned channels take weights of any layer with them.
     pub fn layers_counted(&self) -> PruneLayers {
         if self.channels { PruneLayers::All } else { self.layers }
+    }
+
+    /// Whether filters of several layers meet in one comparison, or in the score of one channel.
+    pub fn compares_layers(&self) -> bool {
+        self.scope != Scope::Layer || self.streams == Streams::Group
     }
 
     /// The rewind, or new weights for the re-initialised twin.

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::extent::Extent;
 use super::pruning::Pruning;
 use super::revision::revisions;
 use super::track::{Bird, Track};
@@ -81,6 +82,27 @@ impl Stage {
         }
     }
 
+    /// How many epochs it trains, as far as that is known before it does.
+    pub fn extent(&self) -> Extent {
+        let planned = self.epochs().len();
+        let budget = self.pruning.as_ref().map_or(Budget::Epochs, |pruning| pruning.budget);
+        match (budget, &self.pruning) {
+            (Budget::Flops, Some(pruning)) => {
+                let density = (1.0 - pruning.rate).powi(self.level as i32);
+                // A convolution loses inputs and outputs.
+                let macs = if pruning.channels { density * density } else { density };
+                Extent { least: planned, most: None, likely: (planned as f64 / macs.max(1e-9)).round() as usize }
+            }
+            (Budget::Remaining, Some(pruning)) if pruning.draw.epoch().is_none() => {
+                Extent { least: 0, most: Some(planned), likely: planned }
+            }
+            _ => match self.needed_until() {
+                Some(epoch) => Extent { least: epoch.clamp(1, planned.max(1)), most: Some(planned), likely: planned },
+                None => Extent { least: planned, most: Some(planned), likely: planned },
+            },
+        }
+    }
+
     /// Where the rest of a budget begins, as far as the plan knows it.
     fn first_of_budget(&self) -> usize {
         let remaining = self.pruning.as_ref().filter(|pruning| pruning.budget == Budget::Remaining);
@@ -90,6 +112,11 @@ impl Stage {
     /// The epochs that it trains: the plan's, unless its journal (`Drawn::span`) says otherwise.
     pub fn span(&self, known: Option<(usize, usize)>) -> std::ops::Range<usize> {
         known.map_or_else(|| self.epochs(), |(start, end)| start..end)
+    }
+
+    /// How many epochs it trains: as [`Stage::span`], and a guess where neither the plan nor the journal knows.
+    pub fn likely_epochs(&self, known: Option<(usize, usize)>) -> usize {
+        known.map_or_else(|| self.extent().likely, |(start, end)| end.saturating_sub(start))
     }
 
     /// Where its masks of `len` bits lie on disk, the first of them that after its first epoch. Before training there is
@@ -178,5 +205,24 @@ mod tests {
         for (i, id) in ids.iter().enumerate() {
             assert!(!ids[..i].contains(id));
         }
+    }
+    #[test]
+    fn what_only_the_draw_tells_is_a_bound_and_not_a_number() {
+        use crate::plan::outside::Outside;
+        use crate::sweep::Spec;
+        let extents = |text: &str| {
+            let spec = Spec::read(Some(&format!("epochs = 20\n{text}")), &[]).unwrap();
+            let plan = super::super::Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap();
+            plan.stages.iter().map(|stage| stage.extent().words()).collect::<Vec<_>>()
+        };
+        assert_eq!(extents("pr = 0.9"), ["20 epochs", "20 epochs"]);
+        let longer = ["20 epochs", "at least 20 epochs (about 200, known when it is drawn)"];
+        assert_eq!(extents("pr = 0.9\nbudget = \"flops\""), longer);
+        let squared = ["20 epochs", "at least 20 epochs (about 80, known when it is drawn)"];
+        assert_eq!(extents("pr = 0.5\nprunety = \"s\"\nbudget = \"flops\""), squared);
+        let bird = "prunety = \"s\"\ndraw = \"early-bird\"";
+        assert_eq!(extents(bird), ["at most 20 epochs", "20 epochs"]);
+        assert_eq!(extents(&format!("{bird}\nbudget = \"remaining\"")), ["at most 20 epochs"; 2]);
+        assert_eq!(extents("budget = \"remaining\"\ndraw = \"epoch:5\""), ["20 epochs", "15 epochs"]);
     }
 }

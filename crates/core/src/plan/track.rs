@@ -3,8 +3,9 @@
 //! It may not know of files, workers or torch.
 
 use super::pruning::Pruning;
+use super::revision::mask_revisions;
 use crate::mask::Settling;
-use tombola_words::value::{Moment, Value};
+use tombola_words::value::{Control, Moment, Value};
 
 /// One kind of mask that is drawn after every epoch of a training. Nothing is pruned by it.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,7 +17,7 @@ pub struct Track {
 }
 
 impl Track {
-    /// The kind of mask that `pruning` would draw.
+    /// The kind of mask that `pruning` would draw. A twin has that of its ticket: its own is random, and settles at once.
     pub fn of(pruning: &Pruning) -> Self {
         let Pruning { rate, channels, criterion, scope, layers, output_rate, streams, round_channels, .. } = pruning;
         let mut text = format!("mask 1\n{rate:?}\n{channels}\n{}\n{}\n", criterion.show(), scope.show());
@@ -24,7 +25,8 @@ impl Track {
             true => text.push_str(&format!("{}\n{round_channels}\n", streams.show())),
             false => text.push_str(&format!("{}\n{output_rate:?}\n", layers.show())),
         }
-        Self { key: hash(&text), pruning: pruning.clone() }
+        text.push_str(&mask_revisions(pruning));
+        Self { key: hash(&text), pruning: Pruning { control: Control::None, ..pruning.clone() } }
     }
 }
 

@@ -42,17 +42,12 @@ pub fn draw(
     pruning: &Pruning,
     key: Key,
 ) -> Result<Draw> {
-    let scoring = Scoring { layout, channels, values, gradients, weights: channels.weight_mask(before) };
+    let weights = channels.weight_mask(before);
+    let scoring = Scoring { layout, channels, values, gradients, weights, across: pruning.compares_layers() };
     let scores = scoring.scores(pruning.criterion, before, key)?;
     let mut candidates: Vec<(f32, usize)> = scores.iter().enumerate().filter_map(|(i, s)| Some(((*s)?, i))).collect();
     if candidates.is_empty() {
-        let text = match channels.is_empty() {
-            true => "no channel of this network may be pruned".to_string(),
-            false => "no channel that may be pruned has such a score".to_string(),
-        };
-        return Err(Error::input(text).hint(
-            "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion`",
-        ));
+        return Err(nothing_scored(channels));
     }
     candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let layer = |unit: usize| channels.units[unit].layer;
@@ -84,6 +79,26 @@ pub fn draw(
         draw.mask = shuffled(channels, &left, key);
     }
     Ok(draw)
+}
+
+/// Whether a criterion has a score for a channel.
+pub fn is_scored(criterion: Criterion, unit: &Unit) -> bool {
+    match criterion {
+        Criterion::Random => true,
+        Criterion::NormScale => !unit.scales.is_empty(),
+        _ => !unit.filters.is_empty(),
+    }
+}
+
+/// What is said where no channel has a score.
+pub fn nothing_scored(channels: &Channels) -> Error {
+    let text = match channels.is_empty() {
+        true => "no channel of this network may be pruned",
+        false => "no channel that may be pruned has such a score",
+    };
+    Error::input(text).hint(
+        "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion`",
+    )
 }
 
 /// Brings back the highest scores of each layer until its number of channels is a multiple of `step`, or as near to the
@@ -124,6 +139,8 @@ struct Scoring<'a> {
     gradients: Option<&'a [f32]>,
     /// Weights that are alive: what is gone counts in no mean.
     weights: Bits,
+    /// Whether layers are compared with each other.
+    across: bool,
 }
 
 impl Scoring<'_> {
@@ -179,6 +196,10 @@ impl Scoring<'_> {
 
     /// For each filter of a layer the sum of its Euclidean distances from all alive ones (He et al. 2019, "Filter Pruning
     /// via Geometric Median", equation 8). A dead input counts in no distance, whatever stands there.
+    ///
+    /// The paper compares filters of one layer. A sum grows with the number of filters, with their length and with the
+    /// scale of the weights, so across layers it is taken as a share of the mean sum of its layer, as Torch-Pruning does
+    /// (docs/channels.md). Filters that are all equal are perfectly redundant: 0.
     fn distances(&self, number: usize) -> Vec<f64> {
         let filters: Vec<Vec<f32>> = (0..self.layout.parameters[number].shape[0])
             .map(|row| self.positions(&(number, row)).map(|position| self.values[position]).collect())
@@ -191,6 +212,11 @@ impl Scoring<'_> {
                 sums[row] += distance;
                 sums[other_row] += distance;
             }
+        }
+        if self.across {
+            let alive = filters.iter().filter(|filter| !filter.is_empty()).count();
+            let typical = sums.iter().sum::<f64>() / alive.max(1) as f64;
+            sums.iter_mut().filter(|sum| **sum != 0.0).for_each(|sum| *sum /= typical);
         }
         sums
     }

@@ -32,6 +32,11 @@ pub fn prunable(layout: &Layout, layers: PruneLayers) -> impl Iterator<Item = (u
     })
 }
 
+/// What is said where no connection may be pruned.
+pub fn nothing_prunable() -> Error {
+    Error::input("no layer of this network may be pruned").hint("choose other layers with `--prune-layers`")
+}
+
 /// Draws the next mask from the weights `values` (`[layout.len]`) and the mask `before` (all ones for a dense network).
 ///
 /// The random-mask twin keeps as many weights in each layer as the ticket, at random positions of the whole layer: it
@@ -115,9 +120,7 @@ impl<'a> PruneGroup<'a> {
 fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Pruning) -> Result<Vec<PruneGroup<'a>>> {
     let parts: Vec<(usize, &Parameter)> = prunable(layout, pruning.layers).collect();
     if parts.is_empty() {
-        return Err(
-            Error::input("no layer of this network may be pruned").hint("choose other layers with `--prune-layers`")
-        );
+        return Err(nothing_prunable());
     }
     let output = graph.output_layer();
     // At a rate of its own the output layer cannot compete with the others.

@@ -144,6 +144,21 @@ type Exclusion = Vec<(&'static Field, Vec<String>)>;
 
 /// The error for a key that is no setting.
 pub(super) fn unknown(key: &str) -> Error {
+    // Words of the file's form are known, but not as settings.
+    match key {
+        "name" | "networks" => {
+            return Error::input(format!("`{key}` cannot stand here"))
+                .hint(format!("it is of the whole sweep: move `{key}` above the first `[[grid]]`"));
+        }
+        "grid" => {
+            return Error::input("`grid` cannot stand here")
+                .hint("blocks do not lie within each other: write `[[grid]]` on a line of its own");
+        }
+        "zip" | "exclude" => {
+            return Error::input(format!("`{key}` cannot stand here")).hint("name settings");
+        }
+        _ => {}
+    }
     let error = Error::input(format!("`{key}` is not a setting"));
     let words = super::settings::FIELDS.iter().flat_map(|field| field.aliases.iter().copied().chain([field.key]));
     match tombola_words::error::nearest(key, words.chain(["grid", "zip", "exclude", "networks", "name"])) {

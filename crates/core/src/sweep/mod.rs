@@ -1,11 +1,12 @@
 //! What was asked: settings, the grid that a sweep file and flags span, and its points, the trials.
 
 pub mod grid;
+pub mod schedule;
 pub mod settings;
 pub mod spec;
 
 pub use grid::{Axis, Grid};
-pub use settings::{Decides, FIELDS, Field, Settings};
+pub use settings::{Decides, FIELDS, Field, Settings, check_fits};
 pub use spec::{Flag, Spec};
 
 /// One point of the sweep.

@@ -150,7 +150,8 @@ settings! {
         "nesterov" => nesterov: bool = true, if |s| s.optimizer == Optimizer::Sgd && s.momentum > 0.0;
         /// Weight decay (L2), on all weights as in PyTorch
         "weight-decay" ["w-decay", "wd"] => weight_decay: f64 = 1e-4, in 0.0..=1e6, "a number from 0 to 1e6";
-        /// Pull on prunable batch-norm scales: their gradient gets S times their sign (network slimming; 1e-4 or 1e-5)
+        /// Pull on prunable batch-norm scales: their gradient gets S times their sign (network slimming; 1e-4 or 1e-5). Those of
+        /// residual streams are among them where channels are pruned with `streams = "group"`
         "slimming" ["sr", "sparsity-regularization"] => slimming: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6", if |s| s.slimming > 0.0;
         /// Decay of the mean of gradients in adam and adamw
         "beta1" => beta1: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
@@ -170,7 +171,7 @@ settings! {
         /// Epochs between two drops of the step schedule
         "step-epochs" => step_epochs: usize = 30, in 1..=1_000_000, "a whole number from 1 to 1000000",
             if |s| s.schedule == Schedule::Step;
-        /// Epochs without a better validation loss before plateau drops
+        /// Epochs without a better validation loss before plateau drops (without validation images it looks at the test loss)
         "patience" => patience: usize = 10, in 0..=1_000_000, "a whole number up to 1000000",
             if |s| s.schedule == Schedule::Plateau;
         /// Lowest learning rate of plateau, cosine, cosine-restarts and cyclic
@@ -201,8 +202,9 @@ settings! {
         /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
         "criterion" => criterion: Option<Criterion> = None;
         /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
-        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation)
-        "scope" => scope: Scope = Scope::Global;
+        /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation);
+        /// auto = layer for geometric-median, global otherwise
+        "scope" => scope: Option<Scope> = None;
         /// Which layers may be pruned; the original script prunes `conv` only
         "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
@@ -235,7 +237,7 @@ settings! {
         /// Epochs of a fine-tuning (reinit none); auto = as many as `epochs`
         "fine-tune-epochs" => fine_tune_epochs: Option<usize> = None, in FINE_TUNE, "a whole number from 1 to 1000000 or `auto`",
             if |s| s.rewind == Rewind::None;
-        /// Learning rate of a fine-tuning (reinit none); auto = the last one of the schedule
+        /// Learning rate of a fine-tuning (reinit none); auto = the last one of the schedule, of plateau that of the drawn epoch
         "fine-tune-lr" => fine_tune_lr: Option<f64> = None, if |s| s.rewind == Rewind::None;
         /// How long a ticket trains: epochs (as many as the dense network), flops (as many multiply-adds, the schedule
         /// stretched) or remaining (the epochs after the draw)
@@ -269,11 +271,13 @@ settings! {
         "out" => out: Option<PathBuf> = None;
         /// Folder that holds the data sets
         "data-dir" => data_dir: Option<PathBuf> = None;
+        /// Train on files of a data set that are not its publisher's: your own, or some that were cut down on purpose
+        "own-data" => own_data: bool = false;
         /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
         "device" => device: Option<String> = None;
         /// Trainings at the same time; auto = one a core on CPU, one on a GPU
         "workers" => workers: Option<usize> = None, in WORKERS, "a whole number from 1 to 1024 or `auto`";
-        /// CPU threads of each training
+        /// CPU threads of each training; another number adds up in another order, and gives other numbers
         "threads" => threads: usize = 1, in 1..=1024, "a whole number from 1 to 1024";
         /// Keep the best and last weights of every training
         "save" => save: bool = false;
@@ -299,6 +303,9 @@ settings! {
         "on-fail" => on_fail: OnFail = OnFail::Continue;
         /// Failed trainings after which no new ones are begun; auto = no limit
         "max-fails" => max_fails: Option<usize> = None, in FAILS, "a whole number from 1 to 1000000 or `auto`";
+        /// Seconds after which a training that reports nothing counts as hung: its worker is given up, and another goes on with
+        /// it. Ten times its last epoch, if that is longer; three times either before its first epoch, and until a worker is ready
+        "give-up-after" => give_up_after: f64 = 600.0, in 2.0..=1e9, "a number from 2 to 1e9";
         /// Seconds that this run may take, after which it stops as for a signal; auto = what Slurm leaves the job, or no
         /// limit
         "time-limit" => time_limit: Option<f64> = None, in SECONDS, "a number above 0 or `auto`";
@@ -418,6 +425,7 @@ impl Settings {
             PruningType::Unstructured => Criterion::Magnitude,
             PruningType::Structured => Criterion::NormScale,
         }));
+        self.scope = Some(self.scope());
         self.milestones.sort_unstable();
         self.milestones.dedup();
         self.check()?;
@@ -429,11 +437,26 @@ impl Settings {
         self.pruning_type == PruningType::Structured
     }
 
+    /// Which channels are prunable where the dense network is pulled by `slimming`: those that its tickets may lose. For
+    /// weights, and where streams stay whole or are none, the channels inside blocks.
+    pub fn slimmed_streams(&self) -> Streams {
+        let loses_streams = self.prunes_channels() && !crate::net::zoo::is_plain(&self.network);
+        if loses_streams { self.streams } else { Streams::Whole }
+    }
+
     /// How weights or channels are scored.
     pub fn criterion(&self) -> Criterion {
         self.criterion.unwrap_or(match self.prunes_channels() {
             true => Criterion::NormScale,
             false => Criterion::Magnitude,
+        })
+    }
+
+    /// Which weights or channels compete. The geometric median is a place within one layer: its paper compares no others.
+    pub fn scope(&self) -> Scope {
+        self.scope.unwrap_or(match self.criterion() {
+            Criterion::GeometricMedian => Scope::Layer,
+            _ => Scope::Global,
         })
     }
 
@@ -477,5 +500,7 @@ impl Settings {
 }
 
 mod check;
+
+pub use check::check_fits;
 #[cfg(test)]
 mod tests;

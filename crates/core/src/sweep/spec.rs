@@ -16,6 +16,9 @@ use tombola_words::value::Control;
 /// The first line of a complete sweep file.
 const COMPLETE: &str = "# What was asked, complete: every setting, defaults written out.";
 
+/// File systems take 255 bytes; a name is also a part of longer ones.
+const LONGEST_NAME: usize = 200;
+
 /// A setting given as a flag, with one value or several.
 pub type Flag = Axis;
 
@@ -55,8 +58,9 @@ impl Spec {
         let name = match table.remove("name") {
             Some(toml::Value::String(name)) if is_name(&name) => Some(name),
             Some(other) => {
-                let error =
-                    Error::input(format!("`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`"));
+                let error = Error::input(format!(
+                    "`name`: found `{other}`, expected letters, digits, `-`, `_` and `.`, at most {LONGEST_NAME} bytes"
+                ));
                 return Err(place(error, "name"));
             }
             None => None,
@@ -112,6 +116,7 @@ impl Spec {
         top: bool,
         place: &impl Fn(Error, &str) -> Error,
     ) -> Result<()> {
+        twice(table.keys()).map_err(|(error, key)| place(error, key))?;
         for (key, value) in table {
             match key.as_str() {
                 "zip" => grid.zip.extend(read_zip(value).map_err(|error| place(error, key))?),
@@ -127,10 +132,14 @@ impl Spec {
     }
 
     fn put(&mut self, grid: &mut Grid, axis: Axis, top: bool) -> Result<()> {
-        for value in &axis.values {
-            // Tried here so that the error can name its place.
-            axis.field.assign(&mut Settings::default(), value)?;
-        }
+        // Read here so that the error can name its place, and kept as settings show them, so that what is asked for in another
+        // spelling is the same sweep.
+        let shown = axis.values.iter().map(|value| {
+            let mut settings = Settings::default();
+            axis.field.assign(&mut settings, value)?;
+            Ok((axis.field.show)(&settings))
+        });
+        let axis = Axis { values: shown.collect::<Result<_>>()?, ..axis };
         if axis.field.decides != Decides::Run {
             grid.set(axis);
             return Ok(());
@@ -283,21 +292,31 @@ fn assignment(axis: &Axis, several: bool) -> String {
 
 /// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
 fn literal(field: &Field, shown: &str) -> String {
-    let plain = |text: &str| {
-        let number = text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok();
-        number || text == "true" || text == "false"
-    };
     let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
-    match field.list && items.iter().all(|item| plain(item)) {
+    match field.list && items.iter().all(|item| is_plain(item)) {
         true => format!("[{}]", items.join(", ")),
-        false if plain(shown) => shown.to_string(),
+        false if is_plain(shown) => shown.to_string(),
         // A word that stands for a list, too.
         false => toml::Value::String(shown.to_string()).to_string(),
     }
 }
 
+/// Whether a text is a number or a truth value in TOML that reads as the same text: settings also read `1.`, `007` and numbers
+/// that TOML has no room for, and a path may look like a number.
+fn is_plain(text: &str) -> bool {
+    let whole = || text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
+    let broken = || text.parse::<f64>().is_ok_and(|number| number.is_finite() && format!("{number:?}") == text);
+    text == "true" || text == "false" || whole() || broken()
+}
+
+/// Whether it can be the name of a folder, everywhere that files go.
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('.') && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    !name.is_empty() && name.len() <= LONGEST_NAME && !name.starts_with('.') && name.chars().all(is_name_letter)
+}
+
+/// Letters and digits of all scripts, and the marks that some file systems write apart from their letters.
+fn is_name_letter(letter: char) -> bool {
+    letter.is_alphanumeric() || ('\u{300}'..='\u{36f}').contains(&letter) || "-_.".contains(letter)
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> Error {
@@ -342,6 +361,24 @@ fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
     }
 }
 
+/// Refuses two spellings of one setting, of which either could be meant. Also gives the second one.
+fn twice<'a>(keys: impl Iterator<Item = &'a String>) -> Result<(), (Error, &'a str)> {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for key in keys {
+        let Some(field) = Field::find(key) else { continue };
+        if let Some(other) = seen.insert(field.key, key) {
+            return Err((said_twice(&format!("`{other}`"), &format!("`{key}`"), field), key));
+        }
+    }
+    Ok(())
+}
+
+/// The error for two spellings of one setting.
+pub fn said_twice(one: &str, other: &str, field: &Field) -> Error {
+    Error::input(format!("{one} and {other} are one setting, `{}`, given twice", field.key))
+        .hint("leave one of them out")
+}
+
 fn read_zip(value: &toml::Value) -> Result<Vec<Vec<String>>> {
     let wrong = || {
         Error::input(format!("`zip`: found `{value}`, expected lists of keys"))
@@ -365,6 +402,7 @@ fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
     };
     let one = |table: &toml::Value| -> Result<Vec<Axis>> {
         let table = table.as_table().filter(|table| !table.is_empty()).ok_or_else(wrong)?;
+        twice(table.keys()).map_err(|(error, _)| error.at("`exclude`"))?;
         let axis = |(key, value): (&String, &toml::Value)| {
             let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
             Ok(Axis { field, values: texts(field, value)? })
@@ -393,8 +431,7 @@ fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, Layers>
 /// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
 pub fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let name: String = stem.chars().map(|letter| if is_name_letter(letter) { letter } else { '-' }).collect();
     if is_name(&name) { name } else { "sweep".to_string() }
 }
 

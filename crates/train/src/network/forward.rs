@@ -190,6 +190,11 @@ impl Forward {
         let Norm { scale, shift, mean, variance } = norm;
         let momentum = training.unwrap_or(0.0);
         let (train, cudnn) = (training.is_some(), true);
+        if train && x.numel() == mean.numel() {
+            move_by_one(x, mean, variance, momentum);
+            let none = None::<&Tensor>;
+            return x.batch_norm(Some(scale), Some(shift), none, none, train, momentum, NORM_EPSILON, cudnn);
+        }
         x.batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), train, momentum, NORM_EPSILON, cudnn)
     }
 
@@ -244,6 +249,16 @@ impl Forward {
             }
         }
     }
+}
+
+/// Moves running statistics by a batch that has one value a channel. Its variance is 0, as in our own kernel (and in Keras and
+/// Flax); libtorch divides by the number of values less one, and what it leaves is not a number.
+fn move_by_one(x: &Tensor, mean: &Tensor, variance: &Tensor, momentum: f64) {
+    let _no_grad = tch::no_grad_guard();
+    let values = x.detach().flatten(0, -1).to_kind(mean.kind());
+    // Both are views: what is written to them changes the arena.
+    let _ = mean.shallow_clone().g_mul_scalar_(1.0 - momentum).g_add_(&(values * momentum));
+    let _ = variance.shallow_clone().g_mul_scalar_(1.0 - momentum);
 }
 
 /// What came out of a node.

@@ -12,6 +12,7 @@ use super::task::Task;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::net::Snapshot;
+use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{BarrierPoint, Scores};
 
@@ -31,6 +32,7 @@ pub(super) fn measure(
     arena: &mut Arena,
     own: &Snapshot,
     points: usize,
+    listen: &mut dyn FnMut(TrainingEvent) -> Flow,
 ) -> Result<Vec<BarrierPoint>> {
     let missing = || Error::environment("the ticket that the fork is measured against is missing");
     let ticket = task.sources.sibling.as_ref().ok_or_else(missing)?;
@@ -50,6 +52,7 @@ pub(super) fn measure(
             test: evaluate(forward, arena, &task.parts.test, batch),
         };
         measured.push(BarrierPoint { alpha, scores });
+        listen(TrainingEvent::Busy);
     }
     Ok(measured)
 }

@@ -13,7 +13,7 @@ use tombola_core::mask::Bits;
 use tombola_core::net::compact::{Compact, Fill};
 use tombola_core::net::{Graph, Layout, Snapshot};
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{Precision, Streams};
+use tombola_words::value::Precision;
 
 /// Layers of compact networks have a multiple of this many channels; the dead ones among them stay 0. With the odd counts that
 /// pruning leaves, networks can be slower than before: vector units and GPUs take 8 or 16 channels at a time.
@@ -66,12 +66,13 @@ impl TrainedForm {
 
     /// What `--slimming` adds to the gradient for each sign of a weight: `strength` at the batch-norm scales of channels
     /// that may be pruned, 0 elsewhere (Liu et al. 2017, "Learning Efficient Convolutional Networks through Network
-    /// Slimming"). Scales of residual streams are left alone.
+    /// Slimming"). Scales of residual streams are pulled where streams are pruned as groups, and left alone where they stay
+    /// whole.
     pub(super) fn slimming(&self, task: &Task, strength: f64, device: Device) -> Result<Option<Tensor>> {
         if strength == 0.0 {
             return Ok(None);
         }
-        let scales = task.pruner.channels(Streams::Whole).scales();
+        let scales = task.pruner.channels(task.stage.settings.slimmed_streams()).scales();
         if scales.is_empty() {
             return Err(Error::input(format!(
                 "`slimming`: network `{}` has no batch norm that could be pruned",

@@ -9,7 +9,6 @@ pub mod optimizer;
 pub mod replay;
 pub mod room;
 pub mod run;
-pub mod schedule;
 pub mod scores;
 mod start;
 pub mod step;

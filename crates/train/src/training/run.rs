@@ -16,7 +16,6 @@ use super::form::TrainedForm;
 use super::masks::TrainingMasks;
 use super::optimizer::Optimizer;
 use super::replay::{Stepper, Work};
-use super::schedule::{When, learning_rate};
 use super::scores::TorchScorer;
 use super::start::{course, first_state};
 use super::task::Task;
@@ -28,6 +27,8 @@ use crate::network::forward::Forward;
 use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
 use tombola_core::sweep::Settings;
+use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
+use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
@@ -42,8 +43,7 @@ pub fn run(task: Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<
     keep_freed_memory();
     let precision = task.stage.settings.precision;
     if precision == Precision::Tf32 && task.device == Device::Cpu {
-        return Err(Error::input("`precision = \"tf32\"` is of NVIDIA GPUs, and this training is on a processor")
-            .hint("use fp32, or bf16 for speed"));
+        return Err(no_tf32());
     }
     let _held = tf32::hold(precision == Precision::Tf32);
     let mut training = RunningTraining::begin(&task, listen)?;
@@ -195,13 +195,14 @@ impl RunningTraining {
     /// Where an epoch stands in the schedule and the data order.
     fn clock(&self, task: &Task, epoch: usize) -> EpochClock {
         let settings = &self.settings;
-        let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.validation.loss).collect();
+        let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.steering().loss).collect();
         let dense = |count: usize| task.dense_losses[..count.min(task.dense_losses.len())].to_vec();
         match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
             // Goes on where the dense training ended: its last learning rate, the next data orders.
             Some((Rewind::None, pruning)) => {
-                let rate =
-                    pruning.fine_tune_lr.unwrap_or_else(|| last_rate(settings, task.parts, &dense(settings.epochs)));
+                let steps = task.parts.train.len().div_ceil(settings.batch_size);
+                let last = || fine_tuning_rate(settings, steps, &task.dense_losses);
+                let rate = pruning.fine_tune_lr.unwrap_or_else(last);
                 EpochClock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
             }
             Some((Rewind::Epoch(start), _)) => {
@@ -218,7 +219,7 @@ impl RunningTraining {
         record: EpochRecord,
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Flow> {
-        let correct = |record: &EpochRecord| record.test.unwrap_or(record.validation).correct;
+        let correct = |record: &EpochRecord| record.selecting().correct;
         self.epoch = record.epoch;
         let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
         self.epochs.push(record.clone());
@@ -280,12 +281,12 @@ impl RunningTraining {
         let barrier = match &task.stage.pruning {
             Some(pruning) if pruning.control == Control::Fork => {
                 let Self { form, forward, arena, .. } = &mut self;
-                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points)?
+                barrier::measure(task, form, forward, arena, &state, pruning.barrier_points, listen)?
             }
             _ => Vec::new(),
         };
         let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
-        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier })
+        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
     }
 
     /// Weights, statistics and mask as they are, in the form of the dense network.
@@ -316,16 +317,8 @@ struct EpochClock {
     data_epoch: usize,
     /// A learning rate that follows no schedule.
     fixed_rate: Option<f64>,
-    /// Validation losses before it, for schedules that look at them.
+    /// Losses on held-out images before it, for schedules that look at them.
     losses: Vec<f64>,
-}
-
-/// The learning rate of the last step of the dense training.
-fn last_rate(settings: &Settings, parts: &Parts, losses: &[f64]) -> f64 {
-    let steps = parts.train.len().div_ceil(settings.batch_size);
-    let epoch = settings.epochs - 1;
-    let losses = &losses[..epoch.min(losses.len())];
-    learning_rate(settings, When { epoch, step: steps.saturating_sub(1), steps, losses })
 }
 
 /// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.

@@ -28,7 +28,8 @@ pub struct Task<'a> {
     pub device: Device,
     /// The snapshots that it starts from; for a dense network that is loaded, its weights as `drawn`.
     pub sources: Sources,
-    /// Validation losses of the dense training, epoch by epoch, where the stage goes on from it.
+    /// Losses of the dense training on the images that steer, epoch by epoch, as far as the stage goes on from it: up to the
+    /// draw for a fine-tuning, up to the rewind for a rewound training.
     pub dense_losses: Vec<f64>,
     /// Where it was when it was interrupted.
     pub resume: Option<Resume>,

@@ -177,7 +177,10 @@ def filter_scores(criterion, convolution, norm, gradient):
     if criterion == "l2":
         return (weight**2).mean(1).sqrt()
     if criterion == "geometric-median":
-        return torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist").sum(1)
+        # He et al. 2019, equation 8. Layers meet in one comparison, so it counts how far a filter lies from the others of its
+        # layer, beside how far they lie apart there.
+        sums = torch.cdist(weight, weight, compute_mode="donot_use_mm_for_euclid_dist").sum(1)
+        return sums / sums.mean()
     return (weight * gradient.flatten(1)).sum(1).abs()
 
 
@@ -247,6 +250,16 @@ def never_empty(scores, rate, off=None):
     return masks, {name: (layer - last).abs() <= near[name] for name, layer in scores.items()}
 
 
+def within_layers(scores, rate):
+    """The same for each layer alone."""
+    masks, unsure = {}, {}
+    for name, layer in scores.items():
+        own, near = never_empty({name: layer}, rate)
+        masks |= own
+        unsure |= near
+    return masks, unsure
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -288,6 +301,8 @@ def record():
             if criterion != "taylor":
                 drawn = never_empty(stream_channels(copy.deepcopy(resnet), criterion), rate)
                 recorded.append(entry("resnet", criterion, "global", rate, drawn, True, "group"))
+        drawn = within_layers(inner_channels(copy.deepcopy(resnet), "geometric-median"), rate)
+        recorded.append(entry("resnet", "geometric-median", "layer", rate, drawn, True))
         recorded.append(entry("resnetb", "bn-scale", "global", rate, never_empty(norm_channels(preresnet), rate), True))
     return recorded
 

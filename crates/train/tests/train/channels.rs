@@ -196,6 +196,41 @@ fn pitfall_25_slimming_pulls_prunable_scales_by_its_strength_and_nothing_else() 
 }
 
 #[test]
+fn slimming_pulls_the_scales_of_streams_where_streams_are_pruned() {
+    let place = Place::new("resnet");
+    let settings = Settings {
+        epochs: 1,
+        learning_rate: 1.0,
+        momentum: 0.0,
+        nesterov: false,
+        weight_decay: 0.0,
+        slimming: 0.01,
+        batch_size: TRAIN,
+        ..channels()
+    };
+    let mut first = first_weights(&place, &settings);
+    let output = place.layout.parameters.iter().find(|parameter| parameter.name == "fc.weight").unwrap();
+    first.parameters[output.range()].fill(0.0);
+    let first = Arc::new(first);
+    let pulled = |settings: &Settings| -> Vec<usize> {
+        let mut start = Start::default();
+        start.sources.drawn = Some(Arc::clone(&first));
+        let after = Arc::clone(end(&place.run(&dense(settings), start).unwrap()));
+        let body = place.layout.parameters.iter().filter(|parameter| !parameter.name.starts_with("fc"));
+        let moved = |position: &usize| first.parameters[*position] != after.parameters[*position];
+        body.flat_map(|parameter| parameter.range().filter(moved).collect::<Vec<_>>()).collect()
+    };
+    let group = Settings { streams: Streams::Group, ..settings.clone() };
+    let scales = |streams| place.pruner.channels(streams).scales();
+    assert_eq!((pulled(&settings), pulled(&group)), (scales(Streams::Whole), scales(Streams::Group)));
+    let all = place.layout.parameters.iter().filter(|parameter| parameter.role == Role::NormScale);
+    assert_eq!(scales(Streams::Group), all.flat_map(|parameter| parameter.range()).collect::<Vec<_>>());
+    // Weights are pruned: the channels of streams are not what is prunable.
+    let weights = Settings { pruning_type: PruningType::Unstructured, ..group };
+    assert_eq!(pulled(&weights), scales(Streams::Whole));
+}
+
+#[test]
 fn slimming_on_a_network_without_batch_norms_is_refused() {
     let place = Place::new("lenet-300-100");
     let settings = Settings { network: "lenet-300-100".to_string(), slimming: 1e-4, ..settings() };

@@ -77,7 +77,7 @@ fn by_layer(place: &Place, record: &Record, mask: &Bits) -> BTreeMap<String, Vec
 fn every_criterion_keeps_what_pytorch_keeps() {
     let places = BTreeMap::from(["resnet", "resnetb"].map(|name| (name, place(name))));
     let records: Vec<Record> = recorded("criteria.json");
-    assert_eq!(records.len(), 32);
+    assert_eq!(records.len(), 34);
     for record in records {
         let place = &places[record.network.as_str()];
         let pruning_type = if record.channels { PruningType::Structured } else { PruningType::Unstructured };
@@ -86,7 +86,7 @@ fn every_criterion_keeps_what_pytorch_keeps() {
             epochs: 1,
             pruning_type,
             criterion: Some(Criterion::parse(&record.criterion).unwrap()),
-            scope: Scope::parse(&record.scope).unwrap(),
+            scope: Some(Scope::parse(&record.scope).unwrap()),
             streams: Streams::parse(&record.streams).unwrap(),
             score_images: 64,
             ..super::place::settings()

@@ -12,6 +12,7 @@ use tombola_train::batches::Variation;
 use tombola_train::network::arena::{Arena, to_vec};
 use tombola_train::network::forward::Forward;
 use tombola_train::training::evaluate::Tally;
+use tombola_train::training::graph::free_memory;
 use tombola_train::training::optimizer::{Optimizer, Rate};
 use tombola_train::training::replay::{Stepper, Work};
 use tombola_words::record::Evaluation;
@@ -101,8 +102,11 @@ fn replayed_and_eager_steps_give_the_same_losses_and_weights() {
 }
 
 #[test]
-fn a_gpu_tells_how_much_memory_is_free() {
+fn a_gpu_tells_how_much_memory_is_free_and_one_that_is_not_there_tells_why_not() {
     if let Device::Cuda(number) = device() {
-        assert!(tombola_train::training::graph::free_memory(number).unwrap() > 0);
+        let free = free_memory(number).unwrap();
+        assert!((1 << 20..1 << 42).contains(&free), "{free}");
     }
+    let reason = free_memory(tombola_train::device::gpus()).unwrap_err();
+    assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
 }

@@ -96,7 +96,7 @@ impl Place {
         let outcome = run(task, &mut |report| {
             match report {
                 TrainingEvent::Drawn(drawn) => trained.drawn.push(*drawn),
-                TrainingEvent::Images { .. } => {}
+                TrainingEvent::Images { .. } | TrainingEvent::Busy => {}
                 TrainingEvent::Epoch(epoch) => {
                     trained.epochs.push(EpochRecord { seconds: 0.0, ..epoch });
                     if trained.epochs.len() >= stop {
@@ -138,7 +138,7 @@ impl Start {
     pub(crate) fn after(dense: &Trained, epoch: Option<usize>) -> Self {
         let drawn = Some(Arc::clone(dense.snapshot(Moment::Last)));
         let rewound = epoch.map(|epoch| Arc::clone(dense.snapshot(Moment::Epoch(epoch))));
-        let dense_losses = dense.epochs.iter().map(|epoch| epoch.validation.loss).collect();
+        let dense_losses = dense.epochs.iter().map(|epoch| epoch.steering().loss).collect();
         Self { sources: Sources { drawn, rewound, sibling: None }, dense_losses, ..Self::default() }
     }
 }

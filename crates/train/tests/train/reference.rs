@@ -22,13 +22,13 @@ use tombola_core::prune::criterion::Key;
 use tombola_core::prune::scorer::NoGradients;
 use tombola_core::prune::unstructured::{draw, prunable};
 use tombola_core::sweep::Settings;
+use tombola_core::sweep::schedule::{When, learning_rate};
 use tombola_data::{DataSet, Images, Normalisation, Split};
 use tombola_train::batches::Resident;
 use tombola_train::network::arena::{Arena, to_vec};
 use tombola_train::network::forward::Forward;
 use tombola_train::training::evaluate::evaluate;
 use tombola_train::training::optimizer::{Optimizer, Rate};
-use tombola_train::training::schedule::{When, learning_rate};
 use tombola_words::value::Value;
 use tombola_words::value::{Optimizer as Rule, Precision, PruneLayers, Schedule, Scope};
 
@@ -316,7 +316,7 @@ fn masks_of_two_levels_hold_exactly_the_positions_that_pytorch_keeps() {
     let with_ties: Vec<Vec<f32>> = weights.iter().map(coarse).collect();
     for record in recorded::<Vec<MaskRecord>>("masks.json") {
         let settings = Settings {
-            scope: Scope::parse(&record.scope).unwrap(),
+            scope: Some(Scope::parse(&record.scope).unwrap()),
             prune_layers: PruneLayers::parse(&record.layers).unwrap(),
             output_rate: record.output_rate,
             ..Settings::default()
@@ -443,10 +443,11 @@ fn half_precision_is_that_of_pytorchs_autocast() {
         let ((exact_loss, exact), (loss, half)) = (pass(Precision::Fp32), pass(Precision::Bf16));
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let error = norm(&mut exact.iter().zip(&half).map(|(a, b)| a - b)) / norm(&mut exact.iter().copied());
-        // In which order numbers of 8 bits are added up depends on the processor and on the number of threads.
+        // In which order numbers of 8 bits are added up depends on the processor and on the number of threads: by 5 % of the error,
+        // with AVX2 and AVX-512 on one thread.
         assert!((exact_loss - record.exact_loss).abs() < 1e-5 * record.exact_loss, "{}: {exact_loss}", record.network);
         assert!((loss - record.loss).abs() < 1e-3 * record.loss, "{}: {loss}, {}", record.network, record.loss);
         let difference = (error - record.gradient_error).abs();
-        assert!(difference < 0.15 * record.gradient_error, "{}: {error}, {}", record.network, record.gradient_error);
+        assert!(difference < 0.1 * record.gradient_error, "{}: {error}, {}", record.network, record.gradient_error);
     }
 }

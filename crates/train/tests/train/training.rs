@@ -405,7 +405,11 @@ fn pitfall_23_an_evaluation_does_not_depend_on_the_size_of_its_batches() {
 
 #[test]
 fn half_precision_changes_numbers_a_little_and_nothing_else() {
-    for network in ["resnet", "resnetb", "lenet-5"] {
+    // Each number is rounded by up to 2^-8, and L roundings in a row come to some sqrt(L) / 512 (30 nodes: 1 %). By as much a ReLU
+    // is wrong about where 0 is: it decides 0.4 times that share of its values otherwise, each a whole value, so that with R of
+    // them a gradient is off by up to sqrt(0.4 R sqrt(L) / 512): 0.17, 0.22 and 0.11 here. With batch norms losses hardly move;
+    // without, trainings go apart. The bounds are half as much again as is measured with AVX2 and AVX-512.
+    for (network, off, apart) in [("resnet", 0.15, 0.002), ("resnetb", 0.09, 0.002), ("lenet-5", 0.025, 0.05)] {
         let place = if network == "lenet-5" { Place::with_side(network, 16) } else { Place::new(network) };
         let exact = Settings { network: network.to_string(), learning_rate: 0.005, ..settings() };
         let half = Settings { precision: Precision::Bf16, ..exact.clone() };
@@ -424,14 +428,13 @@ fn half_precision_changes_numbers_a_little_and_nothing_else() {
         let (own, rounded) = (gradient(Precision::Fp32), gradient(Precision::Bf16));
         let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt();
         let error = norm(&mut own.iter().zip(&rounded).map(|(a, b)| a - b)) / norm(&mut own.iter().copied());
-        // Eight bits of precision: each number is off by up to 0.4 %, and errors add up over the layers (as in PyTorch's
-        // autocast, `crates/train/tests/train/reference.rs`).
-        assert!(error > 1e-4 && error < 0.2, "{network}: {error}");
+        // As in PyTorch's autocast (`crates/train/tests/train/reference.rs`).
+        assert!(error > 1e-3 && error < off, "{network}: {error}");
         let (exact, half) = (place.run(&dense(&exact), Start::default()), place.run(&dense(&half), Start::default()));
         let (exact, half) = (exact.unwrap(), half.unwrap());
         let losses = |trained: &Trained| trained.epochs.iter().map(|epoch| epoch.validation.loss).collect::<Vec<_>>();
         for (a, b) in losses(&exact).iter().zip(losses(&half)) {
-            assert!(a != &b && (a - b).abs() < 0.15 * a, "{network}: {a}, {b}");
+            assert!(a != &b && (a - b).abs() < apart * a, "{network}: {a}, {b}");
         }
     }
 }

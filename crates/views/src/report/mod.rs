@@ -5,23 +5,28 @@ pub mod chart;
 pub mod findings;
 pub mod lines;
 mod page;
+pub mod parts;
 pub mod pivot;
 pub mod sheet;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use crate::tables::{self, TrainingState};
 use tombola_core::folder::Store;
-use tombola_core::folder::journal::{History, StageHistory};
+use tombola_core::folder::journal::History;
+use tombola_core::gpus::UnusedGpus;
+use tombola_core::plan::estimate::many;
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::sweep::Spec;
 use tombola_words::error::Result;
+use tombola_words::regular;
 use tombola_words::value::Control;
 
 use chart::{Bar, Chart, LayerDensities, MOST_LINES};
 use findings::Sharing;
 use lines::{Line, Lines};
+use parts::ReportParts;
 use sheet::Sheet;
 
 pub use page::page;
@@ -44,8 +49,8 @@ pub struct Report {
     pub findings: Vec<String>,
     /// Its charts.
     pub charts: Vec<Chart>,
-    /// Accuracies against densities, which sweeps are compared by.
-    pub lines: Lines,
+    /// Accuracies against densities of each network, which sweeps are compared by.
+    pub lines: Vec<PartLines>,
     /// What it cannot show.
     pub missing: Vec<Missing>,
     /// Rows of `results.csv`.
@@ -60,6 +65,51 @@ pub struct Report {
     pub made_by: Vec<(String, String)>,
     /// Name and checksum of each data set.
     pub data: Vec<(String, String)>,
+}
+
+/// What was found of one network on one data set.
+#[derive(Debug, Clone, Default)]
+pub struct PartLines {
+    /// What tells it from the others of the sweep; empty where it is the only one.
+    pub title: String,
+    /// Its accuracies against densities.
+    pub lines: Lines,
+    /// Sentences about it.
+    pub findings: Vec<String>,
+}
+
+/// Kinds of charts, as they follow each other: title, and why there may be none; without a title where another kind says so.
+const KINDS: [(&str, &str); 8] = [
+    ("Accuracy against density", "no ticket beside a dense network has come to its end"),
+    ("Training curves", "no training has more than one epoch yet"),
+    ("How masks settle", "no masks are watched: see `--track-masks`"),
+    ("", ""),
+    ("Density layer by layer", "no masks of finished tickets are kept: see `--save`"),
+    (
+        "Overlap of tickets of different seeds",
+        "no run that trained tickets of two seeds and kept their masks has come to its end",
+    ),
+    ("Speed of smaller networks", "no ticket of channels has been trained"),
+    ("Who trained what when", "the journal does not tell"),
+];
+/// The kind that is about the whole sweep.
+const WORKERS: usize = 7;
+
+/// The charts of a sweep by their kinds.
+#[derive(Debug, Default)]
+struct ChartList {
+    kinds: [Vec<Chart>; KINDS.len()],
+}
+
+impl ChartList {
+    /// One after the other, and what there is none of.
+    fn sorted_out(self) -> (Vec<Chart>, Vec<Missing>) {
+        let lacks = |((what, why), charts): (&(&'static str, &'static str), &Vec<Chart>)| {
+            (charts.is_empty() && !what.is_empty()).then_some(Missing { what, why })
+        };
+        let missing = KINDS.iter().zip(&self.kinds).filter_map(lacks).collect();
+        (self.kinds.into_iter().flatten().collect(), missing)
+    }
 }
 
 /// What a report is made from.
@@ -91,35 +141,41 @@ impl Report {
         let (hamming, tickets) = (sheet("hamming.csv")?, sheet("tickets.csv")?);
         let timing = sheet("timing.csv")?;
         // It takes the masks of all tickets, and is made at the end of a run.
-        let overlap = std::fs::read_to_string(folder.join(tables::OVERLAP)).unwrap_or_default();
-        let lines = Lines::of(&summary);
-        let mut charts = Vec::new();
-        let mut missing = Vec::new();
-        let mut either = |chart: Option<Chart>, what: &'static str, why: &'static str| match chart {
-            Some(chart) => charts.push(chart),
-            None => missing.push(Missing { what, why }),
-        };
-        either(
-            chart::density(&lines),
-            "Accuracy against density",
-            "no ticket beside a dense network has come to its end",
-        );
-        either(chart::curves(&epochs), "Training curves", "no training has more than one epoch yet");
-        either(chart::distance(&hamming, &tickets), "How masks settle", "no masks are watched: see `--track-masks`");
-        charts.extend(chart::heat(&hamming, &tickets));
-        let mut either = |chart: Option<Chart>, what: &'static str, why: &'static str| match chart {
-            Some(chart) => charts.push(chart),
-            None => missing.push(Missing { what, why }),
-        };
-        let kept = "no masks of finished tickets are kept: see `--save`";
-        either(chart::layers(&layers(source)?), "Density layer by layer", kept);
-        let pairs = "no run that trained tickets of two seeds and kept their masks has come to its end";
-        either(chart::overlap(&Sheet::parse(&overlap)), "Overlap of tickets of different seeds", pairs);
-        either(chart::cost(&results, &timing), "Speed of smaller networks", "no ticket of channels has been trained");
-        either(chart::gantt(&bars(plan, history)), "Who trained what when", "the journal does not tell");
+        let overlap = regular::read_to_string(&folder.join(tables::OVERLAP)).unwrap_or_default();
+        let overlap = Sheet::parse(&overlap);
+        let parts = ReportParts::of(&results);
+        let layers = layers(source, &parts)?;
+        let mut charts = ChartList::default();
+        let mut lines = Vec::new();
+        for (number, part) in parts.all.iter().enumerate() {
+            let own = |sheet: &Sheet| parts.by_stage(sheet, number);
+            let own_lines = Lines::of(&parts.by_settings(&summary, number));
+            let (hamming, tickets) = (own(&hamming), own(&tickets));
+            let layers: Vec<LayerDensities> =
+                layers.iter().filter(|one| parts.holds(&one.stage, number)).cloned().collect();
+            for (kind, found) in [
+                chart::density(&own_lines),
+                Vec::from_iter(chart::curves(&own(&epochs))),
+                Vec::from_iter(chart::distance(&hamming, &tickets)),
+                chart::heat(&hamming, &tickets),
+                Vec::from_iter(chart::layers(&layers)),
+                Vec::from_iter(chart::overlap(&own(&overlap))),
+                Vec::from_iter(chart::cost(&own(&results), &timing)),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                charts.kinds[kind].extend(found.into_iter().map(|chart| chart.of_part(&part.name, &part.title)));
+            }
+            let findings = findings::of_part(&own_lines, &tickets);
+            lines.push(PartLines { title: part.title.clone(), lines: own_lines, findings });
+        }
+        let present: Vec<usize> = history.workers.keys().copied().collect();
+        charts.kinds[WORKERS].extend(chart::gantt(&bars(plan, history), &present));
+        let (charts, missing) = charts.sorted_out();
         Ok(Self {
             name: name.to_string(),
-            findings: findings::sentences(sharing(plan, history), &lines, &tickets),
+            findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines, history.mixture(plan)),
             lines,
             failures: failures(&results),
             charts,
@@ -133,16 +189,38 @@ impl Report {
     }
 }
 
-/// Accuracies against densities of several sweeps in one chart; nothing for one sweep alone.
-pub fn compared(reports: &[Report]) -> Option<Chart> {
+/// Accuracies against densities of several sweeps in one chart, or more where there are many methods; nothing for one sweep alone.
+pub fn compared(reports: &[Report]) -> Vec<Chart> {
     let mut all = Lines::default();
     for report in reports.iter().filter(|_| reports.len() > 1) {
-        let named = |line: &Line| Line { name: format!("{}: {}", report.name, line.name), ..line.clone() };
-        all.dense.extend(report.lines.dense.iter().map(named));
-        all.tickets.extend(report.lines.tickets.iter().map(named));
+        for part in &report.lines {
+            let gap = if part.title.is_empty() { "" } else { ", " };
+            let named = |line: &Line| Line {
+                name: format!("{}{gap}{}: {}", report.name, part.title, line.name),
+                ..line.clone()
+            };
+            all.dense.extend(part.lines.dense.iter().map(named));
+            all.tickets.extend(part.lines.tickets.iter().map(named));
+        }
     }
-    let chart = chart::density(&all)?;
-    Some(Chart { name: "compared".into(), title: "All sweeps: accuracy against density".into(), ..chart })
+    let charts = chart::density(&all).into_iter().map(|chart| Chart {
+        name: chart.name.replace("accuracy-density", "compared"),
+        title: chart.title.replace("Accuracy against density", "All sweeps: accuracy against density"),
+        ..chart
+    });
+    charts.collect()
+}
+
+/// Trainings that are done and left GPUs unused: how many, and why.
+fn unused_gpus(history: &History) -> Vec<String> {
+    let mut found: BTreeMap<UnusedGpus, usize> = BTreeMap::new();
+    let done = history.stages.values().filter(|known| known.outcome.is_some());
+    done.filter_map(|known| UnusedGpus::in_place(&known.place)).for_each(|one| *found.entry(one).or_default() += 1);
+    let words = |(unused, count): (UnusedGpus, usize)| {
+        let verb = if count == 1 { "was" } else { "were" };
+        format!("{}.", unused.words(&format!("{} {verb} trained", many(count, "training"))))
+    };
+    found.into_iter().map(words).collect()
 }
 
 fn sharing(plan: &Plan, history: &History) -> Sharing {
@@ -152,16 +230,18 @@ fn sharing(plan: &Plan, history: &History) -> Sharing {
         trials: plan.chains.len(),
         trainings: plan.stages.len(),
         done: count(&[TrainingState::Done]),
-        failed: count(&[TrainingState::Failed, TrainingState::Skipped]),
+        failed: count(&[TrainingState::Failed]),
+        skipped: count(&[TrainingState::Skipped]),
         epochs: plan.shared_epochs(),
         epochs_alone: plan.unshared().0,
     }
 }
 
 /// What the tickets of the first trials keep of each layer: those that end a trial, of one seed, without their twins.
-fn layers(source: &ReportSource) -> Result<Vec<LayerDensities>> {
+fn layers(source: &ReportSource, parts: &ReportParts) -> Result<Vec<LayerDensities>> {
     let ReportSource { stores, spec, plan, history, .. } = *source;
     let mut found = Vec::new();
+    let mut counts = vec![0; parts.all.len()];
     let mut seen = HashSet::new();
     let seed = plan.chains.first().map(|chain| chain.trial.settings.seed);
     for chain in plan.chains.iter().filter(|chain| Some(chain.trial.settings.seed) == seed) {
@@ -172,9 +252,14 @@ fn layers(source: &ReportSource) -> Result<Vec<LayerDensities>> {
         if !ticket || !done || !seen.insert(index) {
             continue;
         }
+        let id = stage.id.to_string();
+        let part = (0..parts.all.len()).find(|part| parts.holds(&id, *part));
+        if part.is_none_or(|part| counts[part] == MOST_LINES) {
+            continue;
+        }
         let networks = Networks::of(plan, &[stage.root], &spec.networks)?;
         let Some(network) = networks.get(plan, index) else { continue };
-        let sum = history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
+        let sum = history.stages.get(&stage.id).and_then(|known| known.mask_sum());
         let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout, sum).transpose());
         let Some(mask) = masks.next().transpose()? else { continue };
         let connections = network.layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
@@ -187,10 +272,9 @@ fn layers(source: &ReportSource) -> Result<Vec<LayerDensities>> {
         if found.iter().any(|known: &LayerDensities| known.layers == layers) {
             continue;
         }
-        found.push(LayerDensities { name: format!("trial {}: {}", chain.trial.number, plan.label(index)), layers });
-        if found.len() == MOST_LINES {
-            break;
-        }
+        let name = format!("trial {}: {}", chain.trial.number, plan.label(index));
+        found.push(LayerDensities { name, stage: id, layers });
+        part.into_iter().for_each(|part| counts[part] += 1);
     }
     Ok(found)
 }

@@ -105,7 +105,11 @@ for (const box of document.querySelectorAll("[data-table]")) {
 for (const figure of document.querySelectorAll("figure")) {
   const links = figure.appendChild(document.createElement("p"));
   links.className = "links";
-  const svg = () => new XMLSerializer().serializeToString(figure.querySelector("svg")).replaceAll("currentColor", "black");
+  function svg() {
+    const copy = figure.querySelector("svg.wide").cloneNode(true);
+    copy.querySelector(".here")?.remove();
+    return new XMLSerializer().serializeToString(copy).replaceAll("currentColor", "black");
+  }
 
   function save(kind, type, content) {
     const link = document.createElement("a");
@@ -116,7 +120,7 @@ for (const figure of document.querySelectorAll("figure")) {
   }
 
   function picture() {
-    const image = new Image(), size = figure.querySelector("svg").viewBox.baseVal, scale = 3;
+    const image = new Image(), size = figure.querySelector("svg.wide").viewBox.baseVal, scale = 3;
     const address = URL.createObjectURL(new Blob([svg()], { type: "image/svg+xml" }));
     image.onload = () => {
       const canvas = document.createElement("canvas");
@@ -131,6 +135,13 @@ for (const figure of document.querySelectorAll("figure")) {
     image.src = address;
   }
 
+  const data = figure.querySelector(".spots");
+  if (data) {
+    const [spots, narrow] = JSON.parse(data.textContent);
+    readout(figure, figure.querySelector("svg.wide"), spots);
+    readout(figure, figure.querySelector("svg.narrow"), narrow.map(([x, y], index) => [x, y, spots[index][2]]));
+  }
+
   const kinds = {
     SVG: () => save("svg", "image/svg+xml", svg()),
     PNG: picture,
@@ -142,4 +153,50 @@ for (const figure of document.querySelectorAll("figure")) {
     button.title = "Save as " + kind;
     button.addEventListener("click", act);
   }
+}
+
+// The point that the pointer, or an arrow key, is at: what it is stands below the picture.
+function readout(figure, svg, spots) {
+  const words = figure.querySelector("output"), reach = 60;
+  const ring = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+  for (const [name, value] of Object.entries({ r: 8, fill: "none", stroke: "currentColor", "stroke-width": 2, class: "here" })) ring.setAttribute(name, value);
+  let at = -1;
+
+  function show(index) {
+    at = index;
+    if (index < 0) {
+      ring.remove();
+      words.textContent = "";
+      return;
+    }
+    const [x, y, text] = spots[index];
+    ring.setAttribute("cx", x);
+    ring.setAttribute("cy", y);
+    svg.append(ring);
+    words.textContent = text;
+  }
+
+  function nearest(event) {
+    const box = svg.getBoundingClientRect(), size = svg.viewBox.baseVal;
+    const x = ((event.clientX - box.left) * size.width) / box.width, y = ((event.clientY - box.top) * size.height) / box.height;
+    let best = -1, least = reach * reach;
+    for (const [index, [ownX, ownY]] of spots.entries()) {
+      const distance = (x - ownX) ** 2 + (y - ownY) ** 2;
+      if (distance < least) [best, least] = [index, distance];
+    }
+    return best;
+  }
+
+  const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
+  svg.setAttribute("tabindex", "0");
+  svg.addEventListener("pointermove", (event) => show(nearest(event)));
+  svg.addEventListener("pointerdown", (event) => show(nearest(event)));
+  svg.addEventListener("pointerleave", () => document.activeElement !== svg && show(-1));
+  svg.addEventListener("blur", () => show(-1));
+  svg.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") show(-1);
+    else if (event.key in steps) show((Math.max(at, steps[event.key] < 0 ? 0 : -1) + steps[event.key] + spots.length) % spots.length);
+    else return;
+    event.preventDefault();
+  });
 }

@@ -22,9 +22,10 @@ pub fn page(reports: &[Report], made: &str) -> String {
          <link rel=\"icon\" href=\"data:,\">\n\
          <title>{title} · Tombola</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
     );
-    if let Some(chart) = compared(reports) {
+    let together = compared(reports);
+    if !together.is_empty() {
         html.push_str("<main>\n");
-        figure(&mut html, &chart);
+        together.iter().for_each(|chart| figure(&mut html, chart));
         html.push_str("</main>\n");
     }
     for (number, report) in reports.iter().enumerate() {
@@ -76,8 +77,22 @@ fn sweep(html: &mut String, report: &Report, number: usize) {
 
 fn figure(html: &mut String, chart: &Chart) {
     // The canvas draws in black: in the page that is the colour of the text, whatever it is.
-    let svg = chart.svg.replace("#000000", "currentColor");
-    let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{}\" ", escaped(&chart.title)), 1);
+    let title = escaped(&chart.title);
+    let drawn = |svg: &str, class: &str| {
+        let svg = svg.replace("#000000", "currentColor");
+        svg.replacen("<svg ", &format!("<svg class=\"{class}\" role=\"img\" aria-label=\"{title}\" "), 1)
+    };
+    let pictures = format!("{}\n{}", drawn(&chart.svg, "wide"), drawn(&chart.narrow.0, "narrow"));
+    // `</script>` in a name would end the script.
+    let spots = match chart.spots.is_empty() {
+        true => String::new(),
+        false => {
+            // Of the two pictures; the words are the same.
+            let narrow: Vec<(i32, i32)> = chart.narrow.1.iter().map(|spot| (spot.0, spot.1)).collect();
+            let json = serde_json::json!([chart.spots, narrow]).to_string().replace('<', "\\u003c");
+            format!("<script type=\"application/json\" class=\"spots\">{json}</script>\n")
+        }
+    };
     let numbers: Vec<&str> = chart.data.lines().collect();
     let shown = numbers.len().min(MOST_NUMBERS + 1);
     let summary = match numbers.len() - shown {
@@ -88,7 +103,7 @@ fn figure(html: &mut String, chart: &Chart) {
         ),
     };
     html.push_str(&format!(
-        "<section>\n<h2>{}</h2>\n<figure id=\"{}\">\n{svg}\n<figcaption>{}</figcaption>\n</figure>\n\
+        "<section>\n<h2>{}</h2>\n<figure id=\"{}\">\n{pictures}\n<output></output>\n<figcaption>{}</figcaption>\n{spots}</figure>\n\
          <details><summary>{summary}</summary><pre>{}\n</pre></details>\n</section>\n",
         escaped(&chart.title),
         escaped(&chart.name),
@@ -145,19 +160,21 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lines::Lines;
+    use crate::report::chart::Spot;
 
     fn report() -> Report {
         Report {
             name: "a <sweep>".into(),
             findings: vec!["4 < 5".into()],
-            lines: Lines::default(),
+            lines: Vec::new(),
             charts: vec![Chart {
                 name: "x".into(),
                 title: "A chart".into(),
                 note: "note".into(),
                 svg: "<svg width=\"1\"><path stroke=\"#000000\"/></svg>".into(),
                 data: "a,b\n".into(),
+                spots: vec![Spot(1, 2, "</script> 50 %".into())],
+                narrow: ("<svg width=\"1\"/>".into(), vec![Spot(3, 4, "</script> 50 %".into())]),
             }],
             missing: vec![Missing { what: "How masks settle", why: "no masks are watched" }],
             results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n"),
@@ -174,7 +191,7 @@ mod tests {
         let html = page(&[report()], "by a test");
         assert!(html.contains("a &lt;sweep&gt;") && html.contains("4 &lt; 5"));
         // The ends of the table's data and of the script itself.
-        assert_eq!(html.matches("</script>").count(), 2);
+        assert_eq!(html.matches("</script>").count(), 3);
         assert!(html.contains("stroke=\"currentColor\"") && !html.contains("#000000"));
     }
 

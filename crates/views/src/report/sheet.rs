@@ -63,6 +63,14 @@ impl Sheet {
         (varying, shared)
     }
 
+    /// Whether some rows have more than one value in a column, empty cells apart: there the setting makes no difference.
+    pub fn differs<'a>(&self, rows: impl IntoIterator<Item = &'a Vec<String>>, name: &str) -> bool {
+        let Some(column) = self.column(name) else { return false };
+        let mut first = None;
+        let values = rows.into_iter().filter_map(|row| row.get(column)).filter(|value| !value.is_empty());
+        values.into_iter().any(|value| *first.get_or_insert(value) != value)
+    }
+
     /// All of it as the text of a CSV file.
     pub fn whole_csv(&self) -> String {
         self.csv(&self.rows)
@@ -77,6 +85,13 @@ impl Sheet {
             let _ = writer.write_record(row);
         }
         writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The rows of which something holds.
+    #[must_use]
+    pub fn only(&self, holds: impl Fn(&[String]) -> bool) -> Self {
+        let rows = self.rows.iter().filter(|row| holds(row)).cloned().collect();
+        Self { columns: self.columns.clone(), rows }
     }
 
     /// Rows that agree in some column, in the order of their first.

@@ -9,6 +9,7 @@ use crate::tables::TrainingState;
 use tombola_core::plan::Stage;
 use tombola_core::plan::estimate::{human, many};
 use tombola_core::sweep::{Decides, FIELDS, Settings};
+use tombola_words::record::EpochRecord;
 use tombola_words::value::{Moment, Rewind, Value};
 
 /// Trials beyond this are counted.
@@ -85,6 +86,11 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
                 format!("the next run tries it again, as does `tombola retry {folder} --stage {}`", view.short(stage)),
             ]
         }
+        TrainingState::Skipped if view.standings[stage].blame.is_none() => {
+            let error = view.standings[stage].error(view.facts.plan, &view.standings);
+            let cure = "train longer, give a larger `early-bird-epsilon`, or draw at a fixed epoch";
+            vec![error.unwrap_or_else(|| "skipped".to_string()), cure.to_string()]
+        }
         TrainingState::Skipped => {
             let blamed = view.standings[stage].blame.unwrap_or(stage);
             let reason = view.known(blamed).and_then(|known| known.failure.clone()).unwrap_or_default();
@@ -130,7 +136,9 @@ fn done(view: &View, stage: usize) -> Vec<String> {
         ));
     }
     if let Some(drawn) = &known.drawn {
-        lines.push(format!("{} of {} prunable weights are alive", drawn.alive, drawn.prunable));
+        let channels = drawn.channels.map(|count| format!(", {} of {} channels", count.alive, count.prunable));
+        let channels = channels.unwrap_or_default();
+        lines.push(format!("{} of {} prunable weights are alive{channels}", drawn.alive, drawn.prunable));
     }
     lines.push(format!("trained on {}, in {}", known.place, many(known.attempts, "attempt")));
     lines
@@ -173,8 +181,9 @@ fn needs(view: &View, source: usize, moment: Moment) -> String {
     match view.standings[source].state {
         TrainingState::Done => format!("{what}, which is no longer on disk: that is trained again"),
         TrainingState::Failed | TrainingState::Skipped => {
-            let reason = view.standings[source].blame.and_then(|blamed| view.known(blamed)?.failure.clone());
-            format!("{what}, which failed: {}", reason.unwrap_or_default())
+            let error = view.standings[source].error(view.facts.plan, &view.standings);
+            let verb = if view.standings[source].state == TrainingState::Failed { "failed" } else { "was left out" };
+            format!("{what}, which {verb}: {}", error.unwrap_or_default())
         }
         _ if view.running(source).is_some() => format!("{what}: {}", at_work(view, source)),
         _ => {
@@ -207,12 +216,9 @@ fn at_work(view: &View, stage: usize) -> String {
     let workers = &view.facts.history.workers;
     let place = workers.get(&running.worker).map_or_else(String::new, |worker| format!(" ({})", worker.place));
     let first = view.run_of(stage).map_or(0, |run| run.workers.start);
-    let accuracy = view.last_epoch(stage).map_or_else(String::new, |epoch| {
-        format!(
-            ", {:.2} % of the validation images right after epoch {}",
-            100.0 * epoch.validation.accuracy(),
-            epoch.epoch
-        )
+    let held_out = view.last_epoch(stage).and_then(|epoch| Some((epoch.epoch, epoch.held_out()?)));
+    let accuracy = held_out.map_or_else(String::new, |(epoch, (part, found))| {
+        format!(", {:.2} % of the {part} images right after epoch {epoch}", 100.0 * found.accuracy())
     });
     format!(
         "worker {}{place} trains it for {}, {trained} of {} done{accuracy}",
@@ -238,9 +244,9 @@ fn link(view: &View, stage: usize) -> Vec<String> {
         state => state.to_string(),
     };
     let outcome = view.known(stage).and_then(|known| known.outcome.as_ref());
-    let accuracy = match (outcome, view.last_epoch(stage)) {
+    let accuracy = match (outcome, view.last_epoch(stage).and_then(EpochRecord::held_out)) {
         (Some(outcome), _) => format!("test {:.2} %", 100.0 * outcome.best.test.accuracy()),
-        (None, Some(epoch)) => format!("validation {:.2} %", 100.0 * epoch.validation.accuracy()),
+        (None, Some((part, found))) => format!("{part} {:.2} %", 100.0 * found.accuracy()),
         (None, None) => String::new(),
     };
     let kept = view.known(stage).map(|known| known.kept.iter().map(Value::show).collect::<Vec<_>>().join(", "));
@@ -248,7 +254,12 @@ fn link(view: &View, stage: usize) -> Vec<String> {
         format!("level {}", view.facts.plan.stages[stage].level),
         view.short(stage),
         state,
-        format!("{trained}/{epochs} epochs"),
+        match outcome.and_then(|outcome| outcome.stopped_at) {
+            Some(_) => {
+                format!("{trained} of {} epochs, all early birds drawn", view.facts.plan.stages[stage].epochs().len())
+            }
+            None => format!("{trained}/{epochs} epochs"),
+        },
         accuracy,
         kept.filter(|kept| !kept.is_empty()).map_or_else(String::new, |kept| format!("has {kept}")),
     ]
@@ -290,12 +301,16 @@ fn settings(view: &View, stage: usize) -> (String, Vec<Vec<String>>) {
 /// What happens between a stage's parent and its own training, by the settings' keys.
 fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
     let Some(pruning) = &stage.pruning else { return Vec::new() };
+    let [first, second] = match pruning.channels {
+        true => [("streams", pruning.streams.show()), ("round-channels", pruning.round_channels.to_string())],
+        false => [("prune-layers", pruning.layers.show()), ("output-rate", pruning.output_rate.show())],
+    };
     let mut all = vec![
         ("rate", pruning.rate.show()),
         ("criterion", pruning.criterion.show()),
         ("scope", pruning.scope.show()),
-        ("prune-layers", pruning.layers.show()),
-        ("output-rate", pruning.output_rate.show()),
+        first,
+        second,
         ("draw", pruning.drawn_at()),
         ("reinit", pruning.rewind.show()),
         ("control", pruning.control.show()),

@@ -3,13 +3,15 @@
 //! The JSON form is this structure. Fields may be added; anything else raises [`VERSION`]. Times are in seconds since
 //! 1970, accuracies shares from 0 to 1.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use super::run::{Activity, Run};
 use super::view::View;
 use crate::tables::TrainingState;
+use tombola_core::gpus::UnusedGpus;
+use tombola_core::plan::estimate::many;
 use tombola_words::StageId;
 use tombola_words::error::Kind;
 use tombola_words::value::Value;
@@ -43,6 +45,8 @@ pub struct Status {
     pub seconds_left: Option<f64>,
     /// The workers of the last run, in order.
     pub workers: Vec<WorkerStatus>,
+    /// What should be seen to, in words: GPUs that stand unused, trainings that were not computed alike.
+    pub warnings: Vec<String>,
     /// Failed trainings, the last one first.
     pub failures: Vec<Failure>,
     /// What to do next, in words.
@@ -166,10 +170,10 @@ impl Trainings {
 }
 
 impl Status {
-    /// What `tombola run` would have ended with: 0 all done, 1 some trainings failed and nothing else is left, 75
+    /// What `tombola run` would have ended with: 0 all done, 1 some trainings failed or were left out and nothing else is left, 75
     /// something is left to train.
     pub fn exit_code(&self) -> u8 {
-        match (self.trainings.open(), self.trainings.failed) {
+        match (self.trainings.open(), self.trainings.failed + self.trainings.skipped) {
             (0, 0) => 0,
             (0, _) => Kind::Training.exit_code(),
             _ => Kind::Interrupted.exit_code(),
@@ -197,6 +201,7 @@ impl Status {
             epochs,
             seconds_left: view.time_left().filter(|_| trainings.open() > 0),
             workers: workers(view),
+            warnings: warnings(view),
             failures: failures(view),
             next: Vec::new(),
         };
@@ -255,13 +260,29 @@ fn workers(view: &View) -> Vec<WorkerStatus> {
     all
 }
 
+/// Workers of the last run that leave GPUs unused.
+fn warnings(view: &View) -> Vec<String> {
+    let mut found: BTreeMap<UnusedGpus, usize> = BTreeMap::new();
+    for run in view.facts.runs {
+        let workers = view.facts.history.workers.range(run.workers.clone());
+        for unused in workers.filter_map(|(_, worker)| UnusedGpus::in_place(&worker.place)) {
+            *found.entry(unused).or_default() += 1;
+        }
+    }
+    let line = |(unused, count): (UnusedGpus, usize)| {
+        let verb = if count == 1 { "is" } else { "are" };
+        format!("{} ({})", unused.words(&format!("{} {verb}", many(count, "worker"))), unused.cure())
+    };
+    found.into_iter().map(line).chain(view.facts.history.mixture(view.facts.plan)).collect()
+}
+
 fn training(view: &View, stage: usize) -> Training {
     let (done, total) = view.epochs(stage);
     Training {
         stage: view.facts.plan.stages[stage].id.to_string(),
         label: view.facts.plan.label(stage),
         epochs: Share { total, done },
-        validation_accuracy: view.last_epoch(stage).map(|epoch| epoch.validation.accuracy()),
+        validation_accuracy: view.last_epoch(stage).and_then(|epoch| Some(epoch.validation.measured()?.accuracy())),
         since: view.running(stage).map_or(view.facts.now, |running| running.since),
     }
 }

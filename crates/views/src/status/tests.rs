@@ -29,7 +29,8 @@ fn started() -> Record {
 }
 
 fn joined(worker: usize) -> Record {
-    Record::Joined { worker, place: format!("node{} gpu {}", 1 + worker / 2, worker % 2), time: BEGUN as f64 }
+    let place = format!("node{} gpu {}", 1 + worker / 2, worker % 2);
+    Record::Joined { worker, place, arithmetic: None, time: BEGUN as f64 }
 }
 
 fn began(plan: &Plan, stage: usize, worker: usize, epoch: usize, after: f64) -> Record {
@@ -278,4 +279,29 @@ fn shards_are_one_sweep_and_missing_ones_are_named() {
     let status = Status::of(&View::of(one));
     assert_eq!((status.trainings.total, status.trials.total, status.missing_shards.len()), (4, 2, 0));
     assert_eq!(view.standings[5].state, TrainingState::Skipped);
+}
+
+#[test]
+fn workers_that_leave_gpus_unused_are_warned_of() {
+    let plan = plan(SWEEP);
+    let place = |worker| {
+        format!(
+            "node1, cpu, 1 thread, GPUs unused: the driver shows {} GPU(s) but this libtorch has no CUDA part",
+            1 + worker / 2
+        )
+    };
+    let joined = |worker| Record::Joined { worker, place: place(worker), arithmetic: None, time: BEGUN as f64 };
+    let mut history = History::default();
+    [started(), joined(0), joined(1), joined(2)].into_iter().for_each(|record| history.add(record));
+    let runs = [Run::of(&history, None, Holder::Nobody, Some(NOW))];
+    let work = vec![1.0; plan.stages.len()];
+    let facts =
+        Basis { plan: &plan, history: &history, runs: &runs, whole: true, work: &work, folder: "out", now: NOW };
+    let status = Status::of(&View::of(facts));
+    assert_eq!(status.warnings.len(), 2);
+    assert!(status.warnings[0].starts_with("2 workers are on the CPU, GPUs unused: the driver shows 1 GPU(s) but"));
+    assert!(status.warnings[0].contains("libtorch_cuda.so"), "{:?}", status.warnings);
+    assert!(
+        text::text(&status, 8).contains("\nwarning: 1 worker is on the CPU, GPUs unused: the driver shows 2 GPU(s)")
+    );
 }

@@ -24,6 +24,10 @@ pub fn text(status: &Status, digits: usize) -> String {
         let rows: Vec<Vec<String>> = shown.into_iter().map(|worker| row(worker, status.time, digits)).collect();
         text.push_str(&format!("\n{}", columns(&rows, "")));
     }
+    if !status.warnings.is_empty() {
+        text.push('\n');
+        status.warnings.iter().for_each(|line| text.push_str(&format!("warning: {line}\n")));
+    }
     if !status.failures.is_empty() {
         text.push_str("\nfailed\n");
         for failure in status.failures.iter().take(MOST_FAILURES) {

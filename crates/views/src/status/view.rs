@@ -124,23 +124,36 @@ impl<'a> View<'a> {
         self.known(stage)?.running.filter(|_| self.is_tended(stage))
     }
 
+    /// The epochs of a stage: the plan's, unless its mask said otherwise or all that was needed of it came earlier.
+    fn range(&self, stage: usize) -> std::ops::Range<usize> {
+        let known = self.known(stage);
+        let range = self.facts.plan.stages[stage].span(known.and_then(|known| known.drawn.as_ref()?.span));
+        let stopped = known.and_then(|known| known.outcome.as_ref()?.stopped_at);
+        range.start..stopped.unwrap_or(range.end)
+    }
+
     /// Epochs of a stage that are trained, and how many it has.
     pub fn epochs(&self, stage: usize) -> (usize, usize) {
-        let range = self.facts.plan.stages[stage].epochs();
+        let drawn = self.known(stage).and_then(|known| known.drawn.as_ref());
+        let all = match drawn {
+            Some(_) => self.range(stage).len(),
+            None => self.facts.plan.stages[stage].extent().likely,
+        };
+        let range = self.range(stage);
         let trained = match (self.standings[stage].state, self.known(stage)) {
-            (TrainingState::Done, _) => range.len(),
+            (TrainingState::Done, _) => all,
             (_, None) => 0,
             (_, Some(known)) => match self.running(stage) {
                 Some(running) => running.last.map_or(running.before, |epoch| epoch.saturating_sub(range.start)),
                 None => known.epochs.len(),
             },
         };
-        (trained.min(range.len()), range.len())
+        (trained.min(all), all)
     }
 
     /// The last epoch of a stage that counts: what was trained behind the snapshot that a worker went on from does not.
     pub fn last_epoch(&self, stage: usize) -> Option<&'a EpochRecord> {
-        let start = self.facts.plan.stages[stage].epochs().start;
+        let start = self.range(stage).start;
         let (trained, _) = self.epochs(stage);
         self.known(stage)?.epochs.get(&(start + trained))
     }
@@ -174,7 +187,7 @@ impl<'a> View<'a> {
             if self.running(stage).is_none() {
                 // It goes on from its last snapshot, and trains what it had trained behind that once more.
                 let progress = self.known(stage).and_then(|known| known.progress);
-                trained = progress.map_or(0, |(epoch, _)| epoch.saturating_sub(plan.stages[stage].epochs().start));
+                trained = progress.map_or(0, |(epoch, _)| epoch.saturating_sub(self.range(stage).start));
             }
             Some((epochs.saturating_sub(trained), self.pace.seconds(self.facts.work[stage])?))
         };

@@ -47,8 +47,9 @@ pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Res
             sheet.put(pruning.rewind.show())?;
             sheet.float(Some(point.alpha))?;
             for evaluation in [point.scores.validation, point.scores.test] {
-                sheet.float(Some(evaluation.loss))?;
-                sheet.float(Some(evaluation.accuracy()))?;
+                let evaluation = evaluation.measured();
+                sheet.float(evaluation.map(|evaluation| evaluation.loss))?;
+                sheet.float(evaluation.map(|evaluation| evaluation.accuracy()))?;
             }
             sheet.float(validation)?;
             sheet.float(test)?;
@@ -58,10 +59,11 @@ pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Res
     sheet.finish()
 }
 
-/// How much worse the worst network between both ends is than their mean; never below 0, which the better end has.
+/// How much worse the worst network between both ends is than their mean; never below 0, which the better end has. Nothing of a
+/// part without images.
 fn barrier(points: &[BarrierPoint], part: impl Fn(&BarrierPoint) -> Evaluation) -> Option<f64> {
-    let error = |point: &BarrierPoint| 1.0 - part(point).accuracy();
-    let (first, last) = (points.first()?, points.last()?);
-    let worst = points.iter().map(error).fold(f64::NEG_INFINITY, f64::max);
-    Some(worst - (error(first) + error(last)) / 2.0)
+    let error = |point: &BarrierPoint| Some(1.0 - part(point).measured()?.accuracy());
+    let errors: Vec<f64> = points.iter().map(error).collect::<Option<_>>()?;
+    let worst = errors.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    Some(worst - (errors.first()? + errors.last()?) / 2.0)
 }

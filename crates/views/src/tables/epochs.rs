@@ -1,12 +1,14 @@
 //! `epochs.csv`: a row for each training and epoch, each training once however many trials share it.
 //!
-//! Accuracies are shares from 0 to 1, losses mean cross-entropies in nats.
+//! Accuracies are shares from 0 to 1, losses mean cross-entropies in nats; both are empty where no image was looked at.
 
 use std::io::{Result, Write};
 
 use super::sheet::CsvSheet;
-use tombola_core::folder::journal::History;
-use tombola_core::plan::Plan;
+use super::tracked::first_trials;
+use tombola_core::folder::journal::{History, StageHistory};
+use tombola_core::plan::{Plan, Stage};
+use tombola_words::record::Evaluation;
 
 const HEADER: [&str; 11] = [
     "stage",
@@ -22,32 +24,59 @@ const HEADER: [&str; 11] = [
     "test_accuracy",
 ];
 
+/// Stages whose rows one thread makes at a time.
+const STAGES: usize = 256;
+
 /// Writes the table. Its column `trial` names the first trial that uses the training.
+///
+/// A sweep of a hundred thousand trainings has millions of rows, and most of the time goes into the digits of their numbers: all
+/// cores make them.
 ///
 /// # Errors
 /// When the file cannot be written.
 pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
-    let mut first = vec![None; plan.stages.len()];
-    for chain in &plan.chains {
-        for &stage in &chain.stages {
-            first[stage].get_or_insert(chain.trial.number);
-        }
-    }
-    let mut sheet = CsvSheet::new(file, HEADER)?;
-    for (stage, trial) in plan.stages.iter().zip(first) {
-        let Some(known) = history.stages.get(&stage.id) else { continue };
-        for epoch in known.epochs.values() {
-            sheet.put(stage.id)?;
-            sheet.put(stage.level)?;
-            sheet.maybe(trial)?;
-            sheet.put(epoch.epoch)?;
-            sheet.float(Some(epoch.learning_rate))?;
-            for evaluation in [Some(epoch.train), Some(epoch.validation), epoch.test] {
-                sheet.float(evaluation.map(|evaluation| evaluation.loss))?;
-                sheet.float(evaluation.map(|evaluation| evaluation.accuracy()))?;
+    let first = first_trials(plan);
+    CsvSheet::new(&mut *file, HEADER)?.finish()?;
+    let stages = plan.stages.iter().zip(first);
+    let trained: Vec<_> =
+        stages.filter_map(|(stage, trial)| Some((stage, trial, history.stages.get(&stage.id)?))).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut texts = vec![Vec::new(); threads];
+    for turn in trained.chunks(threads * STAGES) {
+        let parts = || turn.chunks(STAGES);
+        std::thread::scope(|scope| {
+            // The last part is made here: a small table needs no other thread.
+            let mut parts = texts.iter_mut().zip(parts()).peekable();
+            while let Some((text, part)) = parts.next() {
+                let mut make = move || {
+                    text.clear();
+                    part.iter().for_each(|(stage, trial, known)| rows(text, stage, *trial, known));
+                };
+                match parts.peek() {
+                    Some(_) => drop(scope.spawn(make)),
+                    None => make(),
+                }
             }
-            sheet.end_row()?;
-        }
+        });
+        texts.iter().take(parts().len()).try_for_each(|text| file.write_all(text))?;
     }
-    sheet.finish()
+    Ok(())
+}
+
+/// The rows of one training. No cell needs quotes.
+fn rows(text: &mut Vec<u8>, stage: &Stage, trial: Option<usize>, known: &StageHistory) {
+    let trial = trial.map_or_else(String::new, |trial| trial.to_string());
+    let beginning = format!("{},{},{trial},", stage.id, stage.level);
+    for epoch in known.epochs.values() {
+        text.extend_from_slice(beginning.as_bytes());
+        // Writing to memory does not fail.
+        let _ = write!(text, "{},{:?}", epoch.epoch, epoch.learning_rate);
+        for evaluation in [Some(epoch.train), Some(epoch.validation), epoch.test] {
+            let _ = match evaluation.and_then(Evaluation::measured) {
+                Some(evaluation) => write!(text, ",{:?},{:?}", evaluation.loss, evaluation.accuracy()),
+                None => text.write_all(b",,"),
+            };
+        }
+        text.push(b'\n');
+    }
 }

@@ -27,7 +27,7 @@ use std::io::Write;
 use std::path::Path;
 
 use tombola_core::folder::journal::History;
-use tombola_core::folder::{Store, write_atomically};
+use tombola_core::folder::{Store, write_atomically, write_for_now};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
 use tombola_words::error::{Error, Result};
@@ -77,6 +77,18 @@ pub fn text(name: &str, plan: &Plan, history: &History) -> Result<String> {
 pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
     for (name, table) in FILES {
         write_atomically(&folder.join(name), |file| table(file, plan, history))?;
+    }
+    Ok(())
+}
+
+/// As [`write_all`] for a sweep that runs on: what a power failure would take is written again soon, so nobody waits for the disk,
+/// which may take longer for the gigabytes of a large sweep than to make them.
+///
+/// # Errors
+/// As [`write_all`].
+pub fn write_meanwhile(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
+    for (name, table) in FILES {
+        write_for_now(&folder.join(name), |file| table(file, plan, history))?;
     }
     Ok(())
 }

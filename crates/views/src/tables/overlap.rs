@@ -12,7 +12,7 @@ use super::repeats::SeedFiles;
 use super::sheet::CsvSheet;
 use super::tracked;
 use tombola_core::folder::Store;
-use tombola_core::folder::journal::{History, StageHistory};
+use tombola_core::folder::journal::History;
 use tombola_core::mask::Bits;
 use tombola_core::mask::overlap::Overlap;
 use tombola_core::net::channels::Channels;
@@ -222,7 +222,7 @@ impl MaskReader<'_> {
         let (Some(network), Some(pruning)) = (self.networks.get(self.plan, index), &stage.pruning) else {
             return Ok(None);
         };
-        let sum = self.history.stages.get(&stage.id).and_then(StageHistory::mask_sum);
+        let sum = self.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
         let mut found = None;
         for store in self.stores {
             found = match found {

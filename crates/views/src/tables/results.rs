@@ -97,23 +97,23 @@ fn measured<W: Write>(sheet: &mut CsvSheet<W>, plan: &Plan, standings: &[Standin
 
     // Nothing was pruned before a dense training: what it starts from is under `start`.
     let pruned = drawn.filter(|_| row.level > 0).map(|drawn| drawn.pruned);
-    let accuracy = |evaluation: Evaluation| evaluation.accuracy();
-    sheet.float(pruned.map(|scores| accuracy(scores.validation)))?;
-    sheet.float(pruned.map(|scores| accuracy(scores.test)))?;
+    let accuracy = |evaluation: Evaluation| evaluation.measured().map(|measured| measured.accuracy());
+    sheet.float(pruned.and_then(|scores| accuracy(scores.validation)))?;
+    sheet.float(pruned.and_then(|scores| accuracy(scores.test)))?;
     let start = drawn.map(|drawn| drawn.start);
-    sheet.float(start.map(|scores| accuracy(scores.validation)))?;
-    sheet.float(start.map(|scores| accuracy(scores.test)))?;
+    sheet.float(start.and_then(|scores| accuracy(scores.validation)))?;
+    sheet.float(start.and_then(|scores| accuracy(scores.test)))?;
 
     sheet.maybe(outcome.map(|outcome| outcome.best_epoch))?;
-    sheet.float(outcome.map(|outcome| accuracy(outcome.best.validation)))?;
-    sheet.float(outcome.map(|outcome| accuracy(outcome.best.test)))?;
+    sheet.float(outcome.and_then(|outcome| accuracy(outcome.best.validation)))?;
+    sheet.float(outcome.and_then(|outcome| accuracy(outcome.best.test)))?;
     sheet.maybe(outcome.map(|outcome| {
         let end = stage.span(drawn.and_then(|drawn| drawn.span)).end;
         outcome.stopped_at.unwrap_or(end)
     }))?;
-    sheet.float(outcome.map(|outcome| accuracy(outcome.last.validation)))?;
-    sheet.float(outcome.map(|outcome| accuracy(outcome.last.test)))?;
-    sheet.float(outcome.map(|outcome| outcome.last.test.loss))?;
+    sheet.float(outcome.and_then(|outcome| accuracy(outcome.last.validation)))?;
+    sheet.float(outcome.and_then(|outcome| accuracy(outcome.last.test)))?;
+    sheet.float(outcome.and_then(|outcome| Some(outcome.last.test.measured()?.loss)))?;
     sheet.maybe(outcome.map(|outcome| outcome.last.test.images))?;
 
     sheet.put(tombola_words::value::Value::show(&stage.settings.select))?;

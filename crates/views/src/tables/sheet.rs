@@ -37,7 +37,10 @@ impl<W: Write> CsvSheet<W> {
 
     /// A number with a fraction, in the form that settings have too, or nothing.
     pub(super) fn float(&mut self, value: Option<f64>) -> Result<()> {
-        self.maybe(value.map(|value| format!("{value:?}")))
+        match value {
+            Some(value) => self.put(format_args!("{value:?}")),
+            None => self.put(""),
+        }
     }
 
     /// Ends the row. All rows must be as long as the header.

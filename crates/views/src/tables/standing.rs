@@ -52,7 +52,7 @@ impl<'a> Standing<'a> {
     pub fn of(plan: &Plan, history: &'a History) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::with_capacity(plan.stages.len());
         for (index, stage) in plan.stages.iter().enumerate() {
-            let known = history.stages.get(&stage.id);
+            let known = history.stages.get(&stage.id).map(|known| &**known);
             // Parents stand before their children.
             let inherited = stage.parent.and_then(|parent| all[parent].blame);
             let birdless =

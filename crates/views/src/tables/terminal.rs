@@ -82,7 +82,7 @@ pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
         }
         text.push('\n');
     }
-    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)) {
+    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)).chain(history.mixture(plan)) {
         for line in wrapped(&[note], style.width, " ", "") {
             text.push_str(&line);
             text.push('\n');
@@ -163,7 +163,7 @@ impl CellSource<'_> {
         [2, 1].into_iter().find_map(|digits| {
             let row = |method: &Method| {
                 let mut cells = vec![self.cell(Some(&self.methods.dense[method.dense]), digits)];
-                cells.extend(shares.iter().rev().map(|share| self.cell(method.cells.get(share), digits)));
+                cells.extend(shares.iter().rev().map(|share| self.cell_at(*share, method.cells.get(share), digits)));
                 cells
             };
             let rows: Vec<Vec<String>> = section.methods.iter().map(row).collect();
@@ -200,7 +200,8 @@ impl CellSource<'_> {
             let lines = match method.course {
                 PruningCourse::Dense => vec![self.dense_line(method)],
                 _ => {
-                    let line = |(share, stages)| [PrintedShare::to_string(share), self.cell(Some(stages), 2)];
+                    let line =
+                        |(share, stages)| [PrintedShare::to_string(share), self.cell_at(*share, Some(stages), 2)];
                     method.cells.iter().rev().map(line).collect()
                 }
             };
@@ -239,6 +240,15 @@ impl CellSource<'_> {
         Sample::of(&stages.iter().filter_map(accuracy).collect::<Vec<_>>())
     }
 
+    /// As [`Self::cell`], with what masks keep where that is not the share asked for.
+    fn cell_at(&self, share: PrintedShare, stages: Option<&BTreeSet<usize>>, digits: usize) -> String {
+        let mut text = self.cell(stages, digits);
+        if let Some(kept) = stages.and_then(|stages| self.other_share(share, stages)) {
+            text.push_str(&format!(" [{kept}]"));
+        }
+        text
+    }
+
     fn cell(&self, stages: Option<&BTreeSet<usize>>, digits: usize) -> String {
         let Some(stages) = stages else { return self.style.dash().to_string() };
         let any = |state| stages.iter().any(|&stage| self.standings[stage].state == state);
@@ -271,12 +281,23 @@ impl CellSource<'_> {
                 .flat_map(|section| &section.methods)
                 .flat_map(|method| method.cells.values().chain(std::iter::once(&self.methods.dense[method.dense])))
         };
+        let channels = |wanted: bool| {
+            let mut prunings = plan.stages.iter().filter_map(|stage| stage.pruning.as_ref());
+            prunings.any(|pruning| pruning.channels == wanted)
+        };
+        let what = match (channels(true), channels(false)) {
+            (true, true) => "weights or channels",
+            (true, false) => "channels",
+            _ => "weights",
+        };
         let selects = |select| plan.chains.iter().any(|chain| chain.trial.settings.select == select);
         let chosen = match (selects(Select::Test), selects(Select::Validation)) {
             (true, true) => "chosen on the part of the data that `select` names",
             (true, false) => "chosen on the test set",
             _ => "chosen on the validation set",
         };
+        let others = self.shares(sections).any(|(share, stages)| self.other_share(share, stages).is_some());
+        let so = if others { "asked for" } else { "alive" };
         let planned = |count: fn(usize, usize) -> usize| cells().map(BTreeSet::len).reduce(count).unwrap_or(0);
         let over = match (planned(usize::min), planned(usize::max)) {
             (_, 0 | 1) => "one seed".to_string(),
@@ -286,14 +307,13 @@ impl CellSource<'_> {
             }
         };
         let mut notes =
-            vec![format!("Test accuracy in % at the epoch {chosen}, by share of prunable weights alive; {over}.")];
+            vec![format!("Test accuracy in % at the epoch {chosen}, by share of prunable {what} {so}; {over}.")];
         if cells().any(|stages| self.sample(stages).is_some_and(|sample| sample.n < stages.len())) {
             notes.push("* Not all seeds are finished.".to_string());
         }
-        if let Some(difference) = self.difference(sections) {
+        if others {
             notes.push(format!(
-                "Densities are those asked for; masks keep up to {:.0} % more or fewer weights (`density` in results.csv).",
-                difference * 100.0
+                "In brackets the share of {what} that masks keep, where that is not the one asked for (mean over seeds)."
             ));
         }
         let count = |states: &[TrainingState]| self.standings.iter().filter(|s| states.contains(&s.state)).count();
@@ -309,17 +329,24 @@ impl CellSource<'_> {
         notes
     }
 
-    /// By how much of itself a drawn density differs from the one asked for, at most; none if it cannot be seen.
-    fn difference(&self, sections: &[Section]) -> Option<f64> {
-        let mut most: f64 = 0.0;
-        for (share, stages) in sections.iter().flat_map(|s| &s.methods).flat_map(|method| &method.cells) {
-            let drawn = |&stage: &usize| Some(self.standings[stage].history?.drawn.as_ref()?.density());
-            for density in stages.iter().filter_map(drawn) {
-                most = most.max((density - share.value()).abs() / share.value().max(f64::MIN_POSITIVE));
-            }
-        }
+    /// The shares that are asked for, with the trainings of each.
+    fn shares<'s>(&self, sections: &'s [Section]) -> impl Iterator<Item = (PrintedShare, &'s BTreeSet<usize>)> {
+        let methods = sections.iter().flat_map(|section| &section.methods);
+        methods.flat_map(|method| method.cells.iter().map(|(share, stages)| (*share, stages)))
+    }
+
+    /// The share of weights or channels that the masks of some trainings keep, where it is seen to be another than was asked
+    /// for: a criterion may have no score for some channels, the output layer a rate of its own.
+    fn other_share(&self, share: PrintedShare, stages: &BTreeSet<usize>) -> Option<PrintedShare> {
+        let kept = |&stage: &usize| {
+            let drawn = self.standings[stage].history?.drawn.as_ref()?;
+            let channels = drawn.channels.map(|count| count.alive as f64 / count.prunable.max(1) as f64);
+            Some(channels.unwrap_or_else(|| drawn.density()))
+        };
+        let kept = Sample::of(&stages.iter().filter_map(kept).collect::<Vec<_>>())?.mean;
         // Half a unit of the third digit that columns are named with is up to half of this.
-        (most > 0.01).then_some(most)
+        let other = (kept - share.value()).abs() > 0.01 * share.value().max(f64::MIN_POSITIVE);
+        other.then(|| PrintedShare::of(kept))
     }
 }
 

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use tombola_core::plan::forest::Outside;
+use tombola_core::plan::outside::Outside;
 use tombola_core::sweep::Spec;
 use tombola_words::record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
 use tombola_words::value::Shard;
@@ -333,10 +333,10 @@ fn timing_of_a_small_sweep() {
         plan("network = \"lenet-5\"\ndataset = \"mnist\"\nepochs = 2\npr = 0.5\nlr-milestones = [1]\npriter = 2");
     let history = history(&plan, &BTreeMap::from([(2, vec![])]));
     insta::assert_snapshot!(numbered(&plan, &text(timing::write, &plan, &history)), @r"
-    stage,level,epochs,seconds,images_per_second,place,attempts
-    #0,0,2,3.0,1000.5,cpu,1
-    #1,1,2,3.0,1000.5,cpu,1
-    #2,2,0,0.0,,,0
+    stage,level,epochs,seconds,images_per_second,place,attempts,computed_with
+    #0,0,2,3.0,1000.5,cpu,1,
+    #1,1,2,3.0,1000.5,cpu,1,
+    #2,2,0,0.0,,,0,
     ");
 }
 
@@ -423,7 +423,7 @@ fn who_trained_what_leaves_no_trace_in_the_tables_but_timing() {
     let mut other = History::default();
     let started = || Record::Started { version: "0".into(), time: 1, machine: "m".into() };
     other.add(started());
-    other.add(Record::Joined { worker: 0, place: "here".into(), time: 2.0 });
+    other.add(Record::Joined { worker: 0, place: "here".into(), arithmetic: None, time: 2.0 });
     for (index, stage) in plan.stages.iter().map(|stage| stage.id).enumerate() {
         let began = |epoch| Record::Began { stage, worker: 0, epoch, time: 3.0 };
         let records = records_of(&plan, index);

@@ -1,4 +1,4 @@
-//! `timing.csv`: how long each training took, where, and how often it was started.
+//! `timing.csv`: how long each training took, where, how often it was started, and what it was computed with.
 //!
 //! The only table that differs from run to run.
 
@@ -8,7 +8,8 @@ use super::sheet::CsvSheet;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 
-const HEADER: [&str; 7] = ["stage", "level", "epochs", "seconds", "images_per_second", "place", "attempts"];
+const HEADER: [&str; 8] =
+    ["stage", "level", "epochs", "seconds", "images_per_second", "place", "attempts", "computed_with"];
 
 /// Writes the table, a row for each training of the plan. `epochs` are those trained so far, `seconds` their sum.
 ///
@@ -27,6 +28,8 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
         sheet.float(finished.map(|known| known.images_per_second))?;
         sheet.maybe(finished.map(|known| &known.place))?;
         sheet.put(known.map_or(0, |known| known.attempts))?;
+        let computed_with = known.map(|known| known.computed_with.iter().map(ToString::to_string).collect::<Vec<_>>());
+        sheet.maybe(computed_with.map(|all| all.join("; ")))?;
         sheet.end_row()?;
     }
     sheet.finish()

@@ -4,12 +4,25 @@ use std::io::{Result, Write};
 
 use super::sheet::CsvSheet;
 use tombola_core::plan::{Plan, Pruning, Stage, Track};
+use tombola_core::sweep::Settings;
 use tombola_words::value::PruningType;
 use tombola_words::value::Value;
 
 /// The columns of [`put`].
-pub(super) const COLUMNS: [&str; 8] =
-    ["stage", "level", "trial", "track", "pruning-type", "criterion", "scope", "ratio"];
+pub(super) const COLUMNS: [&str; 12] = [
+    "stage",
+    "level",
+    "trial",
+    "track",
+    "pruning-type",
+    "criterion",
+    "scope",
+    "ratio",
+    "prune-layers",
+    "output-rate",
+    "streams",
+    "round-channels",
+];
 
 /// For each stage the first trial that uses it.
 pub(super) fn first_trials(plan: &Plan) -> Vec<Option<usize>> {
@@ -22,7 +35,7 @@ pub(super) fn first_trials(plan: &Plan) -> Vec<Option<usize>> {
     first
 }
 
-/// Writes which masks of which stage.
+/// Writes which masks of which stage: all that decides them, empty where a setting makes no difference.
 pub(super) fn put<W: Write>(sheet: &mut CsvSheet<W>, stage: &Stage, trial: Option<usize>, track: &Track) -> Result<()> {
     let pruning = &track.pruning;
     sheet.put(stage.id)?;
@@ -32,7 +45,35 @@ pub(super) fn put<W: Write>(sheet: &mut CsvSheet<W>, stage: &Stage, trial: Optio
     sheet.put(pruning_type(Some(pruning)))?;
     sheet.put(pruning.criterion.show())?;
     sheet.put(pruning.scope.show())?;
-    sheet.float(Some(pruning.rate))
+    sheet.float(Some(pruning.rate))?;
+    let (weights, channels) = (!pruning.channels, pruning.channels);
+    sheet.maybe(weights.then(|| pruning.layers.show()))?;
+    sheet.float(weights.then_some(pruning.output_rate))?;
+    sheet.maybe(channels.then(|| pruning.streams.show()))?;
+    sheet.maybe(channels.then_some(pruning.round_channels))
+}
+
+/// How masks are drawn, in words; what is at its default is left out, but for criterion and scope.
+pub(super) fn words(pruning: &Pruning) -> String {
+    let default = Settings::default();
+    let mut parts = vec![pruning.criterion.show(), pruning.scope.show()];
+    let mut add = |is_other: bool, key: &str, value: String| {
+        if is_other {
+            parts.push(format!("{key} {value}"));
+        }
+    };
+    match pruning.channels {
+        true => {
+            add(pruning.streams != default.streams, "streams", pruning.streams.show());
+            let round = pruning.round_channels;
+            add(round != default.round_channels, "round-channels", round.to_string());
+        }
+        false => {
+            add(pruning.layers != default.prune_layers, "prune-layers", pruning.layers.show());
+            add(pruning.output_rate != default.output_rate, "output-rate", pruning.output_rate.show());
+        }
+    }
+    parts.join(", ")
 }
 
 /// What is removed, in the words of the setting; nothing for a dense network.

@@ -117,6 +117,10 @@ impl<T: Value> Value for Option<T> {
     fn show(&self) -> String {
         self.as_ref().map_or_else(|| "auto".to_string(), T::show)
     }
+
+    fn words() -> &'static [&'static str] {
+        T::words()
+    }
 }
 
 /// A list. `[80, 120]`, `80,120` and `80 120` mean the same.

@@ -32,6 +32,11 @@ struct World {
     training: HashMap<Worker, Option<(usize, Vec<Moment>)>>,
     /// Workers that say nothing any more, without anybody knowing.
     dead: HashSet<Worker>,
+    /// Workers that give signs of life, but whose trainings never go on.
+    hung: HashSet<Worker>,
+    /// When each worker last got something on with its training.
+    reported: HashMap<Worker, u64>,
+    hangs: HashMap<usize, usize>,
     lost: HashSet<Worker>,
     /// Copies that each worker is thought to hold, and that it does hold.
     thought: HashSet<(Worker, Snapshot)>,
@@ -75,6 +80,7 @@ impl World {
         );
         let rules = Rules {
             lease: Duration::from_secs(LEASE),
+            give_up_after: Duration::from_secs(random.random_range(LEASE..4 * LEASE)),
             retries: random.random_range(0..3),
             on_fail: if random.random_bool(0.2) { OnFail::Stop } else { OnFail::Continue },
             max_fails: random.random_bool(0.3).then(|| random.random_range(1..5)),
@@ -91,6 +97,9 @@ impl World {
             failures: HashMap::new(),
             training: HashMap::new(),
             dead: HashSet::new(),
+            hung: HashSet::new(),
+            reported: HashMap::new(),
+            hangs: HashMap::new(),
             lost: HashSet::new(),
             thought: HashSet::new(),
             held: HashSet::new(),
@@ -138,6 +147,7 @@ impl World {
                 let mut moments: Vec<Moment> = moments.into_iter().collect();
                 moments.sort_unstable_by(|one, other| other.cmp(one));
                 self.training.insert(worker, Some((stage, moments)));
+                self.reported.insert(worker, self.now);
                 // Sometimes it comes to nothing because the coordinator cannot send what it starts from.
                 let sent = self.random.random_bool(0.9);
                 for (source, moment) in self.need(stage).sources.clone() {
@@ -182,6 +192,20 @@ impl World {
                 self.gone(worker);
                 assert!(self.lost.insert(worker), "{worker} was lost before");
             }
+            Action::Hung { worker, stage, silence, again } => {
+                let patience = self.state.rules.first_patience(Duration::ZERO);
+                assert_eq!(silence, Duration::from_secs(self.now - self.reported[&worker]));
+                assert!(silence > patience, "{worker} is given up after {silence:?}");
+                assert_eq!(self.training.remove(&worker).flatten().map(|(stage, _)| stage), Some(stage));
+                let hangs = self.hangs.entry(stage).or_insert(0);
+                *hangs += 1;
+                assert_eq!(again, *hangs < MOST_HANGS);
+                if !again {
+                    assert!(self.closed.insert(stage) && self.failed.insert(stage));
+                }
+                self.gone(worker);
+                assert!(self.lost.insert(worker), "{worker} was lost before");
+            }
             Action::Dismiss(worker) => {
                 assert_eq!(self.training.remove(&worker), Some(None), "{worker} was not idle");
                 self.gone(worker);
@@ -218,6 +242,10 @@ impl World {
     /// A worker that trains does its next step; a `bad` one may fail or stop instead.
     fn step(&mut self, worker: Worker, bad: bool) {
         let Some(Some((stage, mut moments))) = self.training.get(&worker).cloned() else { return };
+        if self.hung.contains(&worker) {
+            return;
+        }
+        self.reported.insert(worker, self.now);
         let never_sent = moments == [Moment::Best];
         if never_sent || bad && self.random.random_bool(0.15) {
             self.training.insert(worker, None);
@@ -256,6 +284,7 @@ impl World {
             Event::Stopped(stage, worker),
             Event::Kept(stage, Moment::Last, worker),
             Event::Heard(worker),
+            Event::Reported(worker, Some(Duration::from_secs(1_000_000))),
         ];
         let event = events[self.random.random_range(0..events.len())].clone();
         self.tell(event);
@@ -286,8 +315,11 @@ impl World {
             let worker = self.random.random_range(0..workers);
             match self.random.random_range(0..100) {
                 0..15 => self.join(worker),
-                15..18 => {
+                15..17 => {
                     self.dead.insert(worker);
+                }
+                17 => {
+                    self.hung.insert(worker);
                 }
                 18..20 if !self.lost.contains(&worker) && self.training.contains_key(&worker) => {
                     self.tell(Event::Left(worker));
@@ -315,7 +347,7 @@ impl World {
                 .for_each(|worker| self.step(worker, false));
         }
         assert_eq!(self.state.workers(), 0, "the run never ends");
-        assert!(self.dead.iter().all(|worker| !self.training.contains_key(worker)));
+        assert!(self.dead.iter().chain(&self.hung).all(|worker| !self.training.contains_key(worker)));
         if !self.state.is_stopping() && !self.interrupted {
             assert_eq!(self.state.open(), 0);
             let needed: HashSet<Snapshot> = self.needs.iter().flatten().flat_map(|need| need.sources.clone()).collect();

@@ -7,7 +7,7 @@ use super::*;
 use crate::coordinator::demand::Need;
 use crate::coordinator::rules::OnFail;
 use tombola_core::plan::Plan;
-use tombola_core::plan::forest::Outside;
+use tombola_core::plan::outside::Outside;
 use tombola_core::sweep::Spec;
 
 mod workers;

@@ -6,8 +6,14 @@ use std::rc::Rc;
 
 use safetensors::Dtype;
 
-/// More values than any state dict has: a file that makes more is no state dict.
+/// More values than any state dict has, those that were let go of among them: a file that makes more is no state dict.
 const MOST_VALUES: usize = 10_000_000;
+/// Tuples within tuples. Each level takes stack where a value is let go of.
+const DEEPEST: usize = 64;
+/// Bytes of a name: of a tensor, a function, a file of the archive. A file may name a long one again and again.
+const LONGEST_NAME: usize = 4096;
+/// Axes of a tensor.
+const MOST_AXES: usize = 64;
 
 /// What a pickle can make here.
 #[derive(Debug, Clone)]
@@ -15,7 +21,7 @@ pub(super) enum PickleValue {
     Nothing,
     Integer(i64),
     Text(Rc<str>),
-    Tuple(Rc<[PickleValue]>),
+    Tuple(Rc<Nested>),
     /// Position of a list or dictionary in the machine: both grow after they have been put somewhere.
     List(usize),
     Dictionary(usize),
@@ -25,6 +31,14 @@ pub(super) enum PickleValue {
     Tensor(Rc<StoredTensor>),
     /// Something that would take running code to make.
     Other,
+}
+
+/// The values of a tuple.
+#[derive(Debug)]
+pub(super) struct Nested {
+    values: Vec<PickleValue>,
+    /// Levels of tuples, this one among them. Lists and dictionaries are positions, which end it.
+    depth: usize,
 }
 
 /// Where the values of tensors lie.
@@ -57,6 +71,8 @@ pub(super) struct PickleMachine {
     memo: std::collections::HashMap<usize, PickleValue>,
     lists: Vec<Vec<PickleValue>>,
     dictionaries: Vec<Vec<(PickleValue, PickleValue)>>,
+    /// Values made so far.
+    made: usize,
 }
 
 type Done<T> = Result<T, String>;
@@ -110,7 +126,8 @@ impl PickleMachine {
                 return self.pop();
             }
             self.step(operation, &mut reader)?;
-            if self.stack.len() + self.memo.len() > MOST_VALUES {
+            self.made += 1;
+            if self.made > MOST_VALUES {
                 return Err("it makes too many values".into());
             }
         }
@@ -133,7 +150,19 @@ impl PickleMachine {
     fn tuple(&mut self, count: usize) -> Done<()> {
         let mut values = (0..count).map(|_| self.pop()).collect::<Done<Vec<PickleValue>>>()?;
         values.reverse();
-        self.stack.push(PickleValue::Tuple(values.into()));
+        self.push_tuple(values)
+    }
+
+    fn push_tuple(&mut self, values: Vec<PickleValue>) -> Done<()> {
+        let inner = values.iter().map(|value| match value {
+            PickleValue::Tuple(nested) => nested.depth,
+            _ => 0,
+        });
+        let depth = 1 + inner.max().unwrap_or(0);
+        if depth > DEEPEST {
+            return Err(format!("it nests tuples more than {DEEPEST} deep"));
+        }
+        self.stack.push(PickleValue::Tuple(Rc::new(Nested { values, depth })));
         Ok(())
     }
 
@@ -219,8 +248,11 @@ impl PickleMachine {
                 PickleValue::Other
             }
             // EMPTY_TUPLE, TUPLE, TUPLE1 to TUPLE3
-            b')' => PickleValue::Tuple(Rc::new([])),
-            b't' => PickleValue::Tuple(self.since_mark()?.into()),
+            b')' => return self.push_tuple(Vec::new()),
+            b't' => {
+                let values = self.since_mark()?;
+                return self.push_tuple(values);
+            }
             0x85..=0x87 => return self.tuple(usize::from(operation - 0x84)),
             // EMPTY_LIST, LIST, APPEND, APPENDS
             b']' => self.list(Vec::new()),
@@ -279,12 +311,10 @@ impl PickleMachine {
             // GLOBAL, STACK_GLOBAL
             b'c' => {
                 let (module, name) = (reader.line()?, reader.line()?);
-                PickleValue::Global(format!("{module}.{name}").into())
+                global(&module, &name)
             }
             0x93 => match (self.pop()?, self.pop()?) {
-                (PickleValue::Text(name), PickleValue::Text(module)) => {
-                    PickleValue::Global(format!("{module}.{name}").into())
-                }
+                (PickleValue::Text(name), PickleValue::Text(module)) => global(&module, &name),
                 _ => PickleValue::Other,
             },
             // REDUCE, NEWOBJ, BUILD, BINPERSID
@@ -318,7 +348,7 @@ impl PickleMachine {
         let (PickleValue::Global(name), PickleValue::Tuple(arguments)) = (function, arguments) else {
             return PickleValue::Other;
         };
-        match (&**name, &**arguments) {
+        match (&**name, arguments.values.as_slice()) {
             ("collections.OrderedDict", []) => self.new_dictionary(),
             (
                 "torch._utils._rebuild_tensor_v2",
@@ -329,11 +359,19 @@ impl PickleMachine {
                     PickleValue::Tuple(strides),
                     ..,
                 ],
-            ) => tensor(storage, *offset, shape, strides)
+            ) => tensor(storage, *offset, &shape.values, &strides.values)
                 .map_or(PickleValue::Other, |tensor| PickleValue::Tensor(Rc::new(tensor))),
             ("torch._utils._rebuild_parameter", [tensor @ PickleValue::Tensor(_), ..]) => tensor.clone(),
             _ => PickleValue::Other,
         }
+    }
+}
+
+/// A name that is asked for; one that is too long is none that is known.
+fn global(module: &str, name: &str) -> PickleValue {
+    match module.len() + name.len() <= LONGEST_NAME {
+        true => PickleValue::Global(format!("{module}.{name}").into()),
+        false => PickleValue::Other,
     }
 }
 
@@ -350,9 +388,13 @@ fn long(bytes: &[u8]) -> PickleValue {
 /// `("storage", type, key, device, count)`: what PyTorch writes for the values of tensors.
 fn storage(identity: &PickleValue) -> PickleValue {
     let PickleValue::Tuple(parts) = identity else { return PickleValue::Other };
-    let [PickleValue::Text(word), PickleValue::Global(kind), PickleValue::Text(key), ..] = &**parts else {
+    let [PickleValue::Text(word), PickleValue::Global(kind), PickleValue::Text(key), ..] = parts.values.as_slice()
+    else {
         return PickleValue::Other;
     };
+    if key.len() > LONGEST_NAME {
+        return PickleValue::Other;
+    }
     let kind = match kind.strip_prefix("torch.").and_then(|kind| kind.strip_suffix("Storage")) {
         Some("Float") => Dtype::F32,
         Some("Double") => Dtype::F64,
@@ -380,14 +422,11 @@ fn tensor(storage: &Storage, offset: i64, shape: &[PickleValue], strides: &[Pick
         };
         values.iter().map(size).collect()
     };
+    if shape.len() != strides.len() || shape.len() > MOST_AXES {
+        return None;
+    }
     let (shape, strides) = (sizes(shape)?, sizes(strides)?);
     let offset = usize::try_from(offset).ok()?;
     let storage_name = storage.key.clone();
-    (shape.len() == strides.len()).then_some(StoredTensor {
-        kind: storage.kind,
-        storage: storage_name,
-        offset,
-        shape,
-        strides,
-    })
+    Some(StoredTensor { kind: storage.kind, storage: storage_name, offset, shape, strides })
 }

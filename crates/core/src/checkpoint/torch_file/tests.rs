@@ -80,3 +80,35 @@ fn damaged_files_are_refused_and_never_more() {
         }
     }
 }
+
+/// What the machine makes of a pickle, on a thread with as little stack as any that may read one.
+fn run(pickle: Vec<u8>) -> Result<String, String> {
+    let work = move || {
+        let mut machine = PickleMachine::default();
+        machine.run(&pickle).map(|_| "something".to_string())
+    };
+    std::thread::Builder::new().stack_size(256 << 10).spawn(work).unwrap().join().unwrap()
+}
+
+#[test]
+fn tuples_nested_without_end_are_refused_and_take_no_stack() {
+    let nested = |depth: usize| [&b")"[..], &vec![0x85; depth], &b"."[..]].concat();
+    assert_eq!(run(nested(20)).unwrap(), "something");
+    assert!(run(nested(1_000_000)).unwrap_err().contains("nests tuples"));
+    // The same through the memo and marks.
+    let marked = [&b")"[..], &b"q\x00(h\x00t".repeat(100_000), &b"."[..]].concat();
+    assert!(run(marked).unwrap_err().contains("nests tuples"));
+}
+
+#[test]
+fn a_small_pickle_does_not_become_a_large_memory() {
+    // A name of a megabyte, put together with itself again and again.
+    let text = [&b"X"[..], &1_000_000u32.to_le_bytes(), &vec![b'a'; 1_000_000], &b"q\x00"[..]].concat();
+    let names = [&text[..], &b"h\x00h\x00\x93".repeat(1_000_000), &b"."[..]].concat();
+    assert!(run(names).is_ok());
+    // Lists, dictionaries and values that are let go of.
+    for made in [&b"]0"[..], &b"}0"[..], &b"N0"[..], &b"(l0"[..]] {
+        let pickle = [&b"N"[..], &made.repeat(6_000_000), &b"."[..]].concat();
+        assert!(run(pickle).unwrap_err().contains("too many values"), "{made:?}");
+    }
+}

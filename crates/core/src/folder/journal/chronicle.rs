@@ -40,10 +40,18 @@ impl Chronicle {
         Ok(())
     }
 
+    /// Refuses to go on once the file lies no longer where it was opened: what is written then is lost with the folder.
+    ///
+    /// # Errors
+    /// When it was removed, renamed or replaced.
+    pub fn check_place(&self) -> Result<()> {
+        self.journal.check_place()
+    }
+
     /// Waits until everything written is on the disk.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, and as [`Chronicle::check_place`].
     pub fn sync(&mut self) -> Result<()> {
         self.journal.sync()
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::frames::{HEADER, Piece, Pieces};
 use super::read::History;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// Damaged places that are listed.
 const MOST_LISTED: usize = 3;
@@ -18,7 +19,7 @@ impl History {
     /// # Errors
     /// When the file cannot be read, is no journal, is damaged before its last frame, or has records of a newer version.
     pub fn read(path: &Path) -> Result<Self> {
-        match std::fs::read(path) {
+        match regular::read(path) {
             Ok(bytes) => Self::of(path, &bytes),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::file("read", path, &error)),

@@ -16,6 +16,7 @@ const FIRST: u8 = 0x81;
 
 /// A part of a journal, and where it lies in the file.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and most are records")]
 pub enum Piece {
     /// A frame with a record of this version.
     Sound(Record, Range<usize>),

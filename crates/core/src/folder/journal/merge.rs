@@ -4,6 +4,7 @@
 
 use std::collections::hash_map::Entry;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::read::{History, Shift, StageHistory};
 use tombola_words::error::{Error, Result};
@@ -29,7 +30,9 @@ impl History {
         let count = other.workers.last_key_value().map_or(0, |(number, _)| number + 1);
         self.workers.extend(other.workers.into_iter().map(|(number, worker)| (first + number, worker)));
         for (id, mut stage) in other.stages {
-            if let Some(running) = &mut stage.running {
+            if stage.running.is_some()
+                && let Some(running) = &mut Arc::make_mut(&mut stage).running
+            {
                 running.worker += first;
             }
             match self.stages.entry(id) {
@@ -99,7 +102,7 @@ mod tests {
         vec![
             Record::Started { version: "0".into(), time: 1, machine: "m".into() },
             Record::Data { dataset: "mnist".into(), fingerprint: "one".into() },
-            Record::Joined { worker, place: format!("host {seed}"), time: 2.0 },
+            Record::Joined { worker, place: format!("host {seed}"), arithmetic: None, time: 2.0 },
             Record::Began { stage: stage(seed), worker, epoch: 0, time: 3.0 },
         ]
     }

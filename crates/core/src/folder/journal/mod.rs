@@ -4,9 +4,11 @@ mod chronicle;
 mod file;
 pub mod frames;
 mod merge;
+mod mixture;
 pub mod read;
 pub mod write;
 
 pub use chronicle::Chronicle;
+pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
 pub use write::Journal;

@@ -3,10 +3,12 @@
 //! It may not know of files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::folder::snapshots::Expected;
 use crate::mask::early_bird;
 use crate::plan::{Bird, Stage};
+use tombola_words::arithmetic::Arithmetic;
 use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
 use tombola_words::value::Moment;
 use tombola_words::{Checksum, StageId};
@@ -42,6 +44,8 @@ pub struct StageHistory {
     pub images_per_second: f64,
     /// Where it was trained.
     pub place: String,
+    /// What it was computed with.
+    pub computed_with: Vec<Arithmetic>,
     /// How often it was started.
     pub attempts: usize,
     /// Who is at it, if the process that wrote the journal still runs.
@@ -90,6 +94,8 @@ pub struct Recent {
 pub struct WorkerHistory {
     /// Host and device, in words.
     pub place: String,
+    /// What it computes with, where the journal tells.
+    pub arithmetic: Option<Arithmetic>,
     /// How it was lost, if it was.
     pub lost: Option<String>,
 }
@@ -175,11 +181,12 @@ impl StageHistory {
     }
 }
 
-/// A whole journal.
+/// A whole journal. A copy of it costs little, however many epochs it tells of: both share what is known of each stage
+/// until one of them learns more.
 #[derive(Debug, Clone, Default)]
 pub struct History {
     /// What is known of each stage.
-    pub stages: HashMap<StageId, StageHistory>,
+    pub stages: HashMap<StageId, Arc<StageHistory>>,
     /// Checksum of each data set that results are of.
     pub data: BTreeMap<String, String>,
     /// How often a process worked on the sweep.
@@ -215,7 +222,7 @@ impl History {
                 }
                 (self.begun, self.ended, self.ended_at) = (time, None, None);
                 self.workers.clear();
-                for stage in self.stages.values_mut() {
+                for stage in self.stages.values_mut().map(Arc::make_mut) {
                     (stage.running, stage.recent) = (None, Recent::default());
                 }
             }
@@ -254,12 +261,17 @@ impl History {
                 let stage = self.stage(stage);
                 (stage.progress, stage.progress_sums) = (Some((epoch, best)), (sums, best_sums));
             }
-            Record::Joined { worker, place, .. } => {
-                self.workers.insert(worker, WorkerHistory { place, lost: None });
+            Record::Joined { worker, place, arithmetic, .. } => {
+                self.workers.insert(worker, WorkerHistory { place, arithmetic, lost: None });
             }
             Record::Began { stage, worker, epoch, time } => {
                 self.shifts.push(Shift { worker, stage, from: time, to: None });
+                let arithmetic = self.workers.get(&worker).and_then(|worker| worker.arithmetic.clone());
                 let stage = self.stage(stage);
+                if epoch == 0 {
+                    stage.computed_with.clear();
+                }
+                stage.computed_with.extend(arithmetic.filter(|found| !stage.computed_with.contains(found)));
                 stage.attempts += 1;
                 stage.failure = None;
                 stage.running = Some(Running { worker, since: time, before: epoch, last: None });
@@ -281,6 +293,9 @@ impl History {
             Record::Finished { stage, outcome, images_per_second, place, attempts, time } => {
                 self.end_shift(stage, time);
                 let stage = self.stage(stage);
+                if !outcome.computed_with.is_empty() {
+                    stage.computed_with.clone_from(&outcome.computed_with);
+                }
                 (stage.outcome, stage.progress, stage.failure, stage.running) = (Some(outcome), None, None, None);
                 stage.setback = None;
                 (stage.images_per_second, stage.place, stage.attempts) = (images_per_second, place, attempts);
@@ -297,7 +312,8 @@ impl History {
             Record::Ended { how, time } => {
                 (self.ended, self.ended_at) = (Some(how), Some(time));
                 // Whatever a worker was at, nobody is any more.
-                self.stages.values_mut().for_each(|stage| stage.running = None);
+                let running = self.stages.values_mut().filter(|stage| stage.running.is_some());
+                running.for_each(|stage| Arc::make_mut(stage).running = None);
             }
         }
     }
@@ -313,6 +329,6 @@ impl History {
 
     /// What is known of a stage; nothing at first.
     pub fn stage(&mut self, id: StageId) -> &mut StageHistory {
-        self.stages.entry(id).or_default()
+        Arc::make_mut(self.stages.entry(id).or_default())
     }
 }

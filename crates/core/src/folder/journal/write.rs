@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::frames::{HEADER, framed};
@@ -68,12 +69,31 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits until everything appended is on the disk.
+    /// Waits until everything appended is on the disk, in the file of that name.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, and as [`Journal::check_place`].
     pub fn sync(&mut self) -> Result<()> {
-        self.file.sync_data().map_err(|error| Error::file("write", &self.path, &error))
+        self.file.sync_data().map_err(|error| Error::file("write", &self.path, &error))?;
+        self.check_place()
+    }
+
+    /// Looks whether the file still lies where it was opened.
+    ///
+    /// # Errors
+    /// When it was removed, renamed or replaced.
+    pub fn check_place(&self) -> Result<()> {
+        let own = self.file.metadata().map_err(|error| Error::file("read", &self.path, &error))?;
+        let found = match std::fs::metadata(&self.path) {
+            Ok(other) if (own.dev(), own.ino()) == (other.dev(), other.ino()) => return Ok(()),
+            Ok(_) => "found another file in its place".to_string(),
+            Err(error) => error.to_string(),
+        };
+        Err(Error::environment(format!(
+            "`{}`, to which this run writes, was removed, renamed or replaced: {found}",
+            self.path.display()
+        ))
+        .hint("put the results folder back, or begin again: what was trained since is lost with the old one"))
     }
 }
 

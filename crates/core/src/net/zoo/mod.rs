@@ -129,6 +129,11 @@ pub fn uses_shortcut(name: &str) -> bool {
     uses(name, 2)
 }
 
+/// Whether a network of this name is known to have no additions, and so no residual streams.
+pub fn is_plain(name: &str) -> bool {
+    names().contains(&name) && ["lenet-", "conv-", "vgg-"].iter().any(|kind| name.starts_with(kind))
+}
+
 /// Builds a network that reads images of shape `input` and gives one value for each of `classes`.
 ///
 /// # Errors

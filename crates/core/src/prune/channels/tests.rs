@@ -118,13 +118,49 @@ fn filters_are_scored_as_by_plain_loops() {
     for (criterion, expected) in cases {
         let weights = Bits::ones(network.layout.len);
         let (layout, channels) = (&network.layout, &network.channels);
-        let scoring = Scoring { layout, channels, values: &network.values, gradients: Some(&ones), weights };
+        let values = &network.values;
+        let scoring = Scoring { layout, channels, values, gradients: Some(&ones), weights, across: false };
         let scores = scoring.scores(criterion, &Bits::ones(channels.len()), KEY).unwrap();
         for (unit, expected) in network.layer("features.4").into_iter().zip(expected) {
             let score = f64::from(scores[unit].unwrap());
             assert!((score - expected).abs() < 1e-4 * expected.max(1.0), "{criterion:?}: {score}, {expected}");
         }
     }
+}
+
+/// How many channels of each layer stay when the geometric median prunes `rate` of all.
+fn kept_by_median(network: &Network, rate: f64, scope: Scope) -> Vec<usize> {
+    let draw = network.draw(&Pruning { criterion: Criterion::GeometricMedian, scope, ..pruning(rate) });
+    alive_by_layer(&network.channels, &draw.mask)
+}
+
+#[test]
+fn the_geometric_median_prunes_no_layer_for_its_width() {
+    let network = Network::of("vgg-11", Streams::Whole);
+    let all = alive_by_layer(&network.channels, &Bits::ones(network.channels.len()));
+    for (kept, all) in kept_by_median(&network, 0.5, Scope::Global).into_iter().zip(&all) {
+        let share = kept as f64 / *all as f64;
+        assert!((0.3..=0.7).contains(&share), "{kept} of {all}");
+    }
+}
+
+#[test]
+fn the_geometric_median_is_blind_to_the_scale_of_a_layer() {
+    let mut network = Network::of("vgg-11", Streams::Whole);
+    let before = kept_by_median(&network, 0.4, Scope::Global);
+    // A batch norm behind a convolution undoes this.
+    let range = network.layout.parameters.iter().find(|p| p.name == "features.4.weight").unwrap().range();
+    network.values[range].iter_mut().for_each(|weight| *weight *= 0.25);
+    assert_eq!(kept_by_median(&network, 0.4, Scope::Global), before);
+}
+
+#[test]
+fn equal_filters_are_the_first_that_the_geometric_median_prunes() {
+    let mut network = Network::of("vgg-11", Streams::Whole);
+    let range = network.layout.parameters.iter().find(|p| p.name == "features.4.weight").unwrap().range();
+    network.values[range].fill(0.1);
+    let layer = network.channels.units[network.layer("features.4")[0]].layer;
+    assert_eq!(kept_by_median(&network, 0.5, Scope::Global)[layer], 1);
 }
 
 #[test]
@@ -139,7 +175,7 @@ fn a_stream_channel_has_the_mean_score_of_its_batch_norms() {
     }
     let (layout, channels) = (&network.layout, &network.channels);
     let weights = Bits::ones(layout.len);
-    let scoring = Scoring { layout, channels, values: &network.values, gradients: None, weights };
+    let scoring = Scoring { layout, channels, values: &network.values, gradients: None, weights, across: true };
     let scores = scoring.scores(Criterion::NormScale, &Bits::ones(channels.len()), KEY).unwrap();
     assert!((scores[unit].unwrap() - (4.0 * 0.1 + 3.0 * 0.3) / 7.0).abs() < 1e-6);
 }

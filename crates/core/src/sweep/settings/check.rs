@@ -4,6 +4,19 @@ use super::Settings;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Budget, Criterion, Moment, Rewind, Scope, Select, Value};
 
+/// Refuses a criterion that cannot score what is pruned.
+pub fn check_fits(criterion: Criterion, channels: bool) -> Result<()> {
+    let (fits, what, others) = match channels {
+        true => (criterion.scores_channels(), "channels", "bn-scale, l1, l2, geometric-median, taylor or random"),
+        false => (criterion.scores_weights(), "weights", "magnitude, random, lamp, snip, grasp or synflow"),
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(Error::input(format!("`criterion`: `{}` does not score {what}", criterion.show()))
+        .hint(format!("choose {others}, or another `pruning-type`")))
+}
+
 impl Settings {
     /// Refuses settings that contradict each other.
     pub(super) fn check(&self) -> Result<()> {
@@ -55,20 +68,13 @@ impl Settings {
     fn check_pruning(&self) -> Result<()> {
         let channels = self.prunes_channels();
         let criterion = self.criterion();
-        let (fits, what, others) = match channels {
-            true => (criterion.scores_channels(), "channels", "bn-scale, l1, l2, geometric-median, taylor or random"),
-            false => (criterion.scores_weights(), "weights", "magnitude, random, lamp, snip, grasp or synflow"),
-        };
-        if !fits {
-            let text = format!("`criterion`: `{}` does not score {what}", criterion.show());
-            return Err(Error::input(text).hint(format!("choose {others}, or another `pruning-type`")));
-        }
-        if self.scope == Scope::Deviation && criterion != Criterion::Magnitude {
+        check_fits(criterion, channels)?;
+        if self.scope() == Scope::Deviation && criterion != Criterion::Magnitude {
             return Err(Error::input(format!("`scope`: `deviation` measures magnitudes, not `{}`", criterion.show()))
                 .hint("use `criterion = \"magnitude\"`, or another `scope`"));
         }
-        if channels && matches!(self.scope, Scope::Erk | Scope::Deviation) {
-            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope.show()))
+        if channels && matches!(self.scope(), Scope::Erk | Scope::Deviation) {
+            return Err(Error::input(format!("`scope`: `{}` is a rule for weights", self.scope().show()))
                 .hint("channels compete `global` or within each `layer`"));
         }
         if self.budget == Budget::Remaining && self.draw == Moment::Last {

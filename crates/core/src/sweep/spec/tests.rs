@@ -73,6 +73,36 @@ fn unknown_keys_name_the_line_and_the_nearest_known_key() {
 }
 
 #[test]
+fn words_of_the_form_that_stand_in_the_wrong_place_are_told_where_they_belong() {
+    let refused = |text: &str| Spec::read(Some(text), &[]).and_then(|spec| spec.trials()).unwrap_err();
+    for (text, key, hint) in [
+        ("[[grid]]\n[[grid.grid]]\nseed = 1", "grid", "blocks do not lie within each other"),
+        ("[[grid]]\nname = \"a\"", "name", "move `name` above the first `[[grid]]`"),
+        ("exclude = [{ grid = 1 }]", "grid", "blocks do not lie"),
+        ("zip = [\"zip\", \"seed\"]", "zip", "name settings"),
+    ] {
+        let error = refused(text);
+        assert!(error.message.contains(&format!("`{key}` cannot stand here")), "{text}: {error}");
+        assert!(error.hint.as_deref().unwrap_or_default().contains(hint), "{text}: {error:?}");
+    }
+}
+
+#[test]
+fn names_take_the_letters_of_all_scripts() {
+    let named = |name: &str| Spec::read(Some(&format!("name = \"{name}\"")), &[]).map(|spec| spec.name.unwrap());
+    for name in ["größe-2", "実験.1", "опыт_3", "re\u{301}seau", "a"] {
+        assert_eq!(named(name).unwrap(), name);
+        assert_eq!(name_of(std::path::Path::new(&format!("sweeps/{name}.toml"))), name);
+    }
+    let long = "ü".repeat(101);
+    for name in ["", ".a", "a/b", "a b", "..", "a\u{202e}b", long.as_str()] {
+        let error = named(name).unwrap_err();
+        assert!(error.message.contains("expected letters, digits, `-`, `_` and `.`"), "{name}: {error}");
+    }
+    assert_eq!(name_of(std::path::Path::new("a b.toml")), "a-b");
+}
+
+#[test]
 fn wrong_values_name_the_line_and_what_was_expected() {
     let found = error("seed = 1\npr = [0.5, 1.0]\n");
     assert!(
@@ -102,4 +132,34 @@ fn two_sweeps_differ_in_what_they_ask_for_and_not_in_how_they_are_run() {
     let difference = spec.difference(&read(&[flag("seed", &["1", "2", "3"])])).unwrap();
     assert_eq!(difference, ("seed = [1, 2, 3]".to_string(), "seed = [1, 2]".to_string()));
     assert!(Spec::wrote(&spec.to_toml()) && !Spec::wrote(FILE));
+}
+
+#[test]
+fn the_complete_file_reads_as_the_same_sweep_however_values_are_spelled() {
+    let spellings =
+        [("output-rate", "1."), ("seed", "007"), ("pr", "0.50"), ("lr", "1e-3"), ("out", "1.50"), ("out", "1e400")];
+    for (key, value) in spellings {
+        let spec = Spec::read(None, &[flag(key, &[value])]).unwrap();
+        let text = spec.to_toml();
+        let again = Spec::read(Some(&text), &[]).unwrap_or_else(|error| panic!("{key} = {value}: {error}"));
+        assert_eq!(again.to_toml(), text, "{key} = {value}");
+        assert_eq!((again.difference(&spec), &again.run), (None, &spec.run), "{key} = {value}");
+    }
+}
+
+#[test]
+fn two_names_of_one_setting_are_refused_wherever_they_stand_together() {
+    let refused = |text: &str, names: &str| {
+        let error = Spec::read(Some(text), &[]).unwrap_err();
+        assert!(error.message.contains(names) && error.message.contains("given twice"), "{error}");
+        error.message
+    };
+    let both = "`lr` and `learning-rate` are one setting, `learning-rate`";
+    assert!(refused("lr = 0.1\nlearning-rate = 0.2", both).starts_with("line 2: "));
+    refused("epochs = 3\n[[grid]]\nlr = 0.1\nlearning-rate = 0.1", both);
+    refused("weight_decay = 0.1\nweight-decay = 0.2", "`weight_decay` and `weight-decay`");
+    refused("exclude = [{ pr = 0.5, pruning-ratio = 0.5 }]\npr = [0.5, 0.7]", "`pr` and `pruning-ratio`");
+    // A block says otherwise than what stands above it, whatever it calls the setting; so do flags.
+    let spec = Spec::read(Some("lr = 0.1\n[[grid]]\nlearning-rate = 0.2"), &[]).unwrap();
+    assert_eq!(spec.trials().unwrap()[0].settings.learning_rate, 0.2);
 }

@@ -104,7 +104,10 @@ impl CudaGraph {
     /// # Errors
     /// The reason why it could not be captured; it has not been done then either.
     pub fn capture(work: impl FnOnce()) -> Result<Self, String> {
-        let shim = shim()?;
+        Self::capture_by(shim()?, work)
+    }
+
+    fn capture_by(shim: &'static Shim, work: impl FnOnce()) -> Result<Self, String> {
         let mut handle = std::ptr::null_mut();
         // SAFETY: `begin` fills the handle if it succeeds.
         done(unsafe { (shim.begin)(&mut handle) })?;
@@ -143,11 +146,89 @@ impl Drop for CudaGraph {
 mod tests {
     use super::*;
 
+    use std::cell::RefCell;
+
+    thread_local! {
+        /// What was called of the pretended functions, and which of them fails.
+        static CALLS: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
+        static FAILS: RefCell<&'static str> = const { RefCell::new("") };
+    }
+
+    fn called(name: &'static str) -> Reason {
+        CALLS.with_borrow_mut(|calls| calls.push(name));
+        match FAILS.with_borrow(|fails| *fails == name) {
+            true => c"it is out of order\nand this is where it came from".as_ptr(),
+            false => std::ptr::null(),
+        }
+    }
+
+    extern "C" fn pretended_stream(_: c_int) -> Reason {
+        called("stream")
+    }
+
+    extern "C" fn pretended_begin(handle: *mut *mut c_void) -> Reason {
+        // SAFETY: callers pass the place of a handle.
+        unsafe { *handle = std::ptr::dangling_mut() };
+        called("begin")
+    }
+
+    extern "C" fn pretended_end(_: *mut c_void) -> Reason {
+        called("end")
+    }
+
+    extern "C" fn pretended_replay(_: *mut c_void) -> Reason {
+        called("replay")
+    }
+
+    extern "C" fn pretended_free(_: *mut c_void) -> Reason {
+        called("free")
+    }
+
+    extern "C" fn pretended_memory(_: c_int, _: *mut usize) -> Reason {
+        called("memory")
+    }
+
+    /// In place of `graph.cpp`, which needs a GPU.
+    static PRETENDED: Shim = Shim {
+        own_stream: pretended_stream,
+        begin: pretended_begin,
+        end: pretended_end,
+        replay: pretended_replay,
+        free: pretended_free,
+        free_memory: pretended_memory,
+    };
+
+    /// What is called, and what comes of it, when the function `fails` does and `work` is captured and replayed once.
+    fn tried(fails: &'static str, work: impl FnOnce()) -> (Vec<&'static str>, Result<(), String>) {
+        FAILS.set(fails);
+        let outcome = CudaGraph::capture_by(&PRETENDED, work).and_then(|graph| graph.replay());
+        (CALLS.take(), outcome)
+    }
+
     #[test]
-    fn without_a_gpu_there_is_a_reason_and_no_graph() {
+    fn what_is_begun_is_ended_and_freed_whatever_goes_wrong_between() {
+        let work = || {
+            called("work");
+        };
+        assert_eq!(tried("", work), (vec!["begin", "work", "end", "replay", "free"], Ok(())));
+        let why = || Err("it is out of order".to_string());
+        assert_eq!(tried("begin", work), (vec!["begin"], why()), "work that is not captured is not done");
+        assert_eq!(tried("end", work), (vec!["begin", "work", "end", "free"], why()));
+        assert_eq!(tried("replay", work), (vec!["begin", "work", "end", "replay", "free"], why()));
+        let panics = || panic!("{}", "an operation failed\nwith a stack");
+        assert_eq!(tried("", panics), (vec!["begin", "end", "free"], Err("an operation failed".to_string())));
+    }
+
+    #[test]
+    fn without_a_gpu_there_is_a_reason_and_nothing_is_done() {
         if crate::device::gpus() == 0 {
-            assert!(!own_stream(0).unwrap_err().is_empty());
-            assert!(!CudaGraph::capture(|| ()).unwrap_err().is_empty());
+            let mut done = false;
+            let reasons = [own_stream(0).unwrap_err(), CudaGraph::capture(|| done = true).unwrap_err()];
+            assert!(!done, "work that is not captured is not done");
+            for reason in reasons {
+                let fits = if LIBRARY.is_empty() { "without the headers of CUDA" } else { "" };
+                assert!(!reason.is_empty() && !reason.contains('\n') && reason.contains(fits), "{reason}");
+            }
         }
     }
 }

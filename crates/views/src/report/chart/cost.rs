@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use plotters::prelude::*;
 
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, apart, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, Spot, apart, frame, mark, most_labels, picture};
 use crate::report::findings::percent;
 use crate::report::sheet::Sheet;
 
 /// A ticket: its share of the multiply-adds of the dense network, and times as fast.
 struct Gain {
+    name: String,
     share: f64,
     speed: f64,
 }
@@ -37,7 +38,8 @@ pub fn cost(results: &Sheet, timing: &Sheet) -> Option<Chart> {
         if text("pruning-type") != "structured" || share <= 0.0 {
             continue;
         }
-        gains.push(Gain { share, speed: own / dense });
+        let name = format!("trial {}, level {}", text("trial"), text("level"));
+        gains.push(Gain { name, share, speed: own / dense });
         let known = ["stage", "trial", "level", "density_macs"].map(|name| text(name).to_string());
         let [stage, trial, level, density] = known;
         rows.push([stage, trial, level, density, own.to_string(), (own / dense).to_string()]);
@@ -49,7 +51,7 @@ pub fn cost(results: &Sheet, timing: &Sheet) -> Option<Chart> {
         Entry { name: "tickets of channels, trained without the pruned ones", index: 0, dashed: false },
         Entry { name: "as much faster as there is less to compute", index: 0, dashed: true },
     ];
-    let svg = picture(&legend, |area| plot(area, &gains))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &gains, spots))?;
     Some(Chart {
         name: "channel-speed".into(),
         title: "Speed of smaller networks".into(),
@@ -58,14 +60,16 @@ pub fn cost(results: &Sheet, timing: &Sheet) -> Option<Chart> {
             .into(),
         svg,
         data: Sheet::of(["stage", "trial", "level", "density_macs", "images_per_second", "times_dense"], rows).whole_csv(),
+        spots,
+        narrow,
     })
 }
 
-fn plot(area: &Area, gains: &[Gain]) -> DrawingResult {
+fn plot(area: &Area, gains: &[Gain], spots: &mut Vec<Spot>) -> DrawingResult {
     let smallest = gains.iter().map(|gain| gain.share).fold(1.0, f64::min);
     let low = (0.8 * smallest).max(0.01);
     let high = 1.08 * gains.iter().map(|gain| gain.speed).fold(1.0 / low, f64::max).min(2.0 / low);
-    let ticks = apart(gains.iter().map(|gain| gain.share).chain([1.0]).collect(), (1.0 - low) / 14.0);
+    let ticks = apart(gains.iter().map(|gain| gain.share).chain([1.0]).collect(), (1.0 - low) / most_labels(area));
     let mut chart = frame(
         area,
         (ChartAxis { range: low..1.02, ticks }, 0.0..high),
@@ -75,7 +79,13 @@ fn plot(area: &Area, gains: &[Gain]) -> DrawingResult {
     let ideal = (0..=60).map(|step| low + (1.0 - low) * f64::from(step) / 60.0).map(|share| (share, 1.0 / share));
     chart.draw_series(DashedLineSeries::new(ideal, 6, 4, BLACK.stroke_width(1)))?;
     for gain in gains {
-        mark(area, chart.backend_coord(&(gain.share, gain.speed)), 0)?;
+        let at = chart.backend_coord(&(gain.share, gain.speed));
+        mark(area, at, 0)?;
+        let share = percent(gain.share);
+        spots.push(Spot::at(
+            at,
+            format!("{}: {share} of the multiply-adds, {:.2} times as fast", gain.name, gain.speed),
+        ));
     }
     Ok(())
 }

@@ -1,8 +1,6 @@
 //! Training curves: validation and training accuracy over the epochs of the dense networks and of the last levels.
 
-use plotters::prelude::*;
-
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, around, colour, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, Spot, around, course, frame, picture};
 use crate::report::sheet::Sheet;
 
 /// The course of one training.
@@ -38,7 +36,7 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
     }
     let legend: Vec<Entry> =
         shown.iter().enumerate().map(|(index, course)| Entry { name: &course.name, index, dashed: false }).collect();
-    let svg = picture(&legend, |area| plot(area, &shown))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, &shown, spots))?;
     let more = courses.len() - shown.len();
     let more = if more > 0 { format!(" {more} more trainings are in `epochs.csv`.") } else { String::new() };
     Some(Chart {
@@ -49,10 +47,12 @@ pub fn curves(epochs: &Sheet) -> Option<Chart> {
         ),
         svg,
         data: epochs.csv(shown.iter().flat_map(|course| course.rows.iter().copied())),
+        spots,
+        narrow,
     })
 }
 
-fn plot(area: &Area, courses: &[&Curve]) -> DrawingResult {
+fn plot(area: &Area, courses: &[&Curve], spots: &mut Vec<Spot>) -> DrawingResult {
     let points = || courses.iter().flat_map(|course| &course.points);
     let (low, high) = around(points().map(|(_, accuracy)| *accuracy), (0.0, 1.0));
     let last = points().map(|(epoch, _)| *epoch).fold(1.0, f64::max);
@@ -62,12 +62,14 @@ fn plot(area: &Area, courses: &[&Curve]) -> DrawingResult {
         ("epoch", "accuracy"),
         (&|x| format!("{x:.0}"), &|y| format!("{:.1} %", 100.0 * y)),
     )?;
-    for (index, course) in courses.iter().enumerate() {
-        chart.draw_series(LineSeries::new(course.points.iter().copied(), colour(index).stroke_width(2)))?;
-        // Some ten marks tell lines of one colour from each other.
-        for point in course.points.iter().step_by(course.points.len().div_ceil(10)) {
-            mark(area, chart.backend_coord(point), index)?;
-        }
+    for (index, curve) in courses.iter().enumerate() {
+        // Some ten marks are enough to tell lines from each other.
+        course(area, &mut chart, (&curve.points, curve.points.len().div_ceil(10)), index)?;
+        let spot = |point: &(f64, f64)| {
+            let text = format!("{}: epoch {:.0}, accuracy {:.2} %", curve.name, point.0, 100.0 * point.1);
+            Spot::at(chart.backend_coord(point), text)
+        };
+        spots.extend(curve.points.iter().map(spot));
     }
     Ok(())
 }

@@ -3,10 +3,12 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, apart, around, colour, frame, mark, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, MOST_LINES, Spot};
+use super::{apart, around, colour, course, frame, most_labels, panels, picture};
 use crate::report::findings::percent;
 use crate::report::lines::{Line, Lines};
 use crate::report::sheet::Sheet;
+use tombola_core::plan::estimate::many;
 
 /// Densities on the axis that are closer than this are not both written: a quarter of a factor of two.
 const GAP: f64 = 0.28;
@@ -14,31 +16,54 @@ const GAP: f64 = 0.28;
 /// Size of the names of dense networks.
 const SMALL: i32 = 11;
 
-/// One line a method, a band over seeds, the dense network for reference. `None` where there is no ticket.
-pub fn density(lines: &Lines) -> Option<Chart> {
-    let shown: Vec<&Line> = lines.tickets.iter().take(MOST_LINES).collect();
+/// More methods than this have bars in place of bands.
+const MOST_BANDS: usize = 4;
+
+/// Charts of more methods than can be told apart in so many are left out; their numbers are not.
+const MOST_CHARTS: usize = 8;
+
+/// One line a method, a band over seeds, the dense network for reference; several charts of one scale where there are more methods
+/// than can be told apart. Nothing where there is no ticket.
+pub fn density(lines: &Lines) -> Vec<Chart> {
     let dense: Vec<(&str, f64)> =
         lines.dense.iter().filter_map(|line| Some((line.name.as_str(), line.points.first()?.accuracy))).collect();
-    if shown.is_empty() || dense.is_empty() {
-        return None;
+    if lines.tickets.is_empty() || dense.is_empty() {
+        return Vec::new();
     }
-    let mut legend: Vec<Entry> =
-        shown.iter().enumerate().map(|(index, line)| Entry { name: &line.name, index, dashed: false }).collect();
-    legend.push(Entry { name: "dense", index: 0, dashed: true });
-    let svg = picture(&legend, |area| plot(area, &shown, &dense))?;
-    let left_out = lines.tickets.len() - shown.len();
-    let left_out =
-        if left_out > 0 { format!(" {left_out} more methods are in the table below.") } else { String::new() };
-    Some(Chart {
-        name: "accuracy-density".into(),
-        title: "Accuracy against density".into(),
-        note: format!(
-            "Test accuracy at the chosen epoch, mean over seeds; bands are 95 % confidence intervals of the mean (Student's t), \
-             none for one seed. The axis is logarithmic.{left_out}"
-        ),
-        svg,
-        data: data(lines),
-    })
+    let parts: Vec<&[Line]> = panels(&lines.tickets).take(MOST_CHARTS).collect();
+    let shown: usize = parts.iter().map(|part| part.len()).sum();
+    let left_out = match lines.tickets.len() - shown {
+        0 => String::new(),
+        count => format!(" {count} more methods are in the numbers of the first chart."),
+    };
+    let one = |(number, part): (usize, &&[Line])| {
+        let mut legend: Vec<Entry> =
+            part.iter().enumerate().map(|(index, line)| Entry { name: &line.name, index, dashed: false }).collect();
+        legend.push(Entry { name: "dense", index: 0, dashed: true });
+        let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, lines, (part, &dense), spots))?;
+        let own = Lines { dense: lines.dense.clone(), tickets: part.to_vec() };
+        let chart = Chart {
+            name: "accuracy-density".into(),
+            title: match parts.len() {
+                1 => "Accuracy against density".into(),
+                count => format!("Accuracy against density, part {} of {count}", number + 1),
+            },
+            note: format!(
+                "Test accuracy at the chosen epoch, mean over seeds, against the share of prunable weights that masks keep; bands and bars are 95 % \
+                 confidence intervals of the mean (Student's t), none for one seed. The axis is logarithmic.{left_out}"
+            ),
+            svg,
+            data: data(if number == 0 && parts.len() == MOST_CHARTS { lines } else { &own }),
+            spots,
+            narrow,
+        };
+        let name = match parts.len() {
+            1 => chart.name.clone(),
+            _ => format!("{}-{}", chart.name, number + 1),
+        };
+        Some(Chart { name, ..chart })
+    };
+    parts.iter().enumerate().filter_map(one).collect()
 }
 
 /// A density's place on the axis: sparser to the right.
@@ -46,14 +71,16 @@ pub(super) fn place(density: f64) -> f64 {
     -density.max(1e-6).ln()
 }
 
-fn plot(area: &Area, lines: &[&Line], dense: &[(&str, f64)]) -> DrawingResult {
-    let points = || lines.iter().flat_map(|line| &line.points);
+/// Draws some of the methods on axes that hold all of them.
+fn plot(area: &Area, all: &Lines, (lines, dense): (&[Line], &[(&str, f64)]), spots: &mut Vec<Spot>) -> DrawingResult {
+    let points = || all.tickets.iter().flat_map(|line| &line.points);
     let end = points().map(|point| place(point.density)).fold(0.5, f64::max);
     // A band of two seeds can be wider than all accuracies: what is outside is cut off.
     let (low, high) =
         around(points().map(|point| point.accuracy).chain(dense.iter().map(|(_, accuracy)| *accuracy)), (0.0, 1.0));
     let (low, high) = ((low - 0.2 * (high - low)).max(0.0), (high + 0.2 * (high - low)).min(1.0));
-    let ticks = apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / 14.0));
+    let ticks =
+        apart(points().map(|point| place(point.density)).chain([0.0]).collect(), GAP.max(end / most_labels(area)));
     let mut chart = frame(
         area,
         (ChartAxis { range: -0.05 * end..1.05 * end, ticks }, low..high),
@@ -80,15 +107,30 @@ fn plot(area: &Area, lines: &[&Line], dense: &[(&str, f64)]) -> DrawingResult {
                 Some((place(point.density), cut(point.accuracy - half), cut(point.accuracy + half)))
             })
             .collect();
-        if banded.len() > 1 {
+        // Bands of many methods would lie over each other.
+        if lines.len() > MOST_BANDS {
+            let bar =
+                |(x, high, low): (f64, f64, f64)| PathElement::new(vec![(x, low), (x, high)], colour(index).mix(0.6));
+            chart.draw_series(banded.iter().map(|(x, low, high)| bar((*x, *high, *low))))?;
+        } else if banded.len() > 1 {
             let upper = banded.iter().map(|(x, _, high)| (*x, *high));
             let outline: Vec<(f64, f64)> = upper.chain(banded.iter().rev().map(|(x, low, _)| (*x, *low))).collect();
             chart.draw_series([Polygon::new(outline, colour(index).mix(0.15))])?;
         }
-        let course: Vec<(f64, f64)> = line.points.iter().map(|point| (place(point.density), point.accuracy)).collect();
-        chart.draw_series(LineSeries::new(course.clone(), colour(index).stroke_width(2)))?;
-        for point in course {
-            mark(area, chart.backend_coord(&point), index)?;
+        let through: Vec<(f64, f64)> = line.points.iter().map(|point| (place(point.density), point.accuracy)).collect();
+        course(area, &mut chart, (&through, 1), index)?;
+        for (place, point) in through.iter().zip(&line.points) {
+            let half = point.half_width.map_or(String::new(), |half| format!(" ± {:.2}", 100.0 * half));
+            spots.push(Spot::at(
+                chart.backend_coord(place),
+                format!(
+                    "{}: density {}, accuracy {:.2}{half} %, {}",
+                    line.name,
+                    percent(point.density),
+                    100.0 * point.accuracy,
+                    many(point.n, "seed")
+                ),
+            ));
         }
     }
     Ok(())

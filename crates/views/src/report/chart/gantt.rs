@@ -2,12 +2,14 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Chart, ChartAxis, DrawingResult, Entry, LABEL, colour, picture};
+use super::{Area, Chart, ChartAxis, DrawingResult, Entry, LABEL, Spot, colour, picture};
 use crate::report::sheet::Sheet;
-use tombola_core::plan::estimate::human;
+use tombola_core::plan::estimate::{human, many};
 
 /// A bar narrower than one part in so many of the whole cannot be seen.
 const NARROW: f64 = 400.0;
+/// More trainings than this do not answer the pointer.
+const MOST_SPOTS: usize = 2_000;
 /// More workers than this are thinner than a line.
 const MOST_WORKERS: usize = 64;
 
@@ -28,9 +30,9 @@ pub struct Bar {
     pub to: f64,
 }
 
-/// One line a worker. `None` where the journal does not tell.
-pub fn gantt(bars: &[Bar]) -> Option<Chart> {
-    let mut workers: Vec<usize> = bars.iter().map(|bar| bar.worker).collect();
+/// One line a worker, also for those `present` that trained nothing. `None` where the journal does not tell.
+pub fn gantt(bars: &[Bar], present: &[usize]) -> Option<Chart> {
+    let mut workers: Vec<usize> = bars.iter().map(|bar| bar.worker).chain(present.iter().copied()).collect();
     workers.sort_unstable();
     workers.dedup();
     let end = bars.iter().map(|bar| bar.to).fold(0.0, f64::max);
@@ -49,7 +51,7 @@ pub fn gantt(bars: &[Bar]) -> Option<Chart> {
         .enumerate()
         .map(|(index, name)| Entry { name, index, dashed: false })
         .collect();
-    let svg = picture(&legend, |area| plot(area, bars, &workers, end))?;
+    let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, bars, &workers, end, spots))?;
     let rows = bars.iter().map(|Bar { worker, place, stage, level, from, to }| {
         let (from, to) = (format!("{from:.3}"), format!("{to:.3}"));
         [worker.to_string(), place.clone(), stage.clone(), level.to_string(), from, to]
@@ -64,16 +66,19 @@ pub fn gantt(bars: &[Bar]) -> Option<Chart> {
         name: "workers".into(),
         title: "Who trained what when".into(),
         note: format!(
-            "The last run: {} on {all} workers, which had nothing to train for {:.1} % of that time.{left_out}",
+            "The last run: {} on {}, which had nothing to train for {:.1} % of that time.{left_out}",
             human(end),
+            many(all, "worker"),
             100.0 * idle.max(0.0)
         ),
         svg,
         data,
+        spots,
+        narrow,
     })
 }
 
-fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64) -> DrawingResult {
+fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64, spots: &mut Vec<Spot>) -> DrawingResult {
     // Seconds, minutes or hours, whichever give numbers of a few digits.
     let (unit, length) = match end {
         end if end < 180.0 => ("seconds", 1.0),
@@ -107,6 +112,12 @@ fn plot(area: &Area, bars: &[Bar], workers: &[usize], end: f64) -> DrawingResult
         };
         let own = bars.iter().filter(|bar| bar.worker == *worker).map(|bar| (bar.from, bar.to, bar.level));
         chart.draw_series(visible(own.collect(), end / NARROW).into_iter().map(shape))?;
+        for bar in bars.iter().filter(|bar| bar.worker == *worker && bars.len() <= MOST_SPOTS) {
+            let at = chart.backend_coord(&((bar.from + bar.to) / 2.0 / length, f64::midpoint(top, bottom)));
+            let (what, seconds) =
+                (if bar.level == 0 { "dense".into() } else { format!("level {}", bar.level) }, bar.to - bar.from);
+            spots.push(Spot::at(at, format!("worker {worker}: {what}, {} s, {}", seconds.round(), bar.stage)));
+        }
     }
     Ok(())
 }
@@ -140,8 +151,11 @@ mod tests {
     #[test]
     fn idle_time_is_that_of_all_workers() {
         let bar = |worker, from, to| Bar { worker, place: String::new(), stage: "s".into(), level: 0, from, to };
-        let chart = gantt(&[bar(0, 0.0, 10.0), bar(1, 0.0, 5.0)]).unwrap();
+        let chart = gantt(&[bar(0, 0.0, 10.0), bar(1, 0.0, 5.0)], &[0]).unwrap();
         assert!(chart.note.contains("on 2 workers, which had nothing to train for 25.0 %"), "{}", chart.note);
-        assert!(gantt(&[]).is_none());
+        // One that trained nothing had nothing to train all the time.
+        let chart = gantt(&[bar(0, 0.0, 10.0)], &[0, 1]).unwrap();
+        assert!(chart.note.contains("on 2 workers, which had nothing to train for 50.0 %"), "{}", chart.note);
+        assert!(gantt(&[], &[]).is_none());
     }
 }

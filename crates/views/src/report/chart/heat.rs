@@ -2,8 +2,15 @@
 
 use plotters::prelude::*;
 
-use super::{Area, Chart, ChartAxis, DrawingResult, LABEL, picture};
+use super::distance::first_words;
+use super::{Area, Chart, ChartAxis, DrawingResult, LABEL, Spot, picture};
 use crate::report::sheet::Sheet;
+
+/// Columns by which masks are told apart beside their kind and ratio.
+const TELLS: [&str; 5] = ["scope", "prune-layers", "output-rate", "streams", "round-channels"];
+
+/// More squares than this do not answer the pointer.
+const MOST_SPOTS: usize = 2_000;
 
 /// What the distances of one kind of mask of one training look like.
 struct Square {
@@ -34,19 +41,33 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
         let epochs = cells.iter().map(|(later, _, _)| *later).max()?;
         let square = Square { epochs, cells, drawn: bird.map(|epoch| epoch as usize) };
         let ratio = own.text(rows[0], "ratio").to_string();
-        let kind = format!("{}-{}", own.text(rows[0], "pruning-type"), own.text(rows[0], "criterion"));
+        let mut kind = format!("{}-{}", own.text(rows[0], "pruning-type"), own.text(rows[0], "criterion"));
+        // What else tells masks of one kind and ratio apart.
+        let same = |row: &&Vec<String>| {
+            ["pruning-type", "criterion", "ratio"].iter().all(|name| own.text(row, name) == own.text(rows[0], name))
+        };
+        for column in TELLS.into_iter().filter(|name| own.differs(own.rows.iter().filter(same), name)) {
+            let value = own.text(rows[0], column);
+            if !value.is_empty() {
+                kind.push_str(&format!("-{column}-{value}"));
+            }
+        }
         let largest = square.cells.iter().map(|(_, _, distance)| *distance).fold(0.0, f64::max);
-        let svg = picture(&[], |area| plot(area, &square, largest.max(1e-9)))?;
+        let (svg, spots, narrow) = picture(&[], |area, spots| plot(area, &square, largest.max(1e-9), spots))?;
         let drawn = square.drawn.map_or(String::new(), |epoch| format!(" The frame is the early bird, epoch {epoch}."));
         let data = own.csv(rows);
         Some(Chart {
             name: format!("early-bird-{kind}-{ratio}"),
             title: format!("Masks of each two epochs: {kind}, ratio {ratio}"),
             note: format!(
-                "Share of bits in which the masks of two epochs differ: white is 0, the darkest blue is {largest:.3}.{drawn}"
+                "Share of bits in which the masks of two epochs differ: white is 0, the darkest blue is {largest:.3}. Of \
+                 the first training whose masks are watched ({}).{drawn}",
+                first_words(&own, stage)
             ),
             svg,
             data,
+            spots,
+            narrow,
         })
     };
     // Where early birds are drawn, masks of other kinds are beside the point.
@@ -55,10 +76,11 @@ pub fn heat(hamming: &Sheet, tickets: &Sheet) -> Vec<Chart> {
     tracks.filter_map(chart).collect()
 }
 
-fn plot(area: &Area, square: &Square, largest: f64) -> DrawingResult {
+fn plot(area: &Area, square: &Square, largest: f64, spots: &mut Vec<Spot>) -> DrawingResult {
     let end = square.epochs as f64 + 0.5;
     // Cells should be square.
-    let area = area.margin(6, 6, 170, 170);
+    let side = (area.dim_in_pixel().0.saturating_sub(420) / 2) as i32;
+    let area = area.margin(6, 6, side, side);
     let mut chart = ChartBuilder::on(&area)
         .margin(4)
         .x_label_area_size(38)
@@ -83,6 +105,13 @@ fn plot(area: &Area, square: &Square, largest: f64) -> DrawingResult {
         Rectangle::new([(x - 0.5, y - 0.5), (x + 0.5, y + 0.5)], colour.filled())
     };
     chart.draw_series(square.cells.iter().map(|(later, earlier, distance)| cell(*later, *earlier, *distance)))?;
+    // A page with each of the squares of very many epochs would be large.
+    if square.cells.len() <= MOST_SPOTS {
+        spots.extend(square.cells.iter().map(|(later, earlier, distance)| {
+            let at = chart.backend_coord(&(*later as f64, *earlier as f64));
+            Spot::at(at, format!("epochs {earlier} and {later}: distance {distance:.4}"))
+        }));
+    }
     if let Some(epoch) = square.drawn {
         let (x, style) = (epoch as f64, RGBColor(213, 94, 0).stroke_width(2));
         chart.draw_series([Rectangle::new([(x - 0.5, 0.5), (x + 0.5, x + 0.5)], style)])?;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::tables::tests::{SMALL, failed, history, plan, records_of};
-use tombola_words::record::Record;
+use tombola_words::record::{ChannelCount, Record};
 
 fn shown(text: &str, except: impl Fn(&Plan) -> BTreeMap<usize, Vec<Record>>, style: &Style) -> String {
     let plan = plan(text);
@@ -247,7 +247,9 @@ fn masks_that_miss_the_density_asked_for_are_told() {
         BTreeMap::from([(1, records)])
     };
     let shown = shown("epochs = 2\nschedule = \"none\"\npr = 0.5\noutput-rate = 0.5", except, &Style::default());
-    assert!(shown.contains("masks keep up to 10 % more or fewer weights"), "{shown}");
+    assert!(shown.contains(" 89.10 [55 %]"), "{shown}");
+    let flat = shown.replace('\n', " ");
+    assert!(flat.contains("share of weights that masks keep, where that is not the one asked for"), "{shown}");
     assert!(shown.contains("output-rate 0.5"), "{shown}");
 }
 
@@ -258,4 +260,20 @@ fn a_one_shot_ticket_of_another_seed_joins_the_first_level_of_the_iterative_ones
     let shown = shown(text, nothing, &Style::default());
     assert!(!shown.contains("one-shot"), "{shown}");
     assert!(shown.contains("2 to 3 seeds"), "{shown}");
+}
+
+#[test]
+fn channels_that_a_criterion_has_no_score_for_stand_beside_the_share_that_was_asked_for() {
+    let except = |plan: &Plan| {
+        let mut records = records_of(plan, 1);
+        if let Record::Drawn { drawn, .. } = &mut records[0] {
+            drawn.channels = Some(ChannelCount { prunable: 100, alive: 84, forced: 0 });
+        }
+        BTreeMap::from([(1, records)])
+    };
+    let text = "network = \"resnetb\"\nepochs = 2\nschedule = \"none\"\npr = 0.5\nprunety = \"s\"\ncriterion = \"l1\"";
+    let shown = shown(text, except, &Style::default());
+    let flat = shown.replace('\n', " ");
+    assert!(flat.contains(" [84 %]") && flat.contains("by share of prunable channels asked for"), "{shown}");
+    assert!(flat.contains("In brackets the share of channels that masks keep"), "{shown}");
 }

@@ -208,3 +208,69 @@ fn nothing_happens_when_all_workers_are_lost() {
     assert_eq!(state.on_event(Event::Tick, seconds(200)), []);
     assert_eq!((state.workers(), state.open()), (0, 1));
 }
+
+/// A worker that trains the only stage, and another that waits; a training may be silent for 30 s.
+fn two_workers() -> State {
+    let rules = Rules { give_up_after: seconds(30), ..patient() };
+    let mut state = State::new(stages(&[(9.0, None), (1.0, Some(0))]), rules);
+    assert_eq!(state.on_event(Event::Joined(0), seconds(0)), [Action::Start(0, 0)]);
+    assert_eq!(state.on_event(Event::Sent(0, seconds(1)), seconds(0)), []);
+    assert_eq!(state.on_event(Event::Joined(1), seconds(0)), []);
+    state
+}
+
+/// All workers give signs of life, then time passes.
+fn tick(state: &mut State, now: u64) -> Vec<Action> {
+    (0..4).for_each(|worker| assert_eq!(state.on_event(Event::Heard(worker), seconds(now)), []));
+    state.on_event(Event::Tick, seconds(now))
+}
+
+fn hung(worker: Worker, silence: u64, again: bool) -> Action {
+    Action::Hung { worker, stage: 0, silence: seconds(silence), again }
+}
+
+#[test]
+fn a_training_that_reports_nothing_goes_on_elsewhere_though_its_worker_gives_signs_of_life() {
+    let mut state = two_workers();
+    // An epoch of a second: the setting counts, three times before the first epoch.
+    assert_eq!(tick(&mut state, 90), []);
+    assert_eq!(state.on_event(Event::Reported(0, None), seconds(90)), []);
+    assert_eq!(tick(&mut state, 180), []);
+    assert_eq!(state.on_event(Event::Reported(0, Some(seconds(1))), seconds(180)), []);
+    assert_eq!(tick(&mut state, 210), []);
+    assert_eq!(tick(&mut state, 211), [hung(0, 31, true), Action::Start(0, 1)]);
+    // Whatever it says later changes nothing, and it is never given anything again.
+    for late in [Event::Reported(0, None), Event::Kept(0, LAST, 0), Event::Finished(0, 0), Event::Joined(0)] {
+        assert_eq!(state.on_event(late, seconds(212)), []);
+    }
+    assert_eq!((state.running(0), state.running(1), state.workers()), (None, Some(0), 1));
+}
+
+#[test]
+fn a_training_of_long_epochs_may_be_silent_for_ten_of_them() {
+    let mut state = two_workers();
+    state.on_event(Event::Reported(0, Some(seconds(60))), seconds(50));
+    assert_eq!(tick(&mut state, 650), []);
+    assert_eq!(tick(&mut state, 651), [hung(0, 601, true), Action::Start(0, 1)]);
+    // What is known of one training is not held against the next: an estimate of 20 s allows three times ten of them.
+    state.on_event(Event::Sent(1, seconds(20)), seconds(651));
+    assert_eq!(tick(&mut state, 1251), []);
+    assert_eq!(tick(&mut state, 1252), [hung(1, 601, false), Action::Skip(1, 0)]);
+}
+
+#[test]
+fn a_stage_that_hangs_at_a_second_worker_has_failed_and_takes_no_third() {
+    let mut state = two_workers();
+    state.on_event(Event::Joined(2), seconds(0));
+    assert_eq!(tick(&mut state, 91), [hung(0, 91, true), Action::Start(0, 1)]);
+    assert_eq!(tick(&mut state, 182), [hung(1, 91, false), Action::Skip(1, 0), Action::Dismiss(2)]);
+    assert_eq!((state.open(), state.workers()), (0, 0));
+}
+
+#[test]
+fn a_stop_does_not_wait_for_a_training_that_hangs() {
+    let mut state = two_workers();
+    assert_eq!(state.on_event(Event::Stop, seconds(1)), [Action::Dismiss(1)]);
+    assert_eq!(tick(&mut state, 91), [hung(0, 91, true)]);
+    assert_eq!((state.open(), state.workers()), (2, 0));
+}

@@ -1,10 +1,10 @@
 //! The learning rate of every step.
 //!
-//! A schedule is a function of the epoch, the step within it and the validation losses before it, so that a resumed or
+//! A schedule is a function of the epoch, the step within it and the held-out losses before it, so that a resumed or
 //! rewound training needs no state to be at the right point of it. Each follows the scheduler of PyTorch that is named
 //! beside it. It may not know of torch.
 
-use tombola_core::sweep::Settings;
+use super::settings::Settings;
 use tombola_words::value::Schedule;
 
 /// PyTorch's default for plateaus: an improvement must be at least this share of the best loss.
@@ -19,7 +19,8 @@ pub struct When<'a> {
     pub step: usize,
     /// Steps of an epoch.
     pub steps: usize,
-    /// Validation loss after each epoch before this one.
+    /// Loss on the held-out images that steer ([`EpochRecord::steering`](tombola_words::record::EpochRecord::steering)) after
+    /// each epoch before this one.
     pub losses: &'a [f64],
 }
 
@@ -59,6 +60,14 @@ pub fn learning_rate(settings: &Settings, when: When) -> f64 {
         }
     };
     rate * warmup(settings, when)
+}
+
+/// The learning rate of a fine-tuning that was given none: that of the last step of the schedule. A schedule that looks at
+/// losses has come as far as it had when the dense training had those of `losses`, the last of which came too late for it.
+pub fn fine_tuning_rate(settings: &Settings, steps: usize, losses: &[f64]) -> f64 {
+    let epoch = settings.epochs - 1;
+    let losses = &losses[..epoch.min(losses.len().saturating_sub(1))];
+    learning_rate(settings, When { epoch, step: steps.saturating_sub(1), steps, losses })
 }
 
 /// The share of the rate that warm-up leaves: rises linearly, the last step of the warm-up has all of it.

@@ -1,0 +1,136 @@
+//! What becomes of the trainings that were given to workers: what they report, how they end, and those that are given up with
+//! their workers.
+
+use std::time::Duration;
+
+use super::{Sweep, SweepRun};
+use crate::coordinator::events::{Action, Event};
+use crate::coordinator::ledger::now;
+use crate::link::{Order, Worker};
+use tombola_core::training::TrainingEvent;
+use tombola_words::error::{Error, Kind, Result};
+use tombola_words::record::{Outcome, Record};
+
+impl SweepRun<'_> {
+    /// A worker is gone for good.
+    pub(super) fn lose(&mut self, worker: Worker, stage: Option<usize>, reason: &str) -> Result<()> {
+        if !self.presence.lost.insert(worker) {
+            return Ok(());
+        }
+        self.count.lost += 1;
+        let reason = &self.presence.why(reason);
+        self.presence.awaited.remove(&worker);
+        self.presence.active.remove(&worker);
+        self.presence.running.remove(&worker);
+        let place = self.presence.places.get(&worker).map_or_else(String::new, |place| format!(" ({place})"));
+        let label = stage.map(|stage| self.sweep.ledger.plan.label(stage));
+        let work = label.map_or_else(String::new, |label| format!("; {label} goes on elsewhere"));
+        self.sweep.progress.note(&format!("lost worker {worker}{place}: {reason}{work}"));
+        self.sweep.progress.interrupted(worker);
+        let stage = stage.map(|stage| self.sweep.ledger.id(stage));
+        self.sweep.ledger.write(Record::Lost { worker, stage, reason: reason.to_string(), time: now() })?;
+        self.count.deserted.get_or_insert_with(|| Error::environment(reason.to_string()));
+        // Should it only be slow, it learns that nobody waits for it.
+        self.link.send(worker, Order::End { clean: false })
+    }
+
+    /// A training hangs. A thread cannot be ended, and a rank that is told to end may hang as well: nobody listens to either
+    /// any more.
+    pub(super) fn give_up(&mut self, worker: Worker, stage: usize, silence: Duration, again: bool) -> Result<()> {
+        let reason = format!("its training reported nothing for {} s", silence.as_secs());
+        if self.count.deserted.is_none() {
+            let hint = "run the same command again: it continues where this stopped; `--give-up-after` says how long is too long";
+            self.count.deserted = Some(Error::interrupted(reason.clone()).hint(hint));
+        }
+        if again {
+            return self.lose(worker, Some(stage), &reason);
+        }
+        let Sweep { ledger, progress, .. } = &mut *self.sweep;
+        let failure = format!("it hung at a second worker: {reason} (see `--give-up-after`)");
+        let record = Record::Failed { stage: ledger.id(stage), reason: failure.clone(), again, time: now() };
+        ledger.write(record)?;
+        progress.note(&format!("failed: {} · {failure}", ledger.plan.label(stage)));
+        progress.failed(worker, &format!("failed: {failure}"));
+        self.count.failed += 1;
+        self.lose(worker, None, &reason)
+    }
+
+    pub(super) fn report(&mut self, worker: Worker, stage: usize, report: TrainingEvent) -> Result<()> {
+        let Sweep { ledger, progress, epoch_work, .. } = self.sweep;
+        let id = ledger.id(stage);
+        match report {
+            TrainingEvent::Drawn(drawn) => {
+                ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
+                progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
+            }
+            TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
+            TrainingEvent::Busy => {}
+            TrainingEvent::Epoch(epoch) => {
+                let accuracy =
+                    epoch.held_out().map(|(part, found)| format!("{part} {:.2} %, ", 100.0 * found.accuracy()));
+                let line = format!(
+                    "epoch {}: loss {:.4}, {}{:.1} s",
+                    epoch.epoch,
+                    epoch.train.loss,
+                    accuracy.unwrap_or_default(),
+                    epoch.seconds
+                );
+                ledger.write(Record::Epoch { stage: id, epoch })?;
+                progress.epoch(worker, &line);
+            }
+            TrainingEvent::Mask { track, epoch, mask } => ledger.keep_mask(stage, track, epoch, &mask)?,
+            TrainingEvent::Snapshot(moment, snapshot) => {
+                ledger.keep(stage, moment, &snapshot)?;
+                self.events.push_back(Event::Kept(stage, moment, worker));
+            }
+            TrainingEvent::Progress(state, best) => ledger.keep_progress(stage, &state, best.as_deref())?,
+        }
+        Ok(())
+    }
+
+    /// The running stage of a worker is over, well or not.
+    pub(super) fn done(&mut self, worker: Worker, outcome: Result<Outcome>) -> Result<()> {
+        let Some((stage, _)) = self.presence.running.remove(&worker) else { return Ok(()) };
+        let Sweep { ledger, progress, .. } = &mut *self.sweep;
+        match outcome {
+            Ok(outcome) => {
+                let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
+                let place = self.presence.places.get(&worker).cloned().unwrap_or_default();
+                ledger.finished(stage, outcome, format!("{place}, worker {worker}"))?;
+                progress.ended(worker, &line);
+                self.count.finished += 1;
+                self.events.push_back(Event::Finished(stage, worker));
+                Ok(())
+            }
+            Err(error) if error.kind == Kind::Interrupted => {
+                ledger.write(Record::Stopped { stage: ledger.id(stage), time: now() })?;
+                progress.interrupted(worker);
+                self.events.push_back(Event::Stopped(stage, worker));
+                Ok(())
+            }
+            Err(error) => self.fail(worker, stage, &error),
+        }
+    }
+
+    fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {
+        // What came before has to be settled first: the answer to this failure says whether it is tried again.
+        self.settle()?;
+        let actions = self.state.on_event(Event::Failed(stage, worker), self.clock.now());
+        let again = actions.contains(&Action::Retry(stage));
+        let mut reason = error.message.clone();
+        if let Some(cure) = &error.hint {
+            reason.push_str(&format!(" ({cure})"));
+        }
+        let Sweep { ledger, progress, .. } = &mut *self.sweep;
+        ledger.write(Record::Failed { stage: ledger.id(stage), reason: reason.clone(), again, time: now() })?;
+        progress.note(&format!("failed: {} · {reason}", ledger.plan.label(stage)));
+        match again {
+            true => progress.interrupted(worker),
+            false => {
+                progress.failed(worker, &format!("failed: {reason}"));
+                self.count.failed += 1;
+            }
+        }
+        actions.into_iter().try_for_each(|action| self.act(action))
+    }
+}

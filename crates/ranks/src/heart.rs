@@ -1,0 +1,106 @@
+//! Rank 0's signs of life, whatever its main thread is at: a slow disk, a snapshot of gigabytes, the last tables of a large sweep.
+//!
+//! It may not know what else is said.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::mpi::Post;
+use tombola_cluster::link::Worker;
+use tombola_cluster::link::message::{Order, encode};
+use tombola_words::error::{Error, Result};
+
+/// Time between two looks after signs of life that have not left yet: behind a long message, MPI moves them only while someone
+/// looks.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The way to the other ranks, and to whom signs of life are given.
+#[derive(Debug)]
+pub(crate) struct Ranks {
+    pub(crate) post: Post,
+    /// Those that were given up.
+    pub(crate) silent: BTreeSet<Worker>,
+    alive: Vec<u8>,
+    told: Instant,
+    every: Duration,
+}
+
+impl Ranks {
+    pub(crate) fn new(post: Post) -> Self {
+        Self { post, silent: BTreeSet::new(), alive: Vec::new(), told: Instant::now(), every: Duration::MAX }
+    }
+
+    /// Gives a sign of life, if it is time. Returns when the next look is due.
+    pub(crate) fn give_sign_of_life(&mut self) -> Duration {
+        if self.told.elapsed() >= self.every {
+            self.told = Instant::now();
+            for rank in (1..self.post.size()).filter(|rank| !self.silent.contains(rank)) {
+                self.post.send(rank, self.alive.clone());
+            }
+        }
+        self.post.look_after_sending();
+        let next = self.every.saturating_sub(self.told.elapsed());
+        if self.post.on_their_way() > 0 { next.min(LOOK_EVERY) } else { next }
+    }
+}
+
+/// What threads of rank 0 share, one at a time.
+pub(crate) type SharedRanks = Arc<Mutex<Ranks>>;
+
+/// Waits for the own turn. A thread that panicked while it had its turn has begun no call of MPI that it did not end.
+pub(crate) fn turn(ranks: &SharedRanks) -> MutexGuard<'_, Ranks> {
+    ranks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread that gives signs of life until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Heart {
+    stopped: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Heart {
+    /// Begins to give signs of life, one in `every`. Where the MPI library belongs to one thread, there is no heart:
+    /// whoever uses the ranks must call [`Ranks::give_sign_of_life`] now and then.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn begin(ranks: &SharedRanks, every: Duration) -> Result<Option<Self>> {
+        let alive = encode(&Order::Alive)?;
+        let mut own = turn(ranks);
+        (own.every, own.alive) = (every, alive);
+        if !own.post.may_change_threads() {
+            return Ok(None);
+        }
+        drop(own);
+        let stopped = Arc::new((Mutex::new(false), Condvar::new()));
+        let (asked, ranks) = (Arc::clone(&stopped), Arc::clone(ranks));
+        let thread = std::thread::Builder::new().name("signs of life".to_string()).spawn(move || beat(&asked, &ranks));
+        let thread = thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?;
+        Ok(Some(Self { stopped, thread: Some(thread) }))
+    }
+}
+
+fn beat(asked: &(Mutex<bool>, Condvar), ranks: &SharedRanks) {
+    let (stopped, changed) = asked;
+    let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
+    while !*stopped {
+        drop(stopped);
+        let next = turn(ranks).give_sign_of_life();
+        stopped = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*stopped {
+            stopped = changed.wait_timeout(stopped, next).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        *self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stopped.1.notify_all();
+        // It has nothing to tell, and a panic in it was reported as the defect that it is.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}

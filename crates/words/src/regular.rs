@@ -1,0 +1,96 @@
+//! Files that are read must be regular ones: a pipe may never have a writer, and a device may never end.
+
+use std::fs::{File, FileType};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// When there is none that may be read, or it is something else: `IsADirectory`, or `InvalidInput` for a pipe, a socket or a
+/// device. It does not wait for another process.
+pub fn open(path: &Path) -> Result<File> {
+    // Looked at before it is opened: opening a pipe waits for its other end.
+    check(path)?;
+    File::open(path)
+}
+
+/// Refuses what is there and is no regular file, before it is opened for writing.
+///
+/// # Errors
+/// As [`open`]; none when nothing is there.
+pub fn check_place(path: &Path) -> Result<()> {
+    match check(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// The bytes of a regular file.
+///
+/// # Errors
+/// As [`open`], and when it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    check(path)?;
+    std::fs::read(path)
+}
+
+/// The text of a regular file.
+///
+/// # Errors
+/// As [`read`], and `InvalidData` when it is no UTF-8.
+pub fn read_to_string(path: &Path) -> Result<String> {
+    check(path)?;
+    std::fs::read_to_string(path)
+}
+
+/// At most `most` bytes of a regular file, as text.
+///
+/// # Errors
+/// As [`read_to_string`], and `InvalidInput` when it has more.
+pub fn read_short(path: &Path, most: u64) -> Result<String> {
+    let mut text = String::new();
+    open(path)?.take(most + 1).read_to_string(&mut text)?;
+    match text.len() as u64 > most {
+        true => Err(Error::new(ErrorKind::InvalidInput, format!("it has more than {most} bytes"))),
+        false => Ok(text),
+    }
+}
+
+fn check(path: &Path) -> Result<()> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    if kind.is_dir() {
+        // What reading one answers.
+        return Err(Error::from_raw_os_error(21));
+    }
+    Err(Error::new(ErrorKind::InvalidInput, format!("it is {}, expected a regular file", name(kind))))
+}
+
+fn name(kind: FileType) -> &'static str {
+    match kind {
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "of another kind",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_and_folders_are_no_files() {
+        let refused = |path: &str| open(Path::new(path)).unwrap_err();
+        assert_eq!(refused("/dev/zero").to_string(), "it is a device, expected a regular file");
+        assert_eq!(refused("/proc").kind(), ErrorKind::IsADirectory);
+        assert_eq!(refused("/proc/nothing").kind(), ErrorKind::NotFound);
+        assert!(check_place(Path::new("/proc/nothing")).is_ok() && check_place(Path::new("/dev/null")).is_err());
+        assert!(read_to_string(Path::new("/proc/self/cmdline")).is_ok());
+        assert_eq!(read_short(Path::new("/proc/self/maps"), 10).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+}

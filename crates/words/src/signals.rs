@@ -1,0 +1,96 @@
+//! Signals that ask a run to stop, from its first moment on: they are held back until somebody listens for them.
+//!
+//! `tombola` becomes another program in order to train, and loading that takes a good part of a second. A signal that is held
+//! back waits meanwhile, in the new program too; one that came earlier would end the process without a word.
+
+use std::ffi::c_int;
+use std::io::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+
+/// Those that ask a run to stop after its running epochs.
+pub const STOPS: [c_int; 4] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
+
+/// A set of signals as Linux's C libraries lay it out: 1024 bits, which their functions fill in.
+#[repr(C)]
+struct SignalSet([u64; 16]);
+
+/// What to do with the signals of a set.
+#[derive(Clone, Copy)]
+#[repr(i32)]
+enum Masking {
+    /// `SIG_BLOCK`
+    Add = 0,
+    /// `SIG_UNBLOCK`
+    Remove = 1,
+}
+
+unsafe extern "C" {
+    fn sigemptyset(set: *mut SignalSet) -> c_int;
+    fn sigaddset(set: *mut SignalSet, signal: c_int) -> c_int;
+    fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
+}
+
+/// Holds the signals of [`STOPS`] back, in this thread, those that it starts, and the program that it becomes.
+///
+/// # Errors
+/// When the system refuses.
+pub fn hold() -> Result<()> {
+    mask(Masking::Add)
+}
+
+/// Lets them through, those that came meanwhile first.
+///
+/// # Errors
+/// When the system refuses.
+pub fn release() -> Result<()> {
+    mask(Masking::Remove)
+}
+
+/// A file that is larger than the user's limit (`ulimit -f`) becomes an error of the write, not the end of the process.
+///
+/// # Errors
+/// When the system refuses.
+pub fn survive_large_files() -> Result<()> {
+    // A signal that is handled, by whatever, does not end the process; the write fails with EFBIG.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false))).map(|_| ())
+}
+
+fn mask(how: Masking) -> Result<()> {
+    let mut set = SignalSet([0; 16]);
+    // SAFETY: the set is as large as Linux's C libraries have it, lives during the calls, and the third argument may be null.
+    let code = unsafe {
+        sigemptyset(&mut set);
+        for signal in STOPS {
+            sigaddset(&mut set, signal);
+        }
+        pthread_sigmask(how as c_int, &set, std::ptr::null_mut())
+    };
+    if code == 0 { Ok(()) } else { Err(Error::from_raw_os_error(code)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_that_are_held_back_are_those_that_stop_and_no_others() {
+        // The mask belongs to a thread: that of this test alone is touched.
+        std::thread::spawn(|| {
+            let held = || {
+                let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+                let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap().trim().to_string();
+                u64::from_str_radix(&mask, 16).unwrap()
+            };
+            let before = held();
+            hold().unwrap();
+            assert_eq!(held(), STOPS.iter().fold(before, |mask, signal| mask | 1 << (signal - 1)));
+            release().unwrap();
+            assert_eq!(held(), before);
+        })
+        .join()
+        .unwrap();
+    }
+}

@@ -1,0 +1,114 @@
+//! A network of the user's own: TOML with a list of layers, behind a byte that chooses the form of the images. What is built is
+//! laid out, counted, and pruned where it is small; no size overflows.
+
+use crate::form::{CHOICE, Grammar};
+use crate::{FuzzTarget, MOST_MEMORY};
+use tombola_core::mask::Bits;
+use tombola_core::net::channels::Channels;
+use tombola_core::net::compact::Compact;
+use tombola_core::net::cost::{Cost, MOST_ACTIVATION_BYTES, MOST_PARAMETERS};
+use tombola_core::net::{Graph, Layout, connectivity, custom};
+use tombola_words::Shape;
+use tombola_words::value::Streams;
+
+/// The target.
+pub static TARGET: FuzzTarget = FuzzTarget {
+    name: "network",
+    run,
+    seeds,
+    form: CHOICE,
+    grammar: Grammar::Text,
+    words,
+    longest: 2048,
+    memory: |_| MOST_MEMORY,
+};
+
+/// Images and classes.
+const FORMS: [(Shape, usize); 5] = [
+    (Shape::Image(3, 32, 32), 10),
+    (Shape::Image(1, 28, 28), 10),
+    (Shape::Vector(784), 1),
+    (Shape::Image(1, 1, 1), 65_536),
+    (Shape::Image(65_535, 65_535, 1), 100),
+];
+/// Networks of which masks are made.
+const SMALL: usize = 200_000;
+
+fn run(bytes: &[u8]) {
+    let Some((choice, text)) = bytes.split_first() else { return };
+    let Some(table) = std::str::from_utf8(text).ok().and_then(|text| text.parse::<toml::Table>().ok()) else { return };
+    let Ok(network) = custom::parse("own", &toml::Value::Table(table)) else { return };
+    let (shape, classes) = FORMS[usize::from(*choice) % FORMS.len()];
+    let Ok(graph) = network.build(shape, classes) else { return };
+    let (layout, cost) = (Layout::of(&graph), Cost::of(&graph));
+    assert_eq!(cost.parameters, layout.len, "a parameter is counted and not laid out, or the other way round");
+    assert!(cost.parameters <= MOST_PARAMETERS && cost.activation_bytes <= MOST_ACTIVATION_BYTES);
+    assert!(cost.prunable <= cost.parameters && cost.convolution_weights <= cost.prunable && cost.flops() >= cost.macs);
+    if layout.len > SMALL {
+        return;
+    }
+    assert_eq!(
+        Cost::masked(&graph, &layout, &Bits::ones(layout.len)),
+        cost,
+        "with nothing masked it costs something else"
+    );
+    let nothing = Cost::masked(&graph, &layout, &Bits::zeros(layout.len));
+    assert_eq!((nothing.macs, nothing.prunable), (0, 0), "with everything masked it costs something");
+    let connected = connectivity::effective(&graph, &layout, &Bits::ones(layout.len));
+    assert!(connected.effective <= connected.alive && connected.alive == cost.prunable, "{connected:?}");
+    for streams in [Streams::Whole, Streams::Group] {
+        compacted(&graph, &layout, streams);
+    }
+}
+
+/// Without every second channel, and then every channel of the compact network again.
+fn compacted(graph: &Graph, layout: &Layout, streams: Streams) {
+    let channels = Channels::of(graph, layout, streams);
+    let mut kept = Bits::ones(channels.len());
+    (0..channels.len()).step_by(2).for_each(|unit| kept.set(unit, false));
+    // A layer may be left without channels: that is refused.
+    if let Ok(small) = Compact::of(graph, layout, &channels.weight_mask(&kept), streams) {
+        assert_eq!(small.positions.len(), small.layout.len);
+        assert!(small.layout.len <= layout.len, "less is more");
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let texts = [
+        "layers = [{ conv = 16, kernel = 3 }, \"batch-norm\", \"relu\", \"global-average-pool\", { linear = \"classes\" }]",
+        "layers = [{ conv = 8, stride = 2, padding = 1, bias = true }, \"batch-norm\", \"relu\", { max-pool = 2 }, { average-pool = 2, stride = 1 }, \"flatten\", { linear = 64, bias = false }, \"relu\", { linear = \"classes\" }]",
+        "layers = [{ conv = 4 }, { residual = [{ conv = 8, stride = 2 }, \"batch-norm\"], shortcut = [{ conv = 8, kernel = 1, stride = 2 }] }, { repeat = 2, layers = [{ residual = [{ conv = 8 }, \"batch-norm\", \"relu\"] }] }, \"global-average-pool\", { linear = \"classes\" }]",
+        "layers = [\"flatten\", { linear = 300 }, \"batch-norm\", \"relu\", { linear = \"classes\" }]",
+        "layers = [{ linear = 1 }]",
+        "layers = [{ repeat = 9, layers = [{ repeat = 9, layers = [\"relu\"] }] }, \"flatten\", { linear = 100 }]",
+    ];
+    let with = |(place, text): (usize, &&str)| [&[place as u8][..], text.as_bytes()].concat();
+    texts.iter().enumerate().map(with).chain(texts.iter().map(|text| with((0, text)))).collect()
+}
+
+/// Words of layers.
+pub(super) fn words() -> Vec<String> {
+    let words = [
+        "\"batch-norm\"",
+        "\"relu\"",
+        "\"global-average-pool\"",
+        "\"flatten\"",
+        "\"classes\"",
+        "{ conv = 16 }",
+        "{ linear = 64 }",
+        "{ max-pool = 2 }",
+        "{ average-pool = 2 }",
+        "residual = [",
+        "shortcut = [",
+        "repeat",
+        "layers = [",
+        "kernel",
+        "stride",
+        "padding",
+        "bias",
+        "]",
+        "}",
+        ", ",
+    ];
+    words.map(str::to_string).to_vec()
+}

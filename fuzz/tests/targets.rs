@@ -1,0 +1,36 @@
+//! Every target, by the driver as `scripts/fuzz` starts it, but for two seconds and without counters.
+
+use std::process::Command;
+
+use tombola_fuzz::TARGETS;
+
+#[test]
+fn a_short_run_of_every_target_finds_nothing() {
+    let findings = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fuzz"));
+    command.args(["run", "--seconds", "2", "--jobs", "2", "--findings"]).arg(findings.path());
+    let ended = command.output().unwrap();
+    let (said, table) = (String::from_utf8_lossy(&ended.stderr), String::from_utf8_lossy(&ended.stdout));
+    assert!(ended.status.success(), "{said}\n{table}");
+    for target in TARGETS {
+        let row = table.lines().find(|line| line.starts_with(&format!("| {} |", target.name)));
+        let inputs = row.and_then(|row| row.split('|').nth(2)).and_then(|inputs| inputs.trim().parse::<u64>().ok());
+        assert!(inputs.is_some_and(|inputs| inputs > 100), "{}: {table}", target.name);
+    }
+}
+
+#[test]
+fn every_seed_is_cut_into_parts_and_joined_to_itself() {
+    for target in TARGETS {
+        let seeds = (target.seeds)();
+        assert!(!seeds.is_empty(), "{} has no seeds", target.name);
+        for seed in seeds {
+            assert!(seed.len() <= target.longest, "{}: a seed has {} bytes", target.name, seed.len());
+            // A torn journal is none of whole frames.
+            if let Some(parts) = (target.form.split)(&seed) {
+                assert_eq!((target.form.join)(&parts), seed, "{}", target.name);
+            }
+        }
+    }
+    std::fs::remove_dir_all(tombola_fuzz::scratch::folder()).unwrap();
+}

@@ -1,0 +1,226 @@
+"""Random sweep files: small, over all settings that can change a result, each named by a seed.
+
+    sweeps.py SEED      prints one
+
+A file may contradict itself; `tombola plan` says so, and whoever asked draws another. Nothing here knows what a sweep
+comes to.
+"""
+
+import random
+import sys
+
+SHAPES = ([1, 8, 8], [3, 8, 8], [1, 10, 10], [2, 12, 12])
+# Chances of a thing that most sweeps have not.
+SELDOM, OFTEN = 0.15, 0.5
+
+
+class Draw(random.Random):
+    """Choices from one seed."""
+
+    def chance(self, share):
+        return self.random() < share
+
+    def some(self, values, most=2):
+        """One value, or an axis of several."""
+        values = list(values)
+        count = min(self.randint(1, most), len(values))
+        chosen = self.sample(values, count)
+        return chosen[0] if count == 1 else chosen
+
+
+def own_network(draw):
+    """Layers of a network of one's own: convolutions, one residual block or none, and a head."""
+    conv = lambda: {"conv": draw.choice([4, 6, 8]), "kernel": draw.choice([1, 3]), "bias": draw.chance(OFTEN)}
+    layers = [conv()]
+    if draw.chance(0.7):
+        layers.append("batch-norm")
+    layers.append("relu")
+    if draw.chance(0.6):
+        width, stride = draw.choice([6, 8]), draw.choice([1, 2])
+        branch = [{"conv": width, "stride": stride}, "batch-norm"]
+        if draw.chance(OFTEN):
+            branch += ["relu", {"conv": width}, "batch-norm"]
+        if draw.chance(0.3):
+            # Before the activation: the batch norm reads the stream, and can leave channels of it out.
+            branch = ["batch-norm", "relu", {"conv": width, "stride": stride}]
+        shortcut = [{"conv": width, "kernel": 1, "stride": stride}]
+        layers += [{"residual": branch, "shortcut": shortcut}, "relu"]
+    if draw.chance(0.4):
+        layers.append({draw.choice(["max-pool", "average-pool"]): 2})
+    if draw.chance(OFTEN):
+        layers.append("global-average-pool")
+    else:
+        layers += ["flatten", {"linear": draw.choice([12, 20])}, "relu"]
+    return layers + [{"linear": "classes"}]
+
+
+def network(draw, networks):
+    """Settings of a network, and whether it has batch norms."""
+    kind = draw.choice(["lenet-300-100", "lenet-5", "conv-2", "resnet", "resnet", "resnetb", "resnetb", "own", "own", "own"])
+    if kind == "own":
+        name = f"own-{len(networks) + 1}"
+        networks[name] = own_network(draw)
+        return {"network": name}, "batch-norm" in str(networks[name])
+    settings = {"network": kind}
+    if kind == "resnet":
+        settings |= {"depth": 8, "width": draw.choice([3, 4]), "shortcut": draw.choice("ab")}
+    if kind == "resnetb":
+        settings |= {"depth": 11, "width": draw.choice([2, 4])}
+    return settings, kind.startswith("resnet")
+
+
+def data(draw, settings):
+    shape = [1, 16, 16] if settings["network"] == "lenet-5" else draw.choice(SHAPES)
+    size = draw.randint(64, 128 if settings["network"] == "conv-2" else 256)
+    settings |= {"dataset": "synthetic", "synthetic-shape": shape, "synthetic-size": size}
+    settings["synthetic-classes"] = draw.randint(2, 10)
+    if draw.chance(SELDOM):
+        settings["train-limit"] = draw.randint(48, size)
+    if draw.chance(0.3):
+        settings["validation-size"] = draw.choice([0, 7, 16, 24])
+    if draw.chance(0.3):
+        settings["augment"] = draw.choice(["none", "crop-flip"])
+    if draw.chance(0.3):
+        settings["select"] = draw.choice(["validation", "test"])
+
+
+def training(draw, settings, norms):
+    """Optimiser and schedule."""
+    epochs = settings["epochs"]
+    settings["batch-size"] = draw.choice([8, 16, 24, 32, 64])
+    kind = draw.choice(["sgd", "sgd", "sgd", "adam", "adamw", "adadelta", "rmsprop"])
+    settings["optimizer"] = kind
+    settings["learning-rate"] = {"sgd": [0.01, 0.05, 0.1], "adadelta": [0.5, 1.0], "rmsprop": [0.0005, 0.001]}.get(
+        kind, [0.001, 0.003, 0.01]
+    )[draw.randrange(2)]
+    if kind == "sgd":
+        settings["momentum"] = draw.choice([0.0, 0.5, 0.9])
+        settings["nesterov"] = draw.chance(OFTEN)
+    if kind.startswith("adam"):
+        settings |= {"beta1": draw.choice([0.9, 0.8]), "beta2": draw.choice([0.999, 0.95])}
+    settings["weight-decay"] = draw.choice([0.0, 1e-4, 5e-4, 1e-2])
+    if norms:
+        settings["bn-init"] = draw.choice([1.0, 0.5, "uniform"])
+        if draw.chance(0.4):
+            settings["slimming"] = draw.choice([1e-4, 1e-3, 1e-2])
+    if draw.chance(0.05):
+        settings["precision"] = "bf16"
+    schedule = draw.choice(["none", "manual", "step", "plateau", "cosine", "cosine-restarts", "cyclic"])
+    settings["schedule"] = schedule
+    settings["gamma"] = draw.choice([0.1, 0.3, 0.5])
+    settings["lr-milestones"] = sorted(draw.sample(range(1, epochs + 1), draw.randint(1, min(2, epochs))))
+    settings["step-epochs"] = draw.randint(1, 3)
+    settings["patience"] = draw.randint(0, 2)
+    settings["min-lr"] = draw.choice([0.0, 1e-5, 1e-4])
+    settings["cycle-epochs"] = draw.randint(1, 4)
+    settings["cycle-factor"] = draw.randint(1, 2)
+    settings["warmup-epochs"] = draw.choice([0, 0, 1, 2])
+
+
+def pruning(draw, settings, norms):
+    epochs = settings["epochs"]
+    channels = draw.chance(0.45 if norms else 0.2)
+    settings["pruning-type"] = "structured" if channels else "unstructured"
+    if channels:
+        criteria = ["l1", "l2", "geometric-median", "taylor", "random"] + ["auto", "bn-scale"] * (2 if norms else 0)
+        settings["scope"] = draw.choice(["global", "layer"])
+        settings["streams"] = draw.choice(["whole", "group"])
+        settings["round-channels"] = draw.choice([1, 1, 2, 4])
+    else:
+        criteria = ["auto", "magnitude", "magnitude", "lamp", "random", "snip", "grasp", "synflow"]
+        settings["scope"] = draw.choice(["global", "layer", "erk", "deviation"])
+        if settings["scope"] == "deviation":
+            criteria = ["magnitude"]
+        settings["prune-layers"] = draw.choice(["all", "all", "conv", "linear"])
+        settings["output-rate"] = draw.choice([1.0, 1.0, 0.5, 0.0])
+    settings["criterion"] = draw.some(criteria, 2 if draw.chance(0.3) else 1)
+    settings["score-images"] = draw.choice([5, 16, 40, 1024])
+    settings["pruning-ratio"] = draw.some([0.3, 0.5, 0.65, 0.8, 0.9, 0.97], 2)
+    settings["prune-iterations"] = draw.some([1, 1, 2, 3], 2 if draw.chance(0.4) else 1)
+    moments = ["last", "best", "early-bird", "early-bird", f"epoch:{draw.randint(0, epochs)}"]
+    settings["draw"] = draw.some(moments, 2 if draw.chance(0.4) else 1)
+    settings["early-bird-rule"] = draw.some(["paper", "code"], 2 if draw.chance(0.2) else 1)
+    settings["early-bird-window"] = draw.choice([2, 2, 3])
+    settings["early-bird-epsilon"] = draw.choice([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0])
+    rewinds = ["none", "lr", "init", "random", f"epoch:{draw.randint(0, epochs - 1)}"]
+    settings["reinit"] = draw.some(rewinds, 2)
+    if draw.chance(OFTEN):
+        settings["fine-tune-epochs"] = draw.randint(1, 3)
+    if draw.chance(0.3):
+        settings["fine-tune-lr"] = draw.choice([0.001, 0.01])
+    settings["budget"] = draw.choice(["epochs", "epochs", "epochs", "flops", "remaining"])
+    if draw.chance(0.4):
+        settings["control"] = draw.some(["none", "reinit", "random-mask", "fork"], 3)
+        settings["barrier-points"] = draw.choice([3, 4])
+
+
+def seeds(draw, settings):
+    settings["seed"] = draw.some([1, 2, 3, 7, 2**40 + 5], 3)
+    for name in ("init-seed", "order-seed", "augment-seed"):
+        if draw.chance(0.1):
+            settings[name] = draw.some([11, 12], 2)
+
+
+def running(draw, epochs):
+    """Settings that decide what stays on disk."""
+    settings = {"name": "sweep", "snapshot-seconds": draw.choice([0, 0, 0, 0.05, 1000])}
+    settings["save"] = draw.chance(0.6)
+    if draw.chance(0.7):
+        # An epoch of one block may be none of another, which the program refuses.
+        settings["epochs-save"] = sorted(draw.sample(range(0, epochs + 1), draw.randint(1, epochs)))
+    if draw.chance(0.3):
+        settings["track-masks"] = draw.choice(["none", [0.3, 0.7], [0.5]])
+    if draw.chance(SELDOM):
+        settings["controls"] = True
+    if draw.chance(0.1):
+        settings["keep"] = "nothing"
+    return settings
+
+
+def toml(value):
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value}"'
+        case list():
+            return "[" + ", ".join(toml(part) for part in value) + "]"
+        case dict():
+            return "{ " + ", ".join(f"{key} = {toml(part)}" for key, part in value.items()) + " }"
+        case _:
+            return repr(value)
+
+
+def lines(settings):
+    # The one value of these is a list.
+    return [f"{key} = {toml(value)}" for key, value in settings.items()]
+
+
+def sweep(seed):
+    """The text of a sweep file."""
+    draw = Draw(seed)
+    networks, blocks = {}, []
+    epochs = draw.randint(2, 6)
+    for _ in range(draw.choice([1, 1, 2])):
+        settings, norms = network(draw, networks)
+        settings["epochs"] = epochs
+        data(draw, settings)
+        training(draw, settings, norms)
+        pruning(draw, settings, norms)
+        seeds(draw, settings)
+        if draw.chance(0.2) and isinstance(settings["seed"], list):
+            # Each seed with a learning rate of its own.
+            rate = settings["learning-rate"]
+            settings["learning-rate"] = [rate / (1 + place) for place in range(len(settings["seed"]))]
+            settings["zip"] = ["seed", "learning-rate"]
+        blocks.append(settings)
+    text = lines(running(draw, epochs))
+    for settings in blocks:
+        text += ["", "[[grid]]", *lines(settings)]
+    for name, layers in networks.items():
+        text += ["", f"[networks.{name}]", f"layers = {toml(layers)}"]
+    return "\n".join(text) + "\n"
+
+
+if __name__ == "__main__":
+    print(sweep(int(sys.argv[1])), end="")
