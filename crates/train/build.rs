@@ -61,7 +61,7 @@ fn compile_graph(headers: &Path) {
             command.output().is_ok_and(|output| output.status.success())
         })
     });
-    if !compiled {
-        let _ = std::fs::write(&library, []);
+    if !compiled && let Err(error) = std::fs::write(&library, []) {
+        println!("cargo::error=cannot write {}: {error}", library.display());
     }
 }

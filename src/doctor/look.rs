@@ -14,6 +14,7 @@ use tombola_cluster::link::launcher::{self, Launch};
 use tombola_core::memory::{FreeMemory, free_memory};
 use tombola_data as data;
 use tombola_words::error::Result;
+use tombola_words::error::ignored;
 
 /// Time for everything. Rank 0 waits some seconds longer for the other ranks.
 pub const PATIENCE: Duration = Duration::from_secs(15);
@@ -106,8 +107,10 @@ struct Pending<T>(Receiver<T>);
 impl<T: Send + 'static> Pending<T> {
     fn begin(look: impl FnOnce() -> T + Send + 'static) -> Self {
         let (sender, receiver) = channel();
-        // Without a thread there will be no answer.
-        let _ = std::thread::Builder::new().name("doctor".into()).spawn(move || sender.send(look()));
+        ignored(
+            std::thread::Builder::new().name("doctor".into()).spawn(move || sender.send(look())),
+            "without a thread there will be no answer",
+        );
         Self(receiver)
     }
 

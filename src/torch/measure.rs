@@ -15,6 +15,7 @@ use tombola::verbs::print;
 use tombola_core::own_folder::OwnFolder;
 use tombola_core::trainable::no_tf32;
 use tombola_train::device;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
 use tombola_words::value::Value;
@@ -75,7 +76,10 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     let name = machine_of(&wish);
     print(&format!("{name}\n\n"))?;
     let mut say = |row: &MeasuredFigure| {
-        let _ = print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit));
+        ignored(
+            print(&format!("{:72} {:>9} {}\n", row.name, number(row.value), row.unit)),
+            "the record has every figure too",
+        );
     };
     // Not in memory, where `$XDG_RUNTIME_DIR` lies: whole sweeps are written into it.
     let own = OwnFolder::within(&std::env::temp_dir())?;

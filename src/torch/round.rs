@@ -205,6 +205,7 @@ pub(crate) fn answer(session: &MpiSession, facts: Facts) -> Result<(bool, u8)> {
 fn flush(post: &mut Post) {
     let begun = Instant::now();
     while post.on_their_way() > 0 && begun.elapsed() < GOODBYE {
+        // News that come now are of no use any more.
         let _ = post.look();
         std::thread::sleep(Duration::from_millis(1));
     }

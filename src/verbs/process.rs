@@ -8,6 +8,7 @@ use clap::ArgMatches;
 
 use super::command;
 use tombola_cluster::link::launcher;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::signals;
 use tombola_words::speech::{self, outcome};
@@ -48,8 +49,7 @@ fn leave(code: i32) -> ! {
 /// first one says it. A launcher ends all ranks as soon as one fails, so the others leave it the time to do so.
 fn refuse(error: &clap::Error) -> ! {
     if launcher::launch().is_none_or(|launch| launch.rank == 0) {
-        // Whoever would read it may be gone.
-        let _ = error.print();
+        ignored(error.print(), "whoever would read it may be gone");
     } else if error.exit_code() != 0 {
         std::thread::sleep(FIRST_RANK_SPEAKS);
     }

@@ -3,7 +3,13 @@
 //! Every call runs with `RUST_BACKTRACE=1` and checks that neither a panic nor a backtrace reaches the user.
 
 #![allow(dead_code, reason = "each test program uses some of it")]
-#![allow(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "a helper that fails should fail its test"
+)]
 
 use std::collections::HashMap;
 use std::ffi::OsStr;

@@ -3,7 +3,13 @@
 //! Some kernels of oneDNN do not keep to that (`crates/train/src/network/strided.rs`). What they damage is mostly something that nobody looks at,
 //! so the trainings here run under an allocator that stops them at once (`guard.c`), with the instructions that this
 //! processor has and with those of AVX2.
-#![expect(clippy::unwrap_used, reason = "a helper that fails should fail its test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "a helper that fails should fail its test"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -46,6 +46,11 @@ fn tables(folder: &Folder) -> Vec<Vec<csv::StringRecord>> {
     TABLES.iter().map(read).collect()
 }
 
+fn is_channel_ticket(titles: &csv::StringRecord, row: &csv::StringRecord) -> bool {
+    let column = titles.iter().position(|title| title == "density_channels");
+    column.is_some_and(|column| !row[column].is_empty() && &row[column] != "density_channels")
+}
+
 /// The tables are the same cell by cell, in the columns that they had.
 #[track_caller]
 fn same(now: &[Vec<csv::StringRecord>], before: &[Vec<csv::StringRecord>], place: &str) {
@@ -54,6 +59,10 @@ fn same(now: &[Vec<csv::StringRecord>], before: &[Vec<csv::StringRecord>], place
         for (column, title) in before[0].iter().enumerate() {
             let own = now[0].iter().position(|known| known == title).unwrap_or_else(|| panic!("{name} has no {title}"));
             for (row, known) in now.iter().zip(before) {
+                // Earlier programs counted biases, scales and shifts of dead channels as alive.
+                if title == "density_total" && is_channel_ticket(&before[0], known) {
+                    continue;
+                }
                 assert_eq!(&row[own], &known[column], "{name}, {title}, {place}");
             }
         }

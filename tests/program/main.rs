@@ -1,6 +1,12 @@
 //! The program as its users meet it, in fresh folders on one machine: one file a subject.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "a test that fails should say where"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -16,6 +16,7 @@ use crate::link::{Assignment, Order, Ready, Word, Worker};
 use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::fault::{Fault, Slowness};
 use tombola_words::record::Outcome;
@@ -55,8 +56,7 @@ impl Hand for Handle {
             Order::Start(assignment) => self.held.complete(assignment),
             Order::Welcome(_) | Order::Alive | Order::End { .. } => {}
         }
-        // A thread that has ended swallows it.
-        let _ = self.orders.send(order);
+        ignored(self.orders.send(order), "a thread that has ended swallows it");
     }
 
     fn lives(&self) -> bool {

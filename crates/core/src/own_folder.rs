@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 /// Names that are tried.
@@ -71,8 +72,7 @@ impl OwnFolder {
 
 impl Drop for OwnFolder {
     fn drop(&mut self) {
-        // What cannot be removed does no harm: only this user can read it.
-        let _ = std::fs::remove_dir_all(&self.path);
+        ignored(std::fs::remove_dir_all(&self.path), "what cannot be removed does no harm: only this user can read it");
     }
 }
 

@@ -15,6 +15,7 @@ use super::checksum::{Verdict, md5_of, read_some, verify};
 use super::places;
 use super::places::{Found, folders, look_in, place_to_fill};
 use tombola_words::catalogue::{Known, PublicArchive, PublicFile, Source};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
 
@@ -159,8 +160,10 @@ impl PartialFile {
 
 impl Drop for PartialFile {
     fn drop(&mut self) {
-        // After `put` there is nothing left to remove; otherwise a failure here only leaves a `.part`.
-        let _ = fs::remove_file(&self.path);
+        ignored(
+            fs::remove_file(&self.path),
+            "after `put` there is nothing left to remove; otherwise only a `.part` stays",
+        );
     }
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 use tombola_core::checkpoint::zipped;
 use tombola_core::folder::{Store, write_atomically};
 use tombola_core::net::{Graph, Layout, Snapshot};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::PixelStatistics;
 
@@ -111,8 +112,10 @@ impl Exported<'_> {
             Form::TorchScript => {
                 script(self, path)?;
                 self.add_to_script(path).inspect_err(|_| {
-                    // What lacks a part is not what was asked for; if it cannot be removed, the error tells of it all the same.
-                    let _ = std::fs::remove_file(path);
+                    ignored(
+                        std::fs::remove_file(path),
+                        "what lacks a part is not what was asked for, and the error tells of it all the same",
+                    );
                 })?;
             }
             Form::Numpy => {

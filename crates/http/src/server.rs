@@ -24,6 +24,8 @@ const PIECE: (Duration, usize) = (Duration::from_secs(10), 64 << 10);
 const SLOWEST: usize = 16 << 10;
 /// Time and bytes for what a client still sends while it reads: closing on it would take the answer away.
 const FAREWELL: (Duration, usize) = (Duration::from_secs(1), 256 << 10);
+/// Longest wait for threads whose connections were ended to be gone.
+const MAKING_ROOM: Duration = Duration::from_secs(2);
 /// Pause after the system refused a connection.
 const REFUSED: Duration = Duration::from_millis(50);
 
@@ -114,21 +116,28 @@ impl<A: Fn(&str) -> PageAnswer + Send + Sync + 'static> Shared<A> {
             while open.len() >= MOST_CONNECTIONS {
                 let Some((_, oldest)) = open.pop_first() else { break };
                 // Its thread wakes and ends; should the client be gone already, it does so by itself.
-                let _ = oldest.shutdown(Shutdown::Both);
-            }
-            if shared.threads.load(Ordering::Relaxed) >= MOST_THREADS {
-                return;
+                oldest.shutdown(Shutdown::Both).unwrap_or(());
             }
             open.insert(number, handle);
+        }
+        // Those whose places were taken end at once, if the processor has time for them.
+        let begun = Instant::now();
+        while shared.threads.load(Ordering::Relaxed) >= MOST_THREADS {
+            if begun.elapsed() >= MAKING_ROOM {
+                shared.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
         shared.threads.fetch_add(1, Ordering::Relaxed);
         let place = ConnectionPlace { shared: Arc::clone(shared), number };
         let thread = std::thread::Builder::new().name("page".into()).stack_size(STACK);
-        // Where there is no thread, the place is given back, and the client sees its connection end.
-        let _ = thread.spawn(move || {
+        let talk = move || {
             // Whoever asked may have gone.
-            let _ = place.shared.talk(stream);
-        });
+            place.shared.talk(stream).unwrap_or(());
+        };
+        // Where there is no thread, the place is given back, and the client sees its connection end.
+        drop(thread.spawn(talk));
     }
 
     /// One request and its answer.

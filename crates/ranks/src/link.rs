@@ -12,6 +12,7 @@ use super::mpi::{News, Post};
 use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::link::message::{Order, Welcome, Word, decode, encode};
 use tombola_cluster::link::{Link, Worker};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 /// Longest pause between two looks for messages. A look and the pause before it take some 20 microseconds of processor
@@ -186,7 +187,10 @@ impl RankLink {
             let theirs = std::fs::read_link(format!("/proc/{process}/exe"));
             if matches!((&own, theirs), (Ok(own), Ok(theirs)) if *own == theirs) {
                 let mut kill = Command::new("kill");
-                let _ = kill.args(["-KILL", &process.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+                ignored(
+                    kill.args(["-KILL", &process.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status(),
+                    "a process that is gone already needs no end",
+                );
             }
         }
     }

@@ -14,6 +14,7 @@ use tombola_cluster::link::message::{decode, encode};
 use tombola_cluster::link::queue::{Words, WordsInbox, queue};
 use tombola_cluster::link::{Hello, Order, Ready, Welcome, Word, Worker};
 use tombola_cluster::worker::{Handle, Trainer, spawn};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
 
@@ -54,8 +55,10 @@ where
     match &ended {
         Ok(_) => relay.say_goodbye(),
         Err(error) => {
-            // Rank 0 may be there still, and should know at once.
-            let _ = relay.say(&Word::Unable(error.clone()));
+            ignored(
+                relay.say(&Word::Unable(error.clone())),
+                "rank 0 may be there still, and should know at once; if not, nobody can be told",
+            );
             relay.flush(Duration::from_secs(1));
             Ok(())
         }
@@ -189,6 +192,7 @@ impl Relay {
     fn flush(&mut self, patience: Duration) {
         let begun = Instant::now();
         while self.post.on_their_way() > 0 && begun.elapsed() < patience {
+            // News that come now are of no use any more.
             let _ = self.post.look();
             std::thread::sleep(Duration::from_millis(1));
         }

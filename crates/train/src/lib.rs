@@ -15,6 +15,8 @@
 //!
 //! This crate may not know of sweeps' files, workers or messages.
 
+#![allow(clippy::let_underscore_must_use, reason = "an operation in place gives back the tensor that it changed")]
+
 pub mod batches;
 pub mod device;
 pub mod measure;

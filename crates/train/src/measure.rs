@@ -14,6 +14,7 @@ use tombola_core::net::zoo::{self, Choice};
 use tombola_core::net::{Graph, Layout, Snapshot, initial};
 use tombola_core::sweep::Settings;
 use tombola_words::Shape;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{NormStart, Precision};
 
@@ -63,8 +64,7 @@ impl Steps {
         let size = [batch as i64, height as i64, width as i64, channels as i64];
         let images = Tensor::randn(size, (Kind::Float, device)).permute([0, 3, 1, 2]);
         if let Device::Cuda(number) = device {
-            // Without a stream of its own it is measured eager.
-            let _ = graph::own_stream(number);
+            ignored(graph::own_stream(number), "without a stream of its own it is measured eager");
         }
         let mask = start.mask.as_ref().map(|mask| crate::training::run::mask_tensor(mask, device));
         Ok(Self {
@@ -131,6 +131,7 @@ impl Steps {
 
     /// Until all that was asked for is computed.
     fn wait(&self) {
+        // Only the time counts, not the sums.
         let _ = self.tally.finish();
     }
 

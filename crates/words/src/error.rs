@@ -118,6 +118,9 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Lets go of a failure that makes no difference. The reason is for whoever reads the code.
+pub fn ignored<T, E>(_result: std::result::Result<T, E>, _reason: &'static str) {}
+
 /// The known word nearest to a mistyped one, if one is near enough to be meant.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (length, most) = (found.chars().count(), |word: &str| 2.max(word.len() / 3));

@@ -57,6 +57,7 @@ impl Fault {
     ///
     /// # Panics
     /// When that is how it is to fail.
+    #[expect(clippy::panic, reason = "that is how it is to fail")]
     pub fn strike(&mut self, running: Duration) -> Result<()> {
         match self.how.as_str() {
             _ if running < self.after => Ok(()),

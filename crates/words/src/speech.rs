@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, ignored};
 
 /// A line on standard error, in one piece.
 pub fn say(line: impl Display) {
@@ -15,8 +15,7 @@ pub fn say(line: impl Display) {
 
 /// Text on standard error with no line break behind it.
 pub fn prompt(text: impl Display) {
-    // Should it fail, there is nowhere left to say so.
-    let _ = std::io::stderr().write_all(text.to_string().as_bytes());
+    ignored(std::io::stderr().write_all(text.to_string().as_bytes()), "there is nowhere left to say so");
 }
 
 /// Text on standard output, at once.

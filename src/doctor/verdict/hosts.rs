@@ -9,6 +9,7 @@ use crate::doctor::Checkup;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
 use tombola_core::place::{DeviceChoice, Place, Wish, choose, is_dedicated, of_rank};
 use tombola_words::error::Result;
+use tombola_words::error::ignored;
 
 /// What a rank would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,10 @@ impl Host {
         let mut text = format!("{} · {gpus}, {cores} ·", ranks(self.ranks.iter().copied()));
         for (place, (device, numbers)) in self.devices.iter().enumerate() {
             let comma = if place == 0 { "" } else { "," };
-            let _ = write!(text, "{comma} {device}: {}", ranks(numbers.iter().copied()));
+            ignored(
+                write!(text, "{comma} {device}: {}", ranks(numbers.iter().copied())),
+                "writing to a text does not fail",
+            );
         }
         text
     }

@@ -20,6 +20,7 @@ pub use hosts::Host;
 use super::Checkup;
 use super::facts::{Facts, Gathered};
 use tombola_words::error::Error;
+use tombola_words::error::ignored;
 
 /// Names listed in one line.
 const MOST_LISTED: usize = 4;
@@ -102,19 +103,21 @@ impl Diagnosis {
                 Level::Warn => "WARN",
                 Level::Fail => "FAIL",
             };
-            // Writing to a text does not fail.
-            let _ = writeln!(text, "{word}  {check:wide$}  {found}");
+            ignored(writeln!(text, "{word}  {check:wide$}  {found}"), "writing to a text does not fail");
             if let Some(cure) = cure {
-                let _ = writeln!(text, "      {:wide$}  cure: {cure}", "");
+                ignored(writeln!(text, "      {:wide$}  cure: {cure}", ""), "writing to a text does not fail");
             }
         }
         text.push('\n');
         let wide = self.hosts.iter().map(|host| host.name.chars().count()).max().unwrap_or(0);
         for host in &self.hosts {
-            let _ = writeln!(text, "{:wide$}  {}", host.name, host.text());
+            ignored(writeln!(text, "{:wide$}  {}", host.name, host.text()), "writing to a text does not fail");
         }
         let (warn, fail) = (self.count(Level::Warn), self.count(Level::Fail));
-        let _ = writeln!(text, "\n{} checks: {fail} FAIL, {warn} WARN", self.lines.len());
+        ignored(
+            writeln!(text, "\n{} checks: {fail} FAIL, {warn} WARN", self.lines.len()),
+            "writing to a text does not fail",
+        );
         text
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::de::DeserializeOwned;
 
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 const TORCH: &str = "2.11.0";
@@ -181,9 +182,8 @@ impl PeerStepper {
 
 impl Drop for PeerStepper {
     fn drop(&mut self) {
-        // Closing its input would end it too; this also covers one that hangs.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        ignored(self.process.kill(), "a process that has ended needs no end");
+        ignored(self.process.wait(), "it is not asked how it ended");
     }
 }
 

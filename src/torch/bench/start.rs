@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::MeasuredFigure;
 use tombola_train::measure::median;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 const TIMES: usize = 5;
@@ -35,8 +36,10 @@ pub(crate) fn measure(
     for (name, arguments) in parts {
         let mut times = Vec::new();
         for _ in 0..TIMES {
-            // A finished run would find nothing to train.
-            let _ = std::fs::remove_dir_all(folder.join("run"));
+            ignored(
+                std::fs::remove_dir_all(folder.join("run")),
+                "there may be none; a finished run would find nothing to train",
+            );
             times.push(seconds(program, arguments)?);
         }
         rows.push(MeasuredFigure::less(name, median(&mut times), "s"));

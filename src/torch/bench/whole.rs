@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::MeasuredFigure;
 use super::peer::{answer, program};
 use tombola_data::images::Images;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
 use tombola_words::value::Value;
@@ -147,7 +148,7 @@ impl Whole {
 
     fn peer(&self, arguments: &[&str]) -> Result<PeerAnswer> {
         let checkpoints = self.folder.join("checkpoints");
-        let _ = fs::remove_dir_all(&checkpoints);
+        ignored(fs::remove_dir_all(&checkpoints), "there may be none");
         fs::create_dir_all(&checkpoints).map_err(|error| Error::file("make", &checkpoints, &error))?;
         let checkpoints = checkpoints.display().to_string();
         answer(&self.python, "sweep.py", &[&[arguments[0], arguments[1], &checkpoints], &arguments[2..]].concat())
@@ -156,7 +157,7 @@ impl Whole {
     /// Trains the sweep with other settings; returns its results folder.
     fn run(&self, precision: Precision, settings: &[&str]) -> Result<PathBuf> {
         let out = self.folder.join("run");
-        let _ = fs::remove_dir_all(&out);
+        ignored(fs::remove_dir_all(&out), "there may be none");
         let status = Command::new(&self.program)
             .arg("run")
             .arg(program("sweep.toml")?)

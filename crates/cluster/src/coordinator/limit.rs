@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tombola_core::sweep::Settings;
+use tombola_words::error::ignored;
 
 /// Longest that another program is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -46,8 +47,8 @@ pub fn answer(program: &str, arguments: &[&str]) -> Option<String> {
     let begun = Instant::now();
     while child.try_wait().ok()?.is_none() {
         if begun.elapsed() > PATIENCE {
-            let _ = child.kill();
-            let _ = child.wait();
+            ignored(child.kill(), "a process that has ended needs no end");
+            ignored(child.wait(), "it is not asked how it ended");
             return None;
         }
         std::thread::sleep(Duration::from_millis(20));

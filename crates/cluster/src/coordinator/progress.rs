@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use tombola_core::plan::estimate::{human, many};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::speech;
 
@@ -209,7 +210,7 @@ impl Progress {
         self.write_log(line);
         match &self.bars {
             Some(bars) => {
-                let _ = bars.all.println(line);
+                ignored(bars.all.println(line), "a terminal that is gone shows nothing");
             }
             None => speech::say(line),
         }
@@ -226,7 +227,7 @@ impl Progress {
     /// Takes the bars away.
     pub fn finish(&mut self) {
         if let Some(bars) = self.bars.take() {
-            let _ = bars.all.clear();
+            ignored(bars.all.clear(), "a terminal that is gone has nothing to clear");
         }
         let comma = if self.tally.done == self.tally.all { "" } else { "," };
         let line = format!("{}{comma} in {}", self.tally, human(self.begun.elapsed().as_secs_f64()));
@@ -250,8 +251,10 @@ impl Progress {
 
     fn write_log(&mut self, line: &str) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-        // A log that cannot be written must not end a sweep whose journal can.
-        let _ = writeln!(self.log, "{now} {line}");
+        ignored(
+            writeln!(self.log, "{now} {line}"),
+            "a log that cannot be written must not end a sweep whose journal can",
+        );
     }
 
     /// A plain line every half minute where there are no bars.

@@ -8,6 +8,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 /// Replaces the file at `path` by what `contents` writes, or leaves it as it was.
@@ -72,7 +73,10 @@ fn name(file: File, temporary: &Path, path: &Path) -> std::io::Result<()> {
 
 /// Makes the names in the folder of `path` last. Some file systems refuse this for folders; the file is whole either way.
 pub fn sync_folder_of(path: &Path) {
-    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    ignored(
+        File::open(folder_of(path)).and_then(|folder| folder.sync_all()),
+        "some file systems refuse this for folders; the file is whole either way",
+    );
 }
 
 /// Makes a folder and those above it, each of which lasts when this returns.
@@ -144,7 +148,7 @@ struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+        ignored(fs::remove_file(&self.0), "after the rename there is none");
     }
 }
 

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::lock::Lock;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 /// What a run writes before its first training.
@@ -63,13 +64,16 @@ impl Drop for Claim {
         // Whatever cannot be removed does no harm: the next run takes it up.
         for name in &self.passing {
             let path = self.folder.join(name);
-            let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            ignored(
+                if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) },
+                "whatever cannot be removed does no harm: the next run takes it up",
+            );
         }
         // Where it is a file, that goes too.
         self.lock = None;
         // A folder that holds anything else is not removed.
         for folder in &self.made {
-            let _ = std::fs::remove_dir(folder);
+            ignored(std::fs::remove_dir(folder), "a folder that holds anything else stays");
         }
     }
 }

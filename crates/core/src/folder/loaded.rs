@@ -11,7 +11,10 @@ use super::snapshots::weights_of;
 use crate::net::{Layout, Snapshot};
 use crate::plan::{LoadedFile, LoadedFiles};
 use crate::sweep::Spec;
+use std::io::ErrorKind;
+
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// What such a line begins with.
 const LINE: &str = "# loaded = ";
@@ -22,9 +25,10 @@ const LINE: &str = "# loaded = ";
 /// When its `sweep.toml` cannot be read, or says it in a way that cannot be understood.
 pub fn loaded_of(folder: &Path) -> Result<LoadedFiles> {
     let path = folder.join("sweep.toml");
-    match std::fs::read_to_string(&path) {
+    match regular::read_to_string(&path) {
         Ok(text) => loaded_in(&text).map_err(|error| error.at(format!("`{}`", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(LoadedFiles::new()),
+        // A folder that cannot be made is told of by who makes it.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(LoadedFiles::new()),
         Err(error) => Err(Error::file("read", &path, &error)),
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::lock_file::{self, Life, LockFile};
 use crate::memory::MemoryKills;
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
 
@@ -65,7 +66,7 @@ impl Lock {
             Ok(()) => None,
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
-                let _ = file.read_to_string(&mut holder);
+                ignored(file.read_to_string(&mut holder), "only the words of the error would be shorter");
                 return Err(Error::environment(format!(
                     "`{}` is in use by another run ({})",
                     folder.display(),
@@ -84,8 +85,7 @@ impl Lock {
                 .hint("run the same command again"));
         }
         let mut before = String::new();
-        // What cannot be read was not noted.
-        let _ = file.rewind().and_then(|()| file.read_to_string(&mut before));
+        ignored(file.rewind().and_then(|()| file.read_to_string(&mut before)), "what cannot be read was not noted");
         let before = before.lines().find_map(|line| MemoryKills::parse(line.strip_prefix(KILLS)?));
         let kills = MemoryKills::until_now().map_or_else(String::new, |kills| format!("{KILLS}{kills}\n"));
         let text = format!("{words}\n{kills}");
@@ -116,7 +116,7 @@ impl Lock {
             Err(_) => return Holder::Unknown(String::new()),
         };
         let mut holder = String::new();
-        let _ = file.read_to_string(&mut holder);
+        ignored(file.read_to_string(&mut holder), "a holder without a name is a holder");
         let holder = holder.lines().next().unwrap_or_default().trim().to_string();
         // A shared lock is in nobody's way but that of a run that begins at this very moment, which asks again.
         match file.try_lock_shared() {

@@ -14,7 +14,9 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::speech;
 
 /// The file, beside `lock`.
 pub(super) const NAME: &str = "lock.alive";
@@ -61,7 +63,7 @@ impl LockFile {
         let beat = move || {
             while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
                 if !sign(&file, &place, &own) {
-                    say(&format!(
+                    speech::say(format!(
                         "error: `{}` was taken by another run while this process slept: it ends at once, and the other goes on",
                         place.display()
                     ));
@@ -103,13 +105,14 @@ impl Drop for LockFile {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(beating) = self.beating.take() {
-            // It does nothing that could fail.
-            let _ = beating.join();
+            ignored(beating.join(), "it does nothing that could fail");
         }
         // Not that of a run that took the folder over.
         if std::fs::read_to_string(&self.path).is_ok_and(|found| found == self.text) {
-            // One that stays names a process that is gone, which the next run sees.
-            let _ = std::fs::remove_file(&self.path);
+            ignored(
+                std::fs::remove_file(&self.path),
+                "one that stays names a process that is gone, which the next run sees",
+            );
         }
     }
 }
@@ -189,7 +192,7 @@ fn sign(file: &File, path: &Path, text: &str) -> bool {
         Ok(_) | Err(_) => {}
     }
     if let Err(error) = file.write_all_at(text.as_bytes(), 0).and_then(|()| file.sync_all()) {
-        say(&format!("warning: cannot write `{}`: {error}; another run may take this folder", path.display()));
+        speech::say(format!("warning: cannot write `{}`: {error}; another run may take this folder", path.display()));
     }
     true
 }
@@ -233,12 +236,6 @@ fn token(path: &Path) -> Result<String> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::environment(format!("no random number for `{}`: {error}", path.display())))?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
-}
-
-/// Tells the user, who may have closed the terminal long ago.
-fn say(line: &str) {
-    // Nobody else could be told.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Ends this process as a kill would: nothing of it may write any more.

@@ -16,6 +16,7 @@ use super::atomic::{make_folder, write_atomically};
 use crate::checkpoint::torch_file;
 use crate::mask::Bits;
 use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
+use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::SnapshotSums;
 use tombola_words::{Checksum, StageId, regular};
@@ -267,9 +268,8 @@ fn remove_if_only_mask(folder: &Path) {
     let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
     let mask = folder.join("mask.safetensors");
     if !entries(folder).iter().any(|path| is_snapshot(path) && *path != mask) {
-        let _ = std::fs::remove_file(&mask);
-        // Not if something else is left.
-        let _ = std::fs::remove_dir(folder);
+        ignored(std::fs::remove_file(&mask), "a mask that stays does no harm");
+        ignored(std::fs::remove_dir(folder), "the folder stays if something else is left");
     }
 }
 

@@ -1,12 +1,14 @@
 //! The files that dense networks of a sweep are loaded from: where each lies, and what it held when the sweep first saw it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::sweep::{Spec, Trial};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 use tombola_words::value::{Load, Value};
 
 /// Digits of a checksum that tell two files apart in a message.
@@ -96,12 +98,11 @@ pub fn loaded_anew(spec: &Spec, trials: &[Trial], known: &LoadedFiles) -> Result
 fn each(trials: &[Trial], file: impl Fn(&str, &Path) -> Result<LoadedFile>) -> Result<LoadedFiles> {
     let mut files = LoadedFiles::new();
     for trial in trials {
-        if let Load::Path(path) = &trial.settings.load {
-            let word = trial.settings.load.show();
-            if !files.contains_key(&word) {
-                let found = file(&word, path).map_err(|error| error.at("`load`"))?;
-                files.insert(word, found);
-            }
+        if let Load::Path(path) = &trial.settings.load
+            && let Entry::Vacant(entry) = files.entry(trial.settings.load.show())
+        {
+            let found = file(entry.key(), path).map_err(|error| error.at("`load`"))?;
+            entry.insert(found);
         }
     }
     Ok(files)
@@ -121,14 +122,7 @@ fn elsewhere(spec: &Spec, path: &Path, error: Error) -> Error {
 
 fn read(place: &Path) -> Result<Vec<u8>> {
     let cure = "give the path of a state dict (safetensors or .pth), or `--load auto`";
-    // A pipe or a device would be waited for.
-    match std::fs::metadata(place) {
-        Ok(found) if !found.is_file() && !found.is_dir() => {
-            return Err(Error::input(format!("`{}` is no file but a pipe or a device", place.display())).hint(cure));
-        }
-        _ => {}
-    }
-    std::fs::read(place).map_err(|error| Error::file("read", place, &error).hint(cure))
+    regular::read(place).map_err(|error| Error::file("read", place, &error).hint(cure))
 }
 
 fn checksum(bytes: &[u8]) -> String {

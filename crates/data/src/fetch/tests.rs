@@ -15,6 +15,7 @@ use crate::samples::{cifar_record, gzip, idx_images, idx_labels, tar_gz};
 use tombola_words::Shape;
 use tombola_words::catalogue::Format;
 use tombola_words::error::Kind;
+use tombola_words::error::ignored;
 
 /// What the server does when it is asked for a path.
 #[derive(Clone)]
@@ -51,7 +52,10 @@ impl Server {
                 };
                 let head =
                     format!("HTTP/1.1 {status} Any\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
-                let _ = (&connection).write_all(&[head.as_bytes(), &body[..sent]].concat());
+                ignored(
+                    (&connection).write_all(&[head.as_bytes(), &body[..sent]].concat()),
+                    "it may have heard enough",
+                );
             }
         });
         server

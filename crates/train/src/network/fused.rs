@@ -169,6 +169,7 @@ pub(super) fn sum_norm_relu(
 ///
 /// # Safety
 /// `what` is null or a text.
+#[expect(clippy::panic, reason = "it fails as the kernels of libtorch do; a worker tells of it and goes on")]
 unsafe fn complain(what: *const c_char) {
     if !what.is_null() {
         // SAFETY: it is a text.

@@ -2,7 +2,13 @@
 //!
 //! `TOMBOLA_TEST_DEVICE=cuda` runs them on a GPU.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails should say where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::let_underscore_must_use,
+    reason = "a test that fails should say where"
+)]
 
 mod channels;
 mod compact;

@@ -9,6 +9,9 @@ use crate::tables::statistics::Sample;
 use tombola_core::sweep::{Decides, Field};
 use tombola_words::error::{Error, Result};
 
+/// A row and a column.
+type Cell = (usize, usize);
+
 /// Rows, columns and what stands where they meet.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pivot {
@@ -43,8 +46,8 @@ impl Pivot {
             .filter(|key| results.column(key).is_some() && *key != names.0 && *key != names.1)
             .collect();
         let mut cells: BTreeMap<(usize, usize), Vec<f64>> = BTreeMap::new();
-        let mut kinds: BTreeMap<(usize, usize), BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
-        let mut files: BTreeMap<(usize, usize), BTreeSet<([String; 1], String)>> = BTreeMap::new();
+        let mut kinds: BTreeMap<Cell, BTreeMap<&str, BTreeSet<String>>> = BTreeMap::new();
+        let mut files: BTreeMap<Cell, BTreeSet<([String; 1], String)>> = BTreeMap::new();
         let (mut row_names, mut column_names) = (Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
         for row in &results.rows {

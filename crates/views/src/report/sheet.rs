@@ -1,6 +1,7 @@
 //! A table as the CSV files have it: what the report is made from, so that its numbers are those of the files.
 
 use std::collections::BTreeMap;
+use tombola_words::error::ignored;
 
 /// Columns and rows of text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -79,10 +80,9 @@ impl Sheet {
     /// Some of its rows as the text of a CSV file, names of columns first.
     pub fn csv<'a>(&self, rows: impl IntoIterator<Item = &'a Vec<String>>) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        // Into memory: neither can fail.
-        let _ = writer.write_record(&self.columns);
+        ignored(writer.write_record(&self.columns), "writing to memory does not fail");
         for row in rows {
-            let _ = writer.write_record(row);
+            ignored(writer.write_record(row), "writing to memory does not fail");
         }
         writer.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
     }

@@ -8,7 +8,11 @@ use super::sheet::CsvSheet;
 use super::tracked::first_trials;
 use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::plan::{Plan, Stage};
+use tombola_words::error::ignored;
 use tombola_words::record::Evaluation;
+
+/// Why a failure makes no difference.
+const IN_MEMORY: &str = "writing to memory does not fail";
 
 const HEADER: [&str; 11] = [
     "stage",
@@ -69,13 +73,13 @@ fn rows(text: &mut Vec<u8>, stage: &Stage, trial: Option<usize>, known: &StageHi
     let beginning = format!("{},{},{trial},", stage.id, stage.level);
     for epoch in known.epochs.values() {
         text.extend_from_slice(beginning.as_bytes());
-        // Writing to memory does not fail.
-        let _ = write!(text, "{},{:?}", epoch.epoch, epoch.learning_rate);
+        ignored(write!(text, "{},{:?}", epoch.epoch, epoch.learning_rate), IN_MEMORY);
         for evaluation in [Some(epoch.train), Some(epoch.validation), epoch.test] {
-            let _ = match evaluation.and_then(Evaluation::measured) {
+            let written = match evaluation.and_then(Evaluation::measured) {
                 Some(evaluation) => write!(text, ",{:?},{:?}", evaluation.loss, evaluation.accuracy()),
                 None => text.write_all(b",,"),
             };
+            ignored(written, IN_MEMORY);
         }
         text.push(b'\n');
     }

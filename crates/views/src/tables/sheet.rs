@@ -4,6 +4,7 @@
 
 use std::fmt::{Display, Write as _};
 use std::io::{Result, Write};
+use tombola_words::error::ignored;
 
 /// A CSV file in the making.
 pub(super) struct CsvSheet<W: Write> {
@@ -22,8 +23,7 @@ impl<W: Write> CsvSheet<W> {
     /// A cell as it is shown.
     pub(super) fn put(&mut self, value: impl Display) -> Result<()> {
         self.text.clear();
-        // Writing to a string does not fail.
-        let _ = write!(self.text, "{value}");
+        ignored(write!(self.text, "{value}"), "writing to a string does not fail");
         Ok(self.writer.write_field(&self.text)?)
     }
 

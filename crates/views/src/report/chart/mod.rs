@@ -152,12 +152,15 @@ struct Entry<'a> {
     dashed: bool,
 }
 
+/// A picture, and where its points are.
+type SpottedPicture = (String, Vec<Spot>);
+
 /// Draws on empty canvases, a wide and a narrow one, with room for a legend below: the picture, its points, and the same for a narrow
 /// screen. `None` where it could not be drawn.
 fn picture(
     legend: &[Entry],
     plot: impl Fn(&Area, &mut Vec<Spot>) -> DrawingResult,
-) -> Option<(String, Vec<Spot>, (String, Vec<Spot>))> {
+) -> Option<(String, Vec<Spot>, SpottedPicture)> {
     let one = |width: u32| {
         let lines: usize = legend.iter().map(|entry| legend_lines(entry.name, width).len()).sum();
         let height = PLOT_HEIGHT + LEGEND_LINE * lines as u32 + 6;
