@@ -8,6 +8,7 @@ use super::round::{self, Round};
 use tombola::doctor::facts::Mpi;
 use tombola::doctor::look::{self, Build, Own};
 use tombola::verbs::doctor;
+use tombola::verbs::process::let_the_first_rank_speak;
 use tombola_cluster::link::launcher::{self, Launch, Starter};
 use tombola_ranks::mpi::MpiSession;
 use tombola_words::error::Result;
@@ -22,7 +23,10 @@ pub(super) fn doctor(launch: Launch, matches: &ArgMatches, build: Build) -> Resu
     let json = matches.get_flag("json");
     let asked = match doctor::read(matches) {
         // Many ranks are given the same command line: one of them says what is wrong with it.
-        Err(error) if launch.rank > 0 => return Ok(error.kind.exit_code()),
+        Err(error) if launch.rank > 0 => {
+            let_the_first_rank_speak();
+            return Ok(error.kind.exit_code());
+        }
         asked => &asked?,
     };
     // Where `srun` and MPI do not fit together, MPI ends the process, with a text that names no cure for it.

@@ -51,9 +51,14 @@ fn refuse(error: &clap::Error) -> ! {
     if launcher::launch().is_none_or(|launch| launch.rank == 0) {
         ignored(error.print(), "whoever would read it may be gone");
     } else if error.exit_code() != 0 {
-        std::thread::sleep(FIRST_RANK_SPEAKS);
+        let_the_first_rank_speak();
     }
     std::process::exit(error.exit_code())
+}
+
+/// Waits for the launcher to end this rank, because the first one has said what is wrong and has ended.
+pub fn let_the_first_rank_speak() {
+    std::thread::sleep(FIRST_RANK_SPEAKS);
 }
 
 /// A failing tensor operation panics in its worker, which reports it as the training's error: nothing to print here.

@@ -243,7 +243,7 @@ mod tests {
         let error = read(&path, &path, 3).unwrap_err();
         assert_eq!(error.kind, Kind::Input);
         assert!(error.message.contains("nothing"), "{error}");
-        assert!(read(folder.path(), &path, 3).unwrap_err().message.contains("is a directory"));
+        assert!(read(folder.path(), &path, 3).unwrap_err().message.contains("Is a directory"));
     }
 
     #[test]
