@@ -14,6 +14,7 @@ _COLUMNS = {
         stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         selected_on error track rule early_bird differs value other_value place
+        computed_with
     """,
     WHOLE: """
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs batch-size

@@ -23,7 +23,7 @@ pub(super) fn root() -> &'static Path {
 }
 
 /// Every verb, in a form that is understood, and whether it computes.
-const VERBS: [(&str, bool); 22] = [
+const VERBS: [(&str, bool); 23] = [
     ("run", true),
     ("retry results/none", true),
     ("doctor", true),
@@ -35,6 +35,7 @@ const VERBS: [(&str, bool); 22] = [
     ("status results/none", false),
     ("watch results/none", false),
     ("explain results/none 1", false),
+    ("repair results/none", false),
     ("tables results/none", false),
     ("report results/none", false),
     ("serve results/none", false),
