@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use crate::training_program::LIBRARY_PATH;
 use tombola_words::error::{Error, Result};
 
-/// Asks the loader for the libraries of a program, which is not run: some milliseconds.
+/// Asks the loader for the libraries of a program, which is not run.
 const ONLY_LIST: &str = "LD_TRACE_LOADED_OBJECTS";
 
 /// Refuses a program whose libraries cannot be loaded. `library_path` is where it is told to look, if that changes.

@@ -1,6 +1,6 @@
 //! Sweeps whose trainings are pretended: a real plan, results folder and journal, and a trainer that only waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,7 +12,6 @@ use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State};
 use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::link::{Assignment, Ready, Welcome};
 use tombola_cluster::worker::{Trainer, spawn};
-use tombola_core::folder::Store;
 use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::net::Snapshot;
 use tombola_core::plan::{Networks, Plan};
@@ -79,17 +78,8 @@ impl Case {
         let (plan, run) = (Arc::clone(&self.plan), &self.spec.run);
         let journal = folder.join("journal");
         let history = History::read(&journal)?;
-        let ledger = Ledger {
-            chronicle: Chronicle::open(&journal, history)?,
-            networks: self.networks.clone(),
-            store: Store::new(folder),
-            folder: folder.to_path_buf(),
-            snapshot_seconds: run.snapshot_seconds,
-            synced: Instant::now(),
-            unsynced: BTreeSet::new(),
-            past: BTreeSet::new(),
-            plan: Arc::clone(&plan),
-        };
+        let chronicle = Chronicle::open(&journal, history)?;
+        let ledger = Ledger::new(Arc::clone(&plan), self.networks.clone(), chronicle, folder, run.snapshot_seconds);
         let work = vec![1.0; plan.stages.len()];
         let lease = Duration::from_secs_f64(run.lease);
         let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &HashSet::new(), &|_| true);

@@ -7,14 +7,13 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
+use tombola_core::folder::mask_of;
 use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
 use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::prune::rewind;
-use tombola_core::sweep::Settings;
-use tombola_data::DataSet;
 use tombola_data::split::{Normalisation, split};
 use tombola_exports::{Exported, Form, Script};
 use tombola_words::error::{Error, Result};
@@ -167,13 +166,13 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
         return Ok(noted);
     }
     let settings = &plan.stages[root].settings;
-    let measured = set(settings, spec.run.data_dir.as_deref()).and_then(|data| {
-        match history.data.values().any(|known| *known == data.fingerprint) {
-            false => Err(Error::input("the data are not those that it was trained on")),
-            true => {
-                let split = split(data.train.len(), settings.train_limit, settings.validation_size)?;
-                Normalisation::of(&data.train, split.train)
-            }
+    let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);
+    let found = tombola_data::load_or_make(&settings.dataset, made, spec.run.data_dir.as_deref());
+    let measured = found.and_then(|data| match history.data.values().any(|known| *known == data.fingerprint) {
+        false => Err(Error::input("the data are not those that it was trained on")),
+        true => {
+            let split = split(data.train.len(), settings.train_limit, settings.validation_size)?;
+            Normalisation::of(&data.train, split.train)
         }
     });
     match measured {
@@ -185,17 +184,6 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
             ));
             Ok(None)
         }
-    }
-}
-
-/// The data set of some settings.
-fn set(settings: &Settings, folder: Option<&Path>) -> Result<DataSet> {
-    match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
-        ("synthetic", &[channels, height, width]) => {
-            let (classes, size) = (settings.synthetic_classes, settings.synthetic_size);
-            tombola_data::synthetic((channels, height, width), classes, size, size.div_ceil(2))
-        }
-        (name, _) => tombola_data::load(name, folder),
     }
 }
 
@@ -240,9 +228,7 @@ fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     };
     let mut state = initial(layout, settings.norm_start, settings.init_seed.unwrap_or(settings.seed), draw);
     if stage.pruning.is_some() {
-        let sum = results.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
-        let mut masks = results.stores().into_iter().filter_map(|store| store.mask(stage.id, layout, sum).transpose());
-        let mask = masks.next().transpose()?.ok_or_else(|| {
+        let mask = mask_of(&results.stores(), &results.history, stage.id, layout)?.ok_or_else(|| {
             Error::input(format!("the mask of `{}` is not there: none of its states was kept", stage.id))
                 .hint("run the sweep again with `--save`")
         })?;

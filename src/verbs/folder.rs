@@ -201,8 +201,17 @@ pub fn stage_of(plan: &Plan, digits: &str) -> Result<usize> {
     }
 }
 
+/// The folders with a journal that a results folder stands for: itself, or those of its shards.
+pub fn parts(folder: &Path) -> Vec<PathBuf> {
+    let shards = if folder.join("journal").exists() { Vec::new() } else { shards_in(folder) };
+    match shards.is_empty() {
+        true => vec![folder.to_path_buf()],
+        false => shards.iter().map(|shard| folder.join(shard.folder())).collect(),
+    }
+}
+
 /// The shards that a folder has folders of, in order.
-pub fn shards_in(folder: &Path) -> Vec<Shard> {
+fn shards_in(folder: &Path) -> Vec<Shard> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut shards: Vec<Shard> =
         entries.flatten().filter_map(|entry| Shard::of_folder(&entry.file_name().to_string_lossy())).collect();

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use tombola_words::error::{Error, Result};
-use tombola_words::speech;
+pub use tombola_words::speech::print;
 
 pub mod bench;
 pub mod data;
@@ -102,9 +102,4 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
         _ => return None,
     };
     Some(done)
-}
-
-/// Prints to standard output. Whoever reads it may have seen enough, as `head` has: that is no error.
-pub fn print(text: &str) -> Result<()> {
-    speech::print(text)
 }

@@ -243,7 +243,7 @@ fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<St
             )
         }
         Some(pruning) => {
-            let density = (1.0 - pruning.rate).powi(stage.level as i32);
+            let density = stage.planned_density();
             let asked_for = plan.left(index);
             // Channels without a score stay.
             let scored = if pruning.channels { scored.of(asked, index, pruning)? } else { 1.0 };

@@ -4,13 +4,10 @@ use std::path::Path;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::folder::{self, shards_in};
+use super::folder;
 use super::print;
 use tombola_core::folder::repair::{Repaired, repair};
-use tombola_words::error::Result;
-
-/// The exit code of `--check` where something is damaged: that of every verb that meets it.
-const DAMAGED: u8 = 3;
+use tombola_words::error::{Kind, Result};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -38,18 +35,14 @@ pub fn command() -> Command {
 /// As [`repair`].
 pub fn run(matches: &ArgMatches) -> Result<u8> {
     let (given, only_look) = (folder::given(matches), matches.get_flag("check"));
-    let shards = if given.join("journal").exists() { Vec::new() } else { shards_in(&given) };
-    let folders = match shards.is_empty() {
-        true => vec![given],
-        false => shards.iter().map(|shard| given.join(shard.folder())).collect(),
-    };
     let mut sound = true;
-    for folder in folders {
+    for folder in folder::parts(&given) {
         let found = repair(&folder, only_look)?;
         print(&told(&folder, &found, only_look))?;
         sound &= found.is_sound();
     }
-    Ok(if only_look && !sound { DAMAGED } else { 0 })
+    // That of every verb that meets damage.
+    Ok(if only_look && !sound { Kind::Environment.exit_code() } else { 0 })
 }
 
 /// What was found and done, in words.

@@ -25,6 +25,8 @@ Only programs on this machine can read it, unless `--address` says otherwise. It
 the journal, and no other file; it changes nothing. It answers to `localhost` and to addresses, at any port, and with `--address`
 to the name of this machine; to other names it says why not.";
 
+/// The path of the page.
+const PAGE: &str = "/";
 /// A page or a table is not made more often than this, however many ask.
 const AGE: Duration = Duration::from_secs(2);
 /// Asks from time to time whether there is something new, and loads the page again if so.
@@ -61,7 +63,10 @@ pub fn command() -> Command {
 /// When the folder holds no sweep, or the port is taken.
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let folder = folder::given(matches);
-    let shown = Mutex::new(Shown::new(folder.clone())?);
+    let mut shown = Shown { folder: folder.clone(), made: BTreeMap::new() };
+    // What cannot be shown is told before anybody asks.
+    shown.text(PAGE)?;
+    let shown = Mutex::new(shown);
     let ip = matches.get_one::<IpAddr>("address").copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
     let port = matches.get_one::<u16>("port").copied().unwrap_or_default();
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
@@ -78,69 +83,73 @@ fn answer(folder: &Path, shown: &Mutex<Shown>, path: &str) -> PageAnswer {
     if path == "/version" {
         return PageAnswer::words(200, version(folder));
     }
+    let (name, kind) = match path {
+        PAGE => (Some(PAGE), "text/html; charset=utf-8"),
+        _ => (tables::names().into_iter().find(|name| path.strip_prefix('/') == Some(name)), "text/csv; charset=utf-8"),
+    };
     // One is made at a time, whoever waits: each takes memory of its own.
     let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
-    if path == "/" {
-        return PageAnswer { status: 200, kind: "text/html; charset=utf-8", body: shown.page() };
-    }
-    match path.strip_prefix('/').and_then(|name| shown.table(name)) {
-        Some(body) => PageAnswer { status: 200, kind: "text/csv; charset=utf-8", body },
+    match name.and_then(|name| shown.text(name).ok()) {
+        Some(body) => PageAnswer { status: 200, kind, body },
         None => PageAnswer::words(404, "not here: see /\n"),
     }
 }
 
-/// The page and the tables, and when they were made.
+/// The page and the tables, as they were made last.
 struct Shown {
     folder: PathBuf,
-    page: Arc<str>,
-    version: String,
-    made: Instant,
-    tables: BTreeMap<&'static str, ServedTable>,
+    made: BTreeMap<&'static str, ServedText>,
 }
 
-/// A table as it was at some version.
-struct ServedTable {
+/// A text as it was at some version.
+#[derive(Clone)]
+struct ServedText {
     text: Arc<str>,
     version: String,
     made: Instant,
 }
 
 impl Shown {
-    fn new(folder: PathBuf) -> Result<Self> {
-        // What is written while the page is made belongs to the next one.
-        let version = version(&folder);
-        let page = renewing(&report_of(&folder)?).into();
-        Ok(Self { folder, page, version, made: Instant::now(), tables: BTreeMap::new() })
-    }
-
-    fn page(&mut self) -> Arc<str> {
+    /// The page (`PAGE`) or the table of a name. A folder that is being written may not be readable for a moment: then what was
+    /// made before stays.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, and could not before.
+    fn text(&mut self, name: &'static str) -> Result<Arc<str>> {
+        // What is written while it is made belongs to the next one.
         let version = version(&self.folder);
-        if version != self.version && self.made.elapsed() >= AGE {
-            // A folder that is being written may not be readable for a moment: the last page stays.
-            if let Ok(report) = report_of(&self.folder) {
-                (self.page, self.version, self.made) = (renewing(&report).into(), version, Instant::now());
+        let known = self.made.get(name).cloned();
+        if let Some(known) = known.as_ref().filter(|known| known.version == version || known.made.elapsed() < AGE) {
+            return Ok(Arc::clone(&known.text));
+        }
+        match (make(&self.folder, name), known) {
+            (Ok(text), _) => {
+                let text: Arc<str> = text.into();
+                self.made.insert(name, ServedText { text: Arc::clone(&text), version, made: Instant::now() });
+                Ok(text)
             }
+            (Err(_), Some(known)) => Ok(known.text),
+            (Err(error), None) => Err(error),
         }
-        Arc::clone(&self.page)
-    }
-
-    fn table(&mut self, name: &str) -> Option<Arc<str>> {
-        let name = tables::names().into_iter().find(|known| *known == name)?;
-        let version = version(&self.folder);
-        let known = self.tables.get(name);
-        if let Some(table) = known.filter(|table| table.version == version || table.made.elapsed() < AGE) {
-            return Some(Arc::clone(&table.text));
-        }
-        let results = folder::Results::read(&self.folder).ok()?;
-        let text: Arc<str> = tables::text(name, &results.plan, &results.history).ok()?.into();
-        self.tables.insert(name, ServedTable { text: Arc::clone(&text), version, made: Instant::now() });
-        Some(text)
     }
 }
 
-/// Changes when the journal does.
+/// The page or a table as it is now.
+fn make(folder: &Path, name: &str) -> Result<String> {
+    if name == PAGE {
+        return report_of(folder).map(|report| renewing(&report));
+    }
+    let results = folder::Results::read(folder)?;
+    tables::text(name, &results.plan, &results.history)
+}
+
+/// Changes when a journal of the folder does.
 fn version(folder: &Path) -> String {
-    std::fs::metadata(folder.join("journal")).map_or_else(|_| "none".to_string(), |file| file.len().to_string())
+    let length = |part: &PathBuf| {
+        let found = std::fs::metadata(part.join("journal"));
+        found.map_or_else(|_| "none".to_string(), |file| file.len().to_string())
+    };
+    folder::parts(folder).iter().map(length).collect::<Vec<_>>().join(" ")
 }
 
 fn renewing(report: &Report) -> String {

@@ -105,6 +105,9 @@ fn missing(path: &Path, error: &std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::InvalidData {
         return Error::input(format!("`{}` is no text", path.display())).hint("give a sweep file (TOML)");
     }
+    if error.kind() == std::io::ErrorKind::FileTooLarge {
+        return Error::input(format!("cannot read `{}`: {error}", path.display())).hint("give a sweep file (TOML)");
+    }
     let error = Error::file("read", path, error);
     let sweeps: Vec<String> = std::fs::read_dir("sweeps")
         .map(|entries| entries.flatten().map(|entry| entry.path().display().to_string()).collect())

@@ -3,13 +3,6 @@
 //! Every call runs with `RUST_BACKTRACE=1` and checks that neither a panic nor a backtrace reaches the user.
 
 #![allow(dead_code, reason = "each test program uses some of it")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::let_underscore_must_use,
-    reason = "a helper that fails should fail its test"
-)]
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -155,14 +148,14 @@ impl Ran {
 
     /// Has this text on standard output.
     #[track_caller]
-    pub(crate) fn does_not_print(self, text: &str) -> Self {
-        assert!(!self.out.contains(text), "not expected on standard output: {text}\n{self}");
+    pub(crate) fn prints(self, text: &str) -> Self {
+        assert!(self.out.contains(text), "expected on standard output: {text}\n{self}");
         self
     }
 
     #[track_caller]
-    pub(crate) fn prints(self, text: &str) -> Self {
-        assert!(self.out.contains(text), "expected on standard output: {text}\n{self}");
+    pub(crate) fn does_not_print(self, text: &str) -> Self {
+        assert!(!self.out.contains(text), "not expected on standard output: {text}\n{self}");
         self
     }
 }
@@ -182,6 +175,21 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+/// A library for `LD_PRELOAD`, compiled from a C file below `tests`.
+pub(crate) fn compiled(source: &str) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(source);
+    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join(source.file_name().unwrap()).with_extension("so");
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let output = Command::new(&compiler)
+        .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .arg("-ldl")
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", compiler.display()));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    library
 }
 
 /// Notes that a test could not run here, for `scripts/test` to list.

@@ -90,9 +90,8 @@ def training(draw, settings, norms):
     settings["batch-size"] = draw.choice([8, 16, 24, 32, 64])
     kind = draw.choice(["sgd", "sgd", "sgd", "adam", "adamw", "adadelta", "rmsprop"])
     settings["optimizer"] = kind
-    settings["learning-rate"] = {"sgd": [0.01, 0.05, 0.1], "adadelta": [0.5, 1.0], "rmsprop": [0.0005, 0.001]}.get(
-        kind, [0.001, 0.003, 0.01]
-    )[draw.randrange(2)]
+    rates = {"sgd": [0.01, 0.05, 0.1], "adadelta": [0.5, 1.0], "rmsprop": [0.0005, 0.001]}
+    settings["learning-rate"] = draw.choice(rates.get(kind, [0.001, 0.003, 0.01]))
     if kind == "sgd":
         settings["momentum"] = draw.choice([0.0, 0.5, 0.9])
         settings["nesterov"] = draw.chance(OFTEN)

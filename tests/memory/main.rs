@@ -14,11 +14,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
-use common::Folder;
+use common::{Folder, compiled};
 use rand::Rng;
 use tombola_core::net::{Builder, Graph, Layout, Op, initial};
 use tombola_train::network::arena::{Arena, to_vec};
@@ -132,18 +132,7 @@ fn strided_convolutions_of_few_channels_give_what_float64_gives() {
 }
 
 /// The checking allocator, compiled.
-static GUARD: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/memory/guard.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("guard.so");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let output = Command::new(&compiler)
-        .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", compiler.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    library
-});
+static GUARD: LazyLock<PathBuf> = LazyLock::new(|| compiled("memory/guard.c"));
 
 /// What makes libtorch use the instructions of AVX2 alone, beside nothing at all.
 const INSTRUCTIONS: [&[(&str, &str)]; 2] = [&[], &[("ONEDNN_MAX_CPU_ISA", "AVX2"), ("ATEN_CPU_CAPABILITY", "avx2")]];

@@ -1,25 +1,13 @@
 //! Two runs never write to one results folder, also where the file system knows no locks.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::LazyLock;
 
-use super::common::{Folder, PROGRAM, Ran, wait_until};
+use super::common::{Folder, PROGRAM, Ran, compiled, wait_until};
 
 /// What stands for a file system without locks, compiled.
-static NO_LOCKS: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/no_locks.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-locks.so");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let output = Command::new(&compiler)
-        .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .arg("-ldl")
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", compiler.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    library
-});
+static NO_LOCKS: LazyLock<PathBuf> = LazyLock::new(|| compiled("program/no_locks.c"));
 
 const SWEEP: &str = "dataset = \"synthetic\"\nsynthetic-size = 400\nnetwork = \"lenet-300-100\"\npr = 0.5\nepochs = 40\n\
      seed = [1, 2, 3, 4]\nworkers = 1\nsnapshot-seconds = 0\n";

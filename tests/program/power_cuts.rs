@@ -2,11 +2,11 @@
 //! byte. The disk is an imitation that keeps what was brought to it and, of all else, what chance leaves (`tests/power`).
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use super::common::{Folder, PROGRAM, Ran};
+use super::common::sweep::{expect_same, tables};
+use super::common::{Folder, PROGRAM, Ran, compiled};
 use disk::Trace;
 use rand::{Rng, RngCore};
 use tombola_words::stream::stream;
@@ -18,12 +18,11 @@ mod disk;
 const CUTS: usize = 25;
 /// Runs of which the next cut may be one: each begins with what a cut of an earlier one left.
 const TRACES: usize = 8;
-const TABLES: [&str; 6] = ["results.csv", "epochs.csv", "summary.csv", "hamming.csv", "tickets.csv", "barrier.csv"];
 
 /// Small networks whose states and masks are all written: early birds that are drawn while they train, tickets that go back to
 /// an epoch, whose optimisers go on, and channels.
 const SWEEP: &str = r#"
-name = "r"
+name = "sweep"
 dataset = "synthetic"
 synthetic-size = 160
 network = "resnetb"
@@ -51,27 +50,16 @@ early-bird-epsilon = 0.15
 reinit = "lr"
 "#;
 
-static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/power/record.c");
-    let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("record.so");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let output = Command::new(&compiler)
-        .args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o"])
-        .args([&library, &source])
-        .output()
-        .unwrap_or_else(|error| panic!("{}: {error}", compiler.display()));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    library
-});
+static RECORDER: LazyLock<PathBuf> = LazyLock::new(|| compiled("power/record.c"));
 
 /// Files with their contents, folders without, by path.
 type Contents = BTreeMap<String, Option<Vec<u8>>>;
 
 fn contents(folder: &Folder) -> Contents {
-    let below = folder.listing().into_iter().filter_map(|path| path.strip_prefix("results/r/").map(str::to_string));
+    let below = folder.listing().into_iter().filter_map(|path| path.strip_prefix("results/sweep/").map(str::to_string));
     below
         .map(|path| {
-            let whole = folder.path(&format!("results/r/{path}"));
+            let whole = folder.path(&format!("results/sweep/{path}"));
             (path, (!whole.is_dir()).then(|| std::fs::read(whole).unwrap()))
         })
         .collect()
@@ -81,13 +69,13 @@ fn contents(folder: &Folder) -> Contents {
 fn run(before: &Contents) -> (Ran, Folder, Trace) {
     let folder = Folder::new();
     folder.write("sweep.toml", SWEEP);
-    let root = folder.path("results/r");
+    let root = folder.path("results/sweep");
     std::fs::create_dir_all(&root).unwrap();
     for (path, bytes) in before {
         match bytes {
             None => std::fs::create_dir_all(root.join(path)).unwrap(),
             Some(bytes) => {
-                folder.write(&format!("results/r/{path}"), bytes);
+                folder.write(&format!("results/sweep/{path}"), bytes);
             }
         }
     }
@@ -97,10 +85,6 @@ fn run(before: &Contents) -> (Ran, Folder, Trace) {
     let ran = Ran::of("run sweep.toml", command.output().unwrap());
     let trace = Trace::read(before.clone(), &std::fs::read(folder.path("trace")).unwrap_or_default());
     (ran, folder, trace)
-}
-
-fn tables(folder: &Folder) -> Vec<String> {
-    TABLES.iter().map(|name| folder.read(&format!("results/r/{name}"))).collect()
 }
 
 #[test]
@@ -122,10 +106,7 @@ fn a_power_failure_at_any_moment_costs_time_and_nothing_else() {
         let (ran, folder, trace) = run(&left);
         let torn = left.get("journal").is_some_and(|bytes| bytes.as_ref().is_some_and(|bytes| bytes.is_empty()));
         assert_eq!(ran.code, Some(0), "{situation}, empty journal: {torn}\n{ran}");
-        for ((name, found), expected) in TABLES.iter().zip(tables(&folder)).zip(&expected) {
-            let differing = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
-            assert!(found == *expected, "{name} differs, {situation}: {differing:#?}");
-        }
+        expect_same(&folder, &expected, &situation);
         match traces.len() {
             TRACES => traces[random.next_u64() as usize % TRACES] = trace,
             _ => traces.push(trace),

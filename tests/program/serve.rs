@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use super::common::{Folder, PROGRAM};
+use super::common::{Folder, PROGRAM, wait_until};
 use super::report::finished;
 
 /// A server that ends with the test.
@@ -16,7 +16,11 @@ struct Served {
 
 impl Served {
     fn of(folder: &Folder) -> Self {
-        let mut process = folder.command(PROGRAM).args(["serve", "results/sweep", "--port", "0"]).spawn().unwrap();
+        Self::of_results(folder, "results/sweep")
+    }
+
+    fn of_results(folder: &Folder, results: &str) -> Self {
+        let mut process = folder.command(PROGRAM).args(["serve", results, "--port", "0"]).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().trim_start_matches("http://").trim_end_matches('/').to_string();
@@ -169,4 +173,17 @@ fn a_host_that_is_not_this_machine_gets_no_page() {
     }
     assert!(ask("").starts_with("HTTP/1.1 400"));
     assert!(ask("Host: localhost\r\nHost: evil.example.com\r\n").starts_with("HTTP/1.1 400"));
+}
+
+#[test]
+fn tables_of_shards_are_made_anew_as_their_journals_grow() {
+    let folder = Folder::new();
+    folder.write("sweep.toml", "name = \"s\"\ndataset = \"synthetic\"\nsynthetic-size = 60\nnetwork = \"lenet-300-100\"\nepochs = 1\nseed = [1, 2, 3, 4]\n");
+    folder.tombola("run sweep.toml --quiet --shard 1/2").expect(0);
+    let served = Served::of_results(&folder, "results/s");
+    let done = |served: &Served| served.get("/results.csv").matches(",done,").count();
+    let before = done(&served);
+    assert!(before > 0);
+    folder.tombola("run sweep.toml --quiet --shard 2/2").expect(0);
+    wait_until("the table with both shards", || done(&served) > before);
 }

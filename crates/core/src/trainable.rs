@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::mask::Settling;
-use crate::net::Layout;
 use crate::net::channels::Channels;
 use crate::net::custom::Layers;
+use crate::net::{Graph, Layout, Node, Op};
 use crate::plan::{Networks, Plan, Pruning, Stage, estimate};
 use crate::prune::{channels, unstructured};
-use crate::sweep::{Spec, check_fits};
+use crate::sweep::{Settings, Spec, check_fits};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{EarlyBirdRule, Precision, Streams, Value};
 
@@ -30,8 +30,10 @@ pub fn check(plan: &Plan, spec: &Spec) -> Result<()> {
                 false => stage.pruning.iter().collect(),
             };
             let own = if watched { Ok(()) } else { alone(plan, stage, on_processor) };
+            let settings = &stage.settings;
+            let matters = !prunings.is_empty() || settings.slimming != 0.0 || settings.batch_size == 1;
             // Trainings by the thousand differ in nothing that decides here.
-            let checked = own.and_then(|()| match seen.insert(what_decides(stage, &prunings)) {
+            let checked = own.and_then(|()| match matters && seen.insert(what_decides(stage, &prunings)) {
                 true => with_network(plan, index, &prunings, &spec.networks),
                 false => Ok(()),
             });
@@ -104,16 +106,29 @@ fn what_decides(stage: &Stage, prunings: &[&Pruning]) -> String {
     text
 }
 
+/// Refuses batches in which a batch norm sees one value a channel and no more: all of them are equal afterwards, so nothing
+/// would be learnt. (The smaller last batch of an epoch may be one image.)
+fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
+    let is_lone = |node: &&Node| node.op == Op::BatchNorm && node.shape.pixels() == 1;
+    match graph.nodes.iter().find(is_lone).filter(|_| settings.batch_size == 1) {
+        None => Ok(()),
+        Some(node) => Err(Error::input(format!(
+            "`batch-size` is 1, and batch norm `{}` of `{}` has one value a channel and image: of a single value there is no \
+             variance",
+            node.name, settings.network
+        ))
+        .hint("give a `batch-size` of at least 2")),
+    }
+}
+
 /// What follows from the network of a stage.
 fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap<String, Layers>) -> Result<()> {
     let stage = &plan.stages[index];
     let slimming = stage.settings.slimming != 0.0;
-    if !slimming && prunings.is_empty() {
-        return Ok(());
-    }
     let networks = Networks::of(plan, &[stage.root], own)?;
     let Some(network) = networks.get(plan, index) else { return Ok(()) };
     let place = |error: Error| error.at(format!("network `{}`", stage.settings.network));
+    refuse_lone_values(&network.graph, &stage.settings).map_err(place)?;
     let channels = |streams: Streams| Channels::of(&network.graph, &network.layout, streams);
     if slimming && [Streams::Whole, Streams::Group].into_iter().all(|streams| channels(streams).scales().is_empty()) {
         return Err(place(

@@ -74,11 +74,7 @@ fn append_interleaved(planes: &[u8], pixels: &mut Vec<u8>) {
 fn open(path: &Path, format: Format) -> Result<(File, usize)> {
     let failed = |error| Error::file("read", path, &error);
     let file = regular::open(path).map_err(failed)?;
-    let found = file.metadata().map_err(failed)?;
-    let (length, record) = (found.len(), format.record() as u64);
-    if !found.is_file() {
-        return Err(Error::input(format!("`{}` is not a file; expected a file of CIFAR records", path.display())));
-    }
+    let (length, record) = (file.metadata().map_err(failed)?.len(), format.record() as u64);
     if length == 0 || length % record != 0 || length > MOST_BYTES {
         return Err(Error::input(format!(
             "`{}` has {length} bytes; expected a multiple of {record}, the size of one image with its labels",

@@ -63,11 +63,8 @@ fn read_labels(path: &Path) -> Result<Vec<u8>> {
 fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
     let failed = |error| Error::file("read", path, &error);
     let file = regular::open(path).map_err(failed)?;
-    let found = file.metadata().map_err(failed)?;
-    if !found.is_file() {
-        return Err(Error::input(format!("`{}` is not a file; expected an IDX file", path.display())));
-    }
-    Ok((BufReader::new(file), found.len()))
+    let length = file.metadata().map_err(failed)?.len();
+    Ok((BufReader::new(file), length))
 }
 
 /// Pixels, and count, rows and columns. `bytes` is the size of what is read, before unpacking.

@@ -22,7 +22,7 @@ pub mod synthetic;
 pub use images::{DataSet, Images};
 pub use places::load;
 pub use split::{Normalisation, Split, split, unlike};
-pub use synthetic::synthetic;
+pub use synthetic::{load_or_make, synthetic};
 
 #[cfg(test)]
 mod samples;

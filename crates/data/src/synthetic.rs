@@ -5,10 +5,13 @@
 //! stream, keyed by what it is for, so image 7 is the same however many images are asked for. Only integers are
 //! used, so it is also the same on every machine.
 
+use std::path::Path;
+
 use rand::{RngCore, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::images::{DataSet, Images, MOST_BYTES, MOST_CLASSES};
+use super::places::load;
 use tombola_words::catalogue::SYNTHETIC;
 use tombola_words::error::{Error, Result};
 
@@ -121,6 +124,23 @@ fn append_image(prototype: &[i32], random: &mut ChaCha8Rng, shape: (usize, usize
     let noise = smooth(random, shape, size as i32);
     for (value, noise) in prototype.iter().zip(noise) {
         pixels.push((128 + value + noise + even(random, PIXEL_NOISE)).clamp(0, 255) as u8);
+    }
+}
+
+/// The data set `name`: made where it is the one that is made, by its shape, classes and training images, else read.
+///
+/// # Errors
+/// As [`synthetic`] and [`load`].
+pub fn load_or_make(
+    name: &str,
+    (shape, classes, size): (&[usize], usize, usize),
+    data_dir: Option<&Path>,
+) -> Result<DataSet> {
+    match (name, shape) {
+        ("synthetic", &[channels, height, width]) => {
+            synthetic((channels, height, width), classes, size, size.div_ceil(2))
+        }
+        _ => load(name, data_dir),
     }
 }
 

@@ -14,6 +14,7 @@ use tombola_cluster::link::message::{Order, Welcome, Word, decode, encode};
 use tombola_cluster::link::{Link, Worker};
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
+use tombola_words::seconds;
 
 /// Longest pause between two looks for messages. A look and the pause before it take some 20 microseconds of processor
 /// time and more with busy sockets, so that waiting stays well below 1 % of a core.
@@ -104,8 +105,7 @@ impl RankLink {
     /// # Errors
     /// When the system gives no thread.
     pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) -> Result<()> {
-        self.heart =
-            Heart::begin(&self.ranks, Duration::try_from_secs_f64(welcome.lease).unwrap_or(Duration::MAX) / 8)?;
+        self.heart = Heart::begin(&self.ranks, seconds(welcome.lease) / 8)?;
         (self.own, self.welcome) = (own, welcome);
         Ok(())
     }

@@ -17,6 +17,7 @@ use tombola_cluster::worker::{Handle, Trainer, spawn};
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
+use tombola_words::seconds;
 
 /// With more than this on its way to rank 0, the training waits.
 const MOST_ON_THE_WAY: usize = 256 << 20;
@@ -128,7 +129,7 @@ impl Relay {
                 match order {
                     Order::Welcome(welcome) => {
                         if let (Some(begin), Some(sender)) = (begin.take(), self.sender.take()) {
-                            self.lease = Some(Duration::try_from_secs_f64(welcome.lease).unwrap_or(Duration::MAX));
+                            self.lease = Some(seconds(welcome.lease));
                             self.hand = Some(spawn(self.rank, sender, move || begin(*welcome))?);
                         }
                     }

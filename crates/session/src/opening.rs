@@ -1,28 +1,25 @@
 //! From what was asked to a sweep that is ready to run: results folder, journal, networks and data. It may not know of command lines,
 //! or in which threads and processes the workers are.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::inventory::{
-    Inventory, check_progress, inventory, refuse_foreign, spoilt, spoilt_masks, tidy,
-};
+use tombola_cluster::coordinator::inventory::{refuse_foreign, sound_demand, tidy};
 use tombola_cluster::coordinator::ledger::{Ledger, now};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
-use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State, limit};
+use tombola_cluster::coordinator::{Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
+use tombola_core::plan::Plan;
 use tombola_core::plan::{Advice, Asked, estimate, near_misses};
-use tombola_core::plan::{Networks, Plan};
 use tombola_core::processor::slow_bf16;
 use tombola_core::sweep::Settings;
 use tombola_core::trainable;
@@ -32,8 +29,9 @@ use tombola_words::StageId;
 use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
+use tombola_words::seconds;
 use tombola_words::speech;
-use tombola_words::value::{Load, Precision, Value};
+use tombola_words::value::{Load, Precision};
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
@@ -136,12 +134,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if let Some(shard) = run.shard {
         say(&format!("shard {} of {}: {asked_count} of the trainings", shard.index, shard.count));
     }
-    let write_down = || write_down(folder, &asked.spec, &plan.loaded);
-    if todo.is_empty() {
+    // When nothing is left that could be wrong about the input: the folder is this sweep's.
+    let settle = |claim: &mut Claim, history: &History| {
         claim.keep();
-        tidy(chronicle.history(), &store)?;
+        tidy(history, &store)?;
         remove_torn(folder)?;
-        write_down()?;
+        write_down(folder, &asked.spec, &plan.loaded)
+    };
+    if todo.is_empty() {
+        settle(&mut claim, chronicle.history())?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
             folder,
@@ -179,25 +180,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     warnings.extend(check_data(&workshop, run, &mut chronicle)?);
     warnings.extend(workshop.warnings.iter().cloned());
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    // Nothing that could still be wrong about the input is known only later.
-    claim.keep();
-    tidy(chronicle.history(), &store)?;
-    remove_torn(folder)?;
-    write_down()?;
+    settle(&mut claim, chronicle.history())?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         time: now() as u64,
         machine: machine.clone(),
     })?;
-    let known_span = |stage: &usize| {
-        let known = chronicle.history().stages.get(&plan.stages[*stage].id);
-        known.and_then(|known| known.drawn.as_ref()).and_then(|drawn| drawn.span)
-    };
-    let left = |stage: &usize| {
-        let epochs = plan.stages[*stage].likely_epochs(known_span(stage));
-        estimate::work_of(&plan.stages[*stage], epoch_work[*stage], epochs)
-    };
-    let total: f64 = todo.iter().map(left).sum();
+    let networks = workshop.networks.clone();
+    let ledger = Ledger::new(Arc::clone(&plan), networks, chronicle, folder, run.snapshot_seconds);
+    let total: f64 = todo.iter().map(|stage| ledger.course(*stage, epoch_work[*stage]).1).sum();
     let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
     if starved {
@@ -214,22 +205,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         progress.log(words);
         say(words);
     }
-    let lease = Duration::try_from_secs_f64(run.lease).unwrap_or(Duration::MAX);
-    let give_up_after = Duration::try_from_secs_f64(run.give_up_after).unwrap_or(Duration::MAX);
+    let lease = seconds(run.lease);
+    let give_up_after = seconds(run.give_up_after);
     let rules = Rules { lease, give_up_after, retries: run.retries, on_fail: run.on_fail, max_fails: run.max_fails };
-    let networks = Networks::of(&plan, &roots, &asked.spec.networks)?;
     let fingerprints = workshop.fingerprints.clone();
-    let ledger = Ledger {
-        plan: Arc::clone(&plan),
-        networks,
-        chronicle,
-        store,
-        folder: folder.clone(),
-        snapshot_seconds: run.snapshot_seconds,
-        synced: Instant::now(),
-        unsynced: BTreeSet::new(),
-        past: BTreeSet::new(),
-    };
     let sweep = Sweep {
         ledger,
         progress,
@@ -284,37 +263,6 @@ impl Opened {
         ledger.sync()?;
         result
     }
-}
-
-/// What is left to do, given that only sound snapshots count: what cannot be read or has changed is trained again. Says which.
-fn sound_demand(
-    plan: &Plan,
-    work: &[f64],
-    history: &History,
-    store: &Store,
-    asked_for: &dyn Fn(usize) -> bool,
-) -> (Demand, Vec<String>) {
-    let (mut bad, mut checked, mut words) = (HashSet::new(), HashSet::new(), Vec::new());
-    let mut found = spoilt_masks(plan, history, store);
-    let demand = loop {
-        for ((stage, moment), error) in found {
-            words.push(format!("{}; `{}` of {} counts as absent", error.message, moment.show(), plan.label(stage)));
-            bad.insert((stage, moment));
-        }
-        let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
-        let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
-        let todo: Vec<usize> = demand.todo().collect();
-        found = spoilt(plan, history, store, (&todo, &kept), &mut checked);
-        if found.is_empty() {
-            break demand;
-        }
-    };
-    for index in demand.todo() {
-        if let Err(error) = check_progress(plan, history, store, index) {
-            words.push(format!("{}; {} begins again", error.message, plan.label(index)));
-        }
-    }
-    (demand, words)
 }
 
 /// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Dense

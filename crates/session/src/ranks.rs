@@ -129,7 +129,9 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
     let place = Place { local_rank: local.0, local_size: local.1, dedicated };
     let device = device::of_rank(run, place, host)?;
     if device == Device::Cpu {
-        trainable::check_processor(&plan, 0..plan.stages.len())?;
+        // Those that are trained already may have been trained elsewhere.
+        let is_left = |stage: &usize| welcome.roots.contains(&plan.stages[*stage].root);
+        trainable::check_processor(&plan, (0..plan.stages.len()).filter(is_left))?;
     }
     device::use_threads(run.threads);
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;

@@ -3,7 +3,6 @@
 //! It may not know how messages travel, nor of ranks.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tombola_train::Device;
 
@@ -20,6 +19,7 @@ use tombola_train::training::{self as train, Task, graph, room};
 use tombola_train::workshop::Workshop;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Outcome;
+use tombola_words::seconds;
 
 /// What trains on one device.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Trainer for TorchTrainer {
             sources,
             dense_losses,
             resume,
-            snapshot_every: Duration::try_from_secs_f64(snapshot_seconds).unwrap_or(Duration::MAX),
+            snapshot_every: seconds(snapshot_seconds),
         };
         train::run(task, listen)
     }

@@ -30,7 +30,8 @@ struct Cut {
 pub struct Workshop {
     /// What is to be trained.
     pub plan: Arc<Plan>,
-    networks: Networks,
+    /// The networks of its dense stages.
+    pub networks: Networks,
     /// What draws masks, by dense stage; one for all that have the same network.
     pruners: HashMap<StageId, Arc<Pruner>>,
     cuts: HashMap<StageId, Cut>,
@@ -57,7 +58,6 @@ impl Workshop {
         let pruners = pruners(&plan, roots, &networks);
         let mut cuts = HashMap::new();
         let mut fingerprints = BTreeMap::new();
-        let mut warnings = BTreeSet::new();
         for &root in roots {
             let stage = &plan.stages[root];
             let settings = &stage.settings;
@@ -72,15 +72,17 @@ impl Workshop {
             set.check(settings)?;
             let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
                 .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
-            warnings.extend(data::unlike(&set.data.train, &split).map(|text| {
-                format!(
-                    "data set `{name}`: {text}: epochs are chosen on other images than are trained on; are its files sorted by class? \
-                     Shuffle their training images"
-                )
-            }));
             let normalisation = set.normalisation(&split)?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
+        let warning = |name: &str, text: &str| {
+            format!(
+                "data set `{name}`: {text}: epochs are chosen on other images than are trained on; are its files sorted by class? \
+                 Shuffle their training images"
+            )
+        };
+        let odd = sets.iter().flat_map(|(name, set)| set.odd.iter().map(move |text| warning(name, text)));
+        let warnings = odd.collect();
         Ok(Self { plan, networks, pruners, cuts, fingerprints, warnings })
     }
 
@@ -155,17 +157,14 @@ struct Set {
     residents: Vec<Arc<Resident>>,
     /// Statistics of training ranges met before: many dense trainings share one.
     known: Vec<(Split, Normalisation)>,
+    /// What is odd about the parts that go with them, each once.
+    odd: BTreeSet<String>,
 }
 
 impl Set {
     fn load(settings: &Settings, folder: Option<&Path>, devices: &[Device]) -> Result<Self> {
-        let data = match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
-            ("synthetic", &[channels, height, width]) => {
-                let (classes, size) = (settings.synthetic_classes, settings.synthetic_size);
-                data::synthetic((channels, height, width), classes, size, size.div_ceil(2))?
-            }
-            (name, _) => data::load(name, folder)?,
-        };
+        let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);
+        let data = data::load_or_make(&settings.dataset, made, folder)?;
         let mut different: Vec<Device> = Vec::new();
         for device in devices {
             if !different.contains(device) {
@@ -174,7 +173,13 @@ impl Set {
         }
         let residents = different.iter().map(|device| Arc::new(Resident::new(&data, *device))).collect();
         let (channels, height, width) = data.train.dimensions();
-        Ok(Self { shape: Shape::Image(channels, height, width), data, residents, known: Vec::new() })
+        Ok(Self {
+            shape: Shape::Image(channels, height, width),
+            data,
+            residents,
+            known: Vec::new(),
+            odd: BTreeSet::new(),
+        })
     }
 
     /// Refuses data of another form than their publisher states, which the networks are built for.
@@ -195,6 +200,7 @@ impl Set {
             return Ok(normalisation.clone());
         }
         let normalisation = Normalisation::of(&self.data.train, split.train.clone())?;
+        self.odd.extend(data::unlike(&self.data.train, split));
         self.known.push((split.clone(), normalisation.clone()));
         Ok(normalisation)
     }

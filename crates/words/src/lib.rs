@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `value` | what a setting can be: numbers, choices, moments, shards |
 //! | `stage_id`, `shape` | the name of a training, the shape of an image or a vector |
+//! | `arithmetic` | what a training was computed with |
+//! | `duration` | a time that is given as a number |
 //! | `record` | what the journal holds |
 //! | `checksum` | of what lies on disk |
 //! | `catalogue` | the data sets that Tombola knows: names, shapes, files, checksums |
@@ -19,6 +21,7 @@
 pub mod arithmetic;
 pub mod catalogue;
 mod checksum;
+mod duration;
 pub mod error;
 pub mod fault;
 pub mod record;
@@ -31,5 +34,6 @@ pub mod stream;
 pub mod value;
 
 pub use checksum::Checksum;
+pub use duration::seconds;
 pub use shape::Shape;
 pub use stage_id::StageId;

@@ -48,14 +48,14 @@ pub fn read_to_string(path: &Path) -> Result<String> {
 /// At most `most` bytes of a regular file, as text.
 ///
 /// # Errors
-/// As [`read_to_string`], and `InvalidInput` when it has more.
+/// As [`read_to_string`], and `FileTooLarge` when it has more.
 pub fn read_short(path: &Path, most: u64) -> Result<String> {
-    let mut text = String::new();
-    open(path)?.take(most + 1).read_to_string(&mut text)?;
-    match text.len() as u64 > most {
-        true => Err(Error::new(ErrorKind::InvalidInput, format!("it has more than {most} bytes"))),
-        false => Ok(text),
+    let mut bytes = Vec::new();
+    open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(Error::new(ErrorKind::FileTooLarge, format!("it has more than {most} bytes")));
     }
+    String::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::InvalidData, error))
 }
 
 fn check(path: &Path) -> Result<()> {
@@ -91,6 +91,6 @@ mod tests {
         assert_eq!(refused("/proc/nothing").kind(), ErrorKind::NotFound);
         assert!(check_place(Path::new("/proc/nothing")).is_ok() && check_place(Path::new("/dev/null")).is_err());
         assert!(read_to_string(Path::new("/proc/self/cmdline")).is_ok());
-        assert_eq!(read_short(Path::new("/proc/self/maps"), 10).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(read_short(Path::new("/proc/self/maps"), 10).unwrap_err().kind(), ErrorKind::FileTooLarge);
     }
 }

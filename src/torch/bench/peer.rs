@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::de::DeserializeOwned;
 
+use tombola_core::own_folder::OwnFolder;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
@@ -41,14 +41,11 @@ struct PeerComplaints(File);
 
 impl PeerComplaints {
     fn new() -> Result<Self> {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("tombola-bench-{}-{number}.err", std::process::id()));
+        let folder = OwnFolder::within(&std::env::temp_dir())?;
+        let path = folder.path().join("stderr");
+        // It lives on without a name when the folder goes, for as long as somebody has it open.
         let file = File::options().read(true).write(true).create_new(true).open(&path);
-        let file = file.map_err(|error| Error::file("make", &path, &error))?;
-        // It lives on without a name for as long as somebody has it open.
-        std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, &error))?;
-        Ok(Self(file))
+        file.map(Self).map_err(|error| Error::file("make", &path, &error))
     }
 
     fn stdio(&self) -> Result<Stdio> {

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::ledger::{best_name, goes_on, progress_name};
+use super::demand::Demand;
+use super::ledger::{BEST, PROGRESS, best_name, goes_on, progress_name};
 use tombola_core::folder::Store;
 use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::folder::snapshots::file_name;
@@ -17,17 +18,17 @@ const MOST_LISTED: usize = 3;
 
 /// What a run starts with.
 #[derive(Debug, Clone, Default)]
-pub struct Inventory {
+struct Inventory {
     /// Stages that it need not train.
-    pub finished: HashSet<usize>,
+    finished: HashSet<usize>,
     /// Snapshots that are there.
-    pub kept: HashSet<(usize, Moment)>,
+    kept: HashSet<(usize, Moment)>,
     /// Snapshots that their stages ended without: early birds of masks that never settled.
-    pub absent: HashSet<(usize, Moment)>,
+    absent: HashSet<(usize, Moment)>,
 }
 
 /// What a run starts with, by what earlier ones left behind; `spoilt` snapshots count as not there.
-pub fn inventory(plan: &Plan, history: &History, store: &Store, spoilt: &HashSet<(usize, Moment)>) -> Inventory {
+fn inventory(plan: &Plan, history: &History, store: &Store, spoilt: &HashSet<(usize, Moment)>) -> Inventory {
     let Inventory { mut finished, mut kept, mut absent } = Inventory::default();
     for (index, stage) in plan.stages.iter().enumerate() {
         let Some(known) = history.stages.get(&stage.id) else { continue };
@@ -48,24 +49,58 @@ pub fn inventory(plan: &Plan, history: &History, store: &Store, spoilt: &HashSet
     Inventory { finished, kept, absent }
 }
 
-/// Of the snapshots that `todo` starts from or leaves on the disk, those whose files are not what was written, each with what
-/// was found. What is in `checked` is not read again.
-pub fn spoilt(
+/// What is left to do, given that only sound snapshots count: what cannot be read or has changed is trained again. Says which.
+pub fn sound_demand(
+    plan: &Plan,
+    work: &[f64],
+    history: &History,
+    store: &Store,
+    asked_for: &dyn Fn(usize) -> bool,
+) -> (Demand, Vec<String>) {
+    let (mut bad, mut checked, mut words) = (HashSet::new(), HashSet::new(), Vec::new());
+    let mut found = spoilt_masks(plan, history, store);
+    let demand = loop {
+        for ((stage, moment), error) in found {
+            words.push(format!("{}; `{}` of {} counts as absent", error.message, moment.show(), plan.label(stage)));
+            bad.insert((stage, moment));
+        }
+        let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
+        let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
+        let todo: Vec<usize> = demand.todo().collect();
+        found = spoilt(plan, history, store, (&todo, &kept), &mut checked);
+        if found.is_empty() {
+            break demand;
+        }
+    };
+    for index in demand.todo() {
+        if let Err(error) = check_progress(plan, history, store, index) {
+            words.push(format!("{}; {} begins again", error.message, plan.label(index)));
+        }
+    }
+    (demand, words)
+}
+
+/// Of the snapshots that `todo` starts from, those whose files are not what was written, each with what was found. What is in
+/// `checked` is not read again.
+fn spoilt(
     plan: &Plan,
     history: &History,
     store: &Store,
     (todo, kept): (&[usize], &HashSet<(usize, Moment)>),
-    checked: &mut HashSet<(usize, Moment)>,
+    checked: &mut HashSet<(usize, Moment, bool)>,
 ) -> BTreeMap<(usize, Moment), Error> {
     let mut found = BTreeMap::new();
     for &index in todo {
         for (part, source, moment) in plan.parts(index) {
-            if !kept.contains(&(source, moment)) || !checked.insert((source, moment)) {
+            let stage = &plan.stages[source];
+            let Some(known) = history.stages.get(&stage.id).filter(|_| kept.contains(&(source, moment))) else {
+                continue;
+            };
+            let expected = goes_on(known.expected(stage, moment), part, moment);
+            // Who draws from a snapshot needs less of it than who goes back to it.
+            if !checked.insert((source, moment, expected.optimizer)) {
                 continue;
             }
-            let stage = &plan.stages[source];
-            let Some(known) = history.stages.get(&stage.id) else { continue };
-            let expected = goes_on(known.expected(stage, moment), part, moment);
             if let Err(error) = store.check(stage.id, &moment.show(), expected) {
                 found.insert((source, moment), error);
             }
@@ -75,11 +110,11 @@ pub fn spoilt(
 }
 
 /// Of the snapshots that finished tickets left on the disk, those whose mask is not what was written: tables read it.
-pub fn spoilt_masks(plan: &Plan, history: &History, store: &Store) -> BTreeMap<(usize, Moment), Error> {
+fn spoilt_masks(plan: &Plan, history: &History, store: &Store) -> BTreeMap<(usize, Moment), Error> {
     let mut found = BTreeMap::new();
     for (index, stage) in plan.stages.iter().enumerate() {
         let Some(known) = history.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else { continue };
-        let Some(Err(error)) = known.mask_sum().map(|sum| store.check_mask(stage.id, sum)) else { continue };
+        let Some(Err(error)) = known.mask_sum().map(|sum| store.check_mask(stage.id, Some(sum))) else { continue };
         found.extend(known.kept.iter().map(|moment| ((index, *moment), error.clone())));
     }
     found
@@ -89,7 +124,7 @@ pub fn spoilt_masks(plan: &Plan, history: &History, store: &Store) -> BTreeMap<(
 ///
 /// # Errors
 /// When a file of its state is missing or has changed since it was written.
-pub fn check_progress(plan: &Plan, history: &History, store: &Store, index: usize) -> Result<()> {
+fn check_progress(plan: &Plan, history: &History, store: &Store, index: usize) -> Result<()> {
     let stage = &plan.stages[index];
     let Some((known, (epoch, best))) = history.stages.get(&stage.id).and_then(|known| Some((known, known.progress?)))
     else {
@@ -137,10 +172,10 @@ fn is_past(known: &StageHistory, name: &str) -> bool {
     let of = |prefix: &str| name.strip_prefix(prefix)?.parse::<usize>().ok();
     match (known.progress, known.outcome.is_some()) {
         // A finished training goes on from nothing.
-        (None, finished) => finished && (of("progress-").is_some() || of("progress-best-").is_some()),
+        (None, finished) => finished && (of(PROGRESS).is_some() || of(BEST).is_some()),
         (Some((epoch, best)), _) => {
             let best = best.unwrap_or(0);
-            of("progress-").is_some_and(|at| at < epoch) || of("progress-best-").is_some_and(|at| at < best)
+            of(PROGRESS).is_some_and(|at| at < epoch) || of(BEST).is_some_and(|at| at < best)
         }
     }
 }

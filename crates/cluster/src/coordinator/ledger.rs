@@ -5,7 +5,7 @@
 //! how messages travel.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,7 +23,9 @@ use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record, SnapshotSu
 use tombola_words::value::{Moment, Rewind, Schedule, Value};
 
 /// How the names of all states to go on from begin.
-const PROGRESS: &str = "progress-";
+pub(super) const PROGRESS: &str = "progress-";
+/// And those of the best until then.
+pub(super) const BEST: &str = "progress-best-";
 /// A power failure costs at most what was written within this time; a kill costs nothing.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// Bytes a second of progress snapshots that all workers together may send: a tenth of what a disk takes.
@@ -45,11 +47,11 @@ pub struct Ledger {
     /// Seconds between two snapshots of a running training, as asked.
     pub snapshot_seconds: f64,
     /// When the journal last reached the disk.
-    pub synced: Instant,
+    synced: Instant,
     /// Kinds of masks of stages that did not reach the disk yet.
-    pub unsynced: BTreeSet<(StageId, u64)>,
+    unsynced: BTreeSet<(StageId, u64)>,
     /// Snapshots that nothing needs any more, to be removed when the journal on the disk tells so.
-    pub past: BTreeSet<(StageId, String)>,
+    past: BTreeSet<(StageId, String)>,
 }
 
 /// Now, in seconds since 1970.
@@ -58,6 +60,27 @@ pub fn now() -> f64 {
 }
 
 impl Ledger {
+    /// The results folder `folder`, whose journal is open.
+    pub fn new(
+        plan: Arc<Plan>,
+        networks: Networks,
+        chronicle: Chronicle,
+        folder: &Path,
+        snapshot_seconds: f64,
+    ) -> Self {
+        Self {
+            plan,
+            networks,
+            chronicle,
+            store: Store::new(folder),
+            folder: folder.to_path_buf(),
+            snapshot_seconds,
+            synced: Instant::now(),
+            unsynced: BTreeSet::new(),
+            past: BTreeSet::new(),
+        }
+    }
+
     /// The name of a stage.
     pub fn id(&self, stage: usize) -> StageId {
         self.plan.stages[stage].id
@@ -366,7 +389,7 @@ pub(super) fn progress_name(epoch: usize) -> String {
 
 /// The name of the best state until then.
 pub(super) fn best_name(epoch: usize) -> String {
-    format!("{PROGRESS}best-{epoch}")
+    format!("{BEST}{epoch}")
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
 use tombola_words::record::Record;
+use tombola_words::seconds;
 
 /// Longest time between two looks at whether a stop was asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -251,7 +252,7 @@ impl SweepRun<'_> {
                 let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
                 let label = ledger.plan.label(stage);
                 self.sweep.progress.started(worker, &label, from, course);
-                let epoch = Duration::try_from_secs_f64(self.sweep.epoch_work[stage]).unwrap_or(Duration::MAX);
+                let epoch = seconds(self.sweep.epoch_work[stage]);
                 self.events.push_back(Event::Sent(worker, epoch));
                 self.link.send(worker, Order::Start(Box::new(assignment)))
             }
@@ -326,7 +327,7 @@ impl SweepRun<'_> {
             self.sweep.progress.say(&format!("hint: {}", unused.cure()));
         }
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
-        if let Some(own) = &ready.arithmetic {
+        if let Some(own) = ready.arithmetic.as_ref().filter(|own| !self.presence.arithmetics.contains(own)) {
             let done = self.sweep.ledger.chronicle.history().computed_with(&self.sweep.ledger.plan);
             let said = alike::warning(own, done, &self.presence.arithmetics);
             said.into_iter().for_each(|line| self.sweep.progress.note(&line));

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use super::atomic::write_atomically;
-use super::snapshots::weights_of;
+use super::tensor_file::weights_of;
 use crate::net::{Layout, Snapshot};
 use crate::plan::{LoadedFile, LoadedFiles};
 use crate::sweep::Spec;

@@ -67,7 +67,8 @@ impl LockFile {
                         "error: `{}` was taken by another run while this process slept: it ends at once, and the other goes on",
                         place.display()
                     ));
-                    end(i32::from(Kind::Environment.exit_code()));
+                    // As a kill would: nothing of this process may write any more.
+                    signal_hook::low_level::exit(i32::from(Kind::Environment.exit_code()));
                 }
             }
         };
@@ -236,15 +237,6 @@ fn token(path: &Path) -> Result<String> {
     getrandom::fill(&mut bytes)
         .map_err(|error| Error::environment(format!("no random number for `{}`: {error}", path.display())))?;
     Ok(format!("{:016x}", u64::from_le_bytes(bytes)))
-}
-
-/// Ends this process as a kill would: nothing of it may write any more.
-fn end(code: i32) -> ! {
-    unsafe extern "C" {
-        fn _exit(code: i32) -> !;
-    }
-    // SAFETY: the function takes a number and does not come back.
-    unsafe { _exit(code) }
 }
 
 #[cfg(test)]

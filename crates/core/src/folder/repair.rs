@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::atomic::{make_folder, sync_folder_of, write_atomically};
-use super::journal::frames::{HEADER, Piece, Pieces};
-use super::journal::{History, StageHistory};
+use super::journal::frames::HEADER;
+use super::journal::{History, StageHistory, Survey, survey};
 use super::lock::Lock;
 use super::snapshots::{Expected, Store};
 use tombola_words::StageId;
@@ -85,32 +85,8 @@ struct RepairWork<'a> {
 impl RepairWork<'_> {
     /// Writes a journal of the sound records where some are not, and keeps the old one. Returns what the sound ones tell.
     fn journal(&mut self, path: &Path, bytes: &[u8]) -> Result<History> {
-        let whole_header = bytes.starts_with(HEADER);
-        let (mut sound, mut damaged, mut history) = (HEADER.to_vec(), Vec::new(), History::default());
-        for piece in Pieces::of(bytes) {
-            match piece {
-                Piece::Sound(record, range) => {
-                    history.add(record);
-                    sound.extend(&bytes[range]);
-                    self.done.sound += 1;
-                }
-                Piece::Newer(found, range) => {
-                    return Err(Error::input(format!(
-                        "`{}` has a record at byte {} that this version does not know: {found}",
-                        path.display(),
-                        range.start
-                    ))
-                    .hint("repair it with the version of Tombola that wrote it; nothing was changed"));
-                }
-                Piece::Damaged(range) => damaged.push(range),
-                // An end that was being written is kept aside by the next run.
-                Piece::Torn(_) => {}
-            }
-        }
-        if !whole_header && !HEADER.starts_with(bytes) {
-            damaged.insert(0, 0..HEADER.len().min(bytes.len()));
-        }
-        self.done.damaged = damaged;
+        let Survey { history, sound, damaged } = survey(path, bytes)?;
+        (self.done.sound, self.done.damaged) = (sound.len(), damaged);
         if self.done.damaged.is_empty() {
             return Ok(history);
         }
@@ -118,7 +94,10 @@ impl RepairWork<'_> {
         self.done.moved.push((path.to_path_buf(), aside.clone()));
         if !self.only_look {
             write_atomically(&aside, |file| file.write_all(bytes))?;
-            write_atomically(path, |file| file.write_all(&sound))?;
+            let records = sound.into_iter().map(|range| &bytes[range]);
+            write_atomically(path, |file| {
+                [&HEADER[..]].into_iter().chain(records).try_for_each(|part| file.write_all(part))
+            })?;
         }
         Ok(history)
     }
@@ -127,7 +106,6 @@ impl RepairWork<'_> {
     fn snapshots(&mut self, store: &Store, stage: StageId, known: &StageHistory) -> Result<()> {
         // A mask that keeps everything may be there or not.
         let mask = known.drawn.as_ref().is_some_and(|drawn| drawn.alive < drawn.prunable);
-        let mut mask_is_bad = false;
         for moment in &known.kept {
             let name = moment.show();
             let files = store.files(stage, &name);
@@ -139,7 +117,6 @@ impl RepairWork<'_> {
             match store.check(stage, &name, expected) {
                 Ok(()) => self.done.snapshots += 1,
                 Err(error) => {
-                    mask_is_bad |= error.message.contains("mask.safetensors");
                     self.spoilt(&files[0], error.message);
                     for file in files.iter().filter(|file| file.exists()) {
                         self.aside(file)?;
@@ -147,9 +124,12 @@ impl RepairWork<'_> {
                 }
             }
         }
-        let mask = store.mask_file(stage);
-        if mask_is_bad && mask.exists() {
-            self.aside(&mask)?;
+        if let Err(error) = store.check_mask(stage, known.mask_sum()) {
+            let path = store.mask_file(stage);
+            if !self.done.spoilt.iter().any(|(_, why)| *why == error.message) {
+                self.spoilt(&path, error.message);
+            }
+            self.aside(&path)?;
         }
         Ok(())
     }
@@ -192,7 +172,9 @@ fn free(folder: &Path, name: &str) -> PathBuf {
 mod tests {
     use super::*;
     use crate::folder::journal::Journal;
-    use tombola_words::record::{EpochRecord, Record};
+    use tombola_words::Checksum;
+    use tombola_words::record::{EpochRecord, Record, SnapshotSums};
+    use tombola_words::value::Moment;
 
     fn records() -> Vec<Record> {
         let epoch = |epoch| EpochRecord { epoch, learning_rate: 0.1, ..EpochRecord::default() };
@@ -241,6 +223,37 @@ mod tests {
         assert!(done.foreign && !stage.exists());
         let aside = done.moved[0].1.join(StageId::of("another").to_string()).join("last.safetensors");
         assert_eq!(fs::read_to_string(aside).unwrap(), "weights");
+    }
+
+    #[test]
+    fn what_is_no_journal_is_refused_and_left_alone() {
+        let (folder, path, _) = written();
+        let stage = folder.path().join("stages").join(StageId::of("another").to_string());
+        fs::create_dir_all(&stage).unwrap();
+        fs::write(&path, "tombola journal9 of the future").unwrap();
+        assert!(repair(folder.path(), false).unwrap_err().message.contains("journal9"));
+        assert!(stage.exists() && fs::read_to_string(&path).unwrap().ends_with("of the future"));
+        assert!(
+            !folder.path().join("stages.unclaimed-1").exists() && !folder.path().join("journal.damaged-1").exists()
+        );
+    }
+
+    #[test]
+    fn all_files_of_a_snapshot_that_are_damaged_are_moved_aside_at_once() {
+        let (folder, path, bytes) = written();
+        let (stage, store) = (StageId::of("stage"), Store::new(folder.path()));
+        let mask = Some(Checksum::of(b"mask"));
+        let sums = Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask });
+        let mut journal = Journal::open(&path, bytes.len() as u64).unwrap();
+        journal.append(&Record::Kept { stage, moment: Moment::Last, sums }).unwrap();
+        fs::create_dir_all(store.folder(stage)).unwrap();
+        for file in [store.path(stage, "last"), store.mask_file(stage)] {
+            fs::write(file, "changed").unwrap();
+        }
+        let done = repair(folder.path(), false).unwrap();
+        assert_eq!((done.spoilt.len(), done.moved.len(), done.snapshots), (2, 2, 0));
+        assert_eq!(fs::read_dir(store.folder(stage)).unwrap().count(), 0);
+        assert!(repair(folder.path(), true).unwrap().is_sound());
     }
 
     #[test]

@@ -5,24 +5,20 @@
 //! snapshot is there when its main file is: it is written last. Checksums of the files are given to who writes them, and asked
 //! back from who reads them: what has changed meanwhile is not read. It may not know of torch.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-
 use super::atomic::{make_folder, write_atomically};
-use crate::checkpoint::torch_file;
+pub use super::tensor_file::load_weights;
+use super::tensor_file::{
+    encoded, float, load_mask, load_optimizer, mask_tensors, parsed, read, read_sound, state_dict, weights_of, write,
+};
 use crate::mask::Bits;
-use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
-use tombola_words::error::ignored;
-use tombola_words::error::{Error, Result};
+use crate::net::{Layout, Snapshot};
+use tombola_words::error::{Error, Result, ignored};
 use tombola_words::record::SnapshotSums;
 use tombola_words::{Checksum, StageId, regular};
-
-/// Version of the files' metadata.
-const VERSION: &str = "1";
 
 /// What is known of a snapshot before it is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +29,16 @@ pub struct Expected {
     pub mask: bool,
     /// Whether training goes on from it, with the optimiser's vectors.
     pub optimizer: bool,
+}
+
+/// A file, and what it must hold if that is known.
+type NeededFile = (PathBuf, Option<Checksum>);
+
+/// The files that a snapshot must have.
+struct NeededFiles {
+    weights: NeededFile,
+    optimizer: Option<NeededFile>,
+    mask: Option<NeededFile>,
 }
 
 /// The snapshots of a results folder.
@@ -112,23 +118,33 @@ impl Store {
         write(path, state_dict(snapshot, layout), facts).map(|_| ())
     }
 
+    /// The files that a snapshot must have, each with what the file must hold as far as that is known.
+    fn needed(&self, stage: StageId, name: &str, expected: Expected) -> NeededFiles {
+        let optimizer = self.optimizer_path(stage, name);
+        let (weights, sums) = (self.path(stage, name), expected.sums);
+        let has_optimizer = match sums {
+            Some(sums) => sums.optimizer.is_some(),
+            None => expected.optimizer || optimizer.exists(),
+        };
+        let has_mask = expected.mask || sums.is_some_and(|sums| sums.mask.is_some());
+        NeededFiles {
+            weights: (weights, sums.map(|sums| sums.weights)),
+            optimizer: has_optimizer.then(|| (optimizer, sums.and_then(|sums| sums.optimizer))),
+            mask: has_mask.then(|| (self.mask_file(stage), sums.and_then(|sums| sums.mask))),
+        }
+    }
+
     /// Reads a snapshot back.
     ///
     /// # Errors
     /// When a file is missing, has changed since it was written, or is of another network.
     pub fn load(&self, stage: StageId, name: &str, layout: &Layout, expected: Expected) -> Result<Snapshot> {
-        let sums = expected.sums;
-        let path = self.path(stage, name);
-        let mut snapshot = weights_of(&path, read_sound(&path, sums.map(|sums| sums.weights))?, layout)?;
-        let path = self.optimizer_path(stage, name);
-        let sum = sums.and_then(|sums| sums.optimizer);
-        let there = if sums.is_some() { sum.is_some() } else { expected.optimizer || path.exists() };
-        if there {
+        let NeededFiles { weights: (path, sum), optimizer, mask } = self.needed(stage, name, expected);
+        let mut snapshot = weights_of(&path, read_sound(&path, sum)?, layout)?;
+        if let Some((path, sum)) = optimizer {
             snapshot.optimizer = Some(load_optimizer(&path, &read_sound(&path, sum)?, layout)?);
         }
-        let path = self.mask_file(stage);
-        let sum = sums.and_then(|sums| sums.mask);
-        if expected.mask || sum.is_some() {
+        if let Some((path, sum)) = mask {
             snapshot.mask = Some(Arc::new(load_mask(&path, &read_sound(&path, sum)?, layout)?));
         }
         Ok(snapshot)
@@ -139,31 +155,20 @@ impl Store {
     /// # Errors
     /// When one is missing, cannot be read, or has changed since it was written.
     pub fn check(&self, stage: StageId, name: &str, expected: Expected) -> Result<()> {
-        let sums = expected.sums;
-        let (weights, optimizer, mask) =
-            (self.path(stage, name), self.optimizer_path(stage, name), self.mask_file(stage));
-        let files = [
-            (true, weights, sums.map(|sums| sums.weights)),
-            (expected.optimizer && sums.is_none(), optimizer.clone(), None),
-            (sums.is_some_and(|sums| sums.optimizer.is_some()), optimizer, sums.and_then(|sums| sums.optimizer)),
-            (expected.mask || sums.is_some_and(|sums| sums.mask.is_some()), mask, sums.and_then(|sums| sums.mask)),
-        ];
-        for (_, path, sum) in files.iter().filter(|(needed, ..)| *needed) {
-            let bytes = read_sound(path, *sum)?;
-            if sum.is_none() {
-                parsed(path, &bytes)?;
-            }
+        let NeededFiles { weights, optimizer, mask } = self.needed(stage, name, expected);
+        for (path, sum) in [Some(weights), optimizer, mask].into_iter().flatten() {
+            check_file(&path, sum)?;
         }
         Ok(())
     }
 
-    /// Whether the file of a stage's mask, where there is one, holds what it should.
+    /// Whether the file of a stage's mask, where there is one, holds what it should; `sum` as far as that is known.
     ///
     /// # Errors
     /// When it cannot be read, or has changed since it was written.
-    pub fn check_mask(&self, stage: StageId, sum: Checksum) -> Result<()> {
+    pub fn check_mask(&self, stage: StageId, sum: Option<Checksum>) -> Result<()> {
         let path = self.mask_file(stage);
-        if path.exists() { read_sound(&path, Some(sum)).map(|_| ()) } else { Ok(()) }
+        if path.exists() { check_file(&path, sum) } else { Ok(()) }
     }
 
     /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
@@ -258,6 +263,15 @@ impl Store {
     }
 }
 
+/// Whether a file holds what it should, or, where that is not known, tensors.
+fn check_file(path: &Path, sum: Option<Checksum>) -> Result<()> {
+    let bytes = read_sound(path, sum)?;
+    if sum.is_none() {
+        parsed(path, &bytes)?;
+    }
+    Ok(())
+}
+
 /// What lies in a folder; nothing if it is none.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
@@ -276,212 +290,6 @@ fn remove_if_only_mask(folder: &Path) {
 /// `epoch:10` as a file name.
 pub fn file_name(name: &str) -> String {
     name.replace(':', "-")
-}
-
-/// A named tensor that owns its bytes.
-type Named = (String, Dtype, Vec<usize>, Vec<u8>);
-
-fn float(name: String, parameter: &Parameter, vector: &[f32]) -> Named {
-    (name, Dtype::F32, parameter.shape.clone(), bytes_of(&parameter.to_pytorch(&vector[parameter.range()])))
-}
-
-fn bytes_of(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
-}
-
-/// The tensors of `torch.nn.Module.state_dict()`, under the same names.
-fn state_dict(snapshot: &Snapshot, layout: &Layout) -> Vec<Named> {
-    let parameters = layout.parameters.iter().map(|p| float(p.name.clone(), p, &snapshot.parameters));
-    let buffers = layout
-        .buffers
-        .iter()
-        .map(|buffer| (buffer.name.clone(), Dtype::F32, vec![buffer.len], bytes_of(&snapshot.buffers[buffer.range()])));
-    let counts = layout.norms.iter().map(|norm| {
-        let count = (snapshot.batches as i64).to_le_bytes().to_vec();
-        (format!("{norm}.num_batches_tracked"), Dtype::I64, Vec::new(), count)
-    });
-    parameters.chain(buffers).chain(counts).collect()
-}
-
-fn mask_tensors(mask: &Bits, layout: &Layout) -> Vec<Named> {
-    let connections = layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
-    connections
-        .map(|parameter| {
-            let stored: Vec<u8> = parameter.range().map(|position| u8::from(mask.get(position))).collect();
-            (parameter.name.clone(), Dtype::BOOL, parameter.shape.clone(), parameter.to_pytorch(&stored))
-        })
-        .collect()
-}
-
-fn write(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<Checksum> {
-    let bytes = encoded(path, tensors, facts)?;
-    write_atomically(path, |file| file.write_all(&bytes))?;
-    Ok(Checksum::of(&bytes))
-}
-
-/// A safetensors file. Equal tensors and facts give equal bytes: the library would write the facts in another order each time.
-fn encoded(path: &Path, tensors: Vec<Named>, facts: &[(&str, String)]) -> Result<Vec<u8>> {
-    let fail =
-        |error: &dyn std::fmt::Display| Error::environment(format!("cannot encode `{}`: {error}", path.display()));
-    let views: Vec<(&str, TensorView)> = tensors
-        .iter()
-        .map(|(name, kind, shape, bytes)| Ok((name.as_str(), TensorView::new(*kind, shape.clone(), bytes)?)))
-        .collect::<Result<_, safetensors::SafeTensorError>>()
-        .map_err(|error| fail(&error))?;
-    let plain = safetensors::serialize(views, None).map_err(|error| fail(&error))?;
-    let mut about: BTreeMap<&str, &str> = facts.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    about.extend([("format", "pt"), ("tombola", VERSION)]);
-    with_facts(&plain, &about).ok_or_else(|| fail(&"its header is none"))
-}
-
-/// Puts `__metadata__` at the beginning of the header of a safetensors file without any: the header's length in eight bytes, JSON
-/// padded with spaces to a multiple of eight, tensors.
-fn with_facts(plain: &[u8], about: &BTreeMap<&str, &str>) -> Option<Vec<u8>> {
-    let length = u64::from_le_bytes(plain.get(..8)?.try_into().ok()?) as usize;
-    let header = std::str::from_utf8(plain.get(8..8 + length)?).ok()?.trim_end();
-    let facts = serde_json::to_string(about).ok()?;
-    let rest = header.strip_prefix('{')?;
-    let comma = if rest == "}" { "" } else { "," };
-    let mut header = format!("{{\"__metadata__\":{facts}{comma}{rest}");
-    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    let tensors = &plain[8 + length..];
-    let mut bytes = Vec::with_capacity(8 + header.len() + tensors.len());
-    bytes.extend((header.len() as u64).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(tensors);
-    Some(bytes)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    regular::read(path).map_err(|error| Error::file("read", path, &error))
-}
-
-/// The bytes of a file that hold what was written, as far as that is known.
-fn read_sound(path: &Path, sum: Option<Checksum>) -> Result<Vec<u8>> {
-    let bytes = read(path)?;
-    match sum.map(|expected| (Checksum::of(&bytes), expected)) {
-        Some((found, expected)) if found != expected => Err(Error::environment(format!(
-            "`{}` has changed since it was written: its checksum is {found}, the journal says {expected}",
-            path.display()
-        ))
-        .hint("restore the file from a copy, or run the sweep again: what the file held is trained anew")),
-        _ => Ok(bytes),
-    }
-}
-
-/// A file whose version this program knows; files of other programs carry none.
-fn parsed<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, HashMap<String, String>)> {
-    let damaged = |error| {
-        Error::input(format!("`{}` is no safetensors file, or a damaged one: {error}", path.display()))
-            .hint(torch_file::CURE)
-    };
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-    let about = metadata.metadata().clone().unwrap_or_default();
-    match about.get("tombola").map(String::as_str) {
-        None | Some(VERSION) => Ok((SafeTensors::deserialize(bytes).map_err(damaged)?, about)),
-        Some(other) => Err(Error::input(format!("`{}` is of version {other}, expected {VERSION}", path.display()))
-            .hint("read it with the version of Tombola that wrote it")),
-    }
-}
-
-/// One tensor of the expected shape.
-fn tensor<'a>(file: &SafeTensors<'a>, path: &Path, name: &str, kind: Dtype, shape: &[usize]) -> Result<TensorView<'a>> {
-    let wrong = |found: String| {
-        Error::input(format!("`{}` is of another network: {found}", path.display()))
-            .hint("load it with the same `--network`, `--depth`, `--width` and data set that it was trained with")
-    };
-    let view = file.tensor(name).map_err(|_| {
-        let mut names = file.names();
-        names.sort_unstable();
-        wrong(format!("`{name}` is missing; the file holds {}", names.join(", ")))
-    })?;
-    if (view.dtype(), view.shape()) != (kind, shape) {
-        let (found, found_shape) = (view.dtype(), view.shape());
-        return Err(wrong(format!("`{name}` is {found:?} {found_shape:?}, expected {kind:?} {shape:?}")));
-    }
-    Ok(view)
-}
-
-fn floats(view: &TensorView) -> Vec<f32> {
-    view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
-}
-
-/// Reads the weights and statistics of a state dict: one of Tombola's or of any program that names them as PyTorch does, as
-/// safetensors or as `torch.save` writes it, of which nothing is run.
-///
-/// # Errors
-/// When the file is missing, no state dict, or of another network.
-pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
-    weights_of(path, read(path)?, layout)
-}
-
-/// As [`load_weights`], of bytes that were read already; `path` is for errors.
-pub(super) fn weights_of(path: &Path, mut bytes: Vec<u8>, layout: &Layout) -> Result<Snapshot> {
-    if torch_file::is_one(&bytes) {
-        bytes = torch_file::as_safetensors(path, &bytes)?;
-    }
-    let (file, about) = parsed(path, &bytes)?;
-    let mut parameters = vec![0f32; layout.len];
-    for parameter in &layout.parameters {
-        let view = tensor(&file, path, &parameter.name, Dtype::F32, &parameter.shape)?;
-        parameters[parameter.range()].copy_from_slice(&parameter.from_pytorch(&floats(&view)));
-    }
-    let mut buffers = vec![0f32; layout.buffer_len];
-    for buffer in &layout.buffers {
-        let view = tensor(&file, path, &buffer.name, Dtype::F32, &[buffer.len])?;
-        buffers[buffer.range()].copy_from_slice(&floats(&view));
-    }
-    let known = layout.parameters.len() + layout.buffers.len() + layout.norms.len();
-    if file.len() > known {
-        return Err(Error::input(format!(
-            "`{}` is of another network: it holds {} tensors, the network {known}",
-            path.display(),
-            file.len()
-        ))
-        .hint("load it with the same `--network`, `--depth` and `--width` that it was trained with"));
-    }
-    let count = layout.norms.first().and_then(|norm| file.tensor(&format!("{norm}.num_batches_tracked")).ok());
-    let batches = count.and_then(|view| Some(i64::from_le_bytes(view.data().try_into().ok()?))).unwrap_or(0);
-    let epoch = about.get("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-    Ok(Snapshot { epoch, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask: None })
-}
-
-fn load_optimizer(path: &Path, bytes: &[u8], layout: &Layout) -> Result<OptimizerState> {
-    let (file, about) = parsed(path, bytes)?;
-    // Names are VECTOR.PARAMETER; the first parameter tells the vectors.
-    let first = layout.parameters.first().map(|parameter| format!(".{}", parameter.name)).unwrap_or_default();
-    // Its name may be the end of another one's (`conv1.weight`, `layer1.0.conv1.weight`), so what stands before it must be
-    // a vector that some optimiser has.
-    let vectors = file.names().into_iter().filter_map(|name| name.strip_suffix(first.as_str()));
-    let mut names: Vec<String> = vectors.filter(|name| ORDER.contains(name)).map(str::to_string).collect();
-    // Optimisers list their vectors alphabetically, but for SGD, which has one.
-    names.sort_by_key(|name| ORDER.iter().position(|known| known == name));
-    let mut vectors = Vec::new();
-    for name in names {
-        let mut values = vec![0f32; layout.len];
-        for parameter in &layout.parameters {
-            let view = tensor(&file, path, &format!("{name}.{}", parameter.name), Dtype::F32, &parameter.shape)?;
-            values[parameter.range()].copy_from_slice(&parameter.from_pytorch(&floats(&view)));
-        }
-        vectors.push((name, values));
-    }
-    let steps = about.get("steps").and_then(|steps| steps.parse().ok()).unwrap_or(0);
-    Ok(OptimizerState { steps, vectors })
-}
-
-/// The order in which optimisers keep their vectors (crates/train/src/training/optimizer.rs); files keep no order.
-const ORDER: [&str; 4] = ["momentum", "mean", "square", "change"];
-
-fn load_mask(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Bits> {
-    let (file, _) = parsed(path, bytes)?;
-    let mut mask = Bits::ones(layout.len);
-    for parameter in layout.parameters.iter().filter(|parameter| parameter.role.is_connection()) {
-        let view = tensor(&file, path, &parameter.name, Dtype::BOOL, &parameter.shape)?;
-        for (position, alive) in parameter.range().zip(parameter.from_pytorch(view.data())) {
-            mask.set(position, alive != 0);
-        }
-    }
-    Ok(mask)
 }
 
 #[cfg(test)]

@@ -11,8 +11,7 @@ const MOST_DECIMALS: usize = 8;
 
 /// The share that the prunings up to a stage leave, in percent.
 pub(super) fn percentage(stage: &Stage) -> f64 {
-    let rate = stage.pruning.as_ref().map_or(0.0, |pruning| pruning.rate);
-    100.0 * (1.0 - rate).powi(stage.level as i32)
+    100.0 * stage.planned_density()
 }
 
 /// How many decimals tell percentages of different rates of one level apart.

@@ -13,7 +13,7 @@ use crate::net::{Graph, Node, Op, zoo};
 use crate::sweep::{FIELDS, Field, Settings, Spec};
 use tombola_words::Shape;
 use tombola_words::catalogue;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::Result;
 use tombola_words::value::Budget;
 
 /// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
@@ -68,28 +68,12 @@ pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f6
     let settings = &stage.settings;
     let (shape, classes, images) = data_form(settings)?;
     let graph = network(settings, own, shape, classes)?;
-    refuse_lone_values(&graph, settings)?;
     let images = settings.train_limit.unwrap_or(images).min(images) as f64;
     let steps = (images / settings.batch_size as f64).ceil();
     // Backward costs twice what forward does.
     let arithmetic = 3.0 * 2.0 * effective_macs(&graph) as f64 / FLOPS_PER_SECOND;
     let step = graph.nodes.len() as f64 * SECONDS_PER_NODE + Cost::of(&graph).parameters as f64 * SECONDS_PER_WEIGHT;
     Ok(images * arithmetic + steps * step)
-}
-
-/// Refuses batches in which a batch norm sees one value a channel and no more: all of them are equal afterwards, so nothing
-/// would be learnt. (The smaller last batch of an epoch may be one image.)
-fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
-    let is_lone = |node: &&Node| node.op == Op::BatchNorm && node.shape.pixels() == 1;
-    match graph.nodes.iter().find(is_lone).filter(|_| settings.batch_size == 1) {
-        None => Ok(()),
-        Some(node) => Err(Error::input(format!(
-            "`batch-size` is 1, and batch norm `{}` of `{}` has one value a channel and image: of a single value there is no \
-             variance",
-            node.name, settings.network
-        ))
-        .hint("give a `batch-size` of at least 2")),
-    }
 }
 
 /// Multiply-adds of one image, those of half-empty vector registers included.

@@ -171,7 +171,8 @@ impl Plan {
             let own = Settings { control, ..settings.clone() };
             let parent = chain[level - 1];
             self.check(parent, &own, level)?;
-            let id = twins.id(self.stages[parent].id, rate, &own);
+            let alone = pruned_id(self.stages[parent].id, rate, &own);
+            let id = twins.shared(self.stages[parent].id, rate, &own).unwrap_or(alone);
             let mut pruning = Pruning::of(&own, rate);
             if pruning.draw.is_early_bird() {
                 pruning.draw = self.stages[parent].bird(&pruning);
@@ -188,7 +189,6 @@ impl Plan {
             });
             let index = self.stage(id, settings, Some(parent), Some(pruning));
             self.stages[index].sibling = sibling;
-            let alone = pruned_id(self.stages[parent].id, rate, &own);
             if alone != id {
                 self.aliases.insert(alone, index);
             }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::forest::Plan;
+use crate::sweep::settings::rate_of;
 
 /// Rates that differ by a larger share, of what goes or of what stays, are meant to.
 const NEAR: f64 = 0.01;
@@ -44,8 +45,7 @@ fn warning(rounded: &WrittenRatio, meant: &WrittenRatio) -> Option<String> {
     }
     let same_rate = |decimals: &usize| {
         let ratio: f64 = format!("{exact:.decimals$}").parse().unwrap_or(ratio);
-        let kept = (1.0 - ratio).powf(1.0 / count as f64);
-        ((1.0 - kept) * 1e9).round() == (meant.2 * 1e9).round()
+        rate_of(ratio, count) == meant.2
     };
     let enough = (decimals + 1..=MOST_DECIMALS).find(same_rate)?;
     Some(format!(

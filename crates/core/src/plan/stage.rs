@@ -82,13 +82,18 @@ impl Stage {
         }
     }
 
+    /// The share that the prunings up to it leave, by their rate.
+    pub fn planned_density(&self) -> f64 {
+        self.pruning.as_ref().map_or(1.0, |pruning| (1.0 - pruning.rate).powi(self.level as i32))
+    }
+
     /// How many epochs it trains, as far as that is known before it does.
     pub fn extent(&self) -> Extent {
         let planned = self.epochs().len();
         let budget = self.pruning.as_ref().map_or(Budget::Epochs, |pruning| pruning.budget);
         match (budget, &self.pruning) {
             (Budget::Flops, Some(pruning)) => {
-                let density = (1.0 - pruning.rate).powi(self.level as i32);
+                let density = self.planned_density();
                 // A convolution loses inputs and outputs.
                 let macs = if pruning.channels { density * density } else { density };
                 Extent { least: planned, most: None, likely: (planned as f64 / macs.max(1e-9)).round() as usize }

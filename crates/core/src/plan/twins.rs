@@ -39,11 +39,10 @@ impl Twins {
         twins
     }
 
-    /// The name of the training that follows `parent` when it is pruned at `rate` by these settings.
-    pub(super) fn id(&self, parent: StageId, rate: f64, settings: &Settings) -> StageId {
-        let known = || self.0.get(&effective_id(parent, rate, settings)).map(|(_, id)| *id);
-        let shared = if settings.control == Control::Reinit { known() } else { None };
-        shared.unwrap_or_else(|| pruned_id(parent, rate, settings))
+    /// The name that a twin with new weights shares with others; none for other trainings.
+    pub(super) fn shared(&self, parent: StageId, rate: f64, settings: &Settings) -> Option<StageId> {
+        let twin = settings.control == Control::Reinit;
+        twin.then(|| self.0.get(&effective_id(parent, rate, settings)).map(|(_, id)| *id)).flatten()
     }
 }
 

@@ -494,9 +494,14 @@ impl Settings {
     /// Rate at which each level prunes the weights still alive, so that `n` levels leave `1 - ratio` of them:
     /// `1 - (1 - ratio)^(1/n)`. Rounded to 1e-9, so that chains which mean the same rate share their stages.
     pub fn rate(&self) -> f64 {
-        let kept = (1.0 - self.pruning_ratio).powf(1.0 / self.prune_iterations.max(1) as f64);
-        ((1.0 - kept) * 1e9).round() / 1e9
+        rate_of(self.pruning_ratio, self.prune_iterations)
     }
+}
+
+/// The share that each of some prunings takes for `ratio` of all of them, rounded to a billionth.
+pub fn rate_of(ratio: f64, prunings: usize) -> f64 {
+    let kept = (1.0 - ratio).powf(1.0 / prunings.max(1) as f64);
+    ((1.0 - kept) * 1e9).round() / 1e9
 }
 
 mod check;

@@ -13,8 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use crate::tables::{self, TrainingState};
-use tombola_core::folder::Store;
 use tombola_core::folder::journal::History;
+use tombola_core::folder::{Store, mask_of};
 use tombola_core::gpus::UnusedGpus;
 use tombola_core::plan::estimate::many;
 use tombola_core::plan::{Networks, Plan};
@@ -259,9 +259,7 @@ fn layers(source: &ReportSource, parts: &ReportParts) -> Result<Vec<LayerDensiti
         }
         let networks = Networks::of(plan, &[stage.root], &spec.networks)?;
         let Some(network) = networks.get(plan, index) else { continue };
-        let sum = history.stages.get(&stage.id).and_then(|known| known.mask_sum());
-        let mut masks = stores.iter().filter_map(|store| store.mask(stage.id, &network.layout, sum).transpose());
-        let Some(mask) = masks.next().transpose()? else { continue };
+        let Some(mask) = mask_of(stores, history, stage.id, &network.layout)? else { continue };
         let connections = network.layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
         let layers = connections.map(|parameter| {
             let name = parameter.name.trim_end_matches(".weight").to_string();

@@ -11,8 +11,8 @@ use std::ops::Range;
 use super::repeats::SeedFiles;
 use super::sheet::CsvSheet;
 use super::tracked;
-use tombola_core::folder::Store;
 use tombola_core::folder::journal::History;
+use tombola_core::folder::{Store, mask_of};
 use tombola_core::mask::Bits;
 use tombola_core::mask::overlap::Overlap;
 use tombola_core::net::channels::Channels;
@@ -197,7 +197,7 @@ fn drawing(plan: &Plan, files: &SeedFiles, stage: &Stage) -> Option<Drawing> {
         ),
         false => pruning.draw.show(),
     };
-    let ratio = 1.0 - (1.0 - pruning.rate).powi(stage.level as i32);
+    let ratio = 1.0 - stage.planned_density();
     let ratio = ((ratio * 1e6).round() / 1e6).to_string();
     let criterion = format!("{} {}", pruning.criterion.show(), pruning.scope.show());
     let seed = match seeds.iter().all(|seed| seed.ends_with(&format!(" {}", settings.seed))) {
@@ -222,15 +222,7 @@ impl MaskReader<'_> {
         let (Some(network), Some(pruning)) = (self.networks.get(self.plan, index), &stage.pruning) else {
             return Ok(None);
         };
-        let sum = self.history.stages.get(&stage.id).and_then(|known| known.mask_sum());
-        let mut found = None;
-        for store in self.stores {
-            found = match found {
-                None => store.mask(stage.id, &network.layout, sum)?,
-                known => known,
-            };
-        }
-        let Some(mask) = found else { return Ok(None) };
+        let Some(mask) = mask_of(self.stores, self.history, stage.id, &network.layout)? else { return Ok(None) };
         if pruning.channels {
             let channels = Channels::of(&network.graph, &network.layout, pruning.streams);
             let alive = channels.alive(&mask);

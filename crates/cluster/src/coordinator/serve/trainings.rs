@@ -45,13 +45,8 @@ impl SweepRun<'_> {
         if again {
             return self.lose(worker, Some(stage), &reason);
         }
-        let Sweep { ledger, progress, .. } = &mut *self.sweep;
         let failure = format!("it hung at a second worker: {reason} (see `--give-up-after`)");
-        let record = Record::Failed { stage: ledger.id(stage), reason: failure.clone(), again, time: now() };
-        ledger.write(record)?;
-        progress.note(&format!("failed: {} · {failure}", ledger.plan.label(stage)));
-        progress.failed(worker, &format!("failed: {failure}"));
-        self.count.failed += 1;
+        self.tell_failure(worker, stage, failure, again)?;
         self.lose(worker, None, &reason)
     }
 
@@ -121,6 +116,12 @@ impl SweepRun<'_> {
         if let Some(cure) = &error.hint {
             reason.push_str(&format!(" ({cure})"));
         }
+        self.tell_failure(worker, stage, reason, again)?;
+        actions.into_iter().try_for_each(|action| self.act(action))
+    }
+
+    /// Writes down that a stage failed: for good, unless it is tried again.
+    fn tell_failure(&mut self, worker: Worker, stage: usize, reason: String, again: bool) -> Result<()> {
         let Sweep { ledger, progress, .. } = &mut *self.sweep;
         ledger.write(Record::Failed { stage: ledger.id(stage), reason: reason.clone(), again, time: now() })?;
         progress.note(&format!("failed: {} · {reason}", ledger.plan.label(stage)));
@@ -131,6 +132,6 @@ impl SweepRun<'_> {
                 self.count.failed += 1;
             }
         }
-        actions.into_iter().try_for_each(|action| self.act(action))
+        Ok(())
     }
 }

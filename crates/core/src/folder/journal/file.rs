@@ -31,40 +31,52 @@ impl History {
     /// # Errors
     /// As [`History::read`].
     pub fn of(path: &Path, bytes: &[u8]) -> Result<Self> {
-        // A kill right after the file was made leaves less than a header.
-        if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
-            return Ok(Self { torn: bytes.len() as u64, ..Self::default() });
-        }
-        let header = bytes.starts_with(HEADER);
-        let mut damaged: Vec<Range<usize>> = Vec::new();
-        let mut history = Self { end: HEADER.len() as u64, ..Self::default() };
-        let mut sound = 0;
-        for piece in Pieces::of(bytes) {
-            match piece {
-                Piece::Sound(record, range) => {
-                    if header && damaged.is_empty() {
-                        history.add(record);
-                        history.end = range.end as u64;
-                    }
-                    sound += 1;
-                }
-                // Of another header's version even what looks damaged may be sound.
-                Piece::Newer(found, range) if header => return Err(newer(path, &found, &range)),
-                Piece::Newer(..) => {}
-                Piece::Damaged(range) => damaged.push(range),
-                Piece::Torn(range) => history.torn = range.len() as u64,
+        let Survey { history, sound, damaged } = survey(path, bytes)?;
+        if damaged.is_empty() { Ok(history) } else { Err(damage(path, &damaged, sound.len())) }
+    }
+}
+
+/// What the bytes of a journal hold, damaged or not.
+#[derive(Debug, Default)]
+pub(in crate::folder) struct Survey {
+    /// What its sound records tell.
+    pub(in crate::folder) history: History,
+    /// Where its sound records lie.
+    pub(in crate::folder) sound: Vec<Range<usize>>,
+    /// What is no record.
+    pub(in crate::folder) damaged: Vec<Range<usize>>,
+}
+
+/// Looks at every byte of a journal.
+///
+/// # Errors
+/// When it is no journal, or has records of a newer version.
+pub(in crate::folder) fn survey(path: &Path, bytes: &[u8]) -> Result<Survey> {
+    let mut found = Survey::default();
+    // A kill right after the file was made leaves less than a header.
+    if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
+        found.history.torn = bytes.len() as u64;
+        return Ok(found);
+    }
+    for piece in Pieces::of(bytes) {
+        match piece {
+            Piece::Sound(record, range) => {
+                found.history.add(record);
+                found.sound.push(range);
             }
-        }
-        match (header, sound) {
-            (false, 0) => Err(no_journal(path, bytes)),
-            (false, _) => {
-                damaged.insert(0, 0..HEADER.len());
-                Err(damage(path, &damaged, sound))
-            }
-            (true, _) if !damaged.is_empty() => Err(damage(path, &damaged, sound)),
-            (true, _) => Ok(history),
+            Piece::Newer(words, range) => return Err(newer(path, &words, &range)),
+            Piece::Damaged(range) => found.damaged.push(range),
+            Piece::Torn(range) => found.history.torn = range.len() as u64,
         }
     }
+    if !bytes.starts_with(HEADER) {
+        if found.sound.is_empty() {
+            return Err(no_journal(path, bytes));
+        }
+        found.damaged.insert(0, 0..HEADER.len());
+    }
+    found.history.end = found.sound.last().map_or(HEADER.len(), |range| range.end) as u64;
+    Ok(found)
 }
 
 fn no_journal(path: &Path, bytes: &[u8]) -> Error {

@@ -9,6 +9,7 @@ pub mod read;
 pub mod write;
 
 pub use chronicle::Chronicle;
+pub(super) use file::{Survey, survey};
 pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
 pub use write::Journal;

@@ -138,13 +138,14 @@ impl StageHistory {
     /// Whether the journal tells of all that it tells of a training that ended. Of one that was repaired it may not.
     fn is_whole(&self, stage: &Stage, outcome: &Outcome) -> bool {
         let span = stage.span(self.drawn.as_ref().and_then(|drawn| drawn.span));
-        let mut epochs = span.start + 1..=outcome.stopped_at.unwrap_or(span.end);
+        let (first, last) = (span.start + 1, outcome.stopped_at.unwrap_or(span.end));
+        let has_epochs = first > last || self.epochs.range(first..=last).count() == last + 1 - first;
         let gapless = |masks: &BTreeMap<usize, MaskRecord>| {
             let (first, last) = (masks.keys().next(), masks.keys().next_back());
             first.zip(last).is_none_or(|(first, last)| masks.len() == last - first + 1)
         };
         let mut masks = stage.tracks.iter().filter_map(|track| self.masks.get(&track.key));
-        self.drawn.is_some() && epochs.all(|epoch| self.epochs.contains_key(&epoch)) && masks.all(gapless)
+        self.drawn.is_some() && has_epochs && masks.all(gapless)
     }
 
     /// Whether it was trained as far as `stage` asks.

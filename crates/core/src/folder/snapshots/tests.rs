@@ -1,5 +1,8 @@
+use safetensors::SafeTensors;
+
+use super::super::tensor_file::floats;
 use super::*;
-use crate::net::{Builder, Graph, Op};
+use crate::net::{Builder, Graph, Op, OptimizerState};
 use crate::plan::dense_id;
 use crate::sweep::Settings;
 use tombola_words::Shape;

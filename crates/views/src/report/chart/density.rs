@@ -32,7 +32,8 @@ pub fn density(lines: &Lines) -> Vec<Chart> {
     }
     let parts: Vec<&[Line]> = panels(&lines.tickets).take(MOST_CHARTS).collect();
     let shown: usize = parts.iter().map(|part| part.len()).sum();
-    let left_out = match lines.tickets.len() - shown {
+    let unseen = lines.tickets.len() - shown;
+    let left_out = match unseen {
         0 => String::new(),
         count => format!(" {count} more methods are in the numbers of the first chart."),
     };
@@ -53,7 +54,7 @@ pub fn density(lines: &Lines) -> Vec<Chart> {
                  confidence intervals of the mean (Student's t), none for one seed. The axis is logarithmic.{left_out}"
             ),
             svg,
-            data: data(if number == 0 && parts.len() == MOST_CHARTS { lines } else { &own }),
+            data: data(if number == 0 && unseen > 0 { lines } else { &own }),
             spots,
             narrow,
         };
