@@ -150,6 +150,21 @@ fn a_stopped_process_is_given_up() {
 }
 
 #[test]
+fn a_job_that_stands_still_as_a_whole_goes_on() {
+    if can_start("a_job_that_stands_still_as_a_whole_goes_on") {
+        // As Slurm does for another job. Ten seconds: longer than two leases.
+        let ended = disturb("SIGSTOP on all ranks for 10 s", &[], plain, |folder| {
+            processes(folder).into_values().for_each(|process| signal(process, "STOP"));
+            std::thread::sleep(Duration::from_secs(10));
+            processes(folder).into_values().for_each(|process| signal(process, "CONT"));
+            wait_for("the sweep is done", || log(folder).contains("trainings done in"));
+            assert!(!log(folder).contains("lost worker"), "{}", log(folder));
+        });
+        assert!(ended.went_on && ended.code == 0, "{}", ended.code);
+    }
+}
+
+#[test]
 fn a_rank_0_that_is_kept_by_a_slow_disk_loses_nobody() {
     if can_start("a_rank_0_that_is_kept_by_a_slow_disk_loses_nobody") {
         // Ten seconds: longer than the two leases after which ranks would give it up.

@@ -3,7 +3,8 @@
 
 use super::common::{Folder, PROGRAM, Ran, skipped};
 
-const MARK: &str = "GPUs unused: the driver shows 1 GPU(s) but ";
+/// What follows depends on whether libtorch has a CUDA part; `gpus.rs` has tests of each.
+const MARK: &str = "GPUs unused: the driver shows 1 GPU(s) ";
 
 /// `tombola ARGUMENTS` where a driver of NVIDIA's seems to be. Nothing where a process may not have files of its own.
 fn with_driver(folder: &Folder, arguments: &str) -> Option<Ran> {

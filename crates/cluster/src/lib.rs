@@ -6,9 +6,11 @@
 //! | `worker` | the thread that trains one stage after another |
 //! | `coordinator` | decides which stage is next, writes down what comes back, shows how far it is |
 //! | `slurm` | a job of Slurm's for a sweep |
+//! | `clock` | the time in which a process could have heard others |
 //!
 //! This crate may not know how a stage is trained, or of MPI: `tombola_ranks` has the link between processes.
 
+pub mod clock;
 pub mod coordinator;
 mod held;
 pub mod link;

@@ -22,14 +22,16 @@ pub(crate) struct Ranks {
     pub(crate) post: Post,
     /// Those that were given up.
     pub(crate) silent: BTreeSet<Worker>,
+    /// Time between two signs of life.
+    pub(crate) every: Duration,
     alive: Vec<u8>,
     told: Instant,
-    every: Duration,
 }
 
 impl Ranks {
-    pub(crate) fn new(post: Post) -> Self {
-        Self { post, silent: BTreeSet::new(), alive: Vec::new(), told: Instant::now(), every: Duration::MAX }
+    pub(crate) fn new(post: Post, every: Duration) -> Result<Self> {
+        let alive = encode(&Order::Alive)?;
+        Ok(Self { post, silent: BTreeSet::new(), every, alive, told: Instant::now() })
     }
 
     /// Gives a sign of life, if it is time. Returns when the next look is due.
@@ -62,24 +64,25 @@ pub(crate) struct Heart {
 }
 
 impl Heart {
-    /// Begins to give signs of life, one in `every`. Where the MPI library belongs to one thread, there is no heart:
+    /// Begins to give signs of life. Where the MPI library belongs to one thread, there is no heart:
     /// whoever uses the ranks must call [`Ranks::give_sign_of_life`] now and then.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn begin(ranks: &SharedRanks, every: Duration) -> Result<Option<Self>> {
-        let alive = encode(&Order::Alive)?;
-        let mut own = turn(ranks);
-        (own.every, own.alive) = (every, alive);
-        if !own.post.may_change_threads() {
+    pub(crate) fn begin(ranks: &SharedRanks) -> Result<Option<Self>> {
+        if !turn(ranks).post.may_change_threads() {
             return Ok(None);
         }
-        drop(own);
         let stopped = Arc::new((Mutex::new(false), Condvar::new()));
         let (asked, ranks) = (Arc::clone(&stopped), Arc::clone(ranks));
         let thread = std::thread::Builder::new().name("signs of life".to_string()).spawn(move || beat(&asked, &ranks));
         let thread = thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?;
         Ok(Some(Self { stopped, thread: Some(thread) }))
+    }
+
+    /// Has it look at once at how often signs are due.
+    pub(crate) fn wake(&self) {
+        self.stopped.1.notify_all();
     }
 }
 

@@ -27,6 +27,8 @@ const FAIR_PAUSE: Duration = Duration::from_micros(250);
 const PART: u32 = 200;
 /// The same while messages move, which they do by some 100 kB at each look.
 const PART_MOVING: u32 = 1000;
+/// Time between two signs of life before ranks know of the lease: a large folder takes long to read.
+const ALIVE_EVERY: Duration = Duration::from_secs(1);
 /// Time that ranks have to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -92,22 +94,26 @@ pub struct RankLink {
 }
 
 impl RankLink {
-    /// A link to ranks that are told nothing yet. `neighbours` are the processes of those on this host.
-    pub fn new(post: Post, neighbours: BTreeMap<Worker, u32>) -> Self {
-        let version = env!("CARGO_PKG_VERSION").to_string();
-        let (welcome, backoff) = (Welcome::default(), Backoff::new());
-        let (ranks, said) = (Arc::new(Mutex::new(Ranks::new(post))), VecDeque::new());
-        Self { ranks, heart: None, own: None, welcome, version, neighbours, said, backoff }
-    }
-
-    /// From now on, ranks that say hello are told `welcome`, and all are given signs of life; `own` is the worker of rank 0.
+    /// A link to ranks that are told nothing yet but that rank 0 is there. `neighbours` are the processes of those on this host.
+    /// Nobody else may use MPI from now on.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) -> Result<()> {
-        self.heart = Heart::begin(&self.ranks, seconds(welcome.lease) / 8)?;
+    pub fn new(post: Post, neighbours: BTreeMap<Worker, u32>) -> Result<Self> {
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        let (welcome, backoff) = (Welcome::default(), Backoff::new());
+        let (ranks, said) = (Arc::new(Mutex::new(Ranks::new(post, ALIVE_EVERY)?)), VecDeque::new());
+        let heart = Heart::begin(&ranks)?;
+        Ok(Self { ranks, heart, own: None, welcome, version, neighbours, said, backoff })
+    }
+
+    /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
+    pub fn open(&mut self, own: Option<LocalLink>, welcome: Welcome) {
+        self.ranks().every = seconds(welcome.lease) / 8;
+        if let Some(heart) = &self.heart {
+            heart.wake();
+        }
         (self.own, self.welcome) = (own, welcome);
-        Ok(())
     }
 
     fn ranks(&self) -> MutexGuard<'_, Ranks> {

@@ -37,6 +37,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// MPI, from its beginning to its end.
 pub struct MpiSession {
     world: SimpleCommunicator,
+    rank: usize,
+    size: usize,
     /// Dropping it is `MPI_Finalize`.
     universe: Option<Universe>,
     /// Place among the ranks of this host, and how many those are.
@@ -95,7 +97,8 @@ impl MpiSession {
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         let neighbours = neighbours(&world, &node);
         drop((node, greeted));
-        Ok(Self { world, universe: Some(universe), local, host, neighbours, threading })
+        let (rank, size) = (count(world.rank()), count(world.size()));
+        Ok(Self { world, rank, size, universe: Some(universe), local, host, neighbours, threading })
     }
 
     /// The threading level of the library, in words.
@@ -115,12 +118,12 @@ impl MpiSession {
 
     /// The own rank.
     pub fn rank(&self) -> usize {
-        count(self.world.rank())
+        self.rank
     }
 
     /// Number of ranks.
     pub fn size(&self) -> usize {
-        count(self.world.size())
+        self.size
     }
 
     /// The way to the other ranks.

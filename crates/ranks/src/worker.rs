@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::link::Backoff;
 use crate::mpi::{MpiSession, News, Post};
+use tombola_cluster::clock::AttentiveClock;
 use tombola_cluster::link::local::Hand;
 use tombola_cluster::link::message::{decode, encode};
 use tombola_cluster::link::queue::{Words, WordsInbox, queue};
@@ -75,7 +76,9 @@ struct Relay {
     hand: Option<Handle>,
     words: WordsInbox,
     sender: Option<Words>,
-    heard: Instant,
+    /// By which rank 0 counts as silent.
+    clock: AttentiveClock,
+    heard: Duration,
     told: Instant,
     lease: Option<Duration>,
     fault: Option<Fault>,
@@ -95,7 +98,8 @@ impl Relay {
             hand: None,
             words,
             sender,
-            heard: now,
+            clock: AttentiveClock::new(),
+            heard: Duration::ZERO,
             told: now,
             lease: None,
             fault,
@@ -116,12 +120,13 @@ impl Relay {
     {
         let (mut begin, mut signalled, mut backoff) = (Some(begin), false, Backoff::new());
         loop {
+            self.clock.turn();
             while let Some(news) = self.post.look() {
                 let bytes = match news {
                     News::Message(_, bytes) => bytes,
                     News::Trouble(_, error) => return Err(error.at("rank 0")),
                 };
-                self.heard = Instant::now();
+                self.heard = self.clock.now();
                 let order = decode::<Order>(&bytes)?;
                 if order != Order::Alive {
                     backoff.again();
@@ -172,7 +177,7 @@ impl Relay {
         if self.told.elapsed() >= often {
             self.say(&Word::Alive)?;
         }
-        let silent = self.heard.elapsed();
+        let silent = self.clock.now().saturating_sub(self.heard);
         let gone = self.lease.is_none() && silent >= often && self.coordinator.is_some_and(is_gone);
         let (rank, seconds) = (self.rank, silent.as_secs());
         let what = match (gone, silent >= patience) {

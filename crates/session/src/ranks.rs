@@ -39,8 +39,9 @@ pub(super) fn run(launch: Launch, stop: &Arc<AtomicBool>, request: impl FnOnce()
 }
 
 fn coordinate(session: MpiSession, stop: &Arc<AtomicBool>, request: impl FnOnce() -> Result<Request>) -> Result<u8> {
-    let mut link = RankLink::new(session.post(), session.neighbours.clone());
-    let code = outcome(coordinate_with(&session, &mut link, stop, request));
+    let library = library();
+    let mut link = RankLink::new(session.post(), session.neighbours.clone())?;
+    let code = outcome(coordinate_with(&session, &library, &mut link, stop, request));
     if !link.end()? {
         speech::say("ranks were lost: should the launcher not end by itself, end it; this run is over");
     }
@@ -50,6 +51,7 @@ fn coordinate(session: MpiSession, stop: &Arc<AtomicBool>, request: impl FnOnce(
 
 fn coordinate_with(
     session: &MpiSession,
+    library: &str,
     link: &mut RankLink,
     stop: &Arc<AtomicBool>,
     request: impl FnOnce() -> Result<Request>,
@@ -69,7 +71,7 @@ fn coordinate_with(
     let dedicated = device::is_dedicated(&run, local_size)?;
     let place = Place { local_rank, local_size, dedicated };
     let devices: Vec<Device> = if dedicated { Vec::new() } else { vec![device::of_rank(&run, place, &session.host)?] };
-    let machine = format!("{} ranks, {}; {}", session.size(), session.host, library());
+    let machine = format!("{} ranks, {}; {}", session.size(), session.host, library);
     let stop = Arc::clone(stop);
     let manner =
         Manner { loudness, log, chosen, devices: devices.clone(), remote: session.size() - 1, machine, stop, style };
@@ -93,7 +95,7 @@ fn coordinate_with(
     if let Some(fault) = Fault::of(0) {
         fault.strike_early();
     }
-    link.open(own, welcome)?;
+    link.open(own, welcome);
     opened.run(link)
 }
 

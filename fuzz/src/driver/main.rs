@@ -115,7 +115,7 @@ fn run(matches: &ArgMatches) -> Result<bool> {
     let jobs = matches.get_one("jobs").copied().unwrap_or(processors);
     let rows = watch::all(&chosen(matches)?, jobs, &work(matches))?;
     speech::print(&tally::table(&rows))?;
-    Ok(rows.iter().all(|row| row.findings == 0))
+    Ok(rows.iter().all(|row| row.findings.is_empty()))
 }
 
 fn replay(matches: &ArgMatches) -> Result<bool> {

@@ -50,11 +50,11 @@ pub(crate) struct FuzzRow {
     pub(crate) tally: FuzzTally,
     /// The time that it took.
     pub(crate) time: Duration,
-    /// How many defects were found.
-    pub(crate) findings: usize,
+    /// A line for each defect that was found.
+    pub(crate) findings: Vec<String>,
 }
 
-/// The table, in Markdown.
+/// The table, in Markdown, and what was found once more, so that the end of a log has all of it.
 pub(crate) fn table(rows: &[FuzzRow]) -> String {
     let mut text =
         String::from("| target | inputs | inputs/s | longest input | peak memory | places reached | findings |\n");
@@ -67,11 +67,13 @@ pub(crate) fn table(rows: &[FuzzRow]) -> String {
             tally.inputs as f64 / time.as_secs_f64().max(1e-3),
             tally.longest.as_secs_f64() * 1e3,
             tally.memory as f64 / 1e6,
+            findings = findings.len(),
         ));
     }
     let inputs: u64 = rows.iter().map(|row| row.tally.inputs).sum();
-    let findings: usize = rows.iter().map(|row| row.findings).sum();
+    let findings: usize = rows.iter().map(|row| row.findings.len()).sum();
     text.push_str(&format!("| all | {inputs} | | | | | {findings} |\n"));
+    text.extend(rows.iter().flat_map(|row| &row.findings).map(String::as_str));
     text
 }
 

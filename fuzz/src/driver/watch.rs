@@ -45,7 +45,7 @@ pub(crate) fn all(targets: &[&'static FuzzTarget], jobs: usize, work: &FuzzWork)
 fn one(target: &'static FuzzTarget, work: &FuzzWork) -> Result<FuzzRow> {
     let began = Instant::now();
     let mut row =
-        FuzzRow { name: target.name.to_string(), tally: FuzzTally::default(), time: Duration::ZERO, findings: 0 };
+        FuzzRow { name: target.name.to_string(), tally: FuzzTally::default(), time: Duration::ZERO, findings: vec![] };
     for death in 0..=MOST_DEATHS {
         let left = work.time.saturating_sub(began.elapsed());
         let inputs = work.inputs.saturating_sub(row.tally.inputs);
@@ -55,7 +55,7 @@ fn one(target: &'static FuzzTarget, work: &FuzzWork) -> Result<FuzzRow> {
         let work = FuzzWork { time: left, inputs, seed: work.seed.wrapping_add(death as u64 * 1000), ..work.clone() };
         let (tally, findings, died) = process(target, &work)?;
         row.tally.add(&tally);
-        row.findings += findings + usize::from(died);
+        row.findings.extend(findings);
         if !died {
             break;
         }
@@ -64,8 +64,8 @@ fn one(target: &'static FuzzTarget, work: &FuzzWork) -> Result<FuzzRow> {
     Ok(row)
 }
 
-/// Runs one process to its end: its figures, how many findings it told of, and whether it died.
-fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, usize, bool)> {
+/// Runs one process to its end: its figures, a line for each finding, and whether it died.
+fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, Vec<String>, bool)> {
     let fail =
         |error: std::io::Error| Error::environment(format!("cannot start a process for `{}`: {error}", target.name));
     let program = std::env::current_exe().map_err(fail)?;
@@ -77,14 +77,15 @@ fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, u
         command.arg("--keep").arg(folder);
     }
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(fail)?;
-    let (mut tally, mut findings) = (FuzzTally::default(), 0);
+    let (mut tally, mut findings) = (FuzzTally::default(), Vec::new());
     if let Some(said) = child.stdout.take() {
         for line in BufReader::new(said).lines().map_while(std::result::Result::ok) {
             if let Some(told) = line.strip_prefix("tally ").and_then(FuzzTally::read) {
                 tally = told;
             } else if let Some(finding) = line.strip_prefix("finding ") {
-                findings += 1;
-                speech::print(&format!("{}: {finding}\n", target.name))?;
+                let finding = format!("{}: {finding}\n", target.name);
+                speech::print(&finding)?;
+                findings.push(finding);
             }
         }
     }
@@ -96,7 +97,9 @@ fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, u
         let kind = if ended.code() == Some(HUNG) { "hang" } else { "crash" };
         let finding = FuzzFinding { kind, place: String::new(), reason: ended.to_string() };
         let path = work::save(&work.findings, target, &input, &finding)?;
-        speech::print(&format!("{}: {} {kind}: {ended}\n", target.name, path.display()))?;
+        let finding = format!("{}: {} {kind}: {ended}; the input: {}\n", target.name, path.display(), work::shown(&input));
+        speech::print(&finding)?;
+        findings.push(finding);
     }
     remove(&folder)?;
     Ok((tally, findings, died))

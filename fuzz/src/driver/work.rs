@@ -163,7 +163,8 @@ impl Fuzzing<'_> {
             return Ok(());
         }
         let path = save(&self.work.findings, self.target, input, &finding)?;
-        speech::print(&format!("finding {} {}\n", path.display(), finding.reason.escape_debug()))?;
+        let reason = finding.reason.escape_debug();
+        speech::print(&format!("finding {} {reason}; the input: {}\n", path.display(), shown(input)))?;
         self.known.push(finding);
         Ok(())
     }
@@ -186,6 +187,13 @@ impl Fuzzing<'_> {
 /// When it cannot be written.
 pub(crate) fn save(findings: &Path, target: &FuzzTarget, input: &[u8], finding: &FuzzFinding) -> Result<PathBuf> {
     write_named(findings, &format!("{}-{}-", target.name, finding.kind), input)
+}
+
+/// An input in a line, for whoever has the log of a machine and not its files. A long one is cut.
+pub(crate) fn shown(input: &[u8]) -> String {
+    const MOST: usize = 2000;
+    let more = if input.len() > MOST { format!(" … {} bytes in all", input.len()) } else { String::new() };
+    format!("{}{more}", input[..input.len().min(MOST)].escape_ascii())
 }
 
 /// Writes a file that is named after what is in it.

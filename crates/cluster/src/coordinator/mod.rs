@@ -1,7 +1,6 @@
 //! Decides which stage is trained next, writes down what comes back, and shows how far it is.
 
 mod alike;
-mod clock;
 pub mod demand;
 mod events;
 pub mod inventory;

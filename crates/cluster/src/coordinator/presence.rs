@@ -1,7 +1,7 @@
 //! Who is there, what each is at, and who is gone, while a sweep runs. It may not know how words travel, nor of stages' contents.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::link::Worker;
 use tombola_core::gpus::UnusedGpus;
@@ -11,8 +11,8 @@ use tombola_words::arithmetic::Arithmetic;
 /// What is known of the workers.
 #[derive(Debug, Default)]
 pub(super) struct WorkerPresence {
-    /// Those that have not said that they are ready, with when they were last heard.
-    pub(super) awaited: BTreeMap<Worker, Instant>,
+    /// Those that have not said that they are ready, with when they were last heard, by the clock of the run.
+    pub(super) awaited: BTreeMap<Worker, Duration>,
     /// Those that train or wait for a stage.
     pub(super) active: BTreeSet<Worker>,
     /// Stage and number of the running assignment of each.
@@ -32,8 +32,7 @@ pub(super) struct WorkerPresence {
 impl WorkerPresence {
     /// These workers were started and have said nothing yet.
     pub(super) fn awaiting(workers: Vec<Worker>) -> Self {
-        let now = Instant::now();
-        let awaited = workers.into_iter().map(|worker| (worker, now)).collect();
+        let awaited = workers.into_iter().map(|worker| (worker, Duration::ZERO)).collect();
         Self { awaited, kills: MemoryKills::until_now(), ..Self::default() }
     }
 

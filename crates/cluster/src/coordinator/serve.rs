@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::alike;
-use super::clock::AttentiveClock;
 use super::events::{Action, Event};
 use super::ledger::{Ledger, now};
 use super::presence::WorkerPresence;
@@ -19,6 +18,7 @@ use super::progress::Progress;
 use super::state::State;
 use super::tables::TablesWriter;
 pub use super::tables::WriteTables;
+use crate::clock::AttentiveClock;
 use crate::link::{Link, Order, Ready, Word, Worker};
 use tombola_core::gpus::UnusedGpus;
 use tombola_core::training::TrainingEvent;
@@ -265,7 +265,7 @@ impl SweepRun<'_> {
             return Ok(());
         }
         if let Some(heard) = self.presence.awaited.get_mut(&worker) {
-            *heard = Instant::now();
+            *heard = self.clock.now();
         }
         let attempt = self.presence.running.get(&worker).copied();
         match word {
@@ -345,8 +345,9 @@ impl SweepRun<'_> {
     /// Ranks that do not get ready are not waited for for ever, whether or not they give signs of life.
     fn give_up_waiting(&mut self) -> Result<()> {
         let patience = 2 * self.sweep.lease;
-        let too_late = self.clock.now() >= self.sweep.until_ready;
-        let late = self.presence.awaited.iter().filter(|(_, heard)| too_late || heard.elapsed() >= patience);
+        let now = self.clock.now();
+        let too_late = now >= self.sweep.until_ready;
+        let late = self.presence.awaited.iter().filter(|(_, heard)| too_late || now.saturating_sub(**heard) >= patience);
         let late: Vec<Worker> = late.map(|(worker, _)| *worker).collect();
         late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
     }

@@ -235,7 +235,7 @@ impl Spec {
     pub fn to_toml(&self) -> String {
         let mut text = format!("{COMPLETE}\n");
         if let Some(name) = &self.name {
-            text.push_str(&format!("name = {name:?}\n"));
+            text.push_str(&format!("name = {}\n", toml::Value::from(name.as_str())));
         }
         for field in FIELDS.iter().filter(|field| field.decides == Decides::Run) {
             let shown = (field.show)(&self.run);
@@ -244,7 +244,7 @@ impl Spec {
         for grid in &self.grids {
             text.push_str("\n[[grid]]\n");
             if !grid.zip.is_empty() {
-                text.push_str(&format!("zip = {:?}\n", grid.zip));
+                text.push_str(&format!("zip = {}\n", toml::Value::from(grid.zip.clone())));
             }
             let keys = |axes: &[Axis]| axes.iter().map(|axis| assignment(axis, true)).collect::<Vec<_>>().join(", ");
             if !grid.exclude.is_empty() {

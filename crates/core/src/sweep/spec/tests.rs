@@ -148,6 +148,17 @@ fn the_complete_file_reads_as_the_same_sweep_however_values_are_spelled() {
 }
 
 #[test]
+fn the_complete_file_is_toml_whatever_letters_names_have() {
+    // A letter and its mark apart, as one system writes the names of files, and one that no font has.
+    for text in ["name = \"e\u{301}tude\"", "zip = [[\"\\u001b\", \"\\\"\"]]", "name = \"\u{301}\u{378f}\""] {
+        let spec = Spec::read(Some(text), &[]).unwrap();
+        let complete = spec.to_toml();
+        let again = Spec::read(Some(&complete), &[]).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!((again.to_toml(), &again.name), (complete, &spec.name), "{text}");
+    }
+}
+
+#[test]
 fn two_names_of_one_setting_are_refused_wherever_they_stand_together() {
     let refused = |text: &str, names: &str| {
         let error = Spec::read(Some(text), &[]).unwrap_err();

@@ -1,26 +1,26 @@
-//! The time of a run, by which workers and trainings count as silent.
+//! The time of a process that listens, by which the others count as silent.
 
 use std::time::{Duration, Instant};
 
-/// A turn of the coordinator takes less. One that took longer was held up: by a slow disk, or because the whole process, or its
+/// A turn of whoever listens takes less. One that took longer was held up: by a slow disk, or because the whole process, or its
 /// machine, stood still.
 const LONGEST_TURN: Duration = Duration::from_secs(2);
 
-/// Counts the time that the coordinator paid attention: what nobody could have heard in is no silence.
+/// Counts the time that a process paid attention: what it could not have heard in is no silence of others.
 #[derive(Debug)]
-pub(super) struct AttentiveClock {
+pub struct AttentiveClock {
     now: Duration,
     looked: Instant,
 }
 
 impl AttentiveClock {
     /// A clock that begins at 0.
-    pub(super) fn new() -> Self {
+    pub fn new() -> Self {
         Self { now: Duration::ZERO, looked: Instant::now() }
     }
 
     /// The time, after a turn.
-    pub(super) fn turn(&mut self) -> Duration {
+    pub fn turn(&mut self) -> Duration {
         self.turn_at(Instant::now())
     }
 
@@ -31,8 +31,14 @@ impl AttentiveClock {
     }
 
     /// The time at the last turn.
-    pub(super) fn now(&self) -> Duration {
+    pub fn now(&self) -> Duration {
         self.now
+    }
+}
+
+impl Default for AttentiveClock {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -41,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_in_which_the_coordinator_was_held_up_does_not_count() {
+    fn time_in_which_the_process_was_held_up_does_not_count() {
         let mut clock = AttentiveClock::new();
         let begun = clock.looked;
         let at = |seconds| begun + Duration::from_secs(seconds);
