@@ -293,7 +293,7 @@ mod many {
         ranks::take_part(
             |session, link| {
                 let own = if idle { None } else { Some(case.local_link(1)?) };
-                link.open(own, case.welcome())?;
+                link.open(own, case.welcome());
                 let (begun, before) = (Instant::now(), processor::process());
                 let figures = Figures::of(case, link, session.size() > 1)?;
                 if idle {

@@ -76,7 +76,7 @@ pub(crate) fn take_part(
         }
         return Ok(());
     }
-    let mut link = RankLink::new(session.post(), session.neighbours.clone());
+    let mut link = RankLink::new(session.post(), session.neighbours.clone())?;
     let done = first(&session, &mut link);
     match (link.end()?, done) {
         (true, Ok(())) => session.finish(0),
