@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each bench uses some of it")]
 
 pub(crate) mod bars;
+pub(crate) mod finished;
 pub(crate) mod pretended;
 pub(crate) mod processor;
 #[cfg(feature = "mpi")]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use super::finished;
 use tombola_cluster::coordinator::ledger::Ledger;
 use tombola_cluster::coordinator::serve::Sweep;
 use tombola_cluster::coordinator::{Demand, Loudness, Progress, Rules, State};
@@ -73,19 +74,33 @@ impl Case {
         }
     }
 
-    /// A run of it in an empty folder, as `tombola run` opens it. `remote` says whether workers are in other processes.
+    /// Writes down that the first `count` trainings ended long ago.
+    pub(crate) fn finish(&self, folder: &Path, count: usize) -> Result<()> {
+        let mut chronicle = Chronicle::open(&folder.join("journal"), History::default())?;
+        for (index, stage) in self.plan.stages[..count].iter().enumerate() {
+            finished::train(index, stage.id, |record| chronicle.write(record))?;
+        }
+        chronicle.sync()
+    }
+
+    /// A run of it, as `tombola run` opens it, of what its folder leaves to do. `remote` says whether workers are in other processes.
     pub(crate) fn open(&self, folder: &Path, remote: bool) -> Result<(Sweep, State)> {
         let (plan, run) = (Arc::clone(&self.plan), &self.spec.run);
         let journal = folder.join("journal");
         let history = History::read(&journal)?;
+        let is_done = |index: &usize| {
+            history.stages.get(&plan.stages[*index].id).is_some_and(|stage| stage.outcome.is_some())
+        };
+        let done: HashSet<usize> = (0..plan.stages.len()).filter(is_done).collect();
+        let left = plan.stages.len() - done.len();
         let chronicle = Chronicle::open(&journal, history)?;
         let ledger = Ledger::new(Arc::clone(&plan), self.networks.clone(), chronicle, folder, run.snapshot_seconds);
         let work = vec![1.0; plan.stages.len()];
         let lease = Duration::from_secs_f64(run.lease);
-        let demand = Demand::of(&plan, &work, &HashSet::new(), &HashSet::new(), &HashSet::new(), &|_| true);
+        let demand = Demand::of(&plan, &work, &done, &HashSet::new(), &HashSet::new(), &|_| true);
         let sweep = Sweep {
             ledger,
-            progress: Progress::new(Loudness::Quiet, &folder.join("log"), work.len(), work.len() as f64)?,
+            progress: Progress::new(Loudness::Quiet, &folder.join("log"), left, left as f64)?,
             epoch_work: work,
             stop: Arc::new(AtomicBool::new(false)),
             deadline: None,

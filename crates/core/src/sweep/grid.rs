@@ -19,6 +19,21 @@ pub struct Axis {
     pub values: Vec<String>,
 }
 
+impl Axis {
+    /// Its values as settings show them, so that `0.50` is `0.5`, and what is asked for in another spelling the same sweep.
+    ///
+    /// # Errors
+    /// When the setting cannot read one of them.
+    pub(super) fn shown(self) -> Result<Self> {
+        let shown = self.values.iter().map(|value| {
+            let mut settings = Settings::default();
+            self.field.assign(&mut settings, value)?;
+            Ok((self.field.show)(&settings))
+        });
+        Ok(Self { values: shown.collect::<Result<_>>()?, ..self })
+    }
+}
+
 impl std::fmt::Debug for Axis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} = {:?}", self.field.key, self.values)
@@ -32,7 +47,7 @@ pub struct Grid {
     pub axes: Vec<Axis>,
     /// Keys of axes that move together, value by value.
     pub zip: Vec<Vec<String>>,
-    /// Combinations to leave out: a trial that agrees with every key of one of these.
+    /// Combinations to leave out: a trial that agrees with every key of one of these, whose values are [`Axis::shown`].
     pub exclude: Vec<Vec<Axis>>,
 }
 
@@ -57,7 +72,6 @@ impl Grid {
             Error::input(format!("the grid has more than {MOST_TRIALS} combinations"))
                 .hint("move axes together with `zip`, leave combinations out with `exclude`, or split the sweep")
         })?;
-        let exclude = self.exclusions()?;
         let mut points = Vec::with_capacity(count);
         for index in 0..count {
             let mut settings = Settings::default();
@@ -69,7 +83,8 @@ impl Grid {
                     axis.field.assign(&mut settings, &axis.values[position])?;
                 }
             }
-            if !exclude.iter().any(|keys| keys.iter().all(|(field, shown)| shown.contains(&(field.show)(&settings)))) {
+            let agrees = |axis: &Axis| axis.values.contains(&(axis.field.show)(&settings));
+            if !self.exclude.iter().any(|keys| keys.iter().all(agrees)) {
                 points.push(settings.resolve()?);
             }
         }
@@ -124,23 +139,7 @@ impl Grid {
         }
         Ok(dimensions)
     }
-
-    /// The exclusions with their values as settings show them, so that `0.50` excludes `0.5`.
-    fn exclusions(&self) -> Result<Vec<Exclusion>> {
-        let shown = |axis: &Axis| {
-            let values = axis.values.iter().map(|value| {
-                let mut settings = Settings::default();
-                axis.field.assign(&mut settings, value).map_err(|error| error.at("`exclude`"))?;
-                Ok((axis.field.show)(&settings))
-            });
-            Ok((axis.field, values.collect::<Result<_>>()?))
-        };
-        self.exclude.iter().map(|keys| keys.iter().map(shown).collect()).collect()
-    }
 }
-
-/// Settings and the values, as settings show them, that a trial must all have to be left out.
-type Exclusion = Vec<(&'static Field, Vec<String>)>;
 
 /// The error for a key that is no setting.
 pub(super) fn unknown(key: &str) -> Error {
@@ -210,7 +209,9 @@ mod tests {
 
     #[test]
     fn excluded_combinations_are_left_out_whatever_their_spelling() {
-        let grid = Grid { exclude: vec![vec![axis("pr", &["0.50", "0.750"]), axis("priter", &["3"])]], ..base() };
+        let shown = |axis: Axis| axis.shown().unwrap();
+        let keys = vec![shown(axis("pr", &["0.50", "0.750"])), shown(axis("priter", &["3"]))];
+        let grid = Grid { exclude: vec![keys], ..base() };
         assert_eq!(grid.expand().unwrap().len(), 7);
     }
 

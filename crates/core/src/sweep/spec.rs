@@ -132,14 +132,8 @@ impl Spec {
     }
 
     fn put(&mut self, grid: &mut Grid, axis: Axis, top: bool) -> Result<()> {
-        // Read here so that the error can name its place, and kept as settings show them, so that what is asked for in another
-        // spelling is the same sweep.
-        let shown = axis.values.iter().map(|value| {
-            let mut settings = Settings::default();
-            axis.field.assign(&mut settings, value)?;
-            Ok((axis.field.show)(&settings))
-        });
-        let axis = Axis { values: shown.collect::<Result<_>>()?, ..axis };
+        // Read here so that the error can name its place.
+        let axis = axis.shown()?;
         if axis.field.decides != Decides::Run {
             grid.set(axis);
             return Ok(());
@@ -405,7 +399,7 @@ fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
         twice(table.keys()).map_err(|(error, _)| error.at("`exclude`"))?;
         let axis = |(key, value): (&String, &toml::Value)| {
             let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
-            Ok(Axis { field, values: texts(field, value)? })
+            Axis { field, values: texts(field, value)? }.shown().map_err(|error| error.at("`exclude`"))
         };
         table.iter().map(axis).collect()
     };

@@ -159,6 +159,17 @@ fn the_complete_file_is_toml_whatever_letters_names_have() {
 }
 
 #[test]
+fn what_is_left_out_is_read_and_kept_as_settings_show_it() {
+    let text = |values: &str| format!("exclude = [{{ lr-milestones = {values} }}]");
+    let spec = Spec::read(Some(&text("\"80,  120\"")), &[]).unwrap();
+    let complete = spec.to_toml();
+    assert!(complete.contains("exclude = [{ lr-milestones = [[80, 120]] }]"), "{complete}");
+    assert_eq!(Spec::read(Some(&complete), &[]).unwrap().to_toml(), complete);
+    let error = error(&text("\"eighty\""));
+    assert!(error.message.starts_with("line 1: `exclude`: "), "{error}");
+}
+
+#[test]
 fn two_names_of_one_setting_are_refused_wherever_they_stand_together() {
     let refused = |text: &str, names: &str| {
         let error = Spec::read(Some(text), &[]).unwrap_err();
