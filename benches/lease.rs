@@ -44,7 +44,9 @@ fn measure() -> Result<Bars> {
     let [opened, span, written, finished, lost] =
         figures.ok_or_else(|| Error::environment("rank 0 told no figures"))?;
     println!("{FINISHED} finished trainings, {RANKS} ranks, a lease of {LEASE} s");
-    println!("  the folder is opened in {opened:.1} s, {finished} trainings take {span:.1} s, the last tables {written:.1} s");
+    println!(
+        "  the folder is opened in {opened:.1} s, {finished} trainings take {span:.1} s, the last tables {written:.1} s"
+    );
     bars.at_most("ranks that are lost", lost, 0.0, "");
     bars.at_most("trainings that are left", LEFT as f64 - finished, 0.0, "");
     Ok(bars)

@@ -88,9 +88,8 @@ impl Case {
         let (plan, run) = (Arc::clone(&self.plan), &self.spec.run);
         let journal = folder.join("journal");
         let history = History::read(&journal)?;
-        let is_done = |index: &usize| {
-            history.stages.get(&plan.stages[*index].id).is_some_and(|stage| stage.outcome.is_some())
-        };
+        let is_done =
+            |index: &usize| history.stages.get(&plan.stages[*index].id).is_some_and(|stage| stage.outcome.is_some());
         let done: HashSet<usize> = (0..plan.stages.len()).filter(is_done).collect();
         let left = plan.stages.len() - done.len();
         let chronicle = Chronicle::open(&journal, history)?;

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Arg, ArgMatches, value_parser};
 
 use tombola_core::folder::journal::History;
-use tombola_core::folder::{Holder, Lock, Store, loaded_of, spec_of};
+use tombola_core::folder::{Holder, Lock, Store, loaded_of, refuse_foreign, refuse_lost_journal, spec_of};
 use tombola_core::plan::{LoadedFile, LoadedFiles, Plan};
 use tombola_core::sweep::Spec;
 use tombola_views::status::{Basis, Run};
@@ -61,6 +61,7 @@ impl Results {
         if !shards.is_empty() {
             return Self::join(folder, &shards);
         }
+        refuse_lost_journal(folder)?;
         let spec = spec_of(folder)?;
         let shard = spec.run.shard;
         let known = loaded_of(folder)?;
@@ -84,6 +85,7 @@ impl Results {
         let (mut there, mut known) = (Vec::new(), LoadedFiles::new());
         for &shard in shards {
             let own = folder.join(shard.folder());
+            refuse_lost_journal(&own)?;
             // A run that has only just begun has nothing to tell yet.
             if !own.join("journal").exists() || !own.join("sweep.toml").exists() {
                 continue;
@@ -271,6 +273,7 @@ fn check_loaded(plan: &Plan, history: &History, known: &LoadedFiles) -> Result<(
 fn journal_of(folder: &Path, shard: Option<Shard>) -> Result<(History, Run)> {
     let before = Lock::look(folder);
     let history = History::read(&folder.join("journal"))?;
+    refuse_foreign(&history, &Store::new(folder))?;
     let holder = match Lock::look(folder) {
         // A run that came to its end meanwhile has not told so in what was read.
         Holder::Nobody if history.ended.is_none() => before,

@@ -52,7 +52,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
             .hint("such as `--by density,reinit`")
     })?;
     let results = Results::read(&folder::given(matches))?;
-    let sheet = Sheet::parse(&tables::text("results.csv", &results.plan, &results.history)?);
+    let sheet = Sheet::parse(&tables::text("results.csv", &results.plan, &results.history)?)?;
     let pivot = Pivot::of(&sheet, (rows, columns))?;
     if !pivot.mixed.is_empty() {
         speech::say(format!("some cells are means over different {}, not over seeds alone", pivot.mixed.join(", ")));

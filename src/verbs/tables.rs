@@ -107,7 +107,7 @@ fn write_parquet(folder: &Path) -> Result<()> {
     for name in tables::names().into_iter().chain([tables::OVERLAP]) {
         let path = folder.join(name);
         let text = regular::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?;
-        let bytes = parquet::bytes(&Sheet::parse(&text))?;
+        let bytes = parquet::bytes(&Sheet::parse(&text)?)?;
         write_atomically(&path.with_extension("parquet"), |file| file.write_all(&bytes))?;
     }
     Ok(())

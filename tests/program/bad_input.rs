@@ -488,6 +488,14 @@ fn pipes_and_devices_are_refused_where_a_file_is_read_and_nothing_waits_for_them
     folder.write("results/sweep.toml", "dataset = \"synthetic\"\nnetwork = \"lenet-300-100\"\n");
     waits_not("status results", "results/journal`: it is a pipe");
     waits_not(&SMALL.replace("--out out", "--out results"), "results/journal`: it is a pipe");
+    for name in ["log", "lock"] {
+        pipe(&format!("{name}s/{name}"));
+        let run = SMALL.replace("--out out", &format!("--out {name}s"));
+        let ran = folder.shell(&format!("timeout 60 tombola {run}")).expect(2);
+        ran.says(&format!("cannot write `{name}s/{name}`: it is a pipe"));
+    }
+    pipe("alive/lock.alive");
+    folder.shell("timeout 60 tombola status alive").expect(2);
 }
 
 #[test]

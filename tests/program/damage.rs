@@ -123,6 +123,20 @@ fn trainings_without_a_journal_are_never_trained_over() {
     let again = format!("{BASE} --reinit init --pr 0.5 --save --out r");
     folder.tombola(&again).expect(0);
     let expected = tables(&folder);
+    let sound = contents(&folder);
+    let refused_by_readers = |folder: &Folder, why: &str| {
+        let before = contents(folder);
+        for verb in ["tables r", "status r", "report r"] {
+            folder.tombola(verb).expect(2).says(why);
+        }
+        assert!(contents(folder) == before, "something was touched: {why}");
+    };
+    std::fs::remove_file(folder.path("r/journal")).unwrap();
+    refused_by_readers(&folder, "the journal of the results folder `r` is missing");
+    for length in [0, HEADER.len()] {
+        folder.write("r/journal", &sound["r/journal"][..length]);
+        refused_by_readers(&folder, "tells of none of them");
+    }
     std::fs::remove_file(folder.path("r/journal")).unwrap();
     std::fs::remove_file(folder.path("r/sweep.toml")).unwrap();
     let before = contents(&folder);
@@ -190,6 +204,20 @@ fn a_missing_mask_is_never_taken_for_a_dense_network() {
     assert_eq!(tables(&folder), expected);
 }
 
+#[test]
+fn a_finished_ticket_without_its_mask_is_trained_again_and_said_once() {
+    let folder = Folder::new();
+    let again = format!("{BASE} --reinit lr --pr 0.5 --seed 1,2 --save --out r");
+    folder.tombola(&again).expect(0);
+    let (expected, overlap) = (tables(&folder), folder.read("r/overlap.csv"));
+    std::fs::remove_file(&of_stages(&folder, "mask.safetensors")[0]).unwrap();
+    folder.tombola("tables r").expect(3).says("mask.safetensors");
+    let ran = folder.tombola(&again.replace(" --quiet", "")).expect(0);
+    ran.says("mask.safetensors").says("counts as absent").does_not_say("nothing to train");
+    assert_eq!((tables(&folder), folder.read("r/overlap.csv")), (expected, overlap));
+    folder.tombola(&again.replace(" --quiet", "")).expect(0).says("nothing to train");
+}
+
 /// A run that is killed once the journal tells of a state to go on from that is `epoch` or later.
 fn killed_at(folder: &Folder, arguments: &str, epoch: usize) {
     let mut child = folder.command(PROGRAM).args(arguments.split_whitespace()).spawn().unwrap();
@@ -232,7 +260,16 @@ fn masks_that_a_power_failure_took_are_drawn_again() {
     let masks = of_stages(&folder, ".npy");
     assert!(!masks.is_empty());
     // The file's length is as it was, its rows never reached the disk.
-    masks.iter().for_each(|path| change(path, |bytes| bytes[128..].fill(0)));
+    let zeroed = || masks.iter().for_each(|path| change(path, |bytes| bytes[128..].fill(0)));
+    zeroed();
+    folder.tombola(&whole).expect(0);
+    assert_eq!(tables(&folder), expected);
+    // Of a training that has ended nothing is drawn from them any more: `repair` says so.
+    folder.tombola("repair r --check").expect(0).prints("nothing to mend");
+    zeroed();
+    folder.tombola("repair r --check").expect(3).prints(".npy` has changed since it was written");
+    folder.tombola("repair r").expect(0);
+    folder.tombola("repair r --check").expect(0).prints("nothing to mend");
     folder.tombola(&whole).expect(0);
     assert_eq!(tables(&folder), expected);
 }

@@ -26,3 +26,14 @@ pub use synthetic::{load_or_make, synthetic};
 
 #[cfg(test)]
 mod samples;
+
+/// Notes for `scripts/test` that a test could not run.
+#[cfg(test)]
+fn skipped(test: &str, reason: &str) {
+    use std::io::Write;
+    println!("skipped {test}: {reason}");
+    if let Some(path) = std::env::var_os("TOMBOLA_SKIPPED_TESTS") {
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        writeln!(file, "{test}: {reason}").unwrap();
+    }
+}

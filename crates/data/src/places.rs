@@ -392,8 +392,8 @@ mod tests {
     #[test]
     fn the_real_fashion_mnist_is_read_where_it_is_installed() {
         if !Path::new(SYSTEM).join("fashion-mnist").is_dir() {
-            println!("skipped: no {SYSTEM}/fashion-mnist (`apt install dataset-fashion-mnist`)");
-            return;
+            let reason = format!("no {SYSTEM}/fashion-mnist (`apt install dataset-fashion-mnist`)");
+            return crate::skipped("the_real_fashion_mnist_is_read_where_it_is_installed", &reason);
         }
         let data = load("fashion-mnist", Some(Path::new(SYSTEM))).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));

@@ -50,41 +50,49 @@ pub fn split(total: usize, limit: Option<usize>, validation: Option<usize>) -> R
 const NO_ACCIDENT: f64 = 1e-6;
 
 /// What is wrong with the classes of a split, in words, if they cannot have come about by chance: of files that are sorted by class,
-/// the last images are of one class.
+/// the last images are of one class, and the first of some.
 pub fn unlike(images: &Images, split: &Split) -> Option<String> {
-    let count = |range: &Range<usize>| {
+    let count = |range: Range<usize>| {
         let mut counts = vec![0usize; images.classes];
-        for &label in images.labels.get(range.clone()).unwrap_or_default() {
+        for &label in images.labels.get(range).unwrap_or_default() {
             if let Some(count) = counts.get_mut(usize::from(label)) {
                 *count += 1;
             }
         }
         counts
     };
-    let (train, validation) = (count(&split.train), count(&split.validation));
-    let (held_out, all) = (split.validation.len(), split.train.len() + split.validation.len());
-    let present = train.iter().zip(&validation).enumerate().filter(|(_, (kept, held))| **kept + **held > 0);
-    let present: Vec<(usize, usize, usize)> = present.map(|(class, (kept, held))| (class, *kept, *held)).collect();
-    let is_odd = |kept: usize, held: usize| chance(held, held_out, (kept + held) as f64 / all as f64) < NO_ACCIDENT;
+    let (trained_on, used) = (split.train.len(), split.train.start..split.validation.end.max(split.train.end));
+    let all = count(used.clone());
+    let held_out = unlike_whole(&count(split.validation.clone()), &all, &|count| {
+        format!("{count} validation images, otherwise than in the {trained_on} that are trained on")
+    });
+    held_out.or_else(|| {
+        let whole = images.labels.len();
+        unlike_whole(&all, &count(0..whole), &|count| {
+            format!("{count} images that `--train-limit` leaves, otherwise than in the {whole} of the data set")
+        })
+    })
+}
+
+/// How the classes of a part of some images differ from those of the whole, if that is no accident; `of` says what the part is.
+fn unlike_whole(part: &[usize], whole: &[usize], of: &dyn Fn(usize) -> String) -> Option<String> {
+    let (part_len, whole_len) = (part.iter().sum::<usize>(), whole.iter().sum::<usize>());
+    let present = || part.iter().zip(whole).enumerate().filter(|(_, (_, all))| **all > 0);
+    let is_odd = |found: usize, all: usize| chance(found, part_len, all as f64 / whole_len as f64) < NO_ACCIDENT;
     let odd: Vec<usize> =
-        present.iter().filter(|(_, kept, held)| is_odd(*kept, *held)).map(|(class, ..)| *class).collect();
-    if held_out == 0 || odd.is_empty() {
+        present().filter(|(_, (found, all))| is_odd(**found, **all)).map(|(class, _)| class).collect();
+    if part_len == 0 || odd.is_empty() {
         return None;
     }
-    let missing: Vec<usize> = present.iter().filter(|(.., held)| *held == 0).map(|(class, ..)| *class).collect();
+    let missing: Vec<usize> = present().filter(|(_, (found, _))| **found == 0).map(|(class, _)| class).collect();
     let (classes, what) = match missing.is_empty() {
         true => (odd, "have another share of the"),
         false => (missing, "are in none of the"),
     };
     let listed: Vec<String> = classes.iter().take(MOST_LISTED).map(ToString::to_string).collect();
     let more = if classes.len() > MOST_LISTED { ", …" } else { "" };
-    Some(format!(
-        "{} of {} classes {what} {held_out} validation images, otherwise than in the {} that are trained on (labels {}{more})",
-        classes.len(),
-        present.len(),
-        split.train.len(),
-        listed.join(", ")
-    ))
+    let (count, all, of) = (classes.len(), present().count(), of(part_len));
+    Some(format!("{count} of {all} classes {what} {of} (labels {}{more})", listed.join(", ")))
 }
 
 /// A bound on the chance that a random choice of `count` images has as many or as few as `found` of a class whose share is `share`:
@@ -243,6 +251,11 @@ mod tests {
         assert!(said(skewed, None).unwrap().contains("have another share of the 100 validation images"));
         assert_eq!(said((0..1000u32).map(|image| (image % 10) as u8).collect(), None), None);
         assert_eq!(said(sorted(), Some(0)), None, "nothing is held out");
+        // The first thirty are all of one class.
+        let few = unlike(&labelled(sorted()), &split(1000, Some(30), None).unwrap()).unwrap();
+        assert!(few.starts_with("9 of 10 classes are in none of the 30 images that `--train-limit` leaves"), "{few}");
+        let mixed = (0..1000u32).map(|image| (image * 7 % 10) as u8).collect();
+        assert_eq!(unlike(&labelled(mixed), &split(1000, Some(30), None).unwrap()), None);
         // A few images say nothing: some class is missing from ten of ten classes nearly always.
         assert_eq!(said((0..100u32).map(|image| (image * 7 % 10) as u8).collect(), Some(5)), None);
     }

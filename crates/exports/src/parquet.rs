@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn columns_are_typed_and_empty_cells_are_nulls() {
-        let sheet = Sheet::parse("a,b,c,d,e\n1,0.5,true,x,\n2,nan,false,,\n,3,,z,\n");
+        let sheet = Sheet::parse("a,b,c,d,e\n1,0.5,true,x,\n2,nan,false,,\n,3,,z,\n").unwrap();
         let file = SerializedFileReader::new(bytes::Bytes::from(super::bytes(&sheet).unwrap())).unwrap();
         let rows: Vec<Vec<Field>> = file
             .get_row_iter(None)
@@ -125,7 +125,8 @@ mod tests {
     #[test]
     fn a_table_without_rows_has_its_columns() {
         let file =
-            SerializedFileReader::new(bytes::Bytes::from(super::bytes(&Sheet::parse("a,b\n")).unwrap())).unwrap();
+            SerializedFileReader::new(bytes::Bytes::from(super::bytes(&Sheet::parse("a,b\n").unwrap()).unwrap()))
+                .unwrap();
         assert_eq!(file.metadata().file_metadata().schema_descr().num_columns(), 2);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::mpi::Post;
 use tombola_cluster::link::Worker;
 use tombola_cluster::link::message::{Order, encode};
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, ignored};
 
 /// Time between two looks after signs of life that have not left yet: behind a long message, MPI moves them only while someone
 /// looks.
@@ -35,7 +35,7 @@ impl Ranks {
     }
 
     /// Gives a sign of life, if it is time. Returns when the next look is due.
-    pub(crate) fn give_sign_of_life(&mut self) -> Duration {
+    fn give_sign_of_life(&mut self) -> Duration {
         if self.told.elapsed() >= self.every {
             self.told = Instant::now();
             for rank in (1..self.post.size()).filter(|rank| !self.silent.contains(rank)) {
@@ -64,20 +64,16 @@ pub(crate) struct Heart {
 }
 
 impl Heart {
-    /// Begins to give signs of life. Where the MPI library belongs to one thread, there is no heart:
-    /// whoever uses the ranks must call [`Ranks::give_sign_of_life`] now and then.
+    /// Begins to give signs of life.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn begin(ranks: &SharedRanks) -> Result<Option<Self>> {
-        if !turn(ranks).post.may_change_threads() {
-            return Ok(None);
-        }
+    pub(crate) fn begin(ranks: &SharedRanks) -> Result<Self> {
         let stopped = Arc::new((Mutex::new(false), Condvar::new()));
         let (asked, ranks) = (Arc::clone(&stopped), Arc::clone(ranks));
         let thread = std::thread::Builder::new().name("signs of life".to_string()).spawn(move || beat(&asked, &ranks));
         let thread = thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?;
-        Ok(Some(Self { stopped, thread: Some(thread) }))
+        Ok(Self { stopped, thread: Some(thread) })
     }
 
     /// Has it look at once at how often signs are due.
@@ -103,7 +99,8 @@ impl Drop for Heart {
     fn drop(&mut self) {
         *self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stopped.1.notify_all();
-        // It has nothing to tell, and a panic in it was reported as the defect that it is.
-        let _ = self.thread.take().map(JoinHandle::join);
+        if let Some(thread) = self.thread.take() {
+            ignored(thread.join(), "it has nothing to tell, and a panic in it was reported as the defect that it is");
+        }
     }
 }

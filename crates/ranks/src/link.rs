@@ -103,7 +103,7 @@ impl RankLink {
         let version = env!("CARGO_PKG_VERSION").to_string();
         let (welcome, backoff) = (Welcome::default(), Backoff::new());
         let (ranks, said) = (Arc::new(Mutex::new(Ranks::new(post, ALIVE_EVERY)?)), VecDeque::new());
-        let heart = Heart::begin(&ranks)?;
+        let heart = Some(Heart::begin(&ranks)?);
         Ok(Self { ranks, heart, own: None, welcome, version, neighbours, said, backoff })
     }
 
@@ -231,9 +231,6 @@ impl Link for RankLink {
                 return Ok(Some(said));
             }
             let mut ranks = turn(&self.ranks);
-            if self.heart.is_none() {
-                ranks.give_sign_of_life();
-            }
             let (news, moving) = (ranks.post.look(), ranks.post.moving());
             drop(ranks);
             if let Some(news) = news {

@@ -1,7 +1,7 @@
 //! Messages between the processes of an MPI start: the only file that knows MPI.
 //!
-//! The thread that begins MPI ends it, and one thread at a time uses it (`MPI_THREAD_SERIALIZED`; where the library gives only
-//! `MPI_THREAD_FUNNELED`, that thread alone). Nothing here waits within MPI, which would take a whole core: sends are
+//! The thread that begins MPI ends it, and one thread at a time uses it (`MPI_THREAD_SERIALIZED`). Nothing here waits within MPI,
+//! which would take a whole core: sends are
 //! started and looked after, receives are probed for. A process that ends in any way but through
 //! [`MpiSession::finish`] takes the whole start with it, because the others would wait for it in `MPI_Finalize` for ever.
 
@@ -106,11 +106,11 @@ impl MpiSession {
     /// # Errors
     /// When it does not allow the process threads beside the one that owns MPI.
     pub fn threads(&self) -> Result<String> {
-        if self.threading >= Threading::Funneled {
+        if self.threading >= Threading::Serialized {
             return Ok(format!("{:?}", self.threading));
         }
         Err(Error::environment(format!(
-            "the MPI library gives threading level {:?}, expected at least Funneled",
+            "the MPI library gives threading level {:?}, expected at least Serialized",
             self.threading
         ))
         .hint("use an MPI library built with thread support"))
@@ -138,7 +138,6 @@ impl MpiSession {
             news: VecDeque::new(),
             moved: 0,
             one_by_one: false,
-            many_threads: self.threading >= Threading::Serialized,
         }
     }
 
@@ -195,13 +194,11 @@ pub struct Post {
     moved: u64,
     /// Asking for "anyone" fails once MPI knows that a rank is gone; then each is asked alone.
     one_by_one: bool,
-    /// Whether threads may take turns.
-    many_threads: bool,
 }
 
 // SAFETY: what is not `Send` are handles of MPI's (communicator, requests). They belong to the process, not to a thread: the
-// library may be called with them from any thread, one at a time, which exclusive access ensures, where it gives
-// `MPI_THREAD_SERIALIZED`; where it does not, nobody else is given the post (`Post::may_change_threads`).
+// library may be called with them from any thread, one at a time, which exclusive access ensures. `MPI_THREAD_SERIALIZED` allows
+// that, and no run begins with less (`MpiSession::threads`).
 unsafe impl Send for Post {}
 
 /// A message, or its header, on its way, piece by piece. MPI reads from `bytes` until the last request is done.
@@ -221,11 +218,6 @@ impl Post {
     /// Number of ranks.
     pub fn size(&self) -> usize {
         self.size
-    }
-
-    /// Whether another thread than the one that began MPI may use this, as long as only one does at a time.
-    pub fn may_change_threads(&self) -> bool {
-        self.many_threads
     }
 
     /// Starts to send a message; one to a rank that is gone goes nowhere.

@@ -10,13 +10,13 @@ use tombola_train::Device;
 
 use super::adopt::adopt;
 use super::closing::{Written, finish};
-use tombola_cluster::coordinator::inventory::{refuse_foreign, sound_demand, tidy};
+use tombola_cluster::coordinator::inventory::{sound_demand, tidy};
 use tombola_cluster::coordinator::ledger::{Ledger, now};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History};
-use tombola_core::folder::{Claim, Store, load_checkpoint, remove_torn, write_down};
+use tombola_core::folder::{Claim, Store, load_checkpoint, refuse_foreign, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
 use tombola_core::plan::{Advice, Asked, estimate, near_misses};
@@ -26,12 +26,12 @@ use tombola_core::trainable;
 use tombola_train::workshop::{self, Workshop};
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
-use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
 use tombola_words::seconds;
 use tombola_words::speech;
 use tombola_words::value::{Load, Precision};
+use tombola_words::{catalogue, regular};
 
 /// Trials that are gone are listed up to this many.
 const MOST_LISTED: usize = 10;
@@ -189,7 +189,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let networks = workshop.networks.clone();
     let ledger = Ledger::new(Arc::clone(&plan), networks, chronicle, folder, run.snapshot_seconds);
     let total: f64 = todo.iter().map(|stage| ledger.course(*stage, epoch_work[*stage]).1).sum();
-    let mut progress = Progress::new(loudness, &log.unwrap_or_else(|| folder.join("log")), todo.len(), total)?;
+    let own_log = folder.join("log");
+    // One that was named may be a terminal or a pipe.
+    if log.is_none() {
+        regular::check_place(&own_log).map_err(|error| Error::file("write", &own_log, &error))?;
+    }
+    let mut progress = Progress::new(loudness, &log.unwrap_or(own_log), todo.len(), total)?;
     progress.log(&format!("tombola {} on {machine}", env!("CARGO_PKG_VERSION")));
     if starved {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));

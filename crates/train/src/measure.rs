@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use crate::training::evaluate::Tally;
@@ -132,13 +133,13 @@ impl Steps {
     /// Until all that was asked for is computed.
     fn wait(&self) {
         // Only the time counts, not the sums.
-        let _ = self.tally.finish();
+        self.tally.finish();
     }
 
     /// Seconds of one forward pass in evaluation.
     pub fn forward(&mut self) -> f64 {
         let begun = Instant::now();
-        let _ = tch::no_grad(|| self.forward.run(&mut self.arena, &self.images, false));
+        done(tch::no_grad(|| self.forward.run(&mut self.arena, &self.images, false)));
         begun.elapsed().as_secs_f64()
     }
 }

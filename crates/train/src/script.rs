@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tch::{CModule, Device, Kind, Tensor};
 
+use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::folder::write_atomically_by;
@@ -29,7 +30,7 @@ pub fn write(graph: &Graph, layout: &Layout, state: &Snapshot, path: &Path) -> R
     let sizes: Vec<i64> = std::iter::once(2).chain(graph.input().dimensions().map(|size| size as i64)).collect();
     let images = Tensor::zeros(&sizes, (Kind::Float, Device::Cpu));
     // What is made once for all runs must not become a part of what is recorded.
-    let _ = forward.scores(&weights, &statistics, images.shallow_clone(), None);
+    done(forward.scores(&weights, &statistics, images.shallow_clone(), None));
     let mut body = |inputs: &[Tensor]| vec![forward.scores(&weights, &statistics, inputs[0].shallow_clone(), None)];
     let module = CModule::create_by_tracing("Network", "forward", &[images], &mut body).map_err(fail)?;
     write_atomically_by(path, |half| module.save(half).map_err(fail))

@@ -1,6 +1,6 @@
 //! Files that are read must be regular ones: a pipe may never have a writer, and a device may never end.
 
-use std::fs::{File, FileType};
+use std::fs::{File, FileType, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -25,6 +25,15 @@ pub fn check_place(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result,
     }
+}
+
+/// Opens a regular file, or what is not there yet, in some way.
+///
+/// # Errors
+/// As [`check_place`], and when it cannot be opened so.
+pub fn open_with(options: &OpenOptions, path: &Path) -> Result<File> {
+    check_place(path)?;
+    options.open(path)
 }
 
 /// The bytes of a regular file.

@@ -97,7 +97,8 @@ fn process(target: &'static FuzzTarget, work: &FuzzWork) -> Result<(FuzzTally, V
         let kind = if ended.code() == Some(HUNG) { "hang" } else { "crash" };
         let finding = FuzzFinding { kind, place: String::new(), reason: ended.to_string() };
         let path = work::save(&work.findings, target, &input, &finding)?;
-        let finding = format!("{}: {} {kind}: {ended}; the input: {}\n", target.name, path.display(), work::shown(&input));
+        let finding =
+            format!("{}: {} {kind}: {ended}; the input: {}\n", target.name, path.display(), work::shown(&input));
         speech::print(&finding)?;
         findings.push(finding);
     }

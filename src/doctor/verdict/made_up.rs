@@ -65,7 +65,7 @@ pub(super) fn cluster(hosts: usize, each: usize) -> Gathered {
             machine: Some(format!("boot {host}")),
             launch: Some(Launch { size, rank, local_rank: Some(local_rank) }),
             starter: Some(Starter::OpenMpi),
-            mpi: Some(Mpi { threads: Ok("Funneled".into()), size, local_rank, local_size: each }),
+            mpi: Some(Mpi { threads: Ok("Serialized".into()), size, local_rank, local_size: each }),
             memory: Some(Memory { free: 512 << 30, limit: None }),
             cores: Cores { usable: 64, allowed: "0-63".into(), online: "0-63".into() },
             gpus: Some(Gpus {

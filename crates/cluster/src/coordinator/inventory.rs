@@ -13,9 +13,6 @@ use tombola_core::plan::Plan;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Moment, Value};
 
-/// Trainings on disk of which the journal tells nothing that are listed.
-const MOST_LISTED: usize = 3;
-
 /// What a run starts with.
 #[derive(Debug, Clone, Default)]
 struct Inventory {
@@ -135,26 +132,6 @@ fn check_progress(plan: &Plan, history: &History, store: &Store, index: usize) -
     best.map_or(Ok(()), |best| store.check(stage.id, &best_name(best), best_state))
 }
 
-/// Refuses a folder whose trainings on disk are not those that its journal tells of.
-///
-/// # Errors
-/// When there are some, and the journal tells of none of them.
-pub fn refuse_foreign(history: &History, store: &Store) -> Result<()> {
-    let mut there: Vec<_> = store.stages().into_iter().map(|(stage, _)| stage).collect();
-    there.sort_unstable();
-    if there.is_empty() || there.iter().any(|stage| history.stages.contains_key(stage)) {
-        return Ok(());
-    }
-    let names: Vec<String> = there.iter().take(MOST_LISTED).map(|stage| format!("`{stage}`")).collect();
-    let more = if there.len() > MOST_LISTED { ", …" } else { "" };
-    Err(Error::input(format!(
-        "the journal of this results folder is missing, or that of another sweep: `stages` holds {} trainings ({}{more}), and it tells of none of them",
-        there.len(),
-        names.join(", ")
-    ))
-    .hint("put the right `journal` back, write to another folder with `--out`, or `tombola repair` the folder, which moves these trainings aside"))
-}
-
 /// Removes what killed processes left half done, and snapshots of which the journal says that nothing needs them any more. What
 /// the journal does not tell of stays.
 ///
@@ -251,13 +228,5 @@ mod tests {
         };
         tidy(&known([freed, finished]), &store).unwrap();
         assert_eq!(left(&store), ["epoch-4.safetensors"]);
-    }
-
-    #[test]
-    fn trainings_of_which_the_journal_tells_nothing_are_refused() {
-        let (_folder, store) = folder(&["last.safetensors"]);
-        let error = refuse_foreign(&History::default(), &store).unwrap_err();
-        assert!(error.message.contains(&stage().to_string()) && error.hint.unwrap().contains("repair"));
-        refuse_foreign(&known([Record::Began { stage: stage(), worker: 0, epoch: 0, time: 0.0 }]), &store).unwrap();
     }
 }

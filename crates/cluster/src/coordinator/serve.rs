@@ -347,7 +347,8 @@ impl SweepRun<'_> {
         let patience = 2 * self.sweep.lease;
         let now = self.clock.now();
         let too_late = now >= self.sweep.until_ready;
-        let late = self.presence.awaited.iter().filter(|(_, heard)| too_late || now.saturating_sub(**heard) >= patience);
+        let late =
+            self.presence.awaited.iter().filter(|(_, heard)| too_late || now.saturating_sub(**heard) >= patience);
         let late: Vec<Worker> = late.map(|(worker, _)| *worker).collect();
         late.into_iter().try_for_each(|worker| self.lose(worker, None, "it did not get ready"))
     }

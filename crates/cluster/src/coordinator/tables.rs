@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, ignored};
 
 /// Writes the tables of a sweep as far as it is, from its plan and history into its folder.
 pub type WriteTables = fn(&Path, &Plan, &History) -> Result<()>;
@@ -77,8 +77,12 @@ impl TablesWriter {
 
 impl Drop for TablesWriter {
     fn drop(&mut self) {
-        // The run ends with another error than what this may tell; only the files must not change any more.
-        let _ = self.under_way.take().map(JoinHandle::join);
+        if let Some(thread) = self.under_way.take() {
+            ignored(
+                thread.join(),
+                "the run ends with another error than what this may tell; only the files must not change any more",
+            );
+        }
     }
 }
 

@@ -39,11 +39,12 @@ impl Claim {
             ))
             .hint("choose another folder with `--out`"));
         }
-        let passing = OWN.into_iter().filter(|name| !there(name)).collect();
+        let had_lock = there("lock");
         let mut claim = Self { folder: folder.to_path_buf(), made, passing: Vec::new(), lock: None };
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, &error))?;
         claim.lock = Some(Lock::take(folder)?);
-        claim.passing = passing;
+        // Not before: another run may have come to its end meanwhile, and what is here be its.
+        claim.passing = OWN.into_iter().filter(|name| if *name == "lock" { !had_lock } else { !there(name) }).collect();
         Ok(claim)
     }
 

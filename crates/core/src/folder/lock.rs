@@ -51,7 +51,7 @@ impl Lock {
     pub fn take(folder: &Path) -> Result<Self> {
         let path = folder.join("lock");
         let fail = |error: &std::io::Error| Error::file("write", &path, error);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let open = regular::open_with(OpenOptions::new().read(true).write(true).create(true).truncate(false), &path);
         let mut file = open.map_err(|error| fail(&error))?;
         let mut locked = file.try_lock();
         for _ in 1..ATTEMPTS.0 {

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Kind, Result};
-use tombola_words::speech;
+use tombola_words::{regular, speech};
 
 /// The file, beside `lock`.
 pub(super) const NAME: &str = "lock.alive";
@@ -121,7 +121,7 @@ impl Drop for LockFile {
 /// The words of whoever made the file of a folder, and whether it is alive; nothing if there is no file. `fresh` is a file that was
 /// written a moment ago, by which the file system tells its time; without one, this machine's clock must do.
 pub(super) fn holder(folder: &Path, fresh: Option<&Path>) -> Option<(String, Life)> {
-    let mut file = File::open(folder.join(NAME)).ok()?;
+    let mut file = regular::open(&folder.join(NAME)).ok()?;
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let written = |metadata: std::io::Result<std::fs::Metadata>| metadata.and_then(|found| found.modified()).ok();

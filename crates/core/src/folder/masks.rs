@@ -5,6 +5,7 @@
 //! there, after they were written, so a kill leaves nothing that is taken for a mask, and what each row holds, so a power failure
 //! leaves none either. It may not know of torch.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -43,7 +44,7 @@ impl Store {
             return Err(Error::environment(format!("`{}` has no row for epoch {epoch}", path.display())));
         }
         let fail = |error: &std::io::Error| Error::file("write", &path, error);
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let open = regular::open_with(OpenOptions::new().read(true).write(true).create(true).truncate(false), &path);
         let mut file = open.map_err(|error| fail(&error))?;
         let row = mask.to_bytes();
         let mut write = || -> std::io::Result<()> {
@@ -97,6 +98,15 @@ impl Store {
             });
             read.is_ok() && same
         })
+    }
+
+    /// Whether a file holds the masks that the journal tells of, whatever form the trainings that made it have by now.
+    pub fn has_rows(&self, stage: StageId, track: u64, rows: &BTreeMap<usize, MaskRecord>) -> bool {
+        let Some((&first, record)) = rows.first_key_value() else { return true };
+        let mut place = MaskPlace { first, rows: 0, len: record.len };
+        let length = std::fs::metadata(self.mask_path(stage, track)).map_or(0, |found| found.len());
+        place.rows = (length.saturating_sub(HEADER as u64) / place.row_bytes().max(1) as u64) as usize;
+        self.has_masks(stage, track, place, rows.iter().map(|(epoch, record)| (*epoch, record)))
     }
 
     /// Reads the masks of some epochs that were written.

@@ -3,6 +3,7 @@
 mod asked;
 pub mod atomic;
 pub mod claim;
+mod foreign;
 pub mod journal;
 mod kept_mask;
 mod loaded;
@@ -16,6 +17,7 @@ mod tensor_file;
 pub use asked::{complete, plan_of, spec_of};
 pub use atomic::{make_folder, remove_torn, write_atomically, write_atomically_by, write_for_now};
 pub use claim::Claim;
+pub use foreign::{refuse_foreign, refuse_lost_journal};
 pub use kept_mask::mask_of;
 pub use loaded::{load_checkpoint, loaded_of, write_down};
 pub use lock::{Holder, Lock};

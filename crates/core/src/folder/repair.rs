@@ -47,15 +47,20 @@ impl Repaired {
 /// written. What was there before is there still then.
 pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     let (path, store) = (folder.join("journal"), Store::new(folder));
+    let fail = |error: &std::io::Error| {
+        Error::file("read", &path, error).hint("give a results folder, such as `results/quickstart`")
+    };
+    if store.stages().is_empty() {
+        fs::metadata(&path).map_err(|error| fail(&error))?;
+    }
+    // Before anything is read: a run that comes to its end meanwhile writes more.
+    let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
     let trainings = store.stages();
     let bytes = match regular::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !trainings.is_empty() => None,
-        Err(error) => {
-            return Err(Error::file("read", &path, &error).hint("give a results folder, such as `results/quickstart`"));
-        }
+        Err(error) => return Err(fail(&error)),
     };
-    let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
     let mut work = RepairWork { folder, only_look, done: Repaired::default() };
     let history = match bytes {
         Some(bytes) => work.journal(&path, &bytes)?,
@@ -129,7 +134,16 @@ impl RepairWork<'_> {
             if !self.done.spoilt.iter().any(|(_, why)| *why == error.message) {
                 self.spoilt(&path, error.message);
             }
-            self.aside(&path)?;
+            if path.exists() {
+                self.aside(&path)?;
+            }
+        }
+        for (track, rows) in &known.masks {
+            let path = store.mask_path(stage, *track);
+            if path.exists() && !store.has_rows(stage, *track, rows) {
+                self.spoilt(&path, format!("`{}` has changed since it was written", path.display()));
+                self.aside(&path)?;
+            }
         }
         Ok(())
     }

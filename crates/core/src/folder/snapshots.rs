@@ -162,23 +162,28 @@ impl Store {
         Ok(())
     }
 
-    /// Whether the file of a stage's mask, where there is one, holds what it should; `sum` as far as that is known.
+    /// Whether the file of a stage's mask, where there must be one, holds what it should; `sum` as far as that is known.
     ///
     /// # Errors
-    /// When it cannot be read, or has changed since it was written.
+    /// When it is missing beside snapshots, cannot be read, or has changed since it was written.
     pub fn check_mask(&self, stage: StageId, sum: Option<Checksum>) -> Result<()> {
         let path = self.mask_file(stage);
-        if path.exists() { check_file(&path, sum) } else { Ok(()) }
+        if self.must_have_mask(stage, sum) { check_file(&path, sum) } else { Ok(()) }
+    }
+
+    /// Whether a stage has a mask, or had one: who tidied up by hand has removed its snapshots, too.
+    fn must_have_mask(&self, stage: StageId, sum: Option<Checksum>) -> bool {
+        self.mask_file(stage).exists() || (sum.is_some() && !self.names(stage).is_empty())
     }
 
     /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
     /// are of a dense network. `sum` is what the file must hold, as far as that is known.
     ///
     /// # Errors
-    /// When the file is damaged, has changed since it was written, or is of another network.
+    /// When the file is missing beside snapshots, damaged, has changed since it was written, or is of another network.
     pub fn mask(&self, stage: StageId, layout: &Layout, sum: Option<Checksum>) -> Result<Option<Bits>> {
         let path = self.mask_file(stage);
-        path.exists().then(|| load_mask(&path, &read_sound(&path, sum)?, layout)).transpose()
+        self.must_have_mask(stage, sum).then(|| load_mask(&path, &read_sound(&path, sum)?, layout)).transpose()
     }
 
     /// The files of a snapshot, of those that it can have: state dict, optimiser.

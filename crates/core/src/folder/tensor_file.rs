@@ -98,14 +98,22 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// The bytes of a file that hold what was written, as far as that is known.
 pub(super) fn read_sound(path: &Path, sum: Option<Checksum>) -> Result<Vec<u8>> {
-    let bytes = read(path)?;
-    match sum.map(|expected| (Checksum::of(&bytes), expected)) {
-        Some((found, expected)) if found != expected => Err(Error::environment(format!(
-            "`{}` has changed since it was written: its checksum is {found}, the journal says {expected}",
-            path.display()
-        ))
-        .hint("restore the file from a copy, or run the sweep again: what the file held is trained anew")),
-        _ => Ok(bytes),
+    let Some(expected) = sum else { return read(path) };
+    let lost = |what: String| {
+        Error::environment(format!("`{}` {what}", path.display()))
+            .hint("restore the file from a copy, or run the sweep again: what the file held is trained anew")
+    };
+    let bytes = match regular::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(lost("is missing, and the journal tells of it".to_string()));
+        }
+        found => found.map_err(|error| Error::file("read", path, &error))?,
+    };
+    match Checksum::of(&bytes) {
+        found if found == expected => Ok(bytes),
+        found => {
+            Err(lost(format!("has changed since it was written: its checksum is {found}, the journal says {expected}")))
+        }
     }
 }
 

@@ -278,9 +278,14 @@ fn at_home(path: &Path) -> PathBuf {
 /// `key = value` or `key = [values]`, in TOML.
 fn assignment(axis: &Axis, several: bool) -> String {
     let items: Vec<String> = axis.values.iter().map(|value| literal(axis.field, value)).collect();
+    // Among several, a word that stands for a list is a list of itself: two such words would read as one list.
+    let nested = |item: String| if axis.field.list && !item.starts_with('[') { format!("[{item}]") } else { item };
     match items.as_slice() {
         [one] if !several => format!("{} = {one}", axis.field.key),
-        items => format!("{} = [{}]", axis.field.key, items.join(", ")),
+        _ => {
+            let items: Vec<String> = items.into_iter().map(nested).collect();
+            format!("{} = [{}]", axis.field.key, items.join(", "))
+        }
     }
 }
 
@@ -348,6 +353,9 @@ fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
         toml::Value::Float(number) => Ok(format!("{number:?}")),
         toml::Value::Boolean(truth) => Ok(truth.to_string()),
         toml::Value::Array(items) if field.list => {
+            if let [toml::Value::String(word)] = items.as_slice() {
+                return Ok(word.clone());
+            }
             let items: Vec<String> = items.iter().map(|item| text_of(field, item)).collect::<Result<_>>()?;
             Ok(format!("[{}]", items.join(", ")))
         }

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::arena::Arena;
 use super::fused::{FusedChain, Norm, chains, norm_relu, sum_norm_relu};
 use super::strided::conv;
+use crate::done;
 use tombola_core::net::graph::{Graph, Node, NodeId, Op};
 use tombola_core::net::layout::Layout;
 use tombola_words::value::Precision;
@@ -257,8 +258,8 @@ fn move_by_one(x: &Tensor, mean: &Tensor, variance: &Tensor, momentum: f64) {
     let _no_grad = tch::no_grad_guard();
     let values = x.detach().flatten(0, -1).to_kind(mean.kind());
     // Both are views: what is written to them changes the arena.
-    let _ = mean.shallow_clone().g_mul_scalar_(1.0 - momentum).g_add_(&(values * momentum));
-    let _ = variance.shallow_clone().g_mul_scalar_(1.0 - momentum);
+    done(mean.shallow_clone().g_mul_scalar_(1.0 - momentum).g_add_(&(values * momentum)));
+    done(variance.shallow_clone().g_mul_scalar_(1.0 - momentum));
 }
 
 /// What came out of a node.

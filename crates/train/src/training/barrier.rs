@@ -9,6 +9,7 @@ use tch::Tensor;
 use super::evaluate::{evaluate, evaluation_batch};
 use super::form::TrainedForm;
 use super::task::Task;
+use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::net::Snapshot;
@@ -73,7 +74,7 @@ fn recalibrate(task: &Task, forward: &Forward, arena: &mut Arena) {
     while seen < images {
         let end = (seen + RECALIBRATION_BATCH).min(images);
         let (pixels, _) = train.range(seen..end);
-        let _ = forward.run(arena, &pixels, true);
+        done(forward.run(arena, &pixels, true));
         let share = (end - seen) as f64 / images as f64;
         let batch = &arena.buffers * share;
         mean = Some(match mean {

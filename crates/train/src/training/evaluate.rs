@@ -3,6 +3,7 @@
 use tch::{Kind, Reduction, Tensor};
 
 use crate::batches::Batches;
+use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_words::record::Evaluation;
@@ -36,15 +37,16 @@ impl Tally {
     /// Sums are added, not means, so that a smaller last batch weighs what it should (docs/pitfalls.md, number 23).
     pub fn add(&mut self, loss_sum: &Tensor, scores: &Tensor, labels: &Tensor) {
         tch::no_grad(|| {
-            let _ = self.loss.g_add_(&loss_sum.detach());
-            let _ = self.correct.g_add_(&scores.argmax(1, false).eq_tensor(labels).sum(Kind::Int64));
+            done(self.loss.g_add_(&loss_sum.detach()));
+            done(self.correct.g_add_(&scores.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)));
         });
         self.images += labels.numel() as u64;
     }
 
     /// Forgets what it saw, and keeps its tensors.
     pub fn clear(&mut self) {
-        let _ = (self.loss.zero_(), self.correct.zero_());
+        done(self.loss.zero_());
+        done(self.correct.zero_());
         self.images = 0;
     }
 

@@ -5,6 +5,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::done;
 use crate::network::arena::to_vec;
 use tombola_core::net::OptimizerState;
 use tombola_core::sweep::Settings;
@@ -28,10 +29,10 @@ pub enum Rate<'a> {
 
 impl Rate<'_> {
     fn scale_(self, values: &mut Tensor) {
-        let _ = match self {
+        done(match self {
             Self::Number(rate) => values.g_mul_scalar_(rate),
             Self::OnDevice(rate) => values.g_mul_(rate),
-        };
+        });
     }
 
     /// As a number, for optimisers that compute with it: those that [`Optimizer::takes_device_rate`] says no to.
@@ -104,51 +105,51 @@ impl Optimizer {
         self.steps += 1;
         let mut gradient = gradient;
         if let Some(mask) = &self.mask {
-            let _ = gradient.g_mul_(mask);
+            done(gradient.g_mul_(mask));
         }
         if self.weight_decay != 0.0 && self.choice != Choice::AdamW {
-            let _ = gradient.g_add_(&(&*weights * self.weight_decay));
+            done(gradient.g_add_(&(&*weights * self.weight_decay)));
         }
         let (beta1, beta2) = self.betas;
         match (self.choice, self.vectors.as_mut_slice()) {
             (Choice::Sgd, [momentum]) => {
-                let _ = momentum.g_mul_scalar_(self.momentum).g_add_(&gradient);
+                done(momentum.g_mul_scalar_(self.momentum).g_add_(&gradient));
                 if self.nesterov {
-                    let _ = gradient.g_add_(&(&*momentum * self.momentum));
+                    done(gradient.g_add_(&(&*momentum * self.momentum)));
                 } else {
                     gradient.copy_(momentum);
                 }
                 rate.scale_(&mut gradient);
-                let _ = weights.g_sub_(&gradient);
+                done(weights.g_sub_(&gradient));
             }
             (Choice::Adam | Choice::AdamW, [mean, square]) => {
                 let learning_rate = rate.number();
                 if self.choice == Choice::AdamW {
-                    let _ = weights.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
+                    done(weights.g_mul_scalar_(1.0 - learning_rate * self.weight_decay));
                 }
                 let steps = self.steps as f64;
                 let (correction1, correction2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
-                let _ = mean.lerp_(&gradient, 1.0 - beta1);
-                let _ = square.g_mul_scalar_(beta2).g_add_(&((&gradient * &gradient) * (1.0 - beta2)));
+                done(mean.lerp_(&gradient, 1.0 - beta1));
+                done(square.g_mul_scalar_(beta2).g_add_(&((&gradient * &gradient) * (1.0 - beta2))));
                 let size = (square.sqrt() / correction2.sqrt()).g_add_scalar_(ADAM_EPSILON);
-                let _ = weights.g_sub_(&(&*mean / size * (learning_rate / correction1)));
+                done(weights.g_sub_(&(&*mean / size * (learning_rate / correction1))));
             }
             (Choice::Adadelta, [square, change]) => {
-                let _ = square.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&gradient * &gradient) * (1.0 - ADADELTA_RHO)));
+                done(square.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&gradient * &gradient) * (1.0 - ADADELTA_RHO))));
                 let size = (&*square + ADADELTA_EPSILON).sqrt();
                 let delta = (&*change + ADADELTA_EPSILON).sqrt() / size * &gradient;
-                let _ = change.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&delta * &delta) * (1.0 - ADADELTA_RHO)));
-                let _ = weights.g_sub_(&(delta * rate.number()));
+                done(change.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&delta * &delta) * (1.0 - ADADELTA_RHO))));
+                done(weights.g_sub_(&(delta * rate.number())));
             }
             (Choice::RmsProp, [square]) => {
-                let _ = square.g_mul_scalar_(RMSPROP_ALPHA).g_add_(&((&gradient * &gradient) * (1.0 - RMSPROP_ALPHA)));
+                done(square.g_mul_scalar_(RMSPROP_ALPHA).g_add_(&((&gradient * &gradient) * (1.0 - RMSPROP_ALPHA))));
                 let size = square.sqrt().g_add_scalar_(RMSPROP_EPSILON);
-                let _ = weights.g_sub_(&(gradient / size * rate.number()));
+                done(weights.g_sub_(&(gradient / size * rate.number())));
             }
             // Plain gradient descent keeps no vector.
             _ => {
                 rate.scale_(&mut gradient);
-                let _ = weights.g_sub_(&gradient);
+                done(weights.g_sub_(&gradient));
             }
         }
     }

@@ -11,6 +11,7 @@ use super::graph::CudaGraph;
 use super::optimizer::{Optimizer, Rate};
 use super::step::step;
 use crate::batches::{Batches, Variation};
+use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_words::error::{Error, Result};
@@ -137,7 +138,7 @@ impl Captured {
 
     fn step(&mut self, work: &mut Work, indices: &Tensor, rate: f64) -> Result<()> {
         self.indices.copy_(indices);
-        let _ = self.rate.fill_(rate);
+        done(self.rate.fill_(rate));
         self.graph.replay().map_err(|reason| {
             Error::environment(format!("the GPU could not replay a training step: {reason}"))
                 .hint("see `nvidia-smi`; `TOMBOLA_CUDA_GRAPHS=no` trains without replaying")

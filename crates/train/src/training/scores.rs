@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tch::{Kind, Reduction, Tensor};
 
 use super::task::Task;
+use crate::done;
 use crate::network::arena::{Arena, to_vec};
 use crate::network::forward::Forward;
 use tombola_core::mask::Bits;
@@ -44,7 +45,7 @@ impl<'a> TorchScorer<'a> {
         let mut sum = Tensor::zeros_like(&arena.weights);
         for start in (0..self.images).step_by(SCORE_BATCH) {
             let gradient = self.of_batch(forward, &mut arena, start, temperature, false);
-            let _ = sum.g_add_(&gradient);
+            done(sum.g_add_(&gradient));
         }
         if !with_hessian {
             return sum;
@@ -59,7 +60,7 @@ impl<'a> TorchScorer<'a> {
         for start in (0..self.images).step_by(SCORE_BATCH) {
             let gradient = self.of_batch(forward, &mut arena, start, temperature, true);
             let flow = (gradient * &sum).sum(Kind::Float);
-            let _ = product.g_add_(&gradient_of(&flow, &arena.weights, false));
+            done(product.g_add_(&gradient_of(&flow, &arena.weights, false)));
         }
         product
     }

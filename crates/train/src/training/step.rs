@@ -4,6 +4,7 @@ use tch::{Reduction, Tensor};
 
 use super::evaluate::Tally;
 use super::optimizer::{Optimizer, Rate};
+use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 
@@ -30,7 +31,7 @@ pub fn step(
     if let Some(mut gradient) = gradients.pop() {
         if let Some(slimming) = slimming {
             // The sign of 0 is 0: a scale that has come to rest stays there.
-            let _ = gradient.g_add_(&tch::no_grad(|| slimming * arena.weights.sign()));
+            done(gradient.g_add_(&tch::no_grad(|| slimming * arena.weights.sign())));
         }
         optimizer.step(&mut arena.weights, gradient, rate);
     }

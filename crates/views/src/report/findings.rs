@@ -190,7 +190,7 @@ mod tests {
     fn early_birds_are_counted() {
         let table = "stage,epoch,epochs_planned,epochs_saved\na,6,20,13\na,7,20,13\nb,,20,0\n";
         assert_eq!(
-            birds(&Sheet::parse(table)).unwrap(),
+            birds(&Sheet::parse(table).unwrap()).unwrap(),
             "2 of 3 early birds were drawn, at epochs 6 to 7 of 20; that saved 13 dense epochs in 2 trainings."
         );
         assert_eq!(birds(&Sheet::default()), None);

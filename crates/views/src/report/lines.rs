@@ -178,7 +178,7 @@ level,network,pruning-ratio,prune-iterations,reinit,control,planned,n,density_me
 
     #[test]
     fn trials_that_differ_in_how_far_they_prune_are_one_line() {
-        let lines = Lines::of(&Sheet::parse(SUMMARY));
+        let lines = Lines::of(&Sheet::parse(SUMMARY).unwrap());
         let names: Vec<&str> = lines.tickets.iter().map(|line| line.name.as_str()).collect();
         assert_eq!(names, ["one-shot, reinit init", "one-shot, reinit lr", "iterative, 50 % a level, reinit init"]);
         let densities = |line: usize| lines.tickets[line].points.iter().map(|point| point.density).collect::<Vec<_>>();
@@ -193,7 +193,7 @@ level,network,pruning-ratio,prune-iterations,reinit,control,planned,n,density_me
         let text = "level,network,pruning-ratio,reinit,planned,n,density_mean,best_test_accuracy_mean,best_test_accuracy_ci95\n\
                     0,lenet-5,,,1,1,1.0,0.8,\n0,conv-2,,,1,1,1.0,0.9,\n\
                     1,lenet-5,0.5,init,1,1,0.5,0.79,\n1,conv-2,0.5,init,1,1,0.5,0.7,\n";
-        let lines = Lines::of(&Sheet::parse(text));
+        let lines = Lines::of(&Sheet::parse(text).unwrap());
         assert_eq!(lines.tickets.iter().map(|line| line.dense).collect::<Vec<_>>(), [Some(0.8), Some(0.9)]);
     }
 }

@@ -19,7 +19,7 @@ use tombola_core::gpus::UnusedGpus;
 use tombola_core::plan::estimate::many;
 use tombola_core::plan::{Networks, Plan};
 use tombola_core::sweep::Spec;
-use tombola_words::error::Result;
+use tombola_words::error::{Error, Result};
 use tombola_words::regular;
 use tombola_words::value::Control;
 
@@ -136,13 +136,17 @@ impl Report {
     /// When a table cannot be made, or a mask is damaged.
     pub fn of(source: &ReportSource) -> Result<Self> {
         let ReportSource { name, folder, plan, history, .. } = *source;
-        let sheet = |file: &str| tables::text(file, plan, history).map(|text| Sheet::parse(&text));
+        let sheet = |file: &str| tables::text(file, plan, history).and_then(|text| Sheet::parse(&text));
         let (results, summary, epochs) = (sheet("results.csv")?, sheet("summary.csv")?, sheet("epochs.csv")?);
         let (hamming, tickets) = (sheet("hamming.csv")?, sheet("tickets.csv")?);
         let timing = sheet("timing.csv")?;
         // It takes the masks of all tickets, and is made at the end of a run.
-        let overlap = regular::read_to_string(&folder.join(tables::OVERLAP)).unwrap_or_default();
-        let overlap = Sheet::parse(&overlap);
+        let overlap = match regular::read_to_string(&folder.join(tables::OVERLAP)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+            found => found.map_err(|error| Error::file("read", &folder.join(tables::OVERLAP), &error)),
+        };
+        let overlap = overlap.and_then(|text| Sheet::parse(&text));
+        let overlap = overlap.map_err(|error| error.hint("`tombola tables` makes the tables anew"))?;
         let parts = ReportParts::of(&results);
         let layers = layers(source, &parts)?;
         let mut charts = ChartList::default();

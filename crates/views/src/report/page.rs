@@ -177,7 +177,7 @@ mod tests {
                 narrow: ("<svg width=\"1\"/>".into(), vec![Spot(3, 4, "</script> 50 %".into())]),
             }],
             missing: vec![Missing { what: "How masks settle", why: "no masks are watched" }],
-            results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n"),
+            results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n").unwrap(),
             summary: Sheet::default(),
             failures: vec![("trial 2, level 0".into(), "</script>".into())],
             made_by: vec![("0.1".into(), "a <machine>".into())],

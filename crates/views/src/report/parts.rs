@@ -99,28 +99,28 @@ mod tests {
 
     #[test]
     fn each_network_is_a_part_with_the_settings_that_tell_it_from_others() {
-        let parts = ReportParts::of(&Sheet::parse(RESULTS));
+        let parts = ReportParts::of(&Sheet::parse(RESULTS).unwrap());
         let titles: Vec<&str> = parts.all.iter().map(|part| part.title.as_str()).collect();
         assert_eq!(titles, ["resnet, depth 20", "lenet-5", "resnet, depth 8"]);
         assert_eq!(parts.all[0].name, "resnet-depth-20");
-        let epochs = Sheet::parse("stage,epoch\na,1\nc,1\nb,1\n");
+        let epochs = Sheet::parse("stage,epoch\na,1\nc,1\nb,1\n").unwrap();
         assert_eq!(parts.by_stage(&epochs, 0).rows.len(), 2);
-        let summary = Sheet::parse("level,network,depth,n\n0,resnet,20,1\n0,lenet-5,,1\n");
+        let summary = Sheet::parse("level,network,depth,n\n0,resnet,20,1\n0,lenet-5,,1\n").unwrap();
         assert_eq!(parts.by_settings(&summary, 1).rows.len(), 0, "a table of other data sets");
-        let summary = Sheet::parse("level,network,depth,dataset,n\n0,resnet,20,mnist,1\n0,lenet-5,,mnist,1\n");
+        let summary = Sheet::parse("level,network,depth,dataset,n\n0,resnet,20,mnist,1\n0,lenet-5,,mnist,1\n").unwrap();
         assert_eq!(parts.by_settings(&summary, 1).rows, [["0", "lenet-5", "", "mnist", "1"]]);
     }
 
     #[test]
     fn a_depth_that_all_networks_of_a_kind_have_is_not_told() {
-        let parts = ReportParts::of(&Sheet::parse("trial,stage,network,depth\n1,a,lenet-5,\n2,b,resnet,20\n"));
+        let parts = ReportParts::of(&Sheet::parse("trial,stage,network,depth\n1,a,lenet-5,\n2,b,resnet,20\n").unwrap());
         let titles: Vec<&str> = parts.all.iter().map(|part| part.title.as_str()).collect();
         assert_eq!(titles, ["lenet-5", "resnet"]);
     }
 
     #[test]
     fn one_network_alone_needs_no_name() {
-        let parts = ReportParts::of(&Sheet::parse("trial,stage,network\n1,a,lenet-5\n2,b,lenet-5\n"));
+        let parts = ReportParts::of(&Sheet::parse("trial,stage,network\n1,a,lenet-5\n2,b,lenet-5\n").unwrap());
         assert_eq!((parts.all.len(), parts.all[0].title.as_str()), (1, ""));
     }
 }

@@ -208,7 +208,7 @@ trial,level,stage,seed,pruning-ratio,criterion,reinit,density,best_test_accuracy
 
     #[test]
     fn accuracies_stand_where_their_settings_meet() {
-        let pivot = Pivot::of(&Sheet::parse(RESULTS), ("density", "rewind")).unwrap();
+        let pivot = Pivot::of(&Sheet::parse(RESULTS).unwrap(), ("density", "rewind")).unwrap();
         assert_eq!(pivot.columns, ["dense", "init", "lr"]);
         let names: Vec<&str> = pivot.rows.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["100 %", "50 %", "10 %"]);
@@ -222,7 +222,7 @@ trial,level,stage,seed,pruning-ratio,criterion,reinit,density,best_test_accuracy
 
     #[test]
     fn tables_are_written_for_papers_and_pages() {
-        let pivot = Pivot::of(&Sheet::parse(RESULTS), ("density", "reinit")).unwrap();
+        let pivot = Pivot::of(&Sheet::parse(RESULTS).unwrap(), ("density", "reinit")).unwrap();
         let markdown = pivot.markdown();
         assert!(markdown.starts_with("| density | dense | init | lr |\n| --- | ---: | ---: | ---: |\n"), "{markdown}");
         assert!(markdown.contains("| 10 % |  | 81.00 ± 1.41 | 85.00 |"), "{markdown}");
@@ -232,7 +232,7 @@ trial,level,stage,seed,pruning-ratio,criterion,reinit,density,best_test_accuracy
 
     #[test]
     fn an_unknown_name_is_refused_with_a_near_one() {
-        let error = Pivot::of(&Sheet::parse(RESULTS), ("densty", "reinit")).unwrap_err();
+        let error = Pivot::of(&Sheet::parse(RESULTS).unwrap(), ("densty", "reinit")).unwrap_err();
         assert!(error.message.contains("`densty`") && error.hint.unwrap().contains("`density`"));
     }
 }

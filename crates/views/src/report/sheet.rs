@@ -1,7 +1,7 @@
 //! A table as the CSV files have it: what the report is made from, so that its numbers are those of the files.
 
 use std::collections::BTreeMap;
-use tombola_words::error::ignored;
+use tombola_words::error::{Error, Result, ignored};
 
 /// Columns and rows of text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -13,13 +13,17 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// Reads the text of a CSV file. Rows that are no CSV are left out: the tables are our own.
-    pub fn parse(text: &str) -> Self {
+    /// Reads the text of a CSV file.
+    ///
+    /// # Errors
+    /// When it is none, or has rows of other lengths than its first.
+    pub fn parse(text: &str) -> Result<Self> {
+        let fail = |error: csv::Error| Error::environment(format!("a table is no CSV: {error}"));
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let cells = |record: &csv::StringRecord| record.iter().map(str::to_string).collect::<Vec<String>>();
-        let columns = reader.headers().map(cells).unwrap_or_default();
-        let rows = reader.records().flatten().map(|record| cells(&record)).collect();
-        Self { columns, rows }
+        let columns = cells(reader.headers().map_err(fail)?);
+        let rows = reader.records().map(|record| record.map(|record| cells(&record)).map_err(fail));
+        Ok(Self { columns, rows: rows.collect::<Result<_>>()? })
     }
 
     /// A table of these columns and rows.
@@ -116,12 +120,12 @@ mod tests {
 
     #[test]
     fn columns_are_parted_into_those_that_vary_and_those_that_all_rows_share() {
-        let sheet = Sheet::parse("a,b,c,d\n1,x,,\"p, q\"\n2,x,,r\n1,x,,r\n");
+        let sheet = Sheet::parse("a,b,c,d\n1,x,,\"p, q\"\n2,x,,r\n1,x,,r\n").unwrap();
         assert_eq!(sheet.parted(), (vec![0, 3], vec![("b".to_string(), "x".to_string())]));
         assert_eq!(sheet.text(&sheet.rows[0], "d"), "p, q");
         assert_eq!((sheet.number(&sheet.rows[1], "a"), sheet.number(&sheet.rows[1], "b")), (Some(2.0), None));
         let groups = sheet.by("a");
         assert_eq!((groups.len(), groups[0].0, groups[0].1.len()), (2, "1", 2));
-        assert_eq!(Sheet::parse(&sheet.csv(&sheet.rows)), sheet);
+        assert_eq!(Sheet::parse(&sheet.csv(&sheet.rows)).unwrap(), sheet);
     }
 }

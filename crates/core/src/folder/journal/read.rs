@@ -135,6 +135,17 @@ impl StageHistory {
         self.sums.values().find_map(|sums| sums.mask)
     }
 
+    /// A stage has one file of its mask: snapshots of an attempt that had another mask are of no use any more.
+    fn replace_mask(&mut self, sums: Option<SnapshotSums>) {
+        let Some(mask) = sums.and_then(|sums| sums.mask) else { return };
+        let past = |sums: &SnapshotSums| sums.mask.is_some_and(|own| own != mask);
+        let past: Vec<Moment> = self.sums.iter().filter(|(_, sums)| past(sums)).map(|(moment, _)| *moment).collect();
+        for moment in past {
+            self.kept.remove(&moment);
+            self.sums.remove(&moment);
+        }
+    }
+
     /// Whether the journal tells of all that it tells of a training that ended. Of one that was repaired it may not.
     fn is_whole(&self, stage: &Stage, outcome: &Outcome) -> bool {
         let span = stage.span(self.drawn.as_ref().and_then(|drawn| drawn.span));
@@ -245,6 +256,7 @@ impl History {
             }
             Record::Kept { stage, moment, sums } => {
                 let stage = self.stage(stage);
+                stage.replace_mask(sums);
                 stage.kept.insert(moment);
                 stage.freed.remove(&moment);
                 match sums {
@@ -260,6 +272,7 @@ impl History {
             }
             Record::Progress { stage, epoch, best, sums, best_sums } => {
                 let stage = self.stage(stage);
+                stage.replace_mask(sums);
                 (stage.progress, stage.progress_sums) = (Some((epoch, best)), (sums, best_sums));
             }
             Record::Joined { worker, place, arithmetic, .. } => {
@@ -331,5 +344,27 @@ impl History {
     /// What is known of a stage; nothing at first.
     pub fn stage(&mut self, id: StageId) -> &mut StageHistory {
         Arc::make_mut(self.stages.entry(id).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snapshots_of_an_attempt_with_another_mask_are_kept_no_longer() {
+        let (stage, mut history) = (StageId::of("ticket"), History::default());
+        let sums = |mask: &[u8]| {
+            Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask: Some(Checksum::of(mask)) })
+        };
+        let kept = |moment, mask| Record::Kept { stage, moment, sums: sums(mask) };
+        history.add(kept(Moment::Best, b"old"));
+        history.add(kept(Moment::Last, b"old"));
+        assert_eq!(history.stage(stage).kept.len(), 2);
+        history.add(kept(Moment::Last, b"new"));
+        let known = history.stage(stage);
+        assert_eq!((&known.kept, known.mask_sum()), (&BTreeSet::from([Moment::Last]), Some(Checksum::of(b"new"))));
+        history.add(Record::Progress { stage, epoch: 1, best: None, sums: sums(b"newer"), best_sums: None });
+        assert!(history.stage(stage).kept.is_empty() && history.stage(stage).mask_sum().is_none());
     }
 }

@@ -12,6 +12,7 @@ use super::frames::{HEADER, framed};
 use crate::folder::atomic::{make_folder, sync_folder_of};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
+use tombola_words::regular;
 
 /// An open journal.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ impl Journal {
         if let Some(folder) = path.parent() {
             make_folder(folder)?;
         }
-        let open = OpenOptions::new().create(true).read(true).append(true).open(path);
+        let open = regular::open_with(OpenOptions::new().create(true).read(true).append(true), path);
         let mut file = open.map_err(|error| fail(&error))?;
         keep_torn(path, &mut file, end)?;
         let mut begin = || -> std::io::Result<u64> {
@@ -110,7 +111,7 @@ fn keep_torn(path: &Path, file: &mut File, end: u64) -> Result<()> {
         return Ok(());
     }
     let aside = path.with_extension("torn");
-    let open = OpenOptions::new().create(true).append(true).open(&aside);
+    let open = regular::open_with(OpenOptions::new().create(true).append(true), &aside);
     let mut to = open.map_err(fail("write", &aside))?;
     to.write_all(&torn).and_then(|()| to.sync_all()).map_err(fail("write", &aside))?;
     sync_folder_of(&aside);

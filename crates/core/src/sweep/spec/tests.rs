@@ -165,6 +165,9 @@ fn what_is_left_out_is_read_and_kept_as_settings_show_it() {
     let complete = spec.to_toml();
     assert!(complete.contains("exclude = [{ lr-milestones = [[80, 120]] }]"), "{complete}");
     assert_eq!(Spec::read(Some(&complete), &[]).unwrap().to_toml(), complete);
+    let spec =
+        Spec::read(Some("exclude = [{ prune-layers = \"all\", track-masks = \"auto\" }]\nseed = [1, 2]"), &[]).unwrap();
+    assert_eq!(Spec::read(Some(&spec.to_toml()), &[]).unwrap().to_toml(), spec.to_toml());
     let error = error(&text("\"eighty\""));
     assert!(error.message.starts_with("line 1: `exclude`: "), "{error}");
 }
