@@ -155,13 +155,34 @@ class Run:
                     self.end(process)
                 return True
             # Those that go on have all of the sweep to do.
-            self.wait(process, LONGEST if recovery else PATIENCE, f"the start after the kill of rank {rank}")
+            self.wait_for_the_others(process, victims, recovery, rank)
             for victim in victims.values():
                 until(lambda victim=victim: not alive(victim), PATIENCE, "a rank goes on without its launcher")
             return True
         self.end(process)
         self.kills.append("all")
         return True
+
+    def wait_for_the_others(self, process, victims, recovery, rank):
+        """Until the start ends by itself after the kill of a rank. Open MPI's launcher may stay when all ranks are gone
+        (`PMIX ERROR: BAD-PARAM` in `pmix_event_notification.c`, with `--enable-recovery`): then it is ended and counted."""
+        what = f"the start after the kill of rank {rank}"
+        begun, empty_since = time.monotonic(), None
+        while process.poll() is None:
+            now = time.monotonic()
+            if now - begun > (LONGEST if recovery else PATIENCE):
+                there = [rank for rank, victim in victims.items() if alive(victim)]
+                self.end(process)
+                raise Problem(f"{what} hangs: ranks {there} are there after {now - begun:.0f} s")
+            if any(alive(victim) for victim in victims.values()):
+                empty_since = None
+            elif empty_since is None:
+                empty_since = now
+            elif recovery and now - empty_since > 10:
+                self.end(process)
+                self.kills[-1] += ", whose launcher stayed"
+            time.sleep(0.02)
+        self.longest = max(self.longest, time.monotonic() - begun)
 
     def kill_and_resume(self, kills, whole, slow):
         """Until it is done, killed at least so many times; gives the exit code."""

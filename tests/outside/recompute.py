@@ -100,7 +100,9 @@ class Folder:
     def bits(self, row, track):
         """Masks of every epoch, by epoch."""
         rows = numpy.load(self.path / "stages" / row["stage"] / f"masks-{track}.npy")
-        return {epoch: bits for epoch, bits in enumerate(rows, 1)}
+        # A ticket that was rewound begins behind its rewind point.
+        first = min(epoch["epoch"] for epoch in self.epochs if epoch["stage"] == row["stage"])
+        return dict(enumerate(rows, first))
 
     def done(self):
         return [row for row in self.rows.values() if row["state"] == "done"]

@@ -124,8 +124,7 @@ pub fn remove_torn(folder: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(|error| Error::file("read", folder, &error))?;
     for entry in entries.flatten() {
         let writer = writer(&entry.file_name().to_string_lossy());
-        if writer.is_some_and(|writer| writer == std::process::id() || !Path::new(&format!("/proc/{writer}")).exists())
-        {
+        if writer.is_some_and(|writer| writer == std::process::id() || is_gone(writer)) {
             match fs::remove_file(entry.path()) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::file("remove", &entry.path(), &error));
@@ -135,6 +134,12 @@ pub fn remove_torn(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a process has ended. One that nobody has waited for yet has a number still, and no program.
+fn is_gone(process: u32) -> bool {
+    let program = fs::read_link(format!("/proc/{process}/exe"));
+    program.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The process that gave a temporary file its name; nothing for other files.
@@ -223,6 +228,20 @@ mod tests {
         write_atomically(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "new");
         assert_eq!(names(folder.path()).len(), 200, "one of them became the file");
+    }
+
+    #[test]
+    fn a_killed_process_that_nobody_waited_for_yet_writes_nothing_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        fs::write(folder.path().join(format!(".table.csv.{}-0.tmp", child.id())), "torn").unwrap();
+        let begun = std::time::Instant::now();
+        while !names(folder.path()).is_empty() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(20), "it stays");
+            remove_torn(folder.path()).unwrap();
+        }
+        // Until here it had a number in `/proc`.
+        assert!(child.wait().unwrap().success());
     }
 
     #[test]
