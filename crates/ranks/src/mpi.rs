@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use mpi::Threading;
@@ -29,6 +29,9 @@ const TAG: c_int = 77;
 const MOST_ARRIVING: usize = 256 << 20;
 /// Exit code of a process that ends without taking leave. Never 0: with Open MPI `MPI_Abort(0)` hangs.
 const ABANDONED: c_int = 101;
+/// Longest time that MPI may take to begin: a rank that is killed meanwhile would be waited for for ever, where the launcher goes on
+/// without it. Ranks of a large job may take minutes to load their libraries.
+const BEGINNING: Duration = Duration::from_secs(240);
 /// Longest time that ranks which have begun may take to tell each other where they are.
 const GREETING: Duration = Duration::from_secs(40);
 /// Longest time that `MPI_Finalize` may take once everybody has said goodbye.
@@ -76,6 +79,7 @@ impl MpiSession {
         // needs that wait: goodbyes are messages.
         // SAFETY: this is the only thread yet.
         unsafe { std::env::set_var("OMPI_MCA_async_mpi_finalize", "1") };
+        let begun = watch(BEGINNING);
         let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         let world = universe.world();
@@ -83,15 +87,8 @@ impl MpiSession {
         // SAFETY: the communicator is valid until MPI ends.
         unsafe { ffi::MPI_Comm_set_errhandler(world.as_raw(), ffi::RSMPI_ERRORS_RETURN) };
         // Should one of them be killed right now, the others would wait in MPI for ever.
-        let (greeted, greeting) = std::sync::mpsc::channel::<()>();
-        std::thread::spawn(move || {
-            if greeting.recv_timeout(GREETING) == Err(RecvTimeoutError::Timeout) {
-                speech::say(
-                    "error: another rank was gone before it said where it is\n\nhint: start the same command again",
-                );
-                signal_hook::low_level::exit(ABANDONED);
-            }
-        });
+        drop(begun);
+        let greeted = watch(GREETING);
         let node = world.split_shared(world.rank());
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
@@ -429,6 +426,20 @@ fn test(request: &mut ffi::MPI_Request) -> Result<(), Option<c_int>> {
         (0, _) => Ok(()),
         (code, _) => Err(Some(code)),
     }
+}
+
+/// Ends this process in a while, unless what is returned is dropped before.
+fn watch(patience: Duration) -> Sender<()> {
+    let (done, waiting) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            speech::say(
+                "error: another rank was gone before it said where it is\n\nhint: start the same command again",
+            );
+            signal_hook::low_level::exit(ABANDONED);
+        }
+    });
+    done
 }
 
 /// The process of each other rank on this host.
