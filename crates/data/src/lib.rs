@@ -31,7 +31,6 @@ mod samples;
 #[cfg(test)]
 fn skipped(test: &str, reason: &str) {
     use std::io::Write;
-    println!("skipped {test}: {reason}");
     if let Some(path) = std::env::var_os("TOMBOLA_SKIPPED_TESTS") {
         let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
         writeln!(file, "{test}: {reason}").unwrap();
