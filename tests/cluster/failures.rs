@@ -138,6 +138,26 @@ fn a_killed_rank_ends_all_or_is_replaced() {
 }
 
 #[test]
+fn ranks_that_wait_within_mpi_for_one_that_was_killed_end_with_words() {
+    if can_start("ranks_that_wait_within_mpi_for_one_that_was_killed_end_with_words") {
+        for rank in [0, 1] {
+            let (event, folder) = (format!("SIGKILL on rank {rank} before MPI begins"), slow_folder());
+            let mut command = mpirun(&folder, RANKS, RECOVERY, &arguments());
+            fault(rank, "unbegun")(&mut command);
+            let said = folder.path("said");
+            command.stderr(std::fs::File::create(&said).unwrap());
+            let mut child = command.spawn().unwrap();
+            let (code, after) = end_of(&mut child, &folder).unwrap_or_else(|| panic!("{event}: it hangs"));
+            await_last(&mut child, &folder, &event);
+            let said = std::fs::read_to_string(said).unwrap();
+            assert!(said.contains("of 3 ranks on this host are left") && after < Duration::from_secs(40), "{said}");
+            assert!(!folder.path("results").exists());
+            println!("| {event} | {} | stopped, resumable | {code} | {:.1} |", RECOVERY.join(" "), after.as_secs_f64());
+        }
+    }
+}
+
+#[test]
 fn a_stopped_process_is_given_up() {
     if can_start("a_stopped_process_is_given_up") {
         for options in [&[], RECOVERY] {

@@ -3,6 +3,7 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `mpi` | begins and ends MPI, sends and probes messages |
+//! | `beginning` | ends a process that waits within MPI for a rank that was killed before MPI had begun |
 //! | `pieces` | long messages in pieces |
 //! | `link` | the coordinator's end: all ranks, and the worker in its own process |
 //! | `heart` | signs of life of rank 0, whatever its main thread is at |
@@ -10,6 +11,7 @@
 //!
 //! This crate may not know how a stage is trained.
 
+mod beginning;
 mod heart;
 pub mod link;
 pub mod mpi;

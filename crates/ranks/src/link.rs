@@ -14,7 +14,7 @@ use tombola_cluster::link::message::{Order, Welcome, Word, decode, encode};
 use tombola_cluster::link::{Link, Worker};
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
-use tombola_words::seconds;
+use tombola_words::{process, seconds};
 
 /// Longest pause between two looks for messages. A look and the pause before it take some 20 microseconds of processor
 /// time and more with busy sockets, so that waiting stays well below 1 % of a core.
@@ -187,14 +187,13 @@ impl RankLink {
     /// Ends ranks of this host that were given up but are still there, such as a stopped process: the launcher would
     /// wait for them for ever. A number that is another program's by now is left alone.
     fn end_neighbours(&self, silent: &BTreeSet<Worker>) {
-        let own = std::fs::read_link("/proc/self/exe");
+        let own = process::program(std::process::id());
         let given_up = self.neighbours.iter().filter(|(rank, _)| silent.contains(rank));
-        for (_, process) in given_up {
-            let theirs = std::fs::read_link(format!("/proc/{process}/exe"));
-            if matches!((&own, theirs), (Ok(own), Ok(theirs)) if *own == theirs) {
+        for (_, neighbour) in given_up {
+            if own.is_some() && process::program(*neighbour) == own {
                 let mut kill = Command::new("kill");
                 ignored(
-                    kill.args(["-KILL", &process.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status(),
+                    kill.args(["-KILL", &neighbour.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status(),
                     "a process that is gone already needs no end",
                 );
             }

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use mpi::Threading;
@@ -18,10 +17,11 @@ use mpi::raw::AsRaw;
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::{CommunicatorCollectives, Equivalence};
 
+use super::beginning::Beginning;
 use super::pieces::{Assembly, PIECE, SHORT, with_header};
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_words::error::{Error, Result};
-use tombola_words::speech;
+use tombola_words::fault::Fault;
 
 /// All messages have this tag: MPI keeps the order of messages with the same one.
 const TAG: c_int = 77;
@@ -29,11 +29,6 @@ const TAG: c_int = 77;
 const MOST_ARRIVING: usize = 256 << 20;
 /// Exit code of a process that ends without taking leave. Never 0: with Open MPI `MPI_Abort(0)` hangs.
 const ABANDONED: c_int = 101;
-/// Longest time that MPI may take to begin: a rank that is killed meanwhile would be waited for for ever, where the launcher goes on
-/// without it. Ranks of a large job may take minutes to load their libraries.
-const BEGINNING: Duration = Duration::from_secs(240);
-/// Longest time that ranks which have begun may take to tell each other where they are.
-const GREETING: Duration = Duration::from_secs(40);
 /// Longest time that `MPI_Finalize` may take once everybody has said goodbye.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -60,6 +55,9 @@ impl MpiSession {
     /// # Errors
     /// When MPI cannot be used from one thread of several, or knows of fewer ranks than the launcher started.
     pub fn begin(launch: Launch) -> Result<Self> {
+        if let Some(fault) = Fault::of(launch.rank) {
+            fault.strike_before_mpi();
+        }
         let session = Self::open()?;
         let fit = session.threads().and_then(|_| launcher::check_size(launch, session.size()));
         if let Err(error) = fit {
@@ -73,27 +71,24 @@ impl MpiSession {
     /// Begins MPI, whatever it is like: for whoever wants to tell what is wrong with it.
     ///
     /// # Errors
-    /// When it was begun before.
+    /// When it was begun before, or the system gives no thread.
     pub fn open() -> Result<Self> {
         // `MPI_Finalize` of Open MPI waits for all ranks, those that are gone too, unless told otherwise. Nothing here
         // needs that wait: goodbyes are messages.
         // SAFETY: this is the only thread yet.
         unsafe { std::env::set_var("OMPI_MCA_async_mpi_finalize", "1") };
-        let begun = watch(BEGINNING);
+        let beginning = Beginning::watch(ABANDONED)?;
         let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         let world = universe.world();
         // A rank that is gone must not end the others: errors are answered, not fatal.
         // SAFETY: the communicator is valid until MPI ends.
         unsafe { ffi::MPI_Comm_set_errhandler(world.as_raw(), ffi::RSMPI_ERRORS_RETURN) };
-        // Should one of them be killed right now, the others would wait in MPI for ever.
-        drop(begun);
-        let greeted = watch(GREETING);
         let node = world.split_shared(world.rank());
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         let neighbours = neighbours(&world, &node);
-        drop((node, greeted));
+        drop((node, beginning));
         let (rank, size) = (count(world.rank()), count(world.size()));
         Ok(Self { world, rank, size, universe: Some(universe), local, host, neighbours, threading })
     }
@@ -426,20 +421,6 @@ fn test(request: &mut ffi::MPI_Request) -> Result<(), Option<c_int>> {
         (0, _) => Ok(()),
         (code, _) => Err(Some(code)),
     }
-}
-
-/// Ends this process in a while, unless what is returned is dropped before.
-fn watch(patience: Duration) -> Sender<()> {
-    let (done, waiting) = std::sync::mpsc::channel::<()>();
-    std::thread::spawn(move || {
-        if waiting.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            speech::say(
-                "error: another rank was gone before it said where it is\n\nhint: start the same command again",
-            );
-            signal_hook::low_level::exit(ABANDONED);
-        }
-    });
-    done
 }
 
 /// The process of each other rank on this host.

@@ -18,6 +18,7 @@ use tombola_cluster::worker::{Handle, Trainer, spawn};
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
+use tombola_words::process::is_gone;
 use tombola_words::seconds;
 
 /// With more than this on its way to rank 0, the training waits.
@@ -203,10 +204,4 @@ impl Relay {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// Whether a process of this host has ended, where the system tells. One that nobody has waited for yet has no program.
-fn is_gone(process: u32) -> bool {
-    let program = |process: &str| std::fs::read_link(format!("/proc/{process}/exe"));
-    program("self").is_ok() && program(&process.to_string()).is_err()
 }

@@ -1,7 +1,7 @@
 //! Makes a process fail, or its workers dawdle, on purpose, for tests of what the others do then.
 //!
 //! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
-//! that leaves `main` early, or an `exit` without a word. `early` is an exit before rank 0 has told the others what to do. `stall`
+//! that leaves `main` early, or an `exit` without a word. `unbegun` is a kill before MPI begins. `early` is an exit before rank 0 has told the others what to do. `stall`
 //! keeps the main loop for ten seconds, once, as a slow disk would. `hang` is of the training of that rank, or of that worker
 //! of a single process: so many seconds after it began, it goes on no more.
 //!
@@ -15,7 +15,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ignored};
 use crate::stream::stream;
 
 /// How long a stall lasts.
@@ -32,6 +32,14 @@ impl Fault {
     /// The fault that is meant for this rank or worker, if any.
     pub fn of(rank: usize) -> Option<Self> {
         parse(&std::env::var("TOMBOLA_FAULT").ok()?, rank)
+    }
+
+    /// Kills the process, if it is to end before MPI begins.
+    pub fn strike_before_mpi(&self) {
+        if self.how == "unbegun" {
+            // As the system does where memory is short.
+            ignored(signal_hook::low_level::raise(signal_hook::consts::SIGKILL), "nothing comes after it");
+        }
     }
 
     /// Ends the process, if it is to end before its main loop.
@@ -68,7 +76,7 @@ impl Fault {
                 std::thread::sleep(STALL);
                 Ok(())
             }
-            "early" | "hang" => Ok(()),
+            "unbegun" | "early" | "hang" => Ok(()),
             _ => Err(Error::environment("an error that was asked for")),
         }
     }

@@ -1,4 +1,4 @@
-//! The words that every other crate uses and none of them owns. Nothing here does anything, but for the last four.
+//! The words that every other crate uses and none of them owns. Nothing here does anything, but for the last five.
 //!
 //! | file | word |
 //! | --- | --- |
@@ -13,6 +13,7 @@
 //! | `stream` | random numbers, named by seed, purpose and counters |
 //! | `speech` | the only place that prints |
 //! | `regular` | files that are no pipes or devices |
+//! | `process` | other processes of this machine |
 //! | `signals` | what asks a run to stop |
 //! | `fault` | failures on purpose, for tests |
 //!
@@ -24,6 +25,7 @@ mod checksum;
 mod duration;
 pub mod error;
 pub mod fault;
+pub mod process;
 pub mod record;
 pub mod regular;
 mod shape;

@@ -3,9 +3,12 @@
 //! MPI is begun only where a launcher says that there are several ranks, so that a plain start needs no MPI at all. It
 //! may not know of MPI itself.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use tombola_words::error::{Error, Result};
+use tombola_words::process::{ancestors, children, program, variable};
 
 /// Variables that name the number of ranks of this very start, with those that name the own rank.
 ///
@@ -19,6 +22,20 @@ const RANKS: [(&str, &str); 4] = [
 
 /// Variables that name the own place among the ranks of a host. (`SLURM_LOCAL_ID` does not exist.)
 const LOCAL: [&str; 4] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID"];
+
+/// Programs that start ranks, and their helpers on other hosts.
+const PROGRAMS: [&str; 10] = [
+    "mpirun",
+    "mpiexec",
+    "orterun",
+    "orted",
+    "prterun",
+    "prted",
+    "mpiexec.hydra",
+    "hydra_pmi_proxy",
+    "hydra_bstrap_proxy",
+    "pmi_proxy",
+];
 
 /// What the launcher says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +89,25 @@ fn starter_of(variable: impl Fn(&str) -> Option<String>) -> Option<Starter> {
         () if there("SLURM_STEP_NUM_TASKS") => Starter::Srun,
         () => Starter::Other,
     })
+}
+
+/// The nearest process that this one descends from which is a launcher or a helper of one, and its program.
+pub fn process() -> Option<(u32, PathBuf)> {
+    let mut found = ancestors().into_iter().filter_map(|process| Some((process, program(process)?)));
+    found.find(|(_, program)| program.file_name().is_some_and(|name| PROGRAMS.iter().any(|one| name == *one)))
+}
+
+/// Ranks of this start on this host: how many were started, and how many of those are there still. Nothing where that is not known:
+/// only Open MPI says the first, and a launcher in another container is not seen.
+pub fn ranks_of_host() -> Option<(usize, usize)> {
+    let own = |name: &str| std::env::var(name).ok();
+    let started = own("OMPI_COMM_WORLD_LOCAL_SIZE")?.parse().ok()?;
+    let start = own("PMIX_NAMESPACE")?;
+    // Each may be a wrapper that has started the rank.
+    let mut there = children(process()?.0)?;
+    there.retain(|child| variable(*child, "PMIX_NAMESPACE").as_ref() == Some(&start));
+    let is_own = |child: &u32| *child == std::process::id() || ancestors().contains(child);
+    there.iter().any(is_own).then_some((started, there.len()))
 }
 
 /// Refuses several copies of "rank 0 of 1" where one start of many ranks was meant: each would coordinate a sweep of its

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
+use tombola_words::process;
 
 /// Replaces the file at `path` by what `contents` writes, or leaves it as it was.
 ///
@@ -124,7 +125,7 @@ pub fn remove_torn(folder: &Path) -> Result<()> {
     let entries = fs::read_dir(folder).map_err(|error| Error::file("read", folder, &error))?;
     for entry in entries.flatten() {
         let writer = writer(&entry.file_name().to_string_lossy());
-        if writer.is_some_and(|writer| writer == std::process::id() || is_gone(writer)) {
+        if writer.is_some_and(|writer| writer == std::process::id() || process::is_gone(writer)) {
             match fs::remove_file(entry.path()) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     return Err(Error::file("remove", &entry.path(), &error));
@@ -134,12 +135,6 @@ pub fn remove_torn(folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a process has ended. One that nobody has waited for yet has a number still, and no program.
-fn is_gone(process: u32) -> bool {
-    let program = fs::read_link(format!("/proc/{process}/exe"));
-    program.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// The process that gave a temporary file its name; nothing for other files.

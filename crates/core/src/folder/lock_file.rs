@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::process::began;
 use tombola_words::{regular, speech};
 
 /// The file, beside `lock`.
@@ -208,15 +209,6 @@ fn here() -> String {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let numbers = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
     format!("{} {}", boot.trim(), numbers.display())
-}
-
-/// When a process began, in ticks since the start of the machine: the 22nd word, the second being a name in parentheses.
-fn began(process: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let mut rest = text.rsplit_once(')')?.1.split_whitespace();
-    // A process that has ended and is not waited for writes nothing any more.
-    let state = rest.next()?;
-    (!["Z", "X"].contains(&state)).then(|| rest.nth(18)?.parse().ok()).flatten()
 }
 
 /// Whether the process of an identity is there; nothing if it is not one of this machine's.
