@@ -3,6 +3,8 @@
 //!
 //! It may not call MPI.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -13,15 +15,18 @@ use tombola_words::speech;
 /// Time between two looks at who is there. What is long is counted in looks, not by a clock: a job that stood still as a whole, as
 /// Slurm has it do for another one, has not waited.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Looks for which MPI may take to begin, where nobody can say who is there: ranks of a large job may take minutes to load their
+/// Looks for which `MPI_Init` may take, where nobody can say who is there: ranks of a large job may take minutes to load their
 /// libraries.
-const MOST_LOOKS: u32 = 240;
+const MOST_OF_INIT: u32 = 240;
+/// Looks for which ranks may take after it to tell each other where they are.
+const MOST_OF_GREETING: u32 = 40;
 /// Looks in a row that find fewer ranks on this host than were started, after which MPI will not begin: a launcher starts them all
 /// within a second or two.
 const MOST_MISSED: u32 = 20;
 
 /// MPI begins, watched until this is dropped.
 pub(crate) struct Beginning {
+    has_init: Arc<AtomicBool>,
     _begun: Sender<()>,
 }
 
@@ -32,22 +37,36 @@ impl Beginning {
     /// When the system gives no thread.
     pub(crate) fn watch(code: i32) -> Result<Self> {
         let (begun, waiting) = channel();
+        let has_init = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&has_init);
         let end = move || {
-            if let Some(reason) = watch(&waiting, LOOK_EVERY, launcher::ranks_of_host) {
+            if let Some(reason) = watch(&waiting, LOOK_EVERY, &told, launcher::ranks_of_host) {
                 speech::say(format!("error: {reason}\n\nhint: start the same command again"));
                 signal_hook::low_level::exit(code);
             }
         };
         let thread = std::thread::Builder::new().name("beginning".to_string()).spawn(end);
         thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?;
-        Ok(Self { _begun: begun })
+        Ok(Self { has_init, _begun: begun })
+    }
+
+    /// `MPI_Init` has ended: so all ranks have come to it.
+    pub(crate) fn init_has_ended(&self) {
+        self.has_init.store(true, Ordering::Relaxed);
     }
 }
 
 /// Why MPI will not begin; nothing once it has. `ranks` says how many ranks this host was given, and how many are there.
-fn watch(begun: &Receiver<()>, every: Duration, ranks: impl Fn() -> Option<(usize, usize)>) -> Option<String> {
-    let mut missed = 0;
-    for _ in 0..MOST_LOOKS {
+fn watch(
+    begun: &Receiver<()>,
+    every: Duration,
+    has_init: &AtomicBool,
+    ranks: impl Fn() -> Option<(usize, usize)>,
+) -> Option<String> {
+    let (mut missed, mut looks, mut greeting) = (0, 0, 0);
+    while looks < MOST_OF_INIT && greeting < MOST_OF_GREETING {
+        looks += 1;
+        greeting += u32::from(has_init.load(Ordering::Relaxed));
         if begun.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
             return None;
         }
@@ -59,7 +78,7 @@ fn watch(begun: &Receiver<()>, every: Duration, ranks: impl Fn() -> Option<(usiz
             ));
         }
     }
-    let waited = (every * MOST_LOOKS).as_secs();
+    let waited = (every * looks).as_secs();
     Some(format!("MPI has not begun within {waited} s: a rank on another host may be gone"))
 }
 
@@ -73,7 +92,7 @@ mod tests {
 
     fn watched(ranks: impl Fn() -> Option<(usize, usize)>) -> String {
         let (_begun, waiting) = channel();
-        watch(&waiting, EVERY, ranks).unwrap()
+        watch(&waiting, EVERY, &AtomicBool::new(false), ranks).unwrap()
     }
 
     #[test]
@@ -85,18 +104,25 @@ mod tests {
             looks.set(looks.get() + 1);
             Some((4, if looks.get() < 5 { 3 } else { 4 }))
         });
-        assert!(late.contains("has not begun within") && looks.get() == MOST_LOOKS);
+        assert!(late.contains("has not begun within") && looks.get() == MOST_OF_INIT);
     }
 
     #[test]
     fn where_nobody_can_say_who_is_there_the_wait_is_long_and_ends() {
         assert!(watched(|| None).contains("a rank on another host may be gone"));
+        // Shorter once all have come to `MPI_Init`.
+        let (looks, (_begun, waiting)) = (Cell::new(0), channel());
+        let reason = watch(&waiting, EVERY, &AtomicBool::new(true), || {
+            looks.set(looks.get() + 1);
+            None
+        });
+        assert!(reason.is_some() && looks.get() == MOST_OF_GREETING);
     }
 
     #[test]
     fn mpi_that_has_begun_ends_the_watch() {
         let (begun, waiting) = channel();
         drop(begun);
-        assert_eq!(watch(&waiting, EVERY, || Some((2, 1))), None);
+        assert_eq!(watch(&waiting, EVERY, &AtomicBool::new(false), || Some((2, 1))), None);
     }
 }

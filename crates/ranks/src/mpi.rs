@@ -80,6 +80,7 @@ impl MpiSession {
         let beginning = Beginning::watch(ABANDONED)?;
         let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
+        beginning.init_has_ended();
         let world = universe.world();
         // A rank that is gone must not end the others: errors are answered, not fatal.
         // SAFETY: the communicator is valid until MPI ends.
