@@ -191,7 +191,9 @@ pub(crate) fn answer(session: &MpiSession, facts: Facts) -> Result<(bool, u8)> {
                     }
                 }
             }
-            Some(News::Trouble(_, error)) => return Err(error.at("rank 0")),
+            Some(News::Trouble(0, error)) => return Err(error.at("rank 0")),
+            // Others are rank 0's to miss.
+            Some(News::Trouble(..)) => {}
             None if heard.elapsed() > UNTIL_END => {
                 let text = format!("rank {}: no sign of rank 0 for {} s", session.rank(), UNTIL_END.as_secs());
                 return Err(Error::environment(text).hint("look at what the host of rank 0 does"));

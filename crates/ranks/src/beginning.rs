@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use tombola_cluster::link::launcher;
+use tombola_cluster::link::launcher::RanksOfHost;
 use tombola_words::error::{Error, Result};
 use tombola_words::speech;
 
@@ -31,18 +31,20 @@ pub(crate) struct Beginning {
 }
 
 impl Beginning {
-    /// From now on, this process ends with words and with `code` where MPI cannot begin.
+    /// From now on, this process ends with words where MPI cannot begin.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn watch(code: i32) -> Result<Self> {
+    pub(crate) fn watch() -> Result<Self> {
         let (begun, waiting) = channel();
         let has_init = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&has_init);
+        // Whatever is asked of the environment is asked before MPI, which may change it.
+        let (told, ranks) = (Arc::clone(&has_init), RanksOfHost::find());
+        let present = move || ranks.as_ref().and_then(|ranks| Some((ranks.given, ranks.there()?)));
         let end = move || {
-            if let Some(reason) = watch(&waiting, LOOK_EVERY, &told, launcher::ranks_of_host) {
-                speech::say(format!("error: {reason}\n\nhint: start the same command again"));
-                signal_hook::low_level::exit(code);
+            if let Some(reason) = watch(&waiting, LOOK_EVERY, &told, present) {
+                let error = Error::interrupted(reason).hint("start the same command again");
+                signal_hook::low_level::exit(i32::from(speech::outcome(Err(error))));
             }
         };
         let thread = std::thread::Builder::new().name("beginning".to_string()).spawn(end);
@@ -56,30 +58,38 @@ impl Beginning {
     }
 }
 
-/// Why MPI will not begin; nothing once it has. `ranks` says how many ranks this host was given, and how many are there.
+/// Why MPI will not begin; nothing once it has. `present` says how many ranks this host was given, and how many are there.
 fn watch(
     begun: &Receiver<()>,
     every: Duration,
     has_init: &AtomicBool,
-    ranks: impl Fn() -> Option<(usize, usize)>,
+    present: impl Fn() -> Option<(usize, usize)>,
 ) -> Option<String> {
-    let (mut missed, mut looks, mut greeting) = (0, 0, 0);
-    while looks < MOST_OF_INIT && greeting < MOST_OF_GREETING {
-        looks += 1;
-        greeting += u32::from(has_init.load(Ordering::Relaxed));
-        if begun.recv_timeout(every) != Err(RecvTimeoutError::Timeout) {
-            return None;
-        }
-        let (given, there) = ranks().unwrap_or_default();
+    let (mut missed, mut of_init, mut of_greeting) = (0, 0, 0);
+    while begun.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+        let (given, there) = present().unwrap_or_default();
         missed = if there < given { missed + 1 } else { 0 };
         if missed == MOST_MISSED {
             return Some(format!(
                 "{there} of {given} ranks on this host are left, and MPI begins with all or with none"
             ));
         }
+        match has_init.load(Ordering::Relaxed) {
+            true => of_greeting += 1,
+            false => of_init += 1,
+        }
+        if of_init == MOST_OF_INIT {
+            let waited = (every * MOST_OF_INIT).as_secs();
+            return Some(format!("MPI has not begun within {waited} s: another rank may be gone"));
+        }
+        if of_greeting == MOST_OF_GREETING {
+            let waited = (every * MOST_OF_GREETING).as_secs();
+            return Some(format!(
+                "MPI has begun, but not all ranks said within {waited} s where they are: one may be gone"
+            ));
+        }
     }
-    let waited = (every * looks).as_secs();
-    Some(format!("MPI has not begun within {waited} s: a rank on another host may be gone"))
+    None
 }
 
 #[cfg(test)]
@@ -109,14 +119,22 @@ mod tests {
 
     #[test]
     fn where_nobody_can_say_who_is_there_the_wait_is_long_and_ends() {
-        assert!(watched(|| None).contains("a rank on another host may be gone"));
+        assert!(watched(|| None).contains("another rank may be gone"));
         // Shorter once all have come to `MPI_Init`.
         let (looks, (_begun, waiting)) = (Cell::new(0), channel());
         let reason = watch(&waiting, EVERY, &AtomicBool::new(true), || {
             looks.set(looks.get() + 1);
             None
         });
-        assert!(reason.is_some() && looks.get() == MOST_OF_GREETING);
+        assert!(reason.unwrap().contains("MPI has begun, but") && looks.get() == MOST_OF_GREETING);
+        // The time for it is not what the slowest rank has left.
+        let (looks, has_init, (_begun, waiting)) = (Cell::new(0), AtomicBool::new(false), channel());
+        let reason = watch(&waiting, EVERY, &has_init, || {
+            looks.set(looks.get() + 1);
+            has_init.store(looks.get() >= MOST_OF_INIT, Ordering::Relaxed);
+            None
+        });
+        assert!(reason.unwrap().contains("MPI has begun, but") && looks.get() == MOST_OF_INIT + MOST_OF_GREETING - 1);
     }
 
     #[test]

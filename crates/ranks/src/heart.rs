@@ -3,7 +3,8 @@
 //! It may not know what else is said.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,7 +40,7 @@ impl Ranks {
         if self.told.elapsed() >= self.every {
             self.told = Instant::now();
             for rank in (1..self.post.size()).filter(|rank| !self.silent.contains(rank)) {
-                self.post.send(rank, self.alive.clone());
+                self.post.send_sign(rank, self.alive.clone());
             }
         }
         self.post.look_after_sending();
@@ -59,7 +60,8 @@ pub(crate) fn turn(ranks: &SharedRanks) -> MutexGuard<'_, Ranks> {
 /// The thread that gives signs of life until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Heart {
-    stopped: Arc<(Mutex<bool>, Condvar)>,
+    /// Closed when it is to end.
+    wake: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,36 +71,32 @@ impl Heart {
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn begin(ranks: &SharedRanks) -> Result<Self> {
-        let stopped = Arc::new((Mutex::new(false), Condvar::new()));
-        let (asked, ranks) = (Arc::clone(&stopped), Arc::clone(ranks));
-        let thread = std::thread::Builder::new().name("signs of life".to_string()).spawn(move || beat(&asked, &ranks));
+        let ((wake, woken), ranks) = (channel(), Arc::clone(ranks));
+        let thread = std::thread::Builder::new().name("signs of life".to_string()).spawn(move || beat(&woken, &ranks));
         let thread = thread.map_err(|error| Error::environment(format!("cannot start a thread: {error}")))?;
-        Ok(Self { stopped, thread: Some(thread) })
+        Ok(Self { wake: Some(wake), thread: Some(thread) })
     }
 
     /// Has it look at once at how often signs are due.
     pub(crate) fn wake(&self) {
-        self.stopped.1.notify_all();
+        if let Some(wake) = &self.wake {
+            ignored(wake.send(()), "a thread that has ended has panicked, which was reported");
+        }
     }
 }
 
-fn beat(asked: &(Mutex<bool>, Condvar), ranks: &SharedRanks) {
-    let (stopped, changed) = asked;
-    let mut stopped = stopped.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*stopped {
-        drop(stopped);
+fn beat(woken: &Receiver<()>, ranks: &SharedRanks) {
+    loop {
         let next = turn(ranks).give_sign_of_life();
-        stopped = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*stopped {
-            stopped = changed.wait_timeout(stopped, next).unwrap_or_else(PoisonError::into_inner).0;
+        if woken.recv_timeout(next) == Err(RecvTimeoutError::Disconnected) {
+            return;
         }
     }
 }
 
 impl Drop for Heart {
     fn drop(&mut self) {
-        *self.stopped.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stopped.1.notify_all();
+        self.wake = None;
         if let Some(thread) = self.thread.take() {
             ignored(thread.join(), "it has nothing to tell, and a panic in it was reported as the defect that it is");
         }

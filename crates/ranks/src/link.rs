@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::heart::{Heart, Ranks, SharedRanks, turn};
-use super::mpi::{News, Post};
+use super::mpi::{Neighbour, News, Post};
 use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::link::message::{Order, Welcome, Word, decode, encode};
 use tombola_cluster::link::{Link, Worker};
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
-use tombola_words::{process, seconds};
+use tombola_words::seconds;
 
 /// Longest pause between two looks for messages. A look and the pause before it take some 20 microseconds of processor
 /// time and more with busy sockets, so that waiting stays well below 1 % of a core.
@@ -87,9 +87,11 @@ pub struct RankLink {
     own: Option<LocalLink>,
     welcome: Welcome,
     version: String,
-    /// Number of the process of each rank on the own host.
-    neighbours: BTreeMap<Worker, u32>,
+    /// The process of each rank on the own host.
+    neighbours: BTreeMap<Worker, Neighbour>,
     said: VecDeque<(Worker, Word)>,
+    /// Whether the own worker is heard before the others: they take turns, or one that talks much would keep the other from it.
+    own_first: bool,
     backoff: Backoff,
 }
 
@@ -99,12 +101,12 @@ impl RankLink {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn new(post: Post, neighbours: BTreeMap<Worker, u32>) -> Result<Self> {
+    pub fn new(post: Post, neighbours: BTreeMap<Worker, Neighbour>) -> Result<Self> {
         let version = env!("CARGO_PKG_VERSION").to_string();
         let (welcome, backoff) = (Welcome::default(), Backoff::new());
         let (ranks, said) = (Arc::new(Mutex::new(Ranks::new(post, ALIVE_EVERY)?)), VecDeque::new());
         let heart = Some(Heart::begin(&ranks)?);
-        Ok(Self { ranks, heart, own: None, welcome, version, neighbours, said, backoff })
+        Ok(Self { ranks, heart, own: None, welcome, version, neighbours, said, own_first: false, backoff })
     }
 
     /// From now on, ranks that say hello are told `welcome`; `own` is the worker of rank 0.
@@ -150,6 +152,21 @@ impl RankLink {
         Ok(Some((rank, word)))
     }
 
+    /// Waits for a word of the own worker, or for so long where there is none.
+    fn hear_own(&mut self, pause: Duration) -> Result<()> {
+        let Some(own) = &mut self.own else {
+            std::thread::sleep(pause);
+            return Ok(());
+        };
+        if let Some(said) = own.receive(pause)? {
+            if said.1.calls_for_orders() {
+                self.backoff.again();
+            }
+            self.said.push_back(said);
+        }
+        Ok(())
+    }
+
     /// Tells all ranks that all is over, and waits a moment for their answers. Returns whether all have answered: only
     /// then may MPI be ended in good order.
     ///
@@ -187,13 +204,15 @@ impl RankLink {
     /// Ends ranks of this host that were given up but are still there, such as a stopped process: the launcher would
     /// wait for them for ever. A number that is another program's by now is left alone.
     fn end_neighbours(&self, silent: &BTreeSet<Worker>) {
-        let own = process::program(std::process::id());
         let given_up = self.neighbours.iter().filter(|(rank, _)| silent.contains(rank));
         for (_, neighbour) in given_up {
-            if own.is_some() && process::program(*neighbour) == own {
+            if !neighbour.is_gone() {
                 let mut kill = Command::new("kill");
                 ignored(
-                    kill.args(["-KILL", &neighbour.to_string()]).stdout(Stdio::null()).stderr(Stdio::null()).status(),
+                    kill.args(["-KILL", &neighbour.process.to_string()])
+                        .stdout(Stdio::null())
+                        .stderr(Stdio::null())
+                        .status(),
                     "a process that is gone already needs no end",
                 );
             }
@@ -216,7 +235,9 @@ impl Link for RankLink {
                 self.post(rank, &order)?;
                 // A rank that was given up hears no more after this.
                 if matches!(order, Order::End { .. }) {
-                    self.ranks().silent.insert(rank);
+                    let mut ranks = self.ranks();
+                    ranks.silent.insert(rank);
+                    ranks.post.give_up(rank);
                 }
                 Ok(())
             }
@@ -225,6 +246,10 @@ impl Link for RankLink {
 
     fn receive(&mut self, wait: Duration) -> Result<Option<(Worker, Word)>> {
         let begun = Instant::now();
+        self.own_first = !self.own_first;
+        if self.own_first {
+            self.hear_own(Duration::ZERO)?;
+        }
         loop {
             if let Some(said) = self.said.pop_front() {
                 return Ok(Some(said));
@@ -239,18 +264,8 @@ impl Link for RankLink {
                 return Ok(None);
             }
             let pause = self.backoff.pause(moving);
-            match &mut self.own {
-                // Words of the own worker end the pause.
-                Some(own) => {
-                    if let Some(said) = own.receive(pause)? {
-                        if said.1.calls_for_orders() {
-                            self.backoff.again();
-                        }
-                        self.said.push_back(said);
-                    }
-                }
-                None => std::thread::sleep(pause),
-            }
+            // Words of the own worker end the pause.
+            self.hear_own(pause)?;
         }
     }
 }

@@ -22,9 +22,12 @@ use super::pieces::{Assembly, PIECE, SHORT, with_header};
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
+use tombola_words::process;
 
 /// All messages have this tag: MPI keeps the order of messages with the same one.
 const TAG: c_int = 77;
+/// But signs of life, which wait behind no message.
+const SIGN: c_int = 78;
 /// With more than this arriving at once, further messages wait at their senders.
 const MOST_ARRIVING: usize = 256 << 20;
 /// Exit code of a process that ends without taking leave. Never 0: with Open MPI `MPI_Abort(0)` hangs.
@@ -43,8 +46,8 @@ pub struct MpiSession {
     pub local: (usize, usize),
     /// Name of this host.
     pub host: String,
-    /// Number of the process of each other rank on this host, by rank.
-    pub neighbours: BTreeMap<usize, u32>,
+    /// The process of each other rank on this host, by rank, where its number means the same here.
+    pub neighbours: BTreeMap<usize, Neighbour>,
     /// What the library allows threads to do.
     threading: Threading,
 }
@@ -77,7 +80,7 @@ impl MpiSession {
         // needs that wait: goodbyes are messages.
         // SAFETY: this is the only thread yet.
         unsafe { std::env::set_var("OMPI_MCA_async_mpi_finalize", "1") };
-        let beginning = Beginning::watch(ABANDONED)?;
+        let beginning = Beginning::watch()?;
         let (universe, threading) = mpi::initialize_with_threading(Threading::Serialized)
             .ok_or_else(|| Error::environment("MPI was begun twice in one process"))?;
         beginning.init_has_ended();
@@ -128,6 +131,7 @@ impl MpiSession {
             arriving: VecDeque::new(),
             incoming: BTreeMap::new(),
             gone: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             news: VecDeque::new(),
             moved: 0,
             one_by_one: false,
@@ -165,6 +169,22 @@ impl std::fmt::Debug for MpiSession {
     }
 }
 
+/// The process of another rank on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Its number.
+    pub process: u32,
+    /// When it began: a number may be given again.
+    began: u64,
+}
+
+impl Neighbour {
+    /// Whether it has ended.
+    pub fn is_gone(&self) -> bool {
+        process::began(self.process) != Some(self.began)
+    }
+}
+
 /// What [`Post::look`] finds.
 #[derive(Debug)]
 pub enum News {
@@ -182,6 +202,8 @@ pub struct Post {
     arriving: VecDeque<Arriving>,
     incoming: BTreeMap<usize, Assembly>,
     gone: BTreeSet<usize>,
+    /// Those whose messages nobody waits for any more.
+    given_up: BTreeSet<usize>,
     news: VecDeque<News>,
     /// Long messages, or pieces of them, that have come or gone.
     moved: u64,
@@ -203,6 +225,7 @@ struct Sending {
 /// A piece that arrives bit by bit. MPI writes to `bytes` until the request is done.
 struct Arriving {
     from: usize,
+    tag: c_int,
     bytes: Vec<u8>,
     request: ffi::MPI_Request,
 }
@@ -216,11 +239,21 @@ impl Post {
     /// Starts to send a message; one to a rank that is gone goes nowhere.
     pub fn send(&mut self, to: usize, message: Vec<u8>) {
         for bytes in with_header(message) {
-            self.start(to, bytes);
+            self.start(to, bytes, TAG);
         }
     }
 
-    fn start(&mut self, to: usize, bytes: Vec<u8>) {
+    /// Starts to send a message of some bytes that says no more than that this rank is there. It waits behind nothing.
+    pub fn send_sign(&mut self, to: usize, message: Vec<u8>) {
+        self.start(to, message, SIGN);
+    }
+
+    /// Nobody waits any more for what a rank has begun to send: it may be gone, and what it began never end.
+    pub fn give_up(&mut self, rank: usize) {
+        self.given_up.insert(rank);
+    }
+
+    fn start(&mut self, to: usize, bytes: Vec<u8>, tag: c_int) {
         if self.gone.contains(&to) {
             return;
         }
@@ -235,7 +268,7 @@ impl Post {
                     piece.len() as c_int,
                     u8::equivalent_datatype().as_raw(),
                     to as c_int,
-                    TAG,
+                    tag,
                     self.world.as_raw(),
                     request.as_mut_ptr(),
                 )
@@ -266,7 +299,11 @@ impl Post {
     pub fn look(&mut self) -> Option<News> {
         self.look_after_sending();
         while self.news.is_empty() {
-            let Some((from, piece)) = self.piece() else { break };
+            let Some((from, tag, piece)) = self.piece() else { break };
+            if tag == SIGN {
+                self.news.push_back(News::Message(from, piece));
+                break;
+            }
             match self.incoming.entry(from).or_default().add(piece) {
                 Ok(Some(message)) => self.news.push_back(News::Message(from, message)),
                 Ok(None) => {}
@@ -304,23 +341,26 @@ impl Post {
     }
 
     /// The next piece that has arrived from anyone. Several arrive side by side, so that a large one keeps nobody waiting.
-    fn piece(&mut self) -> Option<(usize, Vec<u8>)> {
-        while self.arriving.iter().map(|arriving| arriving.bytes.len()).sum::<usize>() < MOST_ARRIVING {
-            let Some(found) = self.begun() else { break };
+    fn piece(&mut self) -> Option<(usize, c_int, Vec<u8>)> {
+        while let Some(sign) = self.begun(SIGN) {
+            self.arriving.push_back(sign);
+        }
+        while self.most_may_begin() {
+            let Some(found) = self.begun(TAG) else { break };
             self.arriving.push_back(found);
         }
         let mut unfinished = BTreeSet::new();
         for place in 0..self.arriving.len() {
             let arriving = &mut self.arriving[place];
             // Pieces of one sender stay in order.
-            if unfinished.contains(&arriving.from) {
+            if unfinished.contains(&(arriving.from, arriving.tag)) {
                 continue;
             }
             match test(&mut arriving.request) {
-                Err(None) => drop(unfinished.insert(arriving.from)),
+                Err(None) => drop(unfinished.insert((arriving.from, arriving.tag))),
                 Ok(()) => {
                     self.moved += u64::from(arriving.bytes.len() > SHORT);
-                    return self.arriving.remove(place).map(|arriving| (arriving.from, arriving.bytes));
+                    return self.arriving.remove(place).map(|arriving| (arriving.from, arriving.tag, arriving.bytes));
                 }
                 Err(Some(code)) => {
                     let from = arriving.from;
@@ -333,11 +373,17 @@ impl Post {
         None
     }
 
+    /// Whether more may arrive, by what does already from ranks that are waited for.
+    fn most_may_begin(&self) -> bool {
+        let waited_for = self.arriving.iter().filter(|arriving| !self.given_up.contains(&arriving.from));
+        waited_for.map(|arriving| arriving.bytes.len()).sum::<usize>() < MOST_ARRIVING
+    }
+
     /// A piece of anyone that can begin to arrive.
-    fn begun(&mut self) -> Option<Arriving> {
+    fn begun(&mut self, tag: c_int) -> Option<Arriving> {
         if !self.one_by_one {
             // SAFETY: a constant of the MPI library.
-            match self.begun_by(unsafe { ffi::RSMPI_ANY_SOURCE }) {
+            match self.begun_by(unsafe { ffi::RSMPI_ANY_SOURCE }, tag) {
                 Ok(found) => return found,
                 Err(_) => self.one_by_one = true,
             }
@@ -346,7 +392,7 @@ impl Post {
             if self.gone.contains(&rank) {
                 continue;
             }
-            match self.begun_by(rank as c_int) {
+            match self.begun_by(rank as c_int, tag) {
                 Ok(None) => {}
                 Ok(found) => return found,
                 Err(code) => self.lose(rank, code),
@@ -355,12 +401,12 @@ impl Post {
         None
     }
 
-    fn begun_by(&self, source: c_int) -> Result<Option<Arriving>, c_int> {
+    fn begun_by(&self, source: c_int, tag: c_int) -> Result<Option<Arriving>, c_int> {
         let (mut flag, mut message, mut status) = (0, MaybeUninit::uninit(), MaybeUninit::uninit());
         // SAFETY: the pointers are valid for the call, and MPI fills in message and status where it sets the flag.
         let code = unsafe {
             let status = status.as_mut_ptr();
-            ffi::MPI_Improbe(source, TAG, self.world.as_raw(), &mut flag, message.as_mut_ptr(), status)
+            ffi::MPI_Improbe(source, tag, self.world.as_raw(), &mut flag, message.as_mut_ptr(), status)
         };
         match (code, flag) {
             (0, 0) => return Ok(None),
@@ -383,7 +429,7 @@ impl Post {
             return Err(code);
         }
         // SAFETY: MPI has filled it in.
-        Ok(Some(Arriving { from: count(status.MPI_SOURCE), bytes, request: unsafe { request.assume_init() } }))
+        Ok(Some(Arriving { from: count(status.MPI_SOURCE), tag, bytes, request: unsafe { request.assume_init() } }))
     }
 
     fn lose(&mut self, rank: usize, code: c_int) {
@@ -424,13 +470,16 @@ fn test(request: &mut ffi::MPI_Request) -> Result<(), Option<c_int>> {
     }
 }
 
-/// The process of each other rank on this host.
-fn neighbours(world: &SimpleCommunicator, node: &SimpleCommunicator) -> BTreeMap<usize, u32> {
-    let own = [world.rank() as u32, std::process::id()];
-    let mut all = vec![0u32; 2 * count(node.size())];
+/// The process of each other rank on this host, but for those whose numbers mean something else: of other containers.
+fn neighbours(world: &SimpleCommunicator, node: &SimpleCommunicator) -> BTreeMap<usize, Neighbour> {
+    let (process, numbers) = (std::process::id(), process::numbers().unwrap_or_default());
+    let own = [world.rank() as u64, u64::from(process), process::began(process).unwrap_or_default(), numbers];
+    let mut all = vec![0; own.len() * count(node.size())];
     node.all_gather_into(&own[..], &mut all[..]);
-    let others = all.chunks_exact(2).filter(|pair| pair[0] != own[0]);
-    others.map(|pair| (pair[0] as usize, pair[1])).collect()
+    let others = all
+        .chunks_exact(own.len())
+        .filter(|other| other[0] != own[0] && other[2] > 0 && other[3] > 0 && other[3] == own[3]);
+    others.map(|other| (other[0] as usize, Neighbour { process: other[1] as u32, began: other[2] })).collect()
 }
 
 fn count(number: c_int) -> usize {

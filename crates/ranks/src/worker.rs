@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::link::Backoff;
-use crate::mpi::{MpiSession, News, Post};
+use crate::mpi::{MpiSession, Neighbour, News, Post};
 use tombola_cluster::clock::AttentiveClock;
 use tombola_cluster::link::local::Hand;
 use tombola_cluster::link::message::{decode, encode};
@@ -18,14 +18,13 @@ use tombola_cluster::worker::{Handle, Trainer, spawn};
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
-use tombola_words::process::is_gone;
 use tombola_words::seconds;
 
 /// With more than this on its way to rank 0, the training waits.
 const MOST_ON_THE_WAY: usize = 256 << 20;
-/// Time for rank 0 to read its input and load its data, before anything is known of the lease. On the same host it is known
-/// sooner when its process is gone.
-const UNTIL_WELCOME: Duration = Duration::from_secs(600);
+/// Longest silence of rank 0 before anything is known of the lease: it gives signs of life while it reads its input and loads its
+/// data. On the same host it is known sooner when its process is gone.
+const UNTIL_WELCOME: Duration = Duration::from_secs(60);
 /// Time that the last words have to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -72,7 +71,7 @@ where
 struct Relay {
     rank: Worker,
     /// The process of rank 0, if that is on this host.
-    coordinator: Option<u32>,
+    coordinator: Option<Neighbour>,
     post: Post,
     hand: Option<Handle>,
     words: WordsInbox,
@@ -125,7 +124,9 @@ impl Relay {
             while let Some(news) = self.post.look() {
                 let bytes = match news {
                     News::Message(_, bytes) => bytes,
-                    News::Trouble(_, error) => return Err(error.at("rank 0")),
+                    News::Trouble(0, error) => return Err(error.at("rank 0")),
+                    // Others are rank 0's to miss.
+                    News::Trouble(..) => continue,
                 };
                 self.heard = self.clock.now();
                 let order = decode::<Order>(&bytes)?;
@@ -176,10 +177,11 @@ impl Relay {
             None => (Duration::from_secs(1), UNTIL_WELCOME),
         };
         if self.told.elapsed() >= often {
-            self.say(&Word::Alive)?;
+            self.told = Instant::now();
+            self.post.send_sign(0, encode(&Word::Alive)?);
         }
         let silent = self.clock.now().saturating_sub(self.heard);
-        let gone = self.lease.is_none() && silent >= often && self.coordinator.is_some_and(is_gone);
+        let gone = self.lease.is_none() && silent >= often && self.coordinator.is_some_and(|process| process.is_gone());
         let (rank, seconds) = (self.rank, silent.as_secs());
         let what = match (gone, silent >= patience) {
             (true, _) => format!("rank {rank}: rank 0 was gone before it said what to do"),

@@ -28,11 +28,11 @@ pub fn began(process: u32) -> Option<u64> {
     there.then(|| words.get(19)?.parse().ok()).flatten()
 }
 
-/// The processes that this one descends from, the nearest first, as far as the system tells; without the first of the machine.
+/// The processes that this one descends from, the nearest first, as far as the system tells.
 pub fn ancestors() -> Vec<u32> {
     let mut found = Vec::new();
     let mut process = std::os::unix::process::parent_id();
-    while process > 1 {
+    while process > 0 {
         found.push(process);
         process = about(process).and_then(|words| words.get(1)?.parse().ok()).unwrap_or(0);
     }
@@ -51,10 +51,22 @@ pub fn children(process: u32) -> Option<Vec<u32>> {
 }
 
 /// A variable of the environment that a process was started with; nothing for one that has ended.
-pub fn variable(process: u32, name: &str) -> Option<String> {
-    let bytes = fs::read(format!("/proc/{process}/environ")).ok()?;
+///
+/// # Errors
+/// When this user may not see the environment of that process.
+pub fn variable(process: u32, name: &str) -> std::io::Result<Option<String>> {
+    let bytes = match fs::read(format!("/proc/{process}/environ")) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => return Err(error),
+        read => read.unwrap_or_default(),
+    };
     let mut lines = bytes.split(|byte| *byte == 0).filter_map(|line| std::str::from_utf8(line).ok());
-    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(str::to_string))
+    Ok(lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('=').map(str::to_string)))
+}
+
+/// The group of process numbers that this process belongs to: a number means nothing outside its group.
+pub fn numbers() -> Option<u64> {
+    let link = fs::read_link("/proc/self/ns/pid").ok()?;
+    link.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// What the system tells of a process, from its state on: before that stands a name, which may have spaces and brackets in it.
@@ -75,11 +87,11 @@ mod tests {
             Command::new("sleep").arg("600").env("TOMBOLA_PROCESS", "a=b").stdout(Stdio::null()).spawn().unwrap();
         let process = child.id();
         // Until the child has become the program, it is a copy of this one.
-        while variable(process, "TOMBOLA_PROCESS").is_none() {
+        while variable(process, "TOMBOLA_PROCESS").unwrap().is_none() {
             std::thread::yield_now();
         }
-        assert_eq!(variable(process, "TOMBOLA_PROCESS").as_deref(), Some("a=b"));
-        assert!(variable(process, "TOMBOLA_PROC").is_none());
+        assert_eq!(variable(process, "TOMBOLA_PROCESS").unwrap().as_deref(), Some("a=b"));
+        assert_eq!(variable(process, "TOMBOLA_PROC").unwrap(), None);
         assert!(!is_gone(process) && began(process).is_some() && program(process).is_some());
         assert!(children(std::process::id()).is_none_or(|found| found.contains(&process)));
         child.kill().unwrap();
@@ -87,7 +99,7 @@ mod tests {
         while !is_gone(process) || began(process).is_some() {
             std::thread::yield_now();
         }
-        assert!(variable(process, "TOMBOLA_PROCESS").is_none());
+        assert_eq!(variable(process, "TOMBOLA_PROCESS").unwrap(), None);
         child.wait().unwrap();
         assert!(is_gone(process) && began(process).is_none());
         assert!(!is_gone(std::process::id()));
@@ -96,5 +108,6 @@ mod tests {
     #[test]
     fn this_process_descends_from_what_started_it() {
         assert_eq!(ancestors().first(), Some(&std::os::unix::process::parent_id()));
+        assert!(numbers().is_some());
     }
 }

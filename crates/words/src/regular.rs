@@ -36,6 +36,18 @@ pub fn open_with(options: &OpenOptions, path: &Path) -> Result<File> {
     options.open(path)
 }
 
+/// Whether anything is at a path, a link that leads nowhere among others.
+///
+/// # Errors
+/// When that cannot be told: then it may not be taken for absent.
+pub fn is_there(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The bytes of a regular file.
 ///
 /// # Errors
@@ -101,5 +113,13 @@ mod tests {
         assert!(check_place(Path::new("/proc/nothing")).is_ok() && check_place(Path::new("/dev/null")).is_err());
         assert!(read_to_string(Path::new("/proc/self/cmdline")).is_ok());
         assert_eq!(read_short(Path::new("/proc/self/maps"), 10).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_absent() {
+        let there = |path: &str| is_there(Path::new(path));
+        assert!(there("/proc/self/exe").unwrap() && there("/dev/null").unwrap());
+        assert!(!there("/proc/none").unwrap() && !there("/dev/null/none").unwrap());
+        assert!(there(&"long".repeat(100)).is_err());
     }
 }

@@ -20,7 +20,7 @@ pub struct Need {
     pub sources: Vec<(usize, Moment)>,
 }
 
-/// A snapshot that some stage to be trained starts from.
+/// A snapshot that some stage to be trained starts from, or that a stage to be trained takes though nobody needs it any more.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offer {
     pub(super) stage: u32,
@@ -71,36 +71,53 @@ impl Demand {
         absent: &HashSet<(usize, Moment)>,
         chosen: &dyn Fn(usize) -> bool,
     ) -> Self {
-        let todo = todo(plan, finished, kept, absent, chosen);
+        let hopeless = hopeless(plan, finished, kept, absent);
+        let todo = todo(plan, finished, kept, &|index| chosen(index) && !hopeless[index]);
+        // Whoever may be trained in another run needs its snapshots then.
+        let open = |index: &usize| todo[*index] || !finished.contains(index) && !hopeless[*index];
+        let needed: HashSet<(usize, Moment)> = (0..todo.len())
+            .filter(open)
+            .flat_map(|index| plan.sources(index))
+            .filter(|(source, _)| todo[*source])
+            .collect();
+        let mut spare = Vec::new();
+        for (index, stage) in plan.stages.iter().enumerate().filter(|(index, _)| todo[*index]) {
+            let taken = stage.wanted.difference(&stage.kept).map(|moment| (index, *moment));
+            spare.extend(taken.filter(|snapshot| !needed.contains(snapshot)));
+        }
         let needs = todo.iter().enumerate().map(|(index, todo)| {
             let root = plan.stages[index].root;
             todo.then(|| Need { root, work: work[index], sources: plan.sources(index) })
         });
         let stays = |stage: usize, moment| plan.stages[stage].kept.contains(&moment);
-        Self::build(needs, stays, |stage, moment| kept.contains(&(stage, moment)))
+        Self::build(needs, spare, stays, |stage, moment| kept.contains(&(stage, moment)))
     }
 
     /// Stages that are all to be trained, with no snapshot there yet and none that stays: for trials of the coordinator
     /// without a plan.
     pub fn new(needs: impl Iterator<Item = Need>) -> Self {
-        Self::build(needs.map(Some), |_, _| false, |_, _| false)
+        Self::build(needs.map(Some), Vec::new(), |_, _| false, |_, _| false)
     }
 
-    /// As [`Demand::new`], with nothing for stages that are not trained, and the snapshots that stay and that are there.
+    /// As [`Demand::new`], with nothing for stages that are not trained, and the snapshots that are taken for nobody, those that
+    /// stay and those that are there.
     pub(super) fn build(
         needs: impl Iterator<Item = Option<Need>>,
+        spare: Vec<(usize, Moment)>,
         stays: impl Fn(usize, Moment) -> bool,
         kept: impl Fn(usize, Moment) -> bool,
     ) -> Self {
         let (mut todo, mut roots, mut remaining) = (Vec::new(), Vec::new(), Vec::new());
-        let mut uses: Vec<(u32, Moment, u32)> = Vec::new();
+        // None stands before the stages that use a snapshot.
+        let mut uses: Vec<(u32, Moment, Option<u32>)> =
+            spare.into_iter().map(|(stage, moment)| (stage as u32, moment, None)).collect();
         for (index, need) in needs.enumerate() {
             todo.push(need.is_some());
             roots.push(need.as_ref().map_or(index, |need| need.root) as u32);
             remaining.push(need.as_ref().map_or(0, |need| milliseconds(need.work)));
             for (source, moment) in need.into_iter().flat_map(|need| need.sources) {
                 debug_assert!(source < index, "sources stand before the stage that needs them");
-                uses.push((source as u32, moment, index as u32));
+                uses.push((source as u32, moment, Some(index as u32)));
             }
         }
         uses.sort_unstable();
@@ -112,7 +129,7 @@ impl Demand {
             let (stage, moment, _) = group[0];
             let (stays, kept) = (stays(stage as usize, moment), kept(stage as usize, moment));
             offers.push(Offer { stage, moment, stays, kept });
-            users.push(group.iter().map(|(_, _, user)| *user));
+            users.push(group.iter().filter_map(|(_, _, user)| *user));
         }
         let sources = users.transposed(todo.len());
         // Stages stand behind their sources: what follows each is known when the walk from the end comes to it.
@@ -163,7 +180,7 @@ impl Demand {
         self.of_stage[stage] as usize..self.of_stage[stage + 1] as usize
     }
 
-    /// The number of a snapshot, if any stage of this run starts from it.
+    /// The number of a snapshot, if any stage of this run starts from it, or none of any run does any more.
     pub(super) fn find(&self, stage: usize, moment: Moment) -> Option<usize> {
         let range = self.offers_of(stage);
         let first = range.start;
@@ -212,25 +229,32 @@ impl Rows {
     }
 }
 
+/// Which stages of a plan can never be trained.
+fn hopeless(
+    plan: &Plan,
+    finished: &HashSet<usize>,
+    kept: &HashSet<(usize, Moment)>,
+    absent: &HashSet<(usize, Moment)>,
+) -> Vec<bool> {
+    let mut hopeless = vec![false; plan.stages.len()];
+    for stage in 0..hopeless.len() {
+        let missing =
+            |source: &(usize, Moment)| absent.contains(source) || hopeless[source.0] && !kept.contains(source);
+        hopeless[stage] = !finished.contains(&stage) && plan.sources(stage).iter().any(missing);
+    }
+    hopeless
+}
+
 /// Which stages of a plan are trained.
 fn todo(
     plan: &Plan,
     finished: &HashSet<usize>,
     kept: &HashSet<(usize, Moment)>,
-    absent: &HashSet<(usize, Moment)>,
     chosen: &dyn Fn(usize) -> bool,
 ) -> Vec<bool> {
-    let count = plan.stages.len();
-    let mut hopeless = vec![false; count];
-    for stage in 0..count {
-        let missing =
-            |source: &(usize, Moment)| absent.contains(source) || hopeless[source.0] && !kept.contains(source);
-        hopeless[stage] = !finished.contains(&stage) && plan.sources(stage).iter().any(missing);
-    }
-    let wanted = |index: usize| chosen(index) && !finished.contains(&index) && !hopeless[index];
-    let mut todo: Vec<bool> = (0..count).map(wanted).collect();
+    let mut todo: Vec<bool> = (0..plan.stages.len()).map(|index| chosen(index) && !finished.contains(&index)).collect();
     // Sources stand before the stages that need them, so one walk from the end finds all that are missing.
-    for stage in (0..count).rev() {
+    for stage in (0..todo.len()).rev() {
         if todo[stage] {
             let missing = plan.sources(stage).into_iter().filter(|source| !kept.contains(source));
             missing.for_each(|(source, _)| todo[source] = true);

@@ -137,7 +137,8 @@ impl Ledger {
         Ok(Arc::clone(&network.layout))
     }
 
-    /// What a worker needs to train a stage; `holds` says of which snapshots it has copies.
+    /// What a worker needs to train a stage; `holds` says of which snapshots it has copies, `wants` which of the stage's own are
+    /// of use still.
     ///
     /// # Errors
     /// When a snapshot cannot be read.
@@ -146,6 +147,7 @@ impl Ledger {
         index: usize,
         attempt: u64,
         holds: impl Fn(usize, Moment) -> bool,
+        wants: impl Fn(Moment) -> bool,
         workers: usize,
     ) -> Result<Assignment> {
         let stage = &self.plan.stages[index];
@@ -167,7 +169,7 @@ impl Ledger {
             sources,
             loaded,
             dense_losses: self.dense_losses(index)?,
-            resume: self.resume(index, &layout)?,
+            resume: self.resume(index, &layout, wants)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
         })
     }
@@ -207,8 +209,8 @@ impl Ledger {
     }
 
     /// Where a stage was interrupted; nothing if its files cannot be read: then it begins again.
-    fn resume(&self, index: usize, layout: &Layout) -> Result<Option<Resume>> {
-        let Some(mut resume) = self.state_of(index, layout) else { return Ok(None) };
+    fn resume(&self, index: usize, layout: &Layout, wants: impl Fn(Moment) -> bool) -> Result<Option<Resume>> {
+        let Some(mut resume) = self.state_of(index, layout, wants) else { return Ok(None) };
         let stage = &self.plan.stages[index];
         let Some(known) = self.chronicle.history().stages.get(&stage.id) else { return Ok(None) };
         for track in &stage.tracks {
@@ -240,7 +242,7 @@ impl Ledger {
     }
 
     /// The state that a stage was interrupted in, without its masks.
-    fn state_of(&self, index: usize, layout: &Layout) -> Option<Resume> {
+    fn state_of(&self, index: usize, layout: &Layout, wants: impl Fn(Moment) -> bool) -> Option<Resume> {
         let stage = &self.plan.stages[index];
         let known = self.chronicle.history().stages.get(&stage.id)?;
         let (epoch, best) = known.progress?;
@@ -254,6 +256,7 @@ impl Ledger {
         let epochs: Vec<EpochRecord> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
         // A snapshot of this moment may be wanted now that was not when the stage passed it.
         let passed = |moment: &Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
+        let passed = |moment: &Moment| passed(moment) && wants(*moment);
         if epochs.len() != epoch.saturating_sub(start) || stage.wanted.iter().any(passed) {
             return None;
         }
@@ -364,7 +367,7 @@ impl Ledger {
         outcome.computed_with = known.map_or_else(Vec::new, |known| known.computed_with.clone());
         self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() })?;
         // Those too that a killed process wrote and did not come to tell of.
-        let names = self.store.names(id).into_iter().filter(|name| name.starts_with(PROGRESS));
+        let names = self.store.names(id)?.into_iter().filter(|name| name.starts_with(PROGRESS));
         self.past.extend(names.map(|name| (id, name)));
         Ok(())
     }

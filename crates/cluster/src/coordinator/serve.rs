@@ -194,7 +194,8 @@ impl SweepRun<'_> {
     fn stop(&mut self, why: &str) -> Result<()> {
         self.stopping = true;
         self.sweep.progress.note(why);
-        self.events.push_back(Event::Stop);
+        // Before what was heard and not told yet, which may make room for a training that nobody would stop.
+        self.events.push_front(Event::Stop);
         for &worker in self.presence.running.keys() {
             self.link.send(worker, Order::Stop)?;
         }
@@ -243,10 +244,11 @@ impl SweepRun<'_> {
     fn start(&mut self, stage: usize, worker: Worker) -> Result<()> {
         self.attempts += 1;
         let holds = |source, moment| self.state.holds(worker, source, moment);
+        let wants = |moment| self.state.wants(stage, moment);
         let workers = self.presence.active.len();
         let ledger = &mut self.sweep.ledger;
         self.presence.running.insert(worker, (stage, self.attempts));
-        match ledger.assignment(stage, self.attempts, holds, workers) {
+        match ledger.assignment(stage, self.attempts, holds, wants, workers) {
             Ok(assignment) => {
                 let course = ledger.course(stage, self.sweep.epoch_work[stage]);
                 let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
@@ -254,7 +256,9 @@ impl SweepRun<'_> {
                 self.sweep.progress.started(worker, &label, from, course);
                 let epoch = seconds(self.sweep.epoch_work[stage]);
                 self.events.push_back(Event::Sent(worker, epoch));
-                self.link.send(worker, Order::Start(Box::new(assignment)))
+                self.link.send(worker, Order::Start(Box::new(assignment)))?;
+                // A stop came while what led to this start was carried out.
+                if self.stopping { self.link.send(worker, Order::Stop) } else { Ok(()) }
             }
             Err(error) => self.done(worker, Err(error)),
         }

@@ -165,6 +165,12 @@ impl State {
         self.demand.find(stage, moment).is_some_and(|snapshot| self.workers.has(worker, snapshot as u32))
     }
 
+    /// Whether a snapshot that a stage takes on its way is wanted still, by the user or by a stage of this run or a later one.
+    pub fn wants(&self, stage: usize, moment: Moment) -> bool {
+        let of_this_run = |snapshot: usize| self.needed[snapshot] > 0 || self.demand.offers()[snapshot].stays;
+        self.demand.find(stage, moment).is_none_or(of_this_run)
+    }
+
     /// Workers that train or wait for a stage: those that joined and were neither lost nor dismissed.
     pub fn workers(&self) -> usize {
         self.workers.alive()
@@ -189,13 +195,13 @@ impl State {
 
     fn keep(&mut self, stage: usize, moment: Moment, worker: Worker, actions: &mut Vec<Action>) {
         let Some(snapshot) = self.demand.find(stage, moment) else {
-            // Taken for the user, or for a stage that has finished before this run.
+            // Taken for the user, or for a stage of another run.
             actions.push(Action::Forget(stage, moment, worker));
             return;
         };
         if self.needed[snapshot] == 0 {
             // Those that needed it were skipped, or are done with an earlier copy: its worker was lost and another
-            // takes it again.
+            // takes it again, in this run or a later one.
             actions.push(Action::Forget(stage, moment, worker));
             if !self.demand.offers()[snapshot].stays {
                 actions.push(Action::Free(stage, moment));

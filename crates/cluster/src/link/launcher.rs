@@ -23,6 +23,9 @@ const RANKS: [(&str, &str); 4] = [
 /// Variables that name the own place among the ranks of a host. (`SLURM_LOCAL_ID` does not exist.)
 const LOCAL: [&str; 4] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "PMI_LOCAL_RANK", "SLURM_LOCALID"];
 
+/// The variable by which Open MPI tells one start from another.
+const START: &str = "PMIX_NAMESPACE";
+
 /// Programs that start ranks, and their helpers on other hosts.
 const PROGRAMS: [&str; 10] = [
     "mpirun",
@@ -97,17 +100,37 @@ pub fn process() -> Option<(u32, PathBuf)> {
     found.find(|(_, program)| program.file_name().is_some_and(|name| PROGRAMS.iter().any(|one| name == *one)))
 }
 
-/// Ranks of this start on this host: how many were started, and how many of those are there still. Nothing where that is not known:
-/// only Open MPI says the first, and a launcher in another container is not seen.
-pub fn ranks_of_host() -> Option<(usize, usize)> {
-    let own = |name: &str| std::env::var(name).ok();
-    let started = own("OMPI_COMM_WORLD_LOCAL_SIZE")?.parse().ok()?;
-    let start = own("PMIX_NAMESPACE")?;
-    // Each may be a wrapper that has started the rank.
-    let mut there = children(process()?.0)?;
-    there.retain(|child| variable(*child, "PMIX_NAMESPACE").as_ref() == Some(&start));
-    let is_own = |child: &u32| *child == std::process::id() || ancestors().contains(child);
-    there.iter().any(is_own).then_some((started, there.len()))
+/// The ranks of this start that were given to this host.
+#[derive(Debug)]
+pub struct RanksOfHost {
+    /// How many.
+    pub given: usize,
+    start: String,
+    launcher: u32,
+}
+
+impl RanksOfHost {
+    /// Those of this process's start. Nothing where they are not known: only Open MPI says how many there are, and a launcher in
+    /// another container is not seen.
+    pub fn find() -> Option<Self> {
+        let own = |name: &str| std::env::var(name).ok();
+        let given = own("OMPI_COMM_WORLD_LOCAL_SIZE")?.parse().ok()?;
+        let found = Self { given, start: own(START)?, launcher: process()?.0 };
+        let is_own = |child: &u32| *child == std::process::id() || ancestors().contains(child);
+        found.processes()?.iter().any(is_own).then_some(found)
+    }
+
+    /// How many are there still, where the system tells.
+    pub fn there(&self) -> Option<usize> {
+        Some(self.processes()?.len())
+    }
+
+    /// Each may be a wrapper that has started the rank. One that this user may not look into is taken for a rank.
+    fn processes(&self) -> Option<Vec<u32>> {
+        let mut found = children(self.launcher)?;
+        found.retain(|child| variable(*child, START).map_or(true, |start| start.as_ref() == Some(&self.start)));
+        Some(found)
+    }
 }
 
 /// Refuses several copies of "rank 0 of 1" where one start of many ranks was meant: each would coordinate a sweep of its

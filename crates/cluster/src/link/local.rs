@@ -76,11 +76,11 @@ impl Link for LocalLink {
     }
 
     fn receive(&mut self, wait: Duration) -> Result<Option<(Worker, Word)>> {
-        // What a worker said before it ended comes first.
+        self.look();
+        // What a worker said before it was seen to have ended comes first.
         if let Ok(word) = self.words.try_take() {
             return Ok(Some(word));
         }
-        self.look();
         if let Some(word) = self.own.pop_front() {
             return Ok(Some(word));
         }

@@ -137,6 +137,11 @@ pub fn remove_torn(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Whether a file is one that this program had begun to write.
+pub(super) fn is_temporary(name: &str) -> bool {
+    writer(name).is_some()
+}
+
 /// The process that gave a temporary file its name; nothing for other files.
 fn writer(name: &str) -> Option<u32> {
     let (_, number) = name.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;

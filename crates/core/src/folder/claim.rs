@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::lock::Lock;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// What a run writes before its first training.
 const OWN: [&str; 4] = ["journal", "sweep.toml", "lock", "stages"];
@@ -31,20 +32,29 @@ impl Claim {
     pub fn take(folder: &Path) -> Result<Self> {
         let missing = |part: &&Path| !part.as_os_str().is_empty() && !part.exists();
         let made = folder.ancestors().take_while(missing).map(Path::to_path_buf).collect();
-        let there = |name: &str| folder.join(name).exists();
-        if there("sweep.toml") && !there("journal") {
+        // What cannot be told must not pass for absent: what is absent now goes where nothing comes of the run.
+        let there = |name: &str| {
+            let path = folder.join(name);
+            regular::is_there(&path).map_err(|error| Error::file("look at", &path, &error))
+        };
+        if there("sweep.toml")? && !there("journal")? {
             return Err(Error::input(format!(
                 "`{}` holds a `sweep.toml` but no journal: it is no results folder, and a run would overwrite that file",
                 folder.display()
             ))
             .hint("choose another folder with `--out`"));
         }
-        let had_lock = there("lock");
+        let had_lock = there("lock")?;
         let mut claim = Self { folder: folder.to_path_buf(), made, passing: Vec::new(), lock: None };
         std::fs::create_dir_all(folder).map_err(|error| Error::file("create", folder, &error))?;
         claim.lock = Some(Lock::take(folder)?);
         // Not before: another run may have come to its end meanwhile, and what is here be its.
-        claim.passing = OWN.into_iter().filter(|name| if *name == "lock" { !had_lock } else { !there(name) }).collect();
+        for name in OWN {
+            let was_there = if name == "lock" { had_lock } else { there(name)? };
+            if !was_there {
+                claim.passing.push(name);
+            }
+        }
         Ok(claim)
     }
 

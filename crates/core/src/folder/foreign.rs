@@ -5,6 +5,7 @@ use std::path::Path;
 use super::journal::History;
 use super::snapshots::Store;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// Trainings on disk of which the journal tells nothing that are listed.
 const MOST_LISTED: usize = 3;
@@ -12,9 +13,9 @@ const MOST_LISTED: usize = 3;
 /// Refuses a folder whose trainings on disk are not those that its journal tells of.
 ///
 /// # Errors
-/// When there are some, and the journal tells of none of them.
+/// When there are some, and the journal tells of none of them, or they cannot be listed.
 pub fn refuse_foreign(history: &History, store: &Store) -> Result<()> {
-    let mut there: Vec<_> = store.stages().into_iter().map(|(stage, _)| stage).collect();
+    let mut there: Vec<_> = store.stages()?.into_iter().map(|(stage, _)| stage).collect();
     there.sort_unstable();
     if there.is_empty() || there.iter().any(|stage| history.stages.contains_key(stage)) {
         return Ok(());
@@ -32,9 +33,13 @@ pub fn refuse_foreign(history: &History, store: &Store) -> Result<()> {
 /// Refuses a results folder without its journal, which is there before its `sweep.toml`: its tables would show nothing.
 ///
 /// # Errors
-/// When there is a `sweep.toml` and no `journal`.
+/// When there is a `sweep.toml` and no `journal`, or that cannot be told.
 pub fn refuse_lost_journal(folder: &Path) -> Result<()> {
-    if folder.join("journal").exists() || !folder.join("sweep.toml").exists() {
+    let there = |name: &str| {
+        let path = folder.join(name);
+        regular::is_there(&path).map_err(|error| Error::file("look at", &path, &error))
+    };
+    if there("journal")? || !there("sweep.toml")? {
         return Ok(());
     }
     Err(Error::input(format!(

@@ -50,12 +50,12 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     let fail = |error: &std::io::Error| {
         Error::file("read", &path, error).hint("give a results folder, such as `results/quickstart`")
     };
-    if store.stages().is_empty() {
+    if store.stages()?.is_empty() {
         fs::metadata(&path).map_err(|error| fail(&error))?;
     }
     // Before anything is read: a run that comes to its end meanwhile writes more.
     let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
-    let trainings = store.stages();
+    let trainings = store.stages()?;
     let bytes = match regular::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !trainings.is_empty() => None,
@@ -156,7 +156,7 @@ impl RepairWork<'_> {
     fn aside(&mut self, path: &Path) -> Result<()> {
         let within = path.strip_prefix(self.folder).unwrap_or(path);
         let mut to = self.folder.join("damaged").join(within);
-        if let (true, Some(folder), Some(name)) = (to.exists(), to.parent(), to.file_name()) {
+        if let (true, Some(folder), Some(name)) = (to.symlink_metadata().is_ok(), to.parent(), to.file_name()) {
             to = free(folder, &name.to_string_lossy());
         }
         self.set_aside(path, &to)
@@ -179,7 +179,8 @@ impl RepairWork<'_> {
 
 /// A name in a folder that nothing has: `NAME-1`, `NAME-2`, …
 fn free(folder: &Path, name: &str) -> PathBuf {
-    (1_u32..).map(|number| folder.join(format!("{name}-{number}"))).find(|path| !path.exists()).unwrap_or_default()
+    let free = |path: &PathBuf| regular::is_there(path).is_ok_and(|there| !there);
+    (1_u32..).map(|number| folder.join(format!("{name}-{number}"))).find(free).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@
 //! back from who reads them: what has changed meanwhile is not read. It may not know of torch.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::atomic::{make_folder, write_atomically};
+use super::atomic::{is_temporary, make_folder, write_atomically};
 pub use super::tensor_file::load_weights;
 use super::tensor_file::{
     encoded, float, load_mask, load_optimizer, mask_tensors, parsed, read, read_sound, state_dict, weights_of, write,
@@ -168,12 +169,12 @@ impl Store {
     /// When it is missing beside snapshots, cannot be read, or has changed since it was written.
     pub fn check_mask(&self, stage: StageId, sum: Option<Checksum>) -> Result<()> {
         let path = self.mask_file(stage);
-        if self.must_have_mask(stage, sum) { check_file(&path, sum) } else { Ok(()) }
+        if self.must_have_mask(stage, sum)? { check_file(&path, sum) } else { Ok(()) }
     }
 
     /// Whether a stage has a mask, or had one: who tidied up by hand has removed its snapshots, too.
-    fn must_have_mask(&self, stage: StageId, sum: Option<Checksum>) -> bool {
-        self.mask_file(stage).exists() || (sum.is_some() && !self.names(stage).is_empty())
+    fn must_have_mask(&self, stage: StageId, sum: Option<Checksum>) -> Result<bool> {
+        Ok(self.mask_file(stage).exists() || (sum.is_some() && !self.names(stage)?.is_empty()))
     }
 
     /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they
@@ -183,7 +184,7 @@ impl Store {
     /// When the file is missing beside snapshots, damaged, has changed since it was written, or is of another network.
     pub fn mask(&self, stage: StageId, layout: &Layout, sum: Option<Checksum>) -> Result<Option<Bits>> {
         let path = self.mask_file(stage);
-        self.must_have_mask(stage, sum).then(|| load_mask(&path, &read_sound(&path, sum)?, layout)).transpose()
+        self.must_have_mask(stage, sum)?.then(|| load_mask(&path, &read_sound(&path, sum)?, layout)).transpose()
     }
 
     /// The files of a snapshot, of those that it can have: state dict, optimiser.
@@ -212,12 +213,12 @@ impl Store {
     /// files half written. A file that is not understood stays.
     ///
     /// # Errors
-    /// When a file is there and cannot be removed.
+    /// When a folder cannot be listed, or a file is there and cannot be removed.
     pub fn tidy(&self, is_past: impl Fn(StageId, &str) -> bool) -> Result<()> {
-        for (stage, folder) in self.stages() {
-            for path in entries(&folder) {
+        for (stage, folder) in self.stages()? {
+            for path in entries(&folder)? {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().to_string();
-                let torn = file.starts_with('.') && file.ends_with(".tmp");
+                let torn = is_temporary(&file);
                 let snapshot = file.strip_suffix(".safetensors");
                 let snapshot = snapshot.map(|name| name.strip_suffix(".optimizer").unwrap_or(name));
                 if torn || snapshot.is_some_and(|name| is_past(stage, name)) {
@@ -230,23 +231,29 @@ impl Store {
     }
 
     /// The names of the snapshots of a stage that are there, as their files have them, each once.
-    pub fn names(&self, stage: StageId) -> BTreeSet<String> {
-        let files = entries(&self.folder(stage)).into_iter();
+    ///
+    /// # Errors
+    /// When its folder cannot be listed.
+    pub fn names(&self, stage: StageId) -> Result<BTreeSet<String>> {
+        let files = entries(&self.folder(stage))?.into_iter();
         let names = files.filter_map(|path| {
             let file = path.file_name()?.to_string_lossy().to_string();
             let name = file.strip_suffix(".safetensors")?;
             Some(name.strip_suffix(".optimizer").unwrap_or(name).to_string())
         });
-        names.filter(|name| name != "mask" && !name.starts_with('.')).collect()
+        Ok(names.filter(|name| name != "mask" && !name.starts_with('.')).collect())
     }
 
     /// The folders of stages that are there.
-    pub fn stages(&self) -> Vec<(StageId, PathBuf)> {
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn stages(&self) -> Result<Vec<(StageId, PathBuf)>> {
         let named = |folder: PathBuf| {
             let stage = folder.file_name().and_then(|name| StageId::parse(&name.to_string_lossy()))?;
             Some((stage, folder))
         };
-        entries(&self.folder).into_iter().filter_map(named).collect()
+        Ok(entries(&self.folder)?.into_iter().filter_map(named).collect())
     }
 
     /// Copies a snapshot of the same stage from another results folder.
@@ -277,16 +284,19 @@ fn check_file(path: &Path, sum: Option<Checksum>) -> Result<()> {
     Ok(())
 }
 
-/// What lies in a folder; nothing if it is none.
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    std::fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
+/// What lies in a folder; nothing if there is none. What cannot be listed is not taken for empty.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    match std::fs::read_dir(folder).and_then(|all| all.map(|entry| Ok(entry?.path())).collect()) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+        listed => listed.map_err(|error| Error::file("list", folder, &error)),
+    }
 }
 
-/// The mask says nothing without the weights. Masks of every epoch (`masks.rs`) stay.
+/// The mask says nothing without the weights. Masks of every epoch (`masks.rs`) stay; so does all where that cannot be seen.
 fn remove_if_only_mask(folder: &Path) {
     let is_snapshot = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
     let mask = folder.join("mask.safetensors");
-    if !entries(folder).iter().any(|path| is_snapshot(path) && *path != mask) {
+    if entries(folder).is_ok_and(|all| !all.iter().any(|path| is_snapshot(path) && *path != mask)) {
         ignored(std::fs::remove_file(&mask), "a mask that stays does no harm");
         ignored(std::fs::remove_dir(folder), "the folder stays if something else is left");
     }

@@ -75,6 +75,7 @@ impl World {
             all.into_iter().filter(|(stage, _)| needs[*stage].is_none() || random.random_bool(0.1)).collect();
         let demand = Demand::build(
             needs.clone().into_iter(),
+            Vec::new(),
             |stage, moment| stays.contains(&(stage, moment)),
             |stage, moment| disk.contains(&(stage, moment)),
         );

@@ -228,6 +228,26 @@ fn finished_stages_are_trained_again_only_for_a_snapshot_that_is_gone() {
 }
 
 #[test]
+fn a_snapshot_whose_users_are_done_is_not_wanted_and_goes_when_its_stage_takes_it_again() {
+    let plan = plan("epochs = 4\npr = 0.5\ndraw = [\"last\", \"epoch:1\"]\nkeep = \"nothing\"");
+    let early = Moment::Epoch(1);
+    let user = (0..plan.stages.len()).find(|stage| plan.sources(*stage).contains(&(0, early))).unwrap();
+    let mut state = State::new(demand(&plan, &[user], &[]), Rules::default());
+    assert_eq!((state.wants(0, early), state.wants(0, LAST)), (false, true));
+    assert_eq!(state.on_event(Event::Joined(0), Duration::ZERO), [Action::Start(0, 0)]);
+    let actions = state.on_event(Event::Kept(0, early, 0), Duration::ZERO);
+    assert_eq!(actions, [Action::Forget(0, early, 0), Action::Free(0, early)]);
+    // One that another run will train needs it then.
+    let (work, nothing) = (vec![1.0; plan.stages.len()], HashSet::new());
+    let others = |stage: usize| stage != user;
+    let demand = Demand::of(&plan, &work, &HashSet::new(), &nothing, &nothing, &others);
+    let mut state = State::new(demand, Rules::default());
+    assert!(state.wants(0, early));
+    state.on_event(Event::Joined(0), Duration::ZERO);
+    assert_eq!(state.on_event(Event::Kept(0, early, 0), Duration::ZERO), [Action::Forget(0, early, 0)]);
+}
+
+#[test]
 fn a_run_of_some_stages_trains_those_and_what_they_start_from() {
     let plan = plan("pr = 0.9\npriter = 3\nseed = [1, 2]");
     let work = vec![1.0; plan.stages.len()];

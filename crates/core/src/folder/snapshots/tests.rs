@@ -162,7 +162,7 @@ fn what_a_killed_process_left_behind_is_tidied_away_and_nothing_else() {
             && store.load(id(), "progress-3", &layout, Expected::default()).is_ok()
     );
     assert!(!store.path(id(), "progress-2").exists());
-    assert_eq!(entries(&own).len(), 7, "two snapshots of two files, their mask, and the user's files");
+    assert_eq!(entries(&own).unwrap().len(), 7, "two snapshots of two files, their mask, and the user's files");
 }
 
 #[test]
