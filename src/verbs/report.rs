@@ -61,7 +61,10 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     let reports: Result<Vec<Report>> = folders.iter().map(|folder| report_of(folder)).collect();
     let reports = reports?;
     let format = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
-    let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    // A clock beyond the year 9999 has no date that could be written.
+    let date = OffsetDateTime::from_unix_timestamp(now.as_secs() as i64).ok();
+    let date = date.and_then(|date| date.format(format).ok()).unwrap_or_default();
     let html = page(&reports, &format!("Made by Tombola {} on {date}.", env!("CARGO_PKG_VERSION")));
     let default = folders.first().map(|folder| folder.join("report.html")).unwrap_or_default();
     let path = matches.get_one::<PathBuf>("out").unwrap_or(&default);

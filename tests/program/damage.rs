@@ -87,6 +87,39 @@ fn a_flipped_byte_of_the_journal_is_refused_whoever_reads_it_and_repaired_withou
     }
 }
 
+/// Where the records of a journal stand that are of one kind.
+fn records(folder: &Folder, is_meant: impl Fn(&Record) -> bool) -> Vec<usize> {
+    let bytes = std::fs::read(folder.path("r/journal")).unwrap();
+    let starts = Pieces::of(&bytes).filter_map(|piece| match piece {
+        Piece::Sound(record, range) if is_meant(&record) => Some(range.start),
+        _ => None,
+    });
+    starts.collect()
+}
+
+#[test]
+fn what_a_lost_record_told_of_is_trained_again_or_said() {
+    let folder = Folder::new();
+    let again = format!("{BASE} --epochs 3 --reinit init --pr 0.5,0.8 --save --out r").replace(" --epochs 2", "");
+    folder.tombola(&again).expect(0);
+    let (sound, expected) = (contents(&folder), tables(&folder));
+    let lose = |start: usize| {
+        restore(&folder, &sound);
+        change(&folder.path("r/journal"), |bytes| bytes[start + 9] ^= 1);
+        folder.tombola("repair r").expect(0);
+        folder.tombola(&again).expect(0)
+    };
+    for start in records(&folder, |record| !matches!(record, Record::Data { .. })) {
+        lose(start);
+        assert_eq!(tables(&folder), expected, "without the record at {start}");
+    }
+    for start in records(&folder, |record| matches!(record, Record::Data { .. })) {
+        lose(start);
+        let more = format!("{again} --seed 1,2").replace(" --quiet", "");
+        folder.tombola(&more).expect(0).says("does not tell what data its trainings of");
+    }
+}
+
 #[test]
 fn a_journal_cut_anywhere_loses_no_file_and_gives_the_same_tables() {
     let folder = Folder::new();
@@ -137,14 +170,23 @@ fn trainings_without_a_journal_are_never_trained_over() {
         folder.write("r/journal", &sound["r/journal"][..length]);
         refused_by_readers(&folder, "tells of none of them");
     }
-    std::fs::remove_file(folder.path("r/journal")).unwrap();
-    std::fs::remove_file(folder.path("r/sweep.toml")).unwrap();
-    let before = contents(&folder);
-    folder.tombola(&again).expect(2).says("tombola repair");
-    assert!(contents(&folder) == before, "something was touched");
+    for also in ["r/sweep.toml", "r/results.csv"] {
+        restore(&folder, &sound);
+        std::fs::remove_file(folder.path("r/journal")).unwrap();
+        std::fs::remove_file(folder.path(also)).unwrap();
+        moved_aside_and_trained_again(&folder, &again, &expected);
+    }
+}
+
+/// What lies there without a journal.
+fn moved_aside_and_trained_again(folder: &Folder, again: &str, expected: &[String]) {
+    let before = contents(folder);
+    folder.tombola(again).expect(2).says("tombola repair");
+    assert!(contents(folder) == before, "something was touched");
     folder.tombola("repair r").expect(0).prints("stages.unclaimed-1");
-    folder.tombola(&again).expect(0);
-    assert_eq!(tables(&folder), expected);
+    folder.tombola("repair r --check").expect(0).prints("nothing to mend");
+    folder.tombola(again).expect(0);
+    assert_eq!(tables(folder), expected);
     assert!(folder.path("r/stages.unclaimed-1").is_dir());
 }
 
@@ -177,7 +219,7 @@ fn a_snapshot_that_was_changed_cut_or_removed_is_trained_again_and_said_once() {
     folder.tombola(&format!("{BASE} {second}")).expect(0);
     let masks = of_stages(&folder, "mask.safetensors");
     change(&masks[0], |bytes| *bytes.last_mut().unwrap() ^= 1);
-    folder.tombola(&format!("{loud} {second}")).expect(0).says("counts as absent");
+    folder.tombola(&format!("{loud} {second}")).expect(0).says(" as absent");
     assert_eq!(tables(&folder), expected);
     folder.tombola(&format!("{loud} {second}")).expect(0).says("nothing to train");
     // The other verbs do not take it for what it was.
@@ -213,7 +255,7 @@ fn a_finished_ticket_without_its_mask_is_trained_again_and_said_once() {
     std::fs::remove_file(&of_stages(&folder, "mask.safetensors")[0]).unwrap();
     folder.tombola("tables r").expect(3).says("mask.safetensors");
     let ran = folder.tombola(&again.replace(" --quiet", "")).expect(0);
-    ran.says("mask.safetensors").says("counts as absent").does_not_say("nothing to train");
+    ran.says("mask.safetensors").says(" as absent").does_not_say("nothing to train");
     assert_eq!((tables(&folder), folder.read("r/overlap.csv")), (expected, overlap));
     folder.tombola(&again.replace(" --quiet", "")).expect(0).says("nothing to train");
 }
@@ -264,6 +306,16 @@ fn masks_that_a_power_failure_took_are_drawn_again() {
     zeroed();
     folder.tombola(&whole).expect(0);
     assert_eq!(tables(&folder), expected);
+    // So are those of which a record was lost, and the early bird is the same.
+    std::fs::remove_dir_all(folder.path("r")).unwrap();
+    killed_at(&folder, &whole, 4);
+    let second = records(&folder, |record| matches!(record, Record::Mask { epoch: 2, .. }));
+    change(&folder.path("r/journal"), |bytes| bytes[second[0] + 9] ^= 1);
+    folder.tombola("repair r").expect(0);
+    folder.tombola(&whole).expect(0);
+    assert_eq!(tables(&folder), expected);
+    let masks = of_stages(&folder, ".npy");
+    let zeroed = || masks.iter().for_each(|path| change(path, |bytes| bytes[128..].fill(0)));
     // Of a training that has ended nothing is drawn from them any more: `repair` says so.
     folder.tombola("repair r --check").expect(0).prints("nothing to mend");
     zeroed();

@@ -19,11 +19,11 @@ use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::folder::{Claim, Store, load_checkpoint, refuse_foreign, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
-use tombola_core::plan::{Advice, Asked, estimate, near_misses};
+use tombola_core::plan::{Advice, Asked, Stage, estimate, near_misses};
 use tombola_core::processor::slow_bf16;
 use tombola_core::sweep::Settings;
 use tombola_core::trainable;
-use tombola_train::workshop::{self, Workshop};
+use tombola_train::workshop::{self, Workshop, set_name};
 use tombola_views::tables::{self, Style};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -298,6 +298,16 @@ fn check_data(workshop: &Workshop, run: &Settings, chronicle: &mut Chronicle) ->
             Some(_) => {}
             None => {
                 warnings.extend(strangers(dataset, run)?);
+                let history = chronicle.history();
+                let of_it = |stage: &&Stage| set_name(&stage.settings) == *dataset;
+                let trained =
+                    |stage: &Stage| history.stages.get(&stage.id).is_some_and(|known| !known.epochs.is_empty());
+                if workshop.plan.stages.iter().filter(of_it).any(trained) {
+                    warnings.push(format!(
+                        "the journal does not tell what data its trainings of `{dataset}` are of, as after a repair: they count as being \
+                         of those that are there now"
+                    ));
+                }
                 let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
                 chronicle.write(record)?;
             }

@@ -20,7 +20,7 @@ pub(super) fn stop_on_signals(twice: bool) -> Result<Arc<AtomicBool>> {
         let code = c_int::from(Kind::Interrupted.exit_code());
         signal_hook::flag::register_conditional_shutdown(SIGINT, code, Arc::clone(&stop)).map_err(fail)?;
     }
-    for signal in signals::STOPS {
+    for signal in signals::stops() {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(fail)?;
     }
     signals::release().map_err(fail)?;

@@ -207,7 +207,7 @@ impl Set {
 }
 
 /// A data set by name; a synthetic one by all that makes it.
-fn set_name(settings: &Settings) -> String {
+pub fn set_name(settings: &Settings) -> String {
     match settings.dataset.as_str() {
         "synthetic" => format!(
             "synthetic {:?}, {} classes, {} images",

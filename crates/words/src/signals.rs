@@ -8,10 +8,17 @@ use std::io::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ};
 
-/// Those that ask a run to stop after its running epochs.
-pub const STOPS: [c_int; 4] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
+/// Those that ask a run to stop after its running epochs: also a terminal that is closed, and the soft limit of processor time.
+const STOPS: [c_int; 6] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU];
+
+/// Those that ask a run to stop after its running epochs, without those that it was started to ignore, as by `nohup`.
+pub fn stops() -> impl Iterator<Item = c_int> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    STOPS.into_iter().filter(move |signal| mask.unwrap_or_default() & 1 << (signal - 1) == 0)
+}
 
 /// A set of signals as Linux's C libraries lay it out: 1024 bits, which their functions fill in.
 #[repr(C)]
@@ -33,7 +40,7 @@ unsafe extern "C" {
     fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
 }
 
-/// Holds the signals of [`STOPS`] back, in this thread, those that it starts, and the program that it becomes.
+/// Holds the signals of [`stops`] back, in this thread, those that it starts, and the program that it becomes.
 ///
 /// # Errors
 /// When the system refuses.

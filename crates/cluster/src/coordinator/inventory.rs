@@ -57,10 +57,16 @@ pub fn sound_demand(
     let (mut bad, mut checked, mut words) = (HashSet::new(), HashSet::new(), Vec::new());
     let mut found = spoilt_masks(plan, history, store);
     let demand = loop {
+        // Said once of a mask that several snapshots have in common.
+        let mut said: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
         for ((stage, moment), error) in found {
-            words.push(format!("{}; `{}` of {} counts as absent", error.message, moment.show(), plan.label(stage)));
+            said.entry((stage, error.message)).or_default().push(format!("`{}`", moment.show()));
             bad.insert((stage, moment));
         }
+        words.extend(said.into_iter().map(|((stage, message), moments)| {
+            let count = if moments.len() == 1 { "counts" } else { "count" };
+            format!("{message}; {} of {} {count} as absent", moments.join(" and "), plan.label(stage))
+        }));
         let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
         let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
         let todo: Vec<usize> = demand.todo().collect();
@@ -127,6 +133,11 @@ fn check_progress(plan: &Plan, history: &History, store: &Store, index: usize) -
     else {
         return Ok(());
     };
+    if !known.has_masks_until(stage, epoch) {
+        return Err(Error::environment(
+            "the journal does not tell of all its masks: it was repaired, or they were asked for later",
+        ));
+    }
     let (state, best_state) = known.expected_progress(stage);
     store.check(stage.id, &progress_name(epoch), state)?;
     best.map_or(Ok(()), |best| store.check(stage.id, &best_name(best), best_state))

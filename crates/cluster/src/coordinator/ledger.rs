@@ -213,6 +213,10 @@ impl Ledger {
         let Some(mut resume) = self.state_of(index, layout, wants) else { return Ok(None) };
         let stage = &self.plan.stages[index];
         let Some(known) = self.chronicle.history().stages.get(&stage.id) else { return Ok(None) };
+        // An early bird drawn from some masks of several might be another.
+        if !known.has_masks_until(stage, resume.state.epoch) {
+            return Ok(None);
+        }
         for track in &stage.tracks {
             let Some(masks) = known.masks.get(&track.key) else { continue };
             let Some(len) = masks.values().map(|mask| mask.len).next() else { continue };
@@ -349,11 +353,17 @@ impl Ledger {
         Ok(epoch)
     }
 
-    /// A stage is done, trained at `place`.
+    /// A stage is done, trained at `place`, and nothing needs the snapshots `free` any more.
     ///
     /// # Errors
     /// When the journal cannot be written.
-    pub fn finished(&mut self, stage: usize, mut outcome: Outcome, place: String) -> Result<()> {
+    pub fn finished(
+        &mut self,
+        stage: usize,
+        mut outcome: Outcome,
+        place: String,
+        free: &[(usize, Moment)],
+    ) -> Result<()> {
         let id = self.id(stage);
         let known = self.chronicle.history().stages.get(&id);
         let (images, seconds) = known.map_or((0, 0.0), |known| {
@@ -365,7 +375,11 @@ impl Ledger {
         let attempts = known.map_or(1, |known| known.attempts.max(1));
         let images_per_second = images as f64 / seconds.max(1e-9);
         outcome.computed_with = known.map_or_else(Vec::new, |known| known.computed_with.clone());
-        self.write(Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() })?;
+        let finished = Record::Finished { stage: id, outcome, images_per_second, place, attempts, time: now() };
+        // Together: after a kill between them nobody would know that nothing needs those snapshots any more.
+        let freed = free.iter().map(|(stage, moment)| Record::Freed { stage: self.id(*stage), moment: *moment });
+        self.chronicle.write_all([finished].into_iter().chain(freed).collect())?;
+        self.past.extend(free.iter().map(|(stage, moment)| (self.plan.stages[*stage].id, moment.show())));
         // Those too that a killed process wrote and did not come to tell of.
         let names = self.store.names(id)?.into_iter().filter(|name| name.starts_with(PROGRESS));
         self.past.extend(names.map(|name| (id, name)));

@@ -10,17 +10,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
-use tombola_words::process;
+use tombola_words::{process, regular};
+
+/// Links that are followed from one to the next, as the system does.
+const MOST_LINKS: usize = 40;
 
 /// Replaces the file at `path` by what `contents` writes, or leaves it as it was.
 ///
-/// The contents go to a temporary file in the same folder, reach the disk, and take the name in one step.
+/// The contents go to a temporary file in the same folder, reach the disk, and take the name in one step. Where `path` is a link, the
+/// file that the link leads to is replaced.
 ///
 /// # Errors
-/// When `contents` fails, or the file cannot be created, written or renamed. Then no temporary file is left.
+/// When `contents` fails, something else than a file is there (a pipe, a device), or the file cannot be created, written or renamed.
+/// Then no temporary file is left.
 pub fn write_atomically(path: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let fail = |error: std::io::Error| Error::file("write", path, &error);
+    let path = &place_of(path).map_err(fail)?;
     let temporary = Temporary(beside(path));
-    replace(path, &temporary.0, contents).map_err(|error| Error::file("write", path, &error))
+    replace(path, &temporary.0, contents).map_err(fail)
 }
 
 /// As [`write_atomically`] for what can be made again at any time, such as the tables of a sweep that runs: it does not wait for the
@@ -29,9 +36,11 @@ pub fn write_atomically(path: &Path, contents: impl FnOnce(&mut dyn Write) -> st
 /// # Errors
 /// As [`write_atomically`].
 pub fn write_for_now(path: &Path, contents: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<()> {
+    let fail = |error: std::io::Error| Error::file("write", path, &error);
+    let path = &place_of(path).map_err(fail)?;
     let temporary = Temporary(beside(path));
     let written = fill(&temporary.0, contents).and_then(|_| fs::rename(&temporary.0, path));
-    written.map_err(|error| Error::file("write", path, &error))
+    written.map_err(fail)
 }
 
 /// As [`write_atomically`] where the contents are written by who only takes a path.
@@ -39,12 +48,25 @@ pub fn write_for_now(path: &Path, contents: impl FnOnce(&mut dyn Write) -> std::
 /// # Errors
 /// As [`write_atomically`].
 pub fn write_atomically_by(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let fail = |error: std::io::Error| Error::file("write", path, &error);
+    let path = &place_of(path).map_err(fail)?;
     let temporary = Temporary(beside(path));
     // Whether there can be a file is told here, in words that are ours.
-    File::create(&temporary.0).map_err(|error| Error::file("write", path, &error))?;
+    File::create(&temporary.0).map_err(fail)?;
     write(&temporary.0)?;
-    let named = File::open(&temporary.0).and_then(|file| name(file, &temporary.0, path));
-    named.map_err(|error| Error::file("write", path, &error))
+    File::open(&temporary.0).and_then(|file| name(file, &temporary.0, path)).map_err(fail)
+}
+
+/// Where a file is to lie: where a link leads, whether or not anything is there yet. A pipe or a device is nobody's to replace.
+fn place_of(path: &Path) -> std::io::Result<PathBuf> {
+    let mut place = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&place) {
+            Ok(target) => place = folder_of(&place).join(target),
+            Err(_) => return regular::check_place(&place).map(|()| place),
+        }
+    }
+    Err(std::io::Error::other(format!("more than {MOST_LINKS} links lead from one to the next")))
 }
 
 fn replace(
@@ -264,5 +286,30 @@ mod tests {
     fn a_missing_folder_is_named() {
         let error = write_atomically(Path::new("no-such-folder/table.csv"), |_| Ok(())).unwrap_err();
         assert!(error.message.contains("no-such-folder/table.csv"), "{error}");
+    }
+
+    #[test]
+    fn a_link_is_followed_and_a_pipe_or_device_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |path: &Path| write_atomically(path, |file| file.write_all(b"new"));
+        fs::create_dir(at("far")).unwrap();
+        std::os::unix::fs::symlink("far/file", at("link")).unwrap();
+        std::os::unix::fs::symlink("link", at("link to it")).unwrap();
+        write(&at("link to it")).unwrap();
+        assert_eq!(fs::read_to_string(at("far/file")).unwrap(), "new");
+        assert!(at("link").is_symlink() && at("link to it").is_symlink());
+        assert_eq!((names(&at("far")), names(folder.path()).len()), (vec!["file".to_string()], 3));
+        std::os::unix::fs::symlink("ring", at("ring")).unwrap();
+        assert!(write(&at("ring")).unwrap_err().message.contains("more than 40 links"));
+        assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        std::os::unix::fs::symlink("/dev/null", at("nowhere")).unwrap();
+        for (name, what) in [("pipe", "a pipe"), ("nowhere", "a device")] {
+            assert!(write(&at(name)).unwrap_err().message.contains(what));
+            assert!(write_for_now(&at(name), |_| Ok(())).unwrap_err().message.contains(what));
+            let by = write_atomically_by(&at(name), |_| Ok(()));
+            assert!(by.unwrap_err().message.contains(what));
+        }
+        assert!(fs::metadata("/dev/null").is_ok_and(|null| !null.is_file()));
     }
 }

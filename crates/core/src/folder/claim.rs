@@ -42,7 +42,10 @@ impl Claim {
                 "`{}` holds a `sweep.toml` but no journal: it is no results folder, and a run would overwrite that file",
                 folder.display()
             ))
-            .hint("choose another folder with `--out`"));
+            .hint(match there("stages")? {
+                true => "put its `journal` back, choose another folder with `--out`, or `tombola repair` the folder, which moves its trainings aside",
+                false => "choose another folder with `--out`",
+            }));
         }
         let had_lock = there("lock")?;
         let mut claim = Self { folder: folder.to_path_buf(), made, passing: Vec::new(), lock: None };

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use super::journal::refuse_other_writer;
 use super::lock_file::{self, Life, LockFile};
 use crate::memory::MemoryKills;
 use tombola_words::error::ignored;
@@ -83,6 +84,11 @@ impl Lock {
         if !holds.unwrap_or(false) {
             return Err(Error::environment(format!("`{}` is in use by another run", folder.display()))
                 .hint("run the same command again"));
+        }
+        // A run whose lock was removed writes still.
+        let journal = folder.join("journal");
+        if let Ok(file) = regular::open(&journal) {
+            refuse_other_writer(&journal, &file)?;
         }
         let mut before = String::new();
         ignored(file.rewind().and_then(|()| file.read_to_string(&mut before)), "what cannot be read was not noted");

@@ -3,6 +3,7 @@
 //! It may not know of plans, nor what records and snapshots are for.
 
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +59,7 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     let trainings = store.stages()?;
     let bytes = match regular::read(&path) {
         Ok(bytes) => Some(bytes),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !trainings.is_empty() => None,
+        Err(error) if error.kind() == ErrorKind::NotFound && !trainings.is_empty() => None,
         Err(error) => return Err(fail(&error)),
     };
     let mut work = RepairWork { folder, only_look, done: Repaired::default() };
@@ -70,6 +71,10 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
         work.done.foreign = true;
         let stages = folder.join("stages");
         work.set_aside(&stages, &free(folder, "stages.unclaimed"))?;
+        // Without a journal the folder would be none that a run goes on in.
+        if !only_look && !regular::is_there(&path).map_err(|error| fail(&error))? {
+            write_atomically(&path, |file| file.write_all(HEADER))?;
+        }
         return Ok(work.done);
     }
     let mut known: Vec<_> = history.stages.iter().collect();
@@ -119,6 +124,10 @@ impl RepairWork<'_> {
                 continue;
             }
             let expected = Expected { sums: known.sums.get(moment).copied(), mask, optimizer: false };
+            // What may not be read is not for that reason damaged.
+            for file in files.iter().filter(|file| file.exists()) {
+                regular::open(file).map_err(|error| Error::file("read", file, &error))?;
+            }
             match store.check(stage, &name, expected) {
                 Ok(()) => self.done.snapshots += 1,
                 Err(error) => {
@@ -170,7 +179,15 @@ impl RepairWork<'_> {
         if let Some(folder) = to.parent() {
             make_folder(folder)?;
         }
-        fs::rename(from, to).map_err(|error| Error::file("move", from, &error))?;
+        match fs::rename(from, to) {
+            // `stages` may lead to another disk.
+            Err(error) if error.kind() == ErrorKind::CrossesDevices => {
+                let copy = |file: &mut dyn Write| std::io::copy(&mut regular::open(from)?, file).map(|_| ());
+                write_atomically(to, copy)?;
+                fs::remove_file(from).map_err(|error| Error::file("move", from, &error))?;
+            }
+            moved => moved.map_err(|error| Error::file("move", from, &error))?,
+        }
         sync_folder_of(to);
         sync_folder_of(from);
         Ok(())
@@ -229,7 +246,7 @@ mod tests {
 
     #[test]
     fn trainings_without_their_journal_are_moved_aside_and_nothing_is_deleted() {
-        let (folder, _, _) = written();
+        let (folder, path, _) = written();
         let stage = folder.path().join("stages").join(StageId::of("another").to_string());
         fs::create_dir_all(&stage).unwrap();
         fs::write(stage.join("last.safetensors"), "weights").unwrap();
@@ -238,6 +255,12 @@ mod tests {
         assert!(done.foreign && !stage.exists());
         let aside = done.moved[0].1.join(StageId::of("another").to_string()).join("last.safetensors");
         assert_eq!(fs::read_to_string(aside).unwrap(), "weights");
+        // Where there is no journal at all, one that tells of nothing is begun: a run goes on in a folder that has one.
+        fs::create_dir_all(&stage).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(repair(folder.path(), true).unwrap().foreign && !path.exists());
+        assert!(repair(folder.path(), false).unwrap().foreign && fs::read(&path).unwrap() == HEADER);
+        assert!(repair(folder.path(), false).unwrap().is_sound());
     }
 
     #[test]
@@ -261,6 +284,8 @@ mod tests {
         let sums = Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask });
         let mut journal = Journal::open(&path, bytes.len() as u64).unwrap();
         journal.append(&Record::Kept { stage, moment: Moment::Last, sums }).unwrap();
+        assert!(repair(folder.path(), false).unwrap_err().message.contains("another run writes to"));
+        drop(journal);
         fs::create_dir_all(store.folder(stage)).unwrap();
         for file in [store.path(stage, "last"), store.mask_file(stage)] {
             fs::write(file, "changed").unwrap();

@@ -287,7 +287,9 @@ fn check_file(path: &Path, sum: Option<Checksum>) -> Result<()> {
 /// What lies in a folder; nothing if there is none. What cannot be listed is not taken for empty.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     match std::fs::read_dir(folder).and_then(|all| all.map(|entry| Ok(entry?.path())).collect()) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Vec::new()),
+        // A link that leads nowhere is a disk that is not there.
+        Err(error) if error.kind() == ErrorKind::NotFound && !folder.is_symlink() => Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(Vec::new()),
         listed => listed.map_err(|error| Error::file("list", folder, &error)),
     }
 }

@@ -74,6 +74,10 @@ impl SweepRun<'_> {
                 progress.epoch(worker, &line);
             }
             TrainingEvent::Mask { track, epoch, mask } => ledger.keep_mask(stage, track, epoch, &mask)?,
+            // One that a training takes on its way again, though those that needed it are done.
+            TrainingEvent::Snapshot(moment, _) if !self.state.wants(stage, moment) => {
+                self.link.send(worker, Order::Forget(stage, moment))?;
+            }
             TrainingEvent::Snapshot(moment, snapshot) => {
                 ledger.keep(stage, moment, &snapshot)?;
                 self.events.push_back(Event::Kept(stage, moment, worker));
@@ -88,15 +92,7 @@ impl SweepRun<'_> {
         let Some((stage, _)) = self.presence.running.remove(&worker) else { return Ok(()) };
         let Sweep { ledger, progress, .. } = &mut *self.sweep;
         match outcome {
-            Ok(outcome) => {
-                let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
-                let place = self.presence.places.get(&worker).cloned().unwrap_or_default();
-                ledger.finished(stage, outcome, format!("{place}, worker {worker}"))?;
-                progress.ended(worker, &line);
-                self.count.finished += 1;
-                self.events.push_back(Event::Finished(stage, worker));
-                Ok(())
-            }
+            Ok(outcome) => self.finish(worker, stage, outcome),
             Err(error) if error.kind == Kind::Interrupted => {
                 ledger.write(Record::Stopped { stage: ledger.id(stage), time: now() })?;
                 progress.interrupted(worker);
@@ -105,6 +101,26 @@ impl SweepRun<'_> {
             }
             Err(error) => self.fail(worker, stage, &error),
         }
+    }
+
+    fn finish(&mut self, worker: Worker, stage: usize, outcome: Outcome) -> Result<()> {
+        // What came before has to be settled first: the answer to this end says what nothing needs any more.
+        self.settle()?;
+        let actions = self.state.on_event(Event::Finished(stage, worker), self.clock.now());
+        let (mut free, mut others) = (Vec::new(), Vec::new());
+        for action in actions {
+            match action {
+                Action::Free(stage, moment) => free.push((stage, moment)),
+                other => others.push(other),
+            }
+        }
+        let line = format!("done, test {:.2} %", 100.0 * outcome.best.test.accuracy());
+        let place = self.presence.places.get(&worker).cloned().unwrap_or_default();
+        let Sweep { ledger, progress, .. } = &mut *self.sweep;
+        ledger.finished(stage, outcome, format!("{place}, worker {worker}"), &free)?;
+        progress.ended(worker, &line);
+        self.count.finished += 1;
+        others.into_iter().try_for_each(|action| self.act(action))
     }
 
     fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {

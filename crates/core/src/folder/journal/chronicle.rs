@@ -35,8 +35,16 @@ impl Chronicle {
     /// # Errors
     /// When the journal cannot be written; the history is as before then.
     pub fn write(&mut self, record: Record) -> Result<()> {
-        self.journal.append(&record)?;
-        self.history.add(record);
+        self.write_all(vec![record])
+    }
+
+    /// Appends records that are there all or not at all after a kill.
+    ///
+    /// # Errors
+    /// As [`Chronicle::write`].
+    pub fn write_all(&mut self, records: Vec<Record>) -> Result<()> {
+        self.journal.append_all(&records)?;
+        records.into_iter().for_each(|record| self.history.add(record));
         Ok(())
     }
 
@@ -70,6 +78,9 @@ mod tests {
         chronicle.write(record("one")).unwrap();
         let read = History::read(&path).unwrap();
         assert_eq!(read.data, chronicle.history().data);
+        // Two writers would lose records, whatever became of the lock of the folder.
+        assert!(Chronicle::open(&path, read.clone()).unwrap_err().message.contains("another run writes to"));
+        drop(chronicle);
         let mut again = Chronicle::open(&path, read).unwrap();
         again.write(record("two")).unwrap();
         assert_eq!(again.history().data.len(), 2);

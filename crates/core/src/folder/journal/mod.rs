@@ -13,3 +13,4 @@ pub(super) use file::{Survey, survey};
 pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
 pub use write::Journal;
+pub(in crate::folder) use write::refuse_other_writer;

@@ -151,12 +151,16 @@ impl StageHistory {
         let span = stage.span(self.drawn.as_ref().and_then(|drawn| drawn.span));
         let (first, last) = (span.start + 1, outcome.stopped_at.unwrap_or(span.end));
         let has_epochs = first > last || self.epochs.range(first..=last).count() == last + 1 - first;
-        let gapless = |masks: &BTreeMap<usize, MaskRecord>| {
-            let (first, last) = (masks.keys().next(), masks.keys().next_back());
-            first.zip(last).is_none_or(|(first, last)| masks.len() == last - first + 1)
-        };
-        let mut masks = stage.tracks.iter().filter_map(|track| self.masks.get(&track.key));
-        self.drawn.is_some() && has_epochs && masks.all(gapless)
+        self.drawn.is_some() && has_epochs && self.has_masks_until(stage, last)
+    }
+
+    /// Whether the journal tells of the masks of every epoch up to one, for each way to draw them that it tells of at all: of the
+    /// others the training knew nothing.
+    pub fn has_masks_until(&self, stage: &Stage, last: usize) -> bool {
+        let first = stage.span(self.drawn.as_ref().and_then(|drawn| drawn.span)).start + 1;
+        let whole =
+            |masks: &BTreeMap<usize, MaskRecord>| masks.range(first..=last).count() == (last + 1).saturating_sub(first);
+        first > last || stage.tracks.iter().filter_map(|track| self.masks.get(&track.key)).all(whole)
     }
 
     /// Whether it was trained as far as `stage` asks.

@@ -3,7 +3,7 @@
 //! A frame is written by one call, so that a kill leaves whole frames and at most one torn tail, which is kept aside before the
 //! next run goes on.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl Journal {
     /// to `journal.torn` first.
     ///
     /// # Errors
-    /// When the file cannot be opened, cut or begun.
+    /// When another process writes to it, or the file cannot be opened, cut or begun.
     pub fn open(path: &Path, end: u64) -> Result<Self> {
         let fail = |error: &std::io::Error| Error::file("write", path, error);
         if let Some(folder) = path.parent() {
@@ -36,6 +36,7 @@ impl Journal {
         }
         let open = regular::open_with(OpenOptions::new().create(true).read(true).append(true), path);
         let mut file = open.map_err(|error| fail(&error))?;
+        refuse_other_writer(path, &file)?;
         keep_torn(path, &mut file, end)?;
         let mut begin = || -> std::io::Result<u64> {
             file.set_len(end)?;
@@ -50,15 +51,27 @@ impl Journal {
         Ok(Self { file, path: path.to_path_buf(), end })
     }
 
-    /// Appends one record. After a kill of this process it is there; after a power failure only if [`Journal::sync`]
-    /// followed.
+    /// Appends one record, as [`Journal::append_all`].
+    ///
+    /// # Errors
+    /// As [`Journal::append_all`].
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        self.append_all([record])
+    }
+
+    /// Appends records by one call of the system. After a kill of this process they are there; after a power failure only if
+    /// [`Journal::sync`] followed.
     ///
     /// # Errors
     /// When the disk is full or the file cannot be written. What was written before stays readable.
-    pub fn append(&mut self, record: &Record) -> Result<()> {
-        let frame =
-            framed(record).map_err(|error| Error::environment(format!("cannot encode a journal record: {error}")))?;
-        if let Err(error) = self.file.write_all(&frame) {
+    pub fn append_all<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<()> {
+        let mut frames = Vec::new();
+        for record in records {
+            let frame = framed(record);
+            frames
+                .extend(frame.map_err(|error| Error::environment(format!("cannot encode a journal record: {error}")))?);
+        }
+        if let Err(error) = self.file.write_all(&frames) {
             // Half a frame may be there. If it cannot be cut either, it is the torn tail that the next run keeps aside: nothing
             // may be appended behind it.
             return Err(match self.file.set_len(self.end) {
@@ -66,7 +79,7 @@ impl Journal {
                 Err(_) => Error::file("write", &self.path, &error).at("the end of the journal is torn"),
             });
         }
-        self.end += frame.len() as u64;
+        self.end += frames.len() as u64;
         Ok(())
     }
 
@@ -96,6 +109,19 @@ impl Journal {
         ))
         .hint("put the results folder back, or begin again: what was trained since is lost with the old one"))
     }
+}
+
+/// Refuses a journal that another process writes to; else no other can while `file` is open. The lock of a results folder is a file
+/// that may be removed, and two runs on one journal lose records. Where the file system knows no locks, that of the folder must do.
+///
+/// # Errors
+/// When another process writes to it.
+pub(in crate::folder) fn refuse_other_writer(path: &Path, file: &File) -> Result<()> {
+    if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+        return Ok(());
+    }
+    Err(Error::environment(format!("another run writes to `{}`, though `lock` is not that run's", path.display()))
+        .hint("wait for it, or choose another folder with `--out`"))
 }
 
 /// Appends what stands behind `end` to `journal.torn`, whose bytes reach the disk before they are cut off here.
