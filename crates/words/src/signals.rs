@@ -13,11 +13,13 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU, SI
 /// Those that ask a run to stop after its running epochs: also a terminal that is closed, and the soft limit of processor time.
 const STOPS: [c_int; 6] = [SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGHUP, SIGXCPU];
 
-/// Those that ask a run to stop after its running epochs, without those that it was started to ignore, as by `nohup`.
+/// Those that ask a run to stop after its running epochs; without a closed terminal where the run was started to ignore that, as by
+/// `nohup`. That a shell starts what runs in its background to ignore Ctrl-C is no wish of anybody's.
 pub fn stops() -> impl Iterator<Item = c_int> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    STOPS.into_iter().filter(move |signal| mask.unwrap_or_default() & 1 << (signal - 1) == 0)
+    let ignores_hup = mask.is_some_and(|mask| mask & 1 << (SIGHUP - 1) != 0);
+    STOPS.into_iter().filter(move |signal| *signal != SIGHUP || !ignores_hup)
 }
 
 /// A set of signals as Linux's C libraries lay it out: 1024 bits, which their functions fill in.
