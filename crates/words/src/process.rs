@@ -5,14 +5,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-/// Whether a process of this machine has ended, where the system tells. One that nobody has waited for yet has a number still, and
-/// no program.
+/// Whether a process of this machine has ended, where the system tells: then it tells of this one, too.
 pub fn is_gone(process: u32) -> bool {
-    let missing = |process: &str| {
-        let program = fs::read_link(format!("/proc/{process}/exe"));
-        program.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-    };
-    !missing("self") && missing(&process.to_string())
+    began(process).is_none() && began(std::process::id()).is_some()
 }
 
 /// The program that a process runs, as far as this user may see it.
@@ -96,7 +91,7 @@ mod tests {
         assert!(children(std::process::id()).is_none_or(|found| found.contains(&process)));
         child.kill().unwrap();
         // Ended, and nobody has waited for it.
-        while !is_gone(process) || began(process).is_some() {
+        while !is_gone(process) {
             std::thread::yield_now();
         }
         assert_eq!(variable(process, "TOMBOLA_PROCESS").unwrap(), None);

@@ -259,9 +259,10 @@ impl Ledger {
         };
         let epochs: Vec<EpochRecord> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
         // A snapshot of this moment may be wanted now that was not when the stage passed it.
-        let passed = |moment: &Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
-        let passed = |moment: &Moment| passed(moment) && wants(*moment);
-        if epochs.len() != epoch.saturating_sub(start) || stage.wanted.iter().any(passed) {
+        let passed = |moment: &&Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
+        if epochs.len() != epoch.saturating_sub(start)
+            || stage.wanted.iter().filter(passed).any(|moment| wants(*moment))
+        {
             return None;
         }
         Some(Resume { state: Arc::new(state), best, epochs, masks: Vec::new(), drawn: Vec::new() })

@@ -116,8 +116,9 @@ impl RanksOfHost {
         let own = |name: &str| std::env::var(name).ok();
         let given = own("OMPI_COMM_WORLD_LOCAL_SIZE")?.parse().ok()?;
         let found = Self { given, start: own(START)?, launcher: process()?.0 };
-        let is_own = |child: &u32| *child == std::process::id() || ancestors().contains(child);
-        found.processes()?.iter().any(is_own).then_some(found)
+        let mut own = ancestors();
+        own.push(std::process::id());
+        found.processes()?.iter().any(|child| own.contains(child)).then_some(found)
     }
 
     /// How many are there still, where the system tells.

@@ -5,10 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::foreign::holds;
 use super::lock::Lock;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
-use tombola_words::regular;
 
 /// What a run writes before its first training.
 const OWN: [&str; 4] = ["journal", "sweep.toml", "lock", "stages"];
@@ -32,11 +32,8 @@ impl Claim {
     pub fn take(folder: &Path) -> Result<Self> {
         let missing = |part: &&Path| !part.as_os_str().is_empty() && !part.exists();
         let made = folder.ancestors().take_while(missing).map(Path::to_path_buf).collect();
-        // What cannot be told must not pass for absent: what is absent now goes where nothing comes of the run.
-        let there = |name: &str| {
-            let path = folder.join(name);
-            regular::is_there(&path).map_err(|error| Error::file("look at", &path, &error))
-        };
+        // What is absent now goes where nothing comes of the run.
+        let there = |name: &str| holds(folder, name);
         if there("sweep.toml")? && !there("journal")? {
             return Err(Error::input(format!(
                 "`{}` holds a `sweep.toml` but no journal: it is no results folder, and a run would overwrite that file",

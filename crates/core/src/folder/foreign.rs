@@ -35,11 +35,7 @@ pub fn refuse_foreign(history: &History, store: &Store) -> Result<()> {
 /// # Errors
 /// When there is a `sweep.toml` and no `journal`, or that cannot be told.
 pub fn refuse_lost_journal(folder: &Path) -> Result<()> {
-    let there = |name: &str| {
-        let path = folder.join(name);
-        regular::is_there(&path).map_err(|error| Error::file("look at", &path, &error))
-    };
-    if there("journal")? || !there("sweep.toml")? {
+    if holds(folder, "journal")? || !holds(folder, "sweep.toml")? {
         return Ok(());
     }
     Err(Error::input(format!(
@@ -48,6 +44,15 @@ pub fn refuse_lost_journal(folder: &Path) -> Result<()> {
         folder.join("sweep.toml").display()
     ))
     .hint("put the right `journal` back, or write to another folder with `--out`"))
+}
+
+/// Whether anything of that name is in a folder.
+///
+/// # Errors
+/// When that cannot be told: then it may not pass for absent.
+pub(super) fn holds(folder: &Path, name: &str) -> Result<bool> {
+    let path = folder.join(name);
+    regular::is_there(&path).map_err(|error| Error::file("look at", &path, &error))
 }
 
 #[cfg(test)]

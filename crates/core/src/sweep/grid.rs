@@ -47,7 +47,7 @@ pub struct Grid {
     pub axes: Vec<Axis>,
     /// Keys of axes that move together, value by value.
     pub zip: Vec<Vec<String>>,
-    /// Combinations to leave out: a trial that agrees with every key of one of these, whose values are [`Axis::shown`].
+    /// Combinations to leave out: a trial that agrees with every key of one of these, whose values are `Axis::shown`.
     pub exclude: Vec<Vec<Axis>>,
 }
 
