@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::common::cluster::Cluster;
 use super::common::sweep::{Alone, TRAININGS, folder, journal, text};
@@ -32,8 +32,8 @@ struct Started<'a> {
 }
 
 impl<'a> Started<'a> {
-    /// Starts mpirun on a host, and returns when a quarter of the sweep is done.
-    fn new(cluster: Cluster, alone: &'a Alone, mpirun_on: &str, options: &str, arguments: &str) -> Self {
+    /// Starts mpirun on a host.
+    fn begin(cluster: Cluster, alone: &'a Alone, mpirun_on: &str, options: &str, arguments: &str) -> Self {
         let folder = folder(&sweep());
         folder.write("hosts", HOSTFILE);
         let said = File::create(folder.path("said")).unwrap();
@@ -41,12 +41,18 @@ impl<'a> Started<'a> {
         command.args(["--hostfile", "hosts"]).args(options.split_whitespace());
         command.args(["bash", "-c", RANK, "rank", PROGRAM, "run", "sweep.toml"]).args(arguments.split_whitespace());
         command.current_dir(folder.path("")).stdin(Stdio::null());
-        let mut mpirun = command.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap();
-        wait_until("a quarter of the sweep", || {
-            assert!(mpirun.try_wait().unwrap().is_none(), "it ended too soon\n{}", folder.read("said"));
-            journal(&folder) > alone.journal / 4
-        });
+        let mpirun = command.stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap();
         Self { cluster, folder, alone, mpirun }
+    }
+
+    /// Starts mpirun on a host, and returns when a quarter of the sweep is done.
+    fn new(cluster: Cluster, alone: &'a Alone, mpirun_on: &str, options: &str, arguments: &str) -> Self {
+        let mut run = Self::begin(cluster, alone, mpirun_on, options, arguments);
+        wait_until("a quarter of the sweep", || {
+            assert!(run.mpirun.try_wait().unwrap().is_none(), "it ended too soon\n{}", run.said());
+            journal(&run.folder) > alone.journal / 4
+        });
+        run
     }
 
     /// The exit code of a rank, once it has ended.
@@ -166,4 +172,24 @@ fn without_rank_0_the_others_end_themselves_and_the_same_command_goes_on() {
     let (folder, alone, _) = run.end();
     folder.tombola("run sweep.toml --quiet").expect(0);
     alone.expect_same(&folder, "after the host of rank 0 went down");
+}
+
+/// Before it has told them anything: nobody on another host can see that its process is gone, and there is no lease yet.
+#[test]
+fn without_rank_0_at_its_start_ranks_on_other_hosts_end_within_a_minute() {
+    let test = "without_rank_0_at_its_start_ranks_on_other_hosts_end_within_a_minute";
+    let Some(cluster) = Cluster::with_mpi(test, 3) else { return };
+    let alone = Alone::run(&sweep());
+    let begun = Instant::now();
+    let options = "--bind-to none --enable-recovery -x TOMBOLA_FAULT=0:early:0";
+    let run = Started::begin(cluster, &alone, "node0", options, "");
+    for rank in 1..4 {
+        assert_eq!(run.code(rank), "75", "{}", run.said());
+    }
+    let (after, said) = (begun.elapsed(), run.said());
+    assert!(after < Duration::from_secs(55), "{after:?}\n{said}");
+    assert!(said.contains("rank 3: no sign of rank 0 for 40 s") && run.code(0) == "9", "{said}");
+    let (folder, alone, _) = run.end();
+    folder.tombola("run sweep.toml --quiet").expect(0);
+    alone.expect_same(&folder, "after rank 0 ended at its start");
 }

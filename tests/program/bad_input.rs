@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::common::{Folder, PROGRAM, idx_set, skipped};
+use tombola_core::sweep::Spec;
 
 /// A sweep that trains in no time, to be made wrong.
 const SMALL: &str = "run --dataset synthetic --synthetic-size 60 --network lenet-300-100 --epochs 1 --out out";
@@ -457,7 +458,7 @@ fn a_training_that_diverges_becomes_a_row_and_the_rest_goes_on() {
 #[test]
 fn a_folder_that_is_no_results_folder_has_no_tables() {
     let folder = Folder::new();
-    refused(&folder, "tables nowhere", 2, "cannot read `nowhere/sweep.toml`: ", "give a results folder");
+    refused(&folder, "tables nowhere", 2, "there is no `nowhere/sweep.toml`", "give a results folder");
 }
 
 #[test]
@@ -485,7 +486,8 @@ fn pipes_and_devices_are_refused_where_a_file_is_read_and_nothing_waits_for_them
     let ran = folder.shell("timeout 60 tombola run --dataset mnist --network lenet-300-100 --epochs 1 --out out");
     assert!(matches!(ran.code, Some(2 | 3)) && ran.err.contains("train-images-idx3-ubyte"), "{ran}");
     pipe("results/journal");
-    folder.write("results/sweep.toml", "dataset = \"synthetic\"\nnetwork = \"lenet-300-100\"\n");
+    let complete = Spec::read(Some("dataset = \"synthetic\"\nnetwork = \"lenet-300-100\"\n"), &[]).unwrap().to_toml();
+    folder.write("results/sweep.toml", complete);
     waits_not("status results", "results/journal`: it is a pipe");
     waits_not(&SMALL.replace("--out out", "--out results"), "results/journal`: it is a pipe");
     for name in ["log", "lock"] {

@@ -151,6 +151,35 @@ fn a_journal_cut_anywhere_loses_no_file_and_gives_the_same_tables() {
 }
 
 #[test]
+fn a_sweep_file_in_the_results_that_was_changed_is_refused_whoever_reads_it_and_written_anew_by_a_run() {
+    let folder = Folder::new();
+    let again = format!("{BASE} --reinit init --pr 0.5,0.8 --out r");
+    folder.tombola(&again).expect(0);
+    let (sound, expected) = (contents(&folder), tables(&folder));
+    let text = &sound["r/sweep.toml"];
+    let place = String::from_utf8_lossy(text).find("pruning-ratio = [0.5").expect("the axis that was asked for")
+        + "pruning-ratio = [0.".len();
+    let other = |byte: u8| text.iter().enumerate().map(|(at, old)| if at == place { byte } else { *old }).collect();
+    for changed in [Vec::new(), text[..text.len() / 2].to_vec(), text[..70].to_vec(), vec![0; text.len()], other(b'6')]
+    {
+        restore(&folder, &sound);
+        folder.write("r/sweep.toml", &changed);
+        let damaged = contents(&folder);
+        let said = "is not what this program wrote there";
+        for verb in ["status r", "tables r", "report r", "explain r 1", "retry r", "repair r --check", again.as_str()] {
+            let ran = folder.tombola(verb).expect(3);
+            assert!((ran.out + &ran.err).contains(said), "{verb}");
+        }
+        assert!(contents(&folder) == damaged, "something was touched");
+    }
+    folder.tombola("repair r").expect(0).prints("moved r/sweep.toml to r/sweep.toml.damaged-1");
+    folder.tombola("tables r").expect(2).says("run the sweep again with `--out r`");
+    folder.tombola(&again.replace(" --quiet", "")).expect(0).says("nothing to train");
+    assert!(tables(&folder) == expected && folder.read("r/sweep.toml").into_bytes() == *text);
+    assert!(folder.path("r/sweep.toml.damaged-1").exists());
+}
+
+#[test]
 fn trainings_without_a_journal_are_never_trained_over() {
     let folder = Folder::new();
     let again = format!("{BASE} --reinit init --pr 0.5 --save --out r");

@@ -4,7 +4,8 @@
 use super::common::Folder;
 use tombola_core::folder::Lock;
 use tombola_core::folder::journal::{History, Journal};
-use tombola_core::plan::Plan;
+use tombola_core::folder::write_down;
+use tombola_core::plan::{LoadedFiles, Plan};
 use tombola_core::sweep::{Field, Flag, Spec};
 use tombola_words::record::{Drawn, EpochRecord, Evaluation, Outcome, Record, Scores};
 use tombola_words::value::{Moment, Shard};
@@ -89,7 +90,8 @@ fn started() -> [Record; 3] {
 
 /// A results folder with this sweep file and journal.
 fn make(folder: &Folder, name: &str, spec: &Spec, records: impl IntoIterator<Item = Record>) {
-    folder.write(&format!("{name}/sweep.toml"), spec.to_toml());
+    std::fs::create_dir_all(folder.path(name)).unwrap();
+    write_down(&folder.path(name), spec, &LoadedFiles::new()).unwrap();
     let mut journal = Journal::open(&folder.path(&format!("{name}/journal")), 0).unwrap();
     started().into_iter().chain(records).for_each(|record| journal.append(&record).unwrap());
 }

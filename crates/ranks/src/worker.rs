@@ -22,9 +22,9 @@ use tombola_words::seconds;
 
 /// With more than this on its way to rank 0, the training waits.
 const MOST_ON_THE_WAY: usize = 256 << 20;
-/// Longest silence of rank 0 before anything is known of the lease: it gives signs of life while it reads its input and loads its
-/// data. On the same host it is known sooner when its process is gone.
-const UNTIL_WELCOME: Duration = Duration::from_secs(60);
+/// Longest silence of rank 0 before anything is known of the lease, as with a lease of 20 s: it gives signs of life while it reads
+/// its input and loads its data. On the same host it is known sooner when its process is gone.
+const UNTIL_WELCOME: Duration = Duration::from_secs(40);
 /// Time that the last words have to leave.
 const GOODBYE: Duration = Duration::from_secs(5);
 

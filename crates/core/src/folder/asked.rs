@@ -2,20 +2,27 @@
 
 use std::path::Path;
 
+use super::foreign::holds;
 use super::loaded::{loaded_in, loaded_of};
+use super::written::text_in;
 use crate::plan::{Plan, grow};
 use crate::sweep::{Flag, Spec};
 use tombola_words::error::{Error, Result};
-use tombola_words::regular;
 
 /// What a results folder says it is of.
 ///
 /// # Errors
-/// When there is no such file, or it is wrong.
+/// When there is no such file, or it is not what was written.
 pub fn spec_of(folder: &Path) -> Result<Spec> {
     let path = folder.join("sweep.toml");
-    let text = regular::read_to_string(&path).map_err(|error| {
-        Error::file("read", &path, &error).hint("give a results folder, such as `results/quickstart`")
+    let text = text_in(folder)?.ok_or_else(|| {
+        let error = Error::input(format!("there is no `{}`", path.display()));
+        match holds(folder, "journal") {
+            Ok(true) => {
+                error.hint(format!("run the sweep again with `--out {}`, which writes it anew", folder.display()))
+            }
+            _ => error.hint("give a results folder, such as `results/quickstart`"),
+        }
     })?;
     complete(&text, &[]).map_err(|error| error.at(format!("`{}`", path.display())))
 }

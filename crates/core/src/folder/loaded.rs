@@ -6,15 +6,12 @@
 
 use std::path::Path;
 
-use super::atomic::write_atomically;
 use super::tensor_file::weights_of;
+use super::written::{text_in, write_text};
 use crate::net::{Layout, Snapshot};
 use crate::plan::{LoadedFile, LoadedFiles};
 use crate::sweep::Spec;
-use std::io::ErrorKind;
-
 use tombola_words::error::{Error, Result};
-use tombola_words::regular;
 
 /// What such a line begins with.
 const LINE: &str = "# loaded = ";
@@ -22,15 +19,10 @@ const LINE: &str = "# loaded = ";
 /// The files that a results folder was loaded from; none if there is no such folder, or one of a program that did not note them.
 ///
 /// # Errors
-/// When its `sweep.toml` cannot be read, or says it in a way that cannot be understood.
+/// When its `sweep.toml` cannot be read, is not what was written, or says it in a way that cannot be understood.
 pub fn loaded_of(folder: &Path) -> Result<LoadedFiles> {
-    let path = folder.join("sweep.toml");
-    match regular::read_to_string(&path) {
-        Ok(text) => loaded_in(&text).map_err(|error| error.at(format!("`{}`", path.display()))),
-        // A folder that cannot be made is told of by who makes it.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(LoadedFiles::new()),
-        Err(error) => Err(Error::file("read", &path, &error)),
-    }
+    let Some(text) = text_in(folder)? else { return Ok(LoadedFiles::new()) };
+    loaded_in(&text).map_err(|error| error.at(format!("`{}`", folder.join("sweep.toml").display())))
 }
 
 /// The files that the text of a complete sweep file notes.
@@ -74,7 +66,7 @@ pub fn write_down(folder: &Path, spec: &Spec, loaded: &LoadedFiles) -> Result<()
         ));
     }
     text.push_str(rest);
-    write_atomically(&folder.join("sweep.toml"), |file| file.write_all(text.as_bytes()))
+    write_text(folder, &text)
 }
 
 /// A string of TOML on one line.
@@ -151,7 +143,6 @@ mod tests {
     fn a_damaged_note_is_told_and_none_is_none() {
         let folder = tempfile::tempdir().unwrap();
         assert!(loaded_of(folder.path()).unwrap().is_empty());
-        std::fs::write(folder.path().join("sweep.toml"), format!("{LINE}{{ load = \"a\" }}\n")).unwrap();
-        assert!(loaded_of(folder.path()).unwrap_err().message.contains("`blake3`"));
+        assert!(loaded_in(&format!("{LINE}{{ load = \"a\" }}\n")).unwrap_err().message.contains("`blake3`"));
     }
 }

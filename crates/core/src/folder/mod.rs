@@ -13,6 +13,7 @@ pub mod masks;
 pub mod repair;
 pub mod snapshots;
 mod tensor_file;
+mod written;
 
 pub use asked::{complete, plan_of, spec_of};
 pub use atomic::{make_folder, remove_torn, write_atomically, write_atomically_by, write_for_now};

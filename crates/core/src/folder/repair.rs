@@ -12,6 +12,7 @@ use super::journal::frames::HEADER;
 use super::journal::{History, StageHistory, Survey, survey};
 use super::lock::Lock;
 use super::snapshots::{Expected, Store};
+use super::written::text_in;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
@@ -82,6 +83,7 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     for (stage, known) in known {
         work.snapshots(&store, *stage, known)?;
     }
+    work.sweep()?;
     Ok(work.done)
 }
 
@@ -110,6 +112,19 @@ impl RepairWork<'_> {
             })?;
         }
         Ok(history)
+    }
+
+    /// Moves a `sweep.toml` aside that is not what was written: a run writes it anew.
+    fn sweep(&mut self) -> Result<()> {
+        let path = self.folder.join("sweep.toml");
+        let Err(error) = text_in(self.folder) else { return Ok(()) };
+        // What cannot be read is not for that reason damaged.
+        if regular::open(&path).is_err() {
+            return Err(error);
+        }
+        self.spoilt(&path, error.message);
+        let to = free(self.folder, "sweep.toml.damaged");
+        self.set_aside(&path, &to)
     }
 
     /// Moves the snapshots of a stage aside that are not what was written.
