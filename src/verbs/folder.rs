@@ -212,6 +212,12 @@ pub fn parts(folder: &Path) -> Vec<PathBuf> {
     }
 }
 
+/// The folders of shards that lie beside a run of the whole sweep, and that nothing is read of.
+pub fn left_out(folder: &Path) -> Vec<String> {
+    let shards = if folder.join("journal").exists() { shards_in(folder) } else { Vec::new() };
+    shards.iter().map(|shard| format!("`{}`", folder.join(shard.folder()).display())).collect()
+}
+
 /// The shards that a folder has folders of, in order.
 fn shards_in(folder: &Path) -> Vec<Shard> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };

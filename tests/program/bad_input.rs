@@ -386,6 +386,7 @@ fn a_journal_of_something_else_is_refused_and_left_alone() {
     let folder = Folder::new();
     folder.write("out/journal", "not a journal of this program");
     refused(&folder, SMALL, 2, "`out/journal` is no journal that this version reads", "choose another results folder");
+    folder.tombola("repair out").expect(2).says("move it away and `tombola repair` the folder");
     assert_eq!(folder.read("out/journal"), "not a journal of this program");
 }
 

@@ -237,6 +237,10 @@ fn shards_that_do_not_belong_together_are_refused_and_named() {
     folder.tombola("tables a").expect(2).says("is of shard 1/2, expected shard 2/2");
     make(&folder, "a/shard-2-of-3", &spec(Some(shard(2, 3)), SWEEP), []);
     folder.tombola("tables a").expect(2).says("`shard-1-of-2` and `shard-2-of-3`");
+    // Beside a run of the whole sweep they are not read, which is said.
+    make(&folder, "c", &spec(None, SWEEP), []);
+    make(&folder, "c/shard-1-of-2", &spec(Some(shard(1, 2)), SWEEP), []);
+    folder.tombola("tables c").expect(0).says("left out: `c/shard-1-of-2`");
     // A sweep file of the user's own is left alone.
     make(&folder, "b/shard-1-of-2", &spec(Some(shard(1, 2)), SWEEP), []);
     folder.write("b/sweep.toml", SWEEP);

@@ -86,7 +86,12 @@ fn no_journal(path: &Path, bytes: &[u8]) -> Error {
         path.display(),
         String::from_utf8_lossy(HEADER)
     ))
-    .hint("choose another results folder with `--out`, or use the version of Tombola that wrote it")
+    .hint(match bytes.starts_with(&HEADER[..HEADER.len() - 1]) {
+        true => "choose another results folder with `--out`, or use the version of Tombola that wrote it",
+        false => {
+            "choose another results folder with `--out`; or, if it was a journal once, put it back from a copy, or move it away and `tombola repair` the folder"
+        }
+    })
 }
 
 fn newer(path: &Path, found: &str, range: &Range<usize>) -> Error {
