@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tombola::doctor::facts::{Clock, Facts, Gathered};
 use tombola_cluster::link::message::{decode, encode};
 use tombola_ranks::link::Backoff;
-use tombola_ranks::mpi::{MpiSession, News, Post};
+use tombola_ranks::mpi::MpiSession;
+use tombola_ranks::post::{News, Post};
 use tombola_words::error::{Error, Result};
 
 /// Time for a rank to say what it found.

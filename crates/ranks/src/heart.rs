@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::mpi::Post;
+use super::post::Post;
 use tombola_cluster::link::Worker;
 use tombola_cluster::link::message::{Order, encode};
 use tombola_words::error::{Error, Result, ignored};

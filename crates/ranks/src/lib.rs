@@ -2,7 +2,8 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `mpi` | begins and ends MPI, sends and probes messages |
+//! | `mpi` | begins and ends MPI |
+//! | `post` | sends and probes messages |
 //! | `beginning` | ends a process that waits within MPI for a rank that was killed before MPI had begun |
 //! | `pieces` | long messages in pieces |
 //! | `link` | the coordinator's end: all ranks, and the worker in its own process |
@@ -16,4 +17,5 @@ mod heart;
 pub mod link;
 pub mod mpi;
 pub mod pieces;
+pub mod post;
 pub mod worker;

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use super::heart::{Heart, Ranks, SharedRanks, turn};
-use super::mpi::{Neighbour, News, Post};
+use super::mpi::Neighbour;
+use super::post::{News, Post};
 use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::link::message::{Order, Welcome, Word, decode, encode};
 use tombola_cluster::link::{Link, Worker};

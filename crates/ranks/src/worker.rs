@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::link::Backoff;
-use crate::mpi::{MpiSession, Neighbour, News, Post};
+use crate::mpi::{MpiSession, Neighbour};
+use crate::post::{News, Post};
 use tombola_cluster::clock::AttentiveClock;
 use tombola_cluster::link::local::Hand;
 use tombola_cluster::link::message::{decode, encode};
