@@ -3,13 +3,16 @@
 //! A folder without a journal of its own may hold those of the shards of one sweep; they are joined. Nothing in it is
 //! written or locked.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Arg, ArgMatches, value_parser};
 
-use tombola_core::folder::journal::History;
-use tombola_core::folder::{Holder, Lock, Store, loaded_of, refuse_foreign, refuse_lost_journal, spec_of};
+use tombola_core::folder::journal::{History, Seal};
+use tombola_core::folder::{
+    Holder, Lock, Store, holds, loaded_of, refuse_foreign, refuse_lost_journal, refuse_unclaimed, spec_of,
+};
 use tombola_core::plan::{LoadedFile, LoadedFiles, Plan};
 use tombola_core::sweep::Spec;
 use tombola_views::status::{Basis, Run};
@@ -34,6 +37,8 @@ pub struct Results {
     pub runs: Vec<Run>,
     /// Whether the journals of several shards were joined.
     pub joined: bool,
+    /// The shards that were.
+    shards: Vec<Shard>,
 }
 
 /// The argument that names a results folder.
@@ -57,8 +62,9 @@ impl Results {
     /// # Errors
     /// When the folder holds no sweep, a file is damaged, or it holds shards that are not of one sweep.
     pub fn read(folder: &Path) -> Result<Self> {
-        let shards = if folder.join("journal").exists() { Vec::new() } else { shards_in(folder) };
+        let shards = if holds(folder, "journal")? { Vec::new() } else { shards_in(folder)? };
         if !shards.is_empty() {
+            refuse_unclaimed(folder)?;
             return Self::join(folder, &shards);
         }
         refuse_lost_journal(folder)?;
@@ -67,7 +73,15 @@ impl Results {
         let known = loaded_of(folder)?;
         let (plan, (history, run)) = beside_plan(&spec, &known, || journal_of(folder, shard))?;
         check_loaded(&plan, &history, &known)?;
-        Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs: vec![run], joined: false })
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            spec,
+            plan,
+            history,
+            runs: vec![run],
+            joined: false,
+            shards: Vec::new(),
+        })
     }
 
     /// Reads the shards of a sweep and joins them.
@@ -87,7 +101,8 @@ impl Results {
             let own = folder.join(shard.folder());
             refuse_lost_journal(&own)?;
             // A run that has only just begun has nothing to tell yet.
-            if !own.join("journal").exists() || !own.join("sweep.toml").exists() {
+            let has_begun = holds(&own, "sweep.toml")? || !History::read(&own.join("journal"))?.stages.is_empty();
+            if !has_begun {
                 continue;
             }
             let mut found = spec_of(&own)?;
@@ -120,6 +135,7 @@ impl Results {
             return Err(Error::input(format!("no shard in `{}` has results yet", folder.display()))
                 .hint("wait until a run has begun its first training"));
         };
+        let joined = there.iter().map(|(shard, _)| *shard).collect();
         let (plan, (history, runs)) = beside_plan(&spec, &known, || {
             let (mut history, mut runs) = (History::default(), Vec::new());
             for (shard, own) in there {
@@ -130,13 +146,13 @@ impl Results {
             Ok((history, runs))
         })?;
         check_loaded(&plan, &history, &known)?;
-        Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs, joined: true })
+        Ok(Self { folder: folder.to_path_buf(), spec, plan, history, runs, joined: true, shards: joined })
     }
 
     /// Where snapshots lie: in this folder, or in those of its shards.
     pub fn stores(&self) -> Vec<Store> {
         match self.joined {
-            true => shards_in(&self.folder).iter().map(|shard| Store::new(&self.folder.join(shard.folder()))).collect(),
+            true => self.shards.iter().map(|shard| Store::new(&self.folder.join(shard.folder()))).collect(),
             false => vec![Store::new(&self.folder)],
         }
     }
@@ -204,27 +220,41 @@ pub fn stage_of(plan: &Plan, digits: &str) -> Result<usize> {
 }
 
 /// The folders with a journal that a results folder stands for: itself, or those of its shards.
-pub fn parts(folder: &Path) -> Vec<PathBuf> {
-    let shards = if folder.join("journal").exists() { Vec::new() } else { shards_in(folder) };
-    match shards.is_empty() {
-        true => vec![folder.to_path_buf()],
-        false => shards.iter().map(|shard| folder.join(shard.folder())).collect(),
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut parts: Vec<PathBuf> = shards_in(folder)?.iter().map(|shard| folder.join(shard.folder())).collect();
+    let is_run = holds(folder, "journal")? || !Store::new(folder).stages()?.is_empty();
+    if is_run || parts.is_empty() {
+        parts.insert(0, folder.to_path_buf());
     }
+    Ok(parts)
 }
 
 /// The folders of shards that lie beside a run of the whole sweep, and that nothing is read of.
-pub fn left_out(folder: &Path) -> Vec<String> {
-    let shards = if folder.join("journal").exists() { shards_in(folder) } else { Vec::new() };
-    shards.iter().map(|shard| format!("`{}`", folder.join(shard.folder()).display())).collect()
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn left_out(folder: &Path) -> Result<Vec<String>> {
+    let shards = if holds(folder, "journal")? { shards_in(folder)? } else { Vec::new() };
+    Ok(shards.iter().map(|shard| format!("`{}`", folder.join(shard.folder()).display())).collect())
 }
 
-/// The shards that a folder has folders of, in order.
-fn shards_in(folder: &Path) -> Vec<Shard> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut shards: Vec<Shard> =
-        entries.flatten().filter_map(|entry| Shard::of_folder(&entry.file_name().to_string_lossy())).collect();
+/// The shards that a folder has folders of, in order; none where there is no folder.
+fn shards_in(folder: &Path) -> Result<Vec<Shard>> {
+    let fail = |error: std::io::Error| Error::file("read", folder, &error);
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(Vec::new()),
+        Err(error) => return Err(fail(error)),
+    };
+    let mut shards = Vec::new();
+    for entry in entries {
+        shards.extend(Shard::of_folder(&entry.map_err(fail)?.file_name().to_string_lossy()));
+    }
     shards.sort_by_key(|shard| (shard.count, shard.index));
-    shards
+    Ok(shards)
 }
 
 /// Refuses shards that ask for different sweeps.
@@ -278,8 +308,12 @@ fn check_loaded(plan: &Plan, history: &History, known: &LoadedFiles) -> Result<(
 /// What the journal of a folder tells, and the last run on it.
 fn journal_of(folder: &Path, shard: Option<Shard>) -> Result<(History, Run)> {
     let before = Lock::look(folder);
-    let history = History::read(&folder.join("journal"))?;
+    let path = folder.join("journal");
+    // Before the journal: a run that ends meanwhile seals a longer one.
+    let seal = Seal::of(&path)?;
+    let history = History::read(&path)?;
     refuse_foreign(&history, &Store::new(folder))?;
+    seal.check(&path, &history)?;
     let holder = match Lock::look(folder) {
         // A run that came to its end meanwhile has not told so in what was read.
         Holder::Nobody if history.ended.is_none() => before,

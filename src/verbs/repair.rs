@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::folder;
 use super::print;
-use tombola_core::folder::repair::{Repaired, repair};
+use tombola_core::folder::repair::{Repaired, repair, repair_joined};
 use tombola_words::error::{Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -36,7 +36,15 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<u8> {
     let (given, only_look) = (folder::given(matches), matches.get_flag("check"));
     let mut sound = true;
-    for folder in folder::parts(&given) {
+    let parts = folder::parts(&given)?;
+    if !parts.contains(&given) {
+        let found = repair_joined(&given, only_look)?;
+        if !found.is_sound() {
+            print(&told(&given, &found, only_look))?;
+            sound = false;
+        }
+    }
+    for folder in parts {
         let found = repair(&folder, only_look)?;
         print(&told(&folder, &found, only_look))?;
         sound &= found.is_sound();
@@ -47,7 +55,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
 
 /// What was found and done, in words.
 fn told(folder: &Path, found: &Repaired, only_look: bool) -> String {
-    let Repaired { sound, damaged, snapshots, spoilt, moved, foreign } = found;
+    let Repaired { sound, damaged, cut, snapshots, spoilt, missing, moved, foreign } = found;
     let mut lines = vec![format!("{}: {sound} records and {snapshots} snapshots are sound", folder.display())];
     for range in damaged {
         lines.push(match range.len() {
@@ -55,6 +63,10 @@ fn told(folder: &Path, found: &Repaired, only_look: bool) -> String {
             _ => format!("  bytes {} to {} of the journal are no record", range.start, range.end - 1),
         });
     }
+    if *cut > 0 {
+        lines.push(format!("  the last {cut} bytes of the journal are missing"));
+    }
+    lines.extend(missing.iter().map(|path| format!("  `{}` is missing: it was removed, or lost", path.display())));
     lines.extend(spoilt.iter().map(|(_, why)| format!("  {why}")));
     if *foreign {
         lines.push("  the journal tells of none of the trainings in `stages`".to_string());
@@ -63,8 +75,8 @@ fn told(folder: &Path, found: &Repaired, only_look: bool) -> String {
     lines.extend(moved.iter().map(|(from, to)| format!("  {verb} {} to {}", from.display(), to.display())));
     lines.push(match (found.is_sound(), only_look) {
         (true, _) => "nothing to mend".to_string(),
-        (false, true) => "nothing was changed; without `--check` this is mended".to_string(),
-        (false, false) => "run the same sweep again: what is lost is trained anew, and nothing else".to_string(),
+        (false, true) if found.can_be_mended() => "nothing was changed; without `--check` this is mended".to_string(),
+        (false, _) => "run the same sweep again: what is lost is trained anew, and nothing else".to_string(),
     });
     lines.join("\n") + "\n"
 }

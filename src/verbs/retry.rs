@@ -56,7 +56,7 @@ fn is_open(field: &Field) -> bool {
 pub fn read(matches: &ArgMatches) -> Result<(Asked, Loudness, HashSet<usize>)> {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().to_string()).collect();
     let flags = flags::read(matches, &words)?;
-    let Results { folder, mut spec, plan, history, runs, joined } = Results::read(&folder::given(matches))?;
+    let Results { folder, mut spec, plan, history, runs, joined, .. } = Results::read(&folder::given(matches))?;
     if joined {
         let shards: Vec<String> = runs.iter().filter_map(|run| run.shard).map(|shard| shard.folder()).collect();
         return Err(Error::input(format!(

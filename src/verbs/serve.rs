@@ -149,7 +149,8 @@ fn version(folder: &Path) -> String {
         let found = std::fs::metadata(part.join("journal"));
         found.map_or_else(|_| "none".to_string(), |file| file.len().to_string())
     };
-    folder::parts(folder).iter().map(length).collect::<Vec<_>>().join(" ")
+    let parts = folder::parts(folder).unwrap_or_default();
+    parts.iter().map(length).collect::<Vec<_>>().join(" ")
 }
 
 fn renewing(report: &Report) -> String {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::flags;
-use tombola_core::folder::{complete, loaded_of};
+use tombola_core::folder::{complete, is_as_written, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
 use tombola_core::sweep::{Flag, Spec};
 use tombola_core::trainable;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
+use tombola_words::speech;
 
 /// No sweep file is larger than this.
 const MOST_SWEEP: u64 = 16 << 20;
@@ -86,6 +87,12 @@ fn here() -> Result<PathBuf> {
 /// A sweep file of the user's, in which paths are relative to it, or a complete one, as results folders have them.
 fn read_file(path: &Path, text: &str, flags: &[Flag]) -> Result<Spec> {
     if Spec::wrote(text) {
+        if !is_as_written(text) {
+            speech::say(format!(
+                "note: `{}` was written by this program and changed since; what it asks for now is done",
+                path.display()
+            ));
+        }
         return complete(text, flags);
     }
     let mut spec = Spec::read(Some(text), flags)?;

@@ -67,12 +67,12 @@ pub fn command() -> Command {
 pub fn run(matches: &ArgMatches) -> Result<()> {
     let results = Results::read(&folder::given(matches))?;
     let stores = results.stores();
-    let left_out = folder::left_out(&results.folder);
+    let left_out = folder::left_out(&results.folder)?;
     if !left_out.is_empty() {
         let (whole, shards) = (results.folder.display(), left_out.join(", "));
         speech::say(format!("`{whole}` has a run of the whole sweep, which the tables are of; left out: {shards}"));
     }
-    let Results { folder, spec, plan, history, runs, joined } = results;
+    let Results { folder, spec, plan, history, runs, joined, .. } = results;
     let folder = match matches.get_one::<PathBuf>("out") {
         Some(other) => {
             std::fs::create_dir_all(other).map_err(|error| Error::file("create", other, &error))?;

@@ -31,7 +31,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 # Trainings of a sweep, and seconds that the plan may guess: many different ones, none long.
 TRAININGS, SECONDS = range(4, 17), 2
 # What may differ between two runs.
-OWN = {"timing.csv", "log", "lock", "journal", "sweep.toml"}
+OWN = {"timing.csv", "log", "lock", "journal", "journal.end", "sweep.toml"}
 # Ranks of each way to run a sweep; 0: one process without MPI.
 WAYS = {"killed": 0, "two-ranks": 2, "four-ranks": 4}
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::common::{Folder, PROGRAM, wait_until};
-use tombola_core::folder::journal::History;
 use tombola_core::folder::journal::frames::{HEADER, Piece, Pieces};
+use tombola_core::folder::journal::{History, Seal};
 use tombola_words::error::Kind;
 use tombola_words::record::Record;
 
@@ -150,6 +150,77 @@ fn a_journal_cut_anywhere_loses_no_file_and_gives_the_same_tables() {
     }
 }
 
+/// What is left of a cut journal looks as that of a run that was killed; only its length tells.
+#[test]
+fn a_journal_cut_anywhere_is_refused_by_all_that_only_read() {
+    let folder = Folder::new();
+    let again = format!("{BASE} --reinit init --pr 0.5,0.8 --out r").replace(" --quiet", "");
+    folder.tombola(&again).expect(0);
+    let (sound, expected) = (contents(&folder), tables(&folder));
+    let (path, journal) = (folder.path("r/journal"), &sound["r/journal"]);
+    let seal = Seal::of(&path).unwrap();
+    for length in 0..journal.len() {
+        let told = History::of(&path, &journal[..length]).unwrap();
+        assert_eq!(seal.check(&path, &told).unwrap_err().kind, Kind::Environment, "cut to {length}");
+    }
+    for length in [journal.len() / 3, journal.len() - 1] {
+        restore(&folder, &sound);
+        change(&path, |bytes| bytes.truncate(length));
+        let cut = contents(&folder);
+        for verb in ["status r", "tables r", "report r", "explain r 1", "retry r", "repair r --check"] {
+            let ran = folder.tombola(verb).expect(3);
+            assert!((ran.out + &ran.err).contains(if verb.starts_with("repair") { "are missing" } else { "was cut" }));
+        }
+        assert!(contents(&folder) == cut, "something was touched");
+    }
+    folder.tombola("repair r").expect(0).prints("the last 1 bytes of the journal are missing");
+    folder.tombola("status r").expect(0);
+    restore(&folder, &sound);
+    change(&path, |bytes| bytes.truncate(journal.len() / 2));
+    folder.tombola(&again).expect(0).says("warning: the journal was cut: its last ");
+    assert_eq!(tables(&folder), expected);
+    folder.tombola(&again).expect(0).does_not_say("was cut");
+}
+
+#[test]
+fn shards_that_lost_a_file_are_never_left_out_of_the_tables() {
+    let folder = Folder::new();
+    let run = |shard: &str| format!("{BASE} --pr 0.5 --seed 1,2 {shard} --out r");
+    for shard in ["--shard 1/2", "--shard 2/2"] {
+        folder.tombola(&run(shard)).expect(0);
+    }
+    folder.tombola("tables r").expect(0);
+    let (sound, expected) = (contents(&folder), folder.read("r/results.csv"));
+    let refused = |code: i32, said: &str| {
+        let damaged = contents(&folder);
+        folder.tombola("tables r").expect(code).says(said);
+        assert!(contents(&folder) == damaged, "something was touched");
+        restore(&folder, &sound);
+    };
+    std::fs::remove_file(folder.path("r/shard-1-of-2/sweep.toml")).unwrap();
+    folder.tombola("status r").expect(2).says("`--out r --shard 1/2`");
+    refused(2, "there is no `r/shard-1-of-2/sweep.toml`");
+    std::fs::remove_file(folder.path("r/shard-2-of-2/journal")).unwrap();
+    std::fs::remove_file(folder.path("r/shard-2-of-2/sweep.toml")).unwrap();
+    refused(2, "`r/shard-2-of-2`: the journal of this results folder is missing");
+    change(&folder.path("r/shard-2-of-2/sweep.toml"), |bytes| *bytes.last_mut().unwrap() = b'#');
+    refused(3, "`--out r --shard 2/2`");
+    // What they are of together is made again from them.
+    change(&folder.path("r/sweep.toml"), |bytes| *bytes.last_mut().unwrap() = b'#');
+    folder.tombola("repair r --check").expect(3).prints("r/sweep.toml");
+    refused(3, "`tombola tables r` writes it anew");
+    change(&folder.path("r/sweep.toml"), |bytes| *bytes.last_mut().unwrap() = b'#');
+    folder.tombola("repair r").expect(0).prints("moved r/sweep.toml to r/sweep.toml.damaged-1");
+    folder.tombola("tables r").expect(0);
+    assert_eq!(folder.read("r/results.csv"), expected);
+    // A run of the whole sweep lies beside them, and has lost its journal.
+    std::fs::remove_file(folder.path("r/sweep.toml")).unwrap();
+    folder.tombola(&format!("{} --save", run(""))).expect(0);
+    std::fs::remove_file(folder.path("r/journal")).unwrap();
+    folder.tombola("tables r").expect(2).says("`tombola repair` the folder");
+    folder.tombola("repair r").expect(0).prints("moved r/stages to r/stages.unclaimed-1");
+}
+
 #[test]
 fn a_sweep_file_in_the_results_that_was_changed_is_refused_whoever_reads_it_and_written_anew_by_a_run() {
     let folder = Folder::new();
@@ -194,7 +265,7 @@ fn trainings_without_a_journal_are_never_trained_over() {
         assert!(contents(folder) == before, "something was touched: {why}");
     };
     std::fs::remove_file(folder.path("r/journal")).unwrap();
-    refused_by_readers(&folder, "the journal of the results folder `r` is missing");
+    refused_by_readers(&folder, "`r`: the journal of this results folder is missing");
     for length in [0, HEADER.len()] {
         folder.write("r/journal", &sound["r/journal"][..length]);
         refused_by_readers(&folder, "tells of none of them");
@@ -240,7 +311,7 @@ fn a_snapshot_that_was_changed_cut_or_removed_is_trained_again_and_said_once() {
         restore(&folder, &sound);
         damage(&last);
         let ran = folder.tombola(&format!("{loud} {second}")).expect(0);
-        assert!(name == "removed" || ran.err.matches("counts as absent").count() == 1, "{name}: {ran}");
+        assert_eq!(ran.err.matches("counts as absent").count(), 1, "{name}: {ran}");
         assert_eq!(tables(&folder), expected, "{name}");
         folder.tombola(&format!("{loud} {second}")).expect(0).says("nothing to train").does_not_say("absent");
     }
@@ -258,6 +329,7 @@ fn a_snapshot_that_was_changed_cut_or_removed_is_trained_again_and_said_once() {
     folder.tombola(&format!("export r {stage} --snapshot last --out t.safetensors")).expect(3).says("has changed");
     folder.tombola("repair r").expect(0).prints("has changed since it was written").prints("r/damaged/stages");
     assert!(!last.exists() && folder.path(&format!("r/damaged/stages/{stage}/last.safetensors")).exists());
+    folder.tombola("repair r --check").expect(3).prints("last.safetensors` is missing");
 }
 
 #[test]

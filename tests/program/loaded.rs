@@ -1,6 +1,6 @@
 //! Dense networks that are loaded from files: which file it was, what becomes of it later, and one file a seed.
 
-use super::common::Folder;
+use super::common::{Folder, idx_set};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -66,6 +66,40 @@ fn what_was_loaded_is_needed_by_no_view_and_a_run_refuses_another_file() {
     folder.tombola("retry r").expect(2).says("none of 2 trainings failed");
     assert_eq!(std::fs::read(folder.path("r/journal")).unwrap(), journal);
     assert_eq!(tables(&folder, "r/"), before);
+}
+
+#[test]
+fn a_dense_training_of_other_data_is_not_taken_over_and_nothing_is_touched() {
+    let folder = Folder::new();
+    for (place, other) in [("one", 0), ("two", 7)] {
+        for (name, mut bytes) in idx_set() {
+            if name.starts_with("train-images") {
+                bytes[16..16 + 784].iter_mut().for_each(|pixel| *pixel = pixel.wrapping_add(other));
+            }
+            folder.write(&format!("{place}/mnist/{name}"), bytes);
+        }
+    }
+    let base = "run --dataset mnist --own-data --network lenet-300-100 --batch-size 10 --epochs 1 --priter 0 --workers 1 --save";
+    folder.tombola(&format!("{base} --data-dir one --out all/a")).expect(0);
+    let auto = format!("{base} --data-dir two --load auto --out all/b");
+    // Neither in a folder that knows its data, nor in one that does not.
+    folder.tombola(&format!("{base} --data-dir two --seed 5 --out all/b")).expect(0);
+    folder
+        .tombola(&auto)
+        .expect(0)
+        .says("are of other files of `mnist` than those here")
+        .does_not_say("took the dense");
+    folder.tombola(&auto.replace("all/b", "all/c")).expect(0).says("than those here").says("over from all/b");
+    folder
+        .tombola(&auto.replace("--data-dir two", "--data-dir one").replace("all/b", "all/d"))
+        .expect(0)
+        .says("over from all/a");
+    let weights = |results: &str| {
+        let dense = &folder.table(&format!("{results}/results.csv"))[0]["stage"];
+        std::fs::read(folder.path(&format!("{results}/stages/{dense}/last.safetensors"))).unwrap()
+    };
+    assert!(weights("all/d") == weights("all/a") && weights("all/c") == weights("all/b"));
+    assert!(weights("all/b") != weights("all/a"));
 }
 
 #[test]

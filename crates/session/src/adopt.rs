@@ -1,18 +1,21 @@
 //! `load = auto`: dense trainings that a neighbouring results folder has already.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tombola_core::folder::Store;
 use tombola_core::folder::journal::{Chronicle, History};
 use tombola_core::plan::Plan;
+use tombola_train::workshop::{fingerprint, set_name};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
 use tombola_words::value::{Load, Moment, Value};
 
-/// `load = auto`: takes finished dense trainings over from neighbouring results folders.
+/// `load = auto`: takes finished dense trainings over from neighbouring results folders, of the same data as here (`data_dir`).
 pub(super) fn adopt(
     plan: &Plan,
+    data_dir: Option<&Path>,
     folder: &Path,
     store: &Store,
     chronicle: &mut Chronicle,
@@ -28,9 +31,16 @@ pub(super) fn adopt(
     neighbours.sort_by_key(std::fs::DirEntry::file_name);
     let wanted = plan.stages.iter().filter(|stage| stage.level == 0 && stage.settings.load == Load::Auto);
     let wanted: Vec<_> = wanted.collect();
+    let mut here = BTreeMap::new();
     for neighbour in neighbours.iter().map(std::fs::DirEntry::path) {
-        // A folder that is no results folder, or of another version, has nothing to give.
-        let Ok(theirs) = History::read(&neighbour.join("journal")) else { continue };
+        let theirs = match History::read(&neighbour.join("journal")) {
+            Ok(theirs) => theirs,
+            Err(error) => {
+                say(&format!("`load = auto`: {} is passed over: {}", neighbour.display(), error.message));
+                continue;
+            }
+        };
+        let mut others = BTreeSet::new();
         let their_store = Store::new(&neighbour);
         for stage in &wanted {
             let done = chronicle.history().stages.get(&stage.id).is_some_and(|known| known.outcome.is_some());
@@ -40,6 +50,17 @@ pub(super) fn adopt(
             let sound =
                 |moment: &Moment| their_store.check(stage.id, &moment.show(), known.expected(stage, *moment)).is_ok();
             if done || !stage.wanted.iter().all(|moment| known.kept.contains(moment) && sound(moment)) {
+                continue;
+            }
+            let dataset = set_name(&stage.settings);
+            let own = here.entry(dataset.clone()).or_insert_with(|| {
+                // Where the data are not there, nothing is trained that could be mixed.
+                chronicle.history().data.get(&dataset).cloned().or_else(|| fingerprint(&stage.settings, data_dir).ok())
+            });
+            if let (Some(found), Some(own)) = (theirs.data.get(&dataset), own)
+                && found != own
+            {
+                others.insert(dataset);
                 continue;
             }
             for record in known.records(stage.id) {
@@ -53,14 +74,19 @@ pub(super) fn adopt(
                 }
                 chronicle.write(record)?;
             }
-            for (dataset, fingerprint) in &theirs.data {
-                let record = Record::Data { dataset: dataset.clone(), fingerprint: fingerprint.clone() };
-                if !chronicle.history().data.contains_key(dataset) {
-                    chronicle.write(record)?;
-                }
+            if let (Some(fingerprint), false) =
+                (theirs.data.get(&dataset), chronicle.history().data.contains_key(&dataset))
+            {
+                chronicle.write(Record::Data { dataset, fingerprint: fingerprint.clone() })?;
             }
             chronicle.sync()?;
             say(&format!("took the dense training {} over from {}", stage.id, neighbour.display()));
+        }
+        for dataset in others {
+            say(&format!(
+                "`load = auto`: the dense trainings of {} are of other files of `{dataset}` than those here, and are left",
+                neighbour.display()
+            ));
         }
     }
     let there = |id: &StageId| chronicle.history().stages.get(id).is_some_and(|known| known.outcome.is_some());

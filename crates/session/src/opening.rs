@@ -15,7 +15,7 @@ use tombola_cluster::coordinator::ledger::{Ledger, now};
 use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
-use tombola_core::folder::journal::{Chronicle, History};
+use tombola_core::folder::journal::{Chronicle, History, Seal};
 use tombola_core::folder::{Claim, Store, load_checkpoint, refuse_foreign, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
@@ -104,7 +104,14 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
 
     let mut claim = Claim::take(folder)?;
     let path = folder.join("journal");
+    let seal = Seal::of(&path)?;
     let history = History::read(&path)?;
+    let missing = seal.missing(&history);
+    if missing > 0 {
+        say(&format!(
+            "warning: the journal was cut: its last {missing} bytes are missing, and what they told of is trained anew"
+        ));
+    }
     // A run that came to its end was not killed.
     let starved = history.ended.is_none() && claim.memory_ran_out();
     if starved {
@@ -121,7 +128,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     }
     let mut chronicle = Chronicle::open(&path, history)?;
     if plan.chains.iter().any(|chain| chain.trial.settings.load == Load::Auto) {
-        adopt(&plan, folder, &store, &mut chronicle, &say)?;
+        adopt(&plan, run.data_dir.as_deref(), folder, &store, &mut chronicle, &say)?;
     }
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     let asked_for = |stage: usize| {
@@ -135,14 +142,15 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         say(&format!("shard {} of {}: {asked_count} of the trainings", shard.index, shard.count));
     }
     // When nothing is left that could be wrong about the input: the folder is this sweep's.
-    let settle = |claim: &mut Claim, history: &History| {
+    let settle = |claim: &mut Claim, chronicle: &mut Chronicle| {
         claim.keep();
-        tidy(history, &store)?;
+        tidy(chronicle.history(), &store)?;
         remove_torn(folder)?;
+        chronicle.seal()?;
         write_down(folder, &asked.spec, &plan.loaded)
     };
     if todo.is_empty() {
-        settle(&mut claim, chronicle.history())?;
+        settle(&mut claim, &mut chronicle)?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));
         let results = Written {
             folder,
@@ -180,7 +188,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     warnings.extend(check_data(&workshop, run, &mut chronicle)?);
     warnings.extend(workshop.warnings.iter().cloned());
     warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-    settle(&mut claim, chronicle.history())?;
+    settle(&mut claim, &mut chronicle)?;
     chronicle.write(Record::Started {
         version: env!("CARGO_PKG_VERSION").into(),
         time: now() as u64,
@@ -266,6 +274,7 @@ impl Opened {
         };
         ledger.write(Record::Ended { how, time: now() })?;
         ledger.sync()?;
+        ledger.chronicle.seal()?;
         result
     }
 }

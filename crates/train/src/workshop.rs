@@ -206,6 +206,15 @@ impl Set {
     }
 }
 
+/// The checksum of a data set as it is here.
+///
+/// # Errors
+/// When its files are missing or damaged.
+pub fn fingerprint(settings: &Settings, folder: Option<&Path>) -> Result<String> {
+    let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);
+    data::load_or_make(&settings.dataset, made, folder).map(|data| data.fingerprint)
+}
+
 /// A data set by name; a synthetic one by all that makes it.
 pub fn set_name(settings: &Settings) -> String {
     match settings.dataset.as_str() {

@@ -48,6 +48,11 @@ pub fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
+/// Whether anything is at a path, behind links too, or that cannot be told: then whoever opens it is told why.
+pub fn may_be_there(path: &Path) -> bool {
+    !matches!(path.try_exists(), Ok(false))
+}
+
 /// The bytes of a regular file.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::folder::snapshots::file_name;
 use tombola_core::plan::Plan;
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 use tombola_words::value::{Moment, Value};
 
 /// What a run starts with.
@@ -30,8 +31,9 @@ fn inventory(plan: &Plan, history: &History, store: &Store, spoilt: &HashSet<(us
     for (index, stage) in plan.stages.iter().enumerate() {
         let Some(known) = history.stages.get(&stage.id) else { continue };
         // Someone may have tidied up by hand: only what is really there counts.
-        let there =
-            |moment: &&Moment| store.path(stage.id, &moment.show()).exists() && !spoilt.contains(&(index, **moment));
+        let there = |moment: &&Moment| {
+            regular::may_be_there(&store.path(stage.id, &moment.show())) && !spoilt.contains(&(index, **moment))
+        };
         let own: Vec<Moment> = known.kept.iter().filter(there).copied().collect();
         let never: Vec<Moment> =
             stage.birds.iter().filter(|bird| known.lacks(bird)).map(|bird| bird.moment()).collect();
@@ -76,6 +78,7 @@ pub fn sound_demand(
         }
     };
     for index in demand.todo() {
+        words.extend(missing(plan, history, store, index));
         if let Err(error) = check_progress(plan, history, store, index) {
             words.push(format!("{}; {} begins again", error.message, plan.label(index)));
         }
@@ -110,6 +113,24 @@ fn spoilt(
         }
     }
     found
+}
+
+/// Says which snapshots of a training that is wanted again are not there, though the journal names them.
+fn missing(plan: &Plan, history: &History, store: &Store, index: usize) -> Option<String> {
+    let id = plan.stages[index].id;
+    let is_missing = |moment: &&Moment| !regular::may_be_there(&store.path(id, &moment.show()));
+    let gone = history.stages.get(&id)?.kept.iter().filter(is_missing);
+    let gone: Vec<String> = gone.map(|moment| format!("`{}`", moment.show())).collect();
+    let count = if gone.len() == 1 { "counts" } else { "count" };
+    (!gone.is_empty()).then(|| {
+        let folder = store.folder(id);
+        format!(
+            "snapshots are missing in `{}`; {} of {} {count} as absent",
+            folder.display(),
+            gone.join(" and "),
+            plan.label(index)
+        )
+    })
 }
 
 /// Of the snapshots that finished tickets left on the disk, those whose mask is not what was written: tables read it.

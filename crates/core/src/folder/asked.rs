@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::foreign::holds;
 use super::loaded::{loaded_in, loaded_of};
-use super::written::text_in;
+use super::written::{run_flags, text_in};
 use crate::plan::{Plan, grow};
 use crate::sweep::{Flag, Spec};
 use tombola_words::error::{Error, Result};
@@ -18,9 +18,7 @@ pub fn spec_of(folder: &Path) -> Result<Spec> {
     let text = text_in(folder)?.ok_or_else(|| {
         let error = Error::input(format!("there is no `{}`", path.display()));
         match holds(folder, "journal") {
-            Ok(true) => {
-                error.hint(format!("run the sweep again with `--out {}`, which writes it anew", folder.display()))
-            }
+            Ok(true) => error.hint(format!("run the sweep again with `{}`, which writes it anew", run_flags(folder))),
             _ => error.hint("give a results folder, such as `results/quickstart`"),
         }
     })?;

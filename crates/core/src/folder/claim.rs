@@ -11,7 +11,7 @@ use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 
 /// What a run writes before its first training.
-const OWN: [&str; 4] = ["journal", "sweep.toml", "lock", "stages"];
+const OWN: [&str; 5] = ["journal", "journal.end", "sweep.toml", "lock", "stages"];
 
 /// Held as long as this process may write to the folder.
 #[derive(Debug)]

@@ -30,12 +30,17 @@ pub fn refuse_foreign(history: &History, store: &Store) -> Result<()> {
     .hint("put the right `journal` back, write to another folder with `--out`, or `tombola repair` the folder, which moves these trainings aside"))
 }
 
-/// Refuses a results folder without its journal, which is there before its `sweep.toml`: its tables would show nothing.
+/// Refuses a results folder without its journal, which is there before its `sweep.toml` and its trainings: its tables would show
+/// nothing.
 ///
 /// # Errors
-/// When there is a `sweep.toml` and no `journal`, or that cannot be told.
+/// When there is a `sweep.toml`, or trainings are in `stages`, and there is no `journal`, or that cannot be told.
 pub fn refuse_lost_journal(folder: &Path) -> Result<()> {
-    if holds(folder, "journal")? || !holds(folder, "sweep.toml")? {
+    if holds(folder, "journal")? {
+        return Ok(());
+    }
+    refuse_unclaimed(folder)?;
+    if !holds(folder, "sweep.toml")? {
         return Ok(());
     }
     Err(Error::input(format!(
@@ -46,11 +51,20 @@ pub fn refuse_lost_journal(folder: &Path) -> Result<()> {
     .hint("put the right `journal` back, or write to another folder with `--out`"))
 }
 
+/// Refuses a folder without a journal that has trainings all the same, whatever else is in it.
+///
+/// # Errors
+/// When it has some, or they cannot be listed.
+pub fn refuse_unclaimed(folder: &Path) -> Result<()> {
+    refuse_foreign(&History::default(), &Store::new(folder))
+        .map_err(|error| error.at(format!("`{}`", folder.display())))
+}
+
 /// Whether anything of that name is in a folder.
 ///
 /// # Errors
 /// When that cannot be told: then it may not pass for absent.
-pub(super) fn holds(folder: &Path, name: &str) -> Result<bool> {
+pub fn holds(folder: &Path, name: &str) -> Result<bool> {
     let path = folder.join(name);
     regular::is_there(&path).map_err(|error| Error::file("look at", &path, &error))
 }

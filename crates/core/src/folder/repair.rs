@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::atomic::{make_folder, sync_folder_of, write_atomically};
 use super::journal::frames::HEADER;
-use super::journal::{History, StageHistory, Survey, survey};
+use super::journal::{History, Seal, StageHistory, Survey, survey};
 use super::lock::Lock;
 use super::snapshots::{Expected, Store};
 use super::written::text_in;
@@ -25,10 +25,14 @@ pub struct Repaired {
     pub sound: usize,
     /// Bytes of the journal that are no record.
     pub damaged: Vec<Range<usize>>,
+    /// Bytes that are missing at the end of the journal.
+    pub cut: u64,
     /// Snapshots that were found sound.
     pub snapshots: usize,
     /// Files that are not what was written, and why.
     pub spoilt: Vec<(PathBuf, String)>,
+    /// Snapshots that the journal names and that are not there.
+    pub missing: Vec<PathBuf>,
     /// What was moved, or would be: from where, to where.
     pub moved: Vec<(PathBuf, PathBuf)>,
     /// Whether the trainings on disk are not those that the journal tells of.
@@ -36,9 +40,14 @@ pub struct Repaired {
 }
 
 impl Repaired {
-    /// Whether there was nothing to mend.
+    /// Whether there is, or was, something to mend: files that are gone can only be made again, by a run.
+    pub fn can_be_mended(&self) -> bool {
+        !self.damaged.is_empty() || self.cut > 0 || !self.spoilt.is_empty() || self.foreign
+    }
+
+    /// Whether everything is there and as it was written.
     pub fn is_sound(&self) -> bool {
-        self.damaged.is_empty() && self.spoilt.is_empty() && !self.foreign
+        !self.can_be_mended() && self.missing.is_empty()
     }
 }
 
@@ -58,16 +67,19 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     // Before anything is read: a run that comes to its end meanwhile writes more.
     let _lock = if only_look { None } else { Some(Lock::take(folder)?) };
     let trainings = store.stages()?;
+    let mut work = RepairWork::new(folder, only_look)?;
     let bytes = match regular::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) if error.kind() == ErrorKind::NotFound && !trainings.is_empty() => None,
         Err(error) => return Err(fail(&error)),
     };
-    let mut work = RepairWork { folder, only_look, done: Repaired::default() };
     let history = match bytes {
         Some(bytes) => work.journal(&path, &bytes)?,
         None => History::default(),
     };
+    if let (Some(length), false) = (work.shorter, only_look) {
+        Seal::write(&path, length)?;
+    }
     if !trainings.is_empty() && !trainings.iter().any(|(stage, _)| history.stages.contains_key(stage)) {
         work.done.foreign = true;
         let stages = folder.join("stages");
@@ -75,6 +87,7 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
         // Without a journal the folder would be none that a run goes on in.
         if !only_look && !regular::is_there(&path).map_err(|error| fail(&error))? {
             write_atomically(&path, |file| file.write_all(HEADER))?;
+            Seal::write(&path, HEADER.len() as u64)?;
         }
         return Ok(work.done);
     }
@@ -87,21 +100,44 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
     Ok(work.done)
 }
 
+/// As [`repair`] of a folder that has nothing but what joined shards are of.
+///
+/// # Errors
+/// When its `sweep.toml` cannot be read or moved.
+pub fn repair_joined(folder: &Path, only_look: bool) -> Result<Repaired> {
+    let mut work = RepairWork::new(folder, only_look)?;
+    work.sweep()?;
+    Ok(work.done)
+}
+
 /// A repair under way.
 struct RepairWork<'a> {
     folder: &'a Path,
     only_look: bool,
+    seal: Seal,
+    /// What the journal has kept, where that is less than it had.
+    shorter: Option<u64>,
     done: Repaired,
 }
 
-impl RepairWork<'_> {
+impl<'a> RepairWork<'a> {
+    /// Before the journal is read: a run that ends meanwhile seals a longer one.
+    fn new(folder: &'a Path, only_look: bool) -> Result<Self> {
+        let seal = Seal::of(&folder.join("journal"))?;
+        Ok(Self { folder, only_look, seal, shorter: None, done: Repaired::default() })
+    }
+
     /// Writes a journal of the sound records where some are not, and keeps the old one. Returns what the sound ones tell.
     fn journal(&mut self, path: &Path, bytes: &[u8]) -> Result<History> {
         let Survey { history, sound, damaged } = survey(path, bytes)?;
         (self.done.sound, self.done.damaged) = (sound.len(), damaged);
         if self.done.damaged.is_empty() {
+            self.done.cut = self.seal.missing(&history);
+            self.shorter = (self.done.cut > 0).then_some(history.end + history.torn);
             return Ok(history);
         }
+        let length = HEADER.len() + sound.iter().map(Range::len).sum::<usize>();
+        self.shorter = Some(length as u64);
         let aside = free(self.folder, "journal.damaged");
         self.done.moved.push((path.to_path_buf(), aside.clone()));
         if !self.only_look {
@@ -135,7 +171,8 @@ impl RepairWork<'_> {
             let name = moment.show();
             let files = store.files(stage, &name);
             // Someone may have tidied up by hand: it is trained again where it is needed.
-            if !files[0].exists() {
+            if !regular::may_be_there(&files[0]) {
+                self.done.missing.push(files[0].clone());
                 continue;
             }
             let expected = Expected { sums: known.sums.get(moment).copied(), mask, optimizer: false };
@@ -313,6 +350,24 @@ mod tests {
         let done = repair(folder.path(), false).unwrap();
         assert_eq!((done.spoilt.len(), done.moved.len(), done.snapshots), (2, 2, 0));
         assert_eq!(fs::read_dir(store.folder(stage)).unwrap().count(), 0);
+        // It is missing now, which no repair can mend.
+        let looked = repair(folder.path(), true).unwrap();
+        assert!(!looked.is_sound() && !looked.can_be_mended() && looked.missing.len() == 1);
+    }
+
+    #[test]
+    fn a_journal_that_was_cut_is_told_until_it_was_repaired() {
+        let (folder, path, bytes) = written();
+        Seal::write(&path, bytes.len() as u64).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
+        assert_eq!(repair(folder.path(), true).unwrap().cut, 3);
+        assert_eq!(repair(folder.path(), false).unwrap().cut, 3);
+        assert!(repair(folder.path(), true).unwrap().is_sound());
+        // What is damaged besides makes it shorter still.
+        let mut changed = bytes.clone();
+        changed[HEADER.len() + 9] ^= 1;
+        fs::write(&path, &changed).unwrap();
+        assert_eq!(repair(folder.path(), false).unwrap().damaged.len(), 1);
         assert!(repair(folder.path(), true).unwrap().is_sound());
     }
 

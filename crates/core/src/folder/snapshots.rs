@@ -125,7 +125,7 @@ impl Store {
         let (weights, sums) = (self.path(stage, name), expected.sums);
         let has_optimizer = match sums {
             Some(sums) => sums.optimizer.is_some(),
-            None => expected.optimizer || optimizer.exists(),
+            None => expected.optimizer || regular::may_be_there(&optimizer),
         };
         let has_mask = expected.mask || sums.is_some_and(|sums| sums.mask.is_some());
         NeededFiles {
@@ -174,7 +174,7 @@ impl Store {
 
     /// Whether a stage has a mask, or had one: who tidied up by hand has removed its snapshots, too.
     fn must_have_mask(&self, stage: StageId, sum: Option<Checksum>) -> Result<bool> {
-        Ok(self.mask_file(stage).exists() || (sum.is_some() && !self.names(stage)?.is_empty()))
+        Ok(regular::may_be_there(&self.mask_file(stage)) || (sum.is_some() && !self.names(stage)?.is_empty()))
     }
 
     /// The mask of a stage's snapshots, over connections (all else counts as alive); nothing if there are none or if they

@@ -8,10 +8,12 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use super::atomic::write_atomically;
+use super::foreign::holds;
 use crate::sweep::Spec;
 use tombola_words::Checksum;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
+use tombola_words::value::{Shard, Value};
 
 /// What the line with the checksum begins with.
 const LINE: &str = "# blake3 of what follows: ";
@@ -47,6 +49,11 @@ pub(super) fn write_text(folder: &Path, text: &str) -> Result<()> {
     write_atomically(&folder.join("sweep.toml"), |file| file.write_all(text.as_bytes()))
 }
 
+/// Whether a complete sweep file, wherever it lies, is as this program wrote it.
+pub fn is_as_written(text: &str) -> bool {
+    fault(text).is_none()
+}
+
 /// What is found where a whole file of this program was expected.
 fn fault(text: &str) -> Option<String> {
     if !Spec::wrote(text) {
@@ -64,17 +71,43 @@ fn fault(text: &str) -> Option<String> {
 
 /// The error for a file that is not what the program wrote.
 fn damaged(folder: &Path, found: &str) -> Error {
-    let (path, folder) = (folder.join("sweep.toml"), folder.display());
-    Error::environment(format!("`{}` is not what this program wrote there: found {found}", path.display())).hint(format!(
-        "put it back from a copy; or move it away and run your sweep file again with `--out {folder}`, which writes it anew. \
-         If you changed it on purpose, move it away and run that"
-    ))
+    let path = folder.join("sweep.toml");
+    let error = Error::environment(format!("`{}` is not what this program wrote there: found {found}", path.display()));
+    // Joined shards have their trainings in folders of their own.
+    error.hint(match holds(folder, "journal") {
+        Ok(false) => format!("move it away: `tombola tables {}` writes it anew", folder.display()),
+        _ => {
+            let flags = run_flags(folder);
+            format!(
+                "put it back from a copy; or move it away and run your sweep file again with `{flags}`, which writes it anew. If \
+                 you changed it on purpose, move it away and run that with `{flags}`"
+            )
+        }
+    })
+}
+
+/// The flags of a run that goes on in a results folder, or in that of a shard.
+pub(super) fn run_flags(folder: &Path) -> String {
+    match (folder.parent(), folder.file_name().and_then(|name| Shard::of_folder(&name.to_string_lossy()))) {
+        (Some(parent), Some(shard)) => {
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            format!("--out {} --shard {}", parent.display(), shard.show())
+        }
+        _ => format!("--out {}", folder.display()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use tombola_words::error::Kind;
+
+    #[test]
+    fn the_cure_names_the_flags_that_lead_to_the_folder_again() {
+        assert_eq!(run_flags(Path::new("results/x")), "--out results/x");
+        assert_eq!(run_flags(Path::new("results/x/shard-2-of-3")), "--out results/x --shard 2/3");
+        assert_eq!(run_flags(Path::new("shard-2-of-3")), "--out . --shard 2/3");
+    }
 
     fn written() -> (tempfile::TempDir, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();

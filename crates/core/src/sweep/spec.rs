@@ -192,9 +192,9 @@ impl Spec {
     }
 
     /// The first line in which the complete file of another sweep differs, the other's first; nothing if both ask for the
-    /// same trials. How they are run makes no difference.
+    /// same trials. How they are run makes no difference, nor what the sweep is called.
     pub fn difference(&self, other: &Self) -> Option<(String, String)> {
-        let asked = |spec: &Self| Self { run: Settings::default(), ..spec.clone() }.to_toml();
+        let asked = |spec: &Self| Self { run: Settings::default(), name: None, ..spec.clone() }.to_toml();
         let (own, others) = (asked(self), asked(other));
         let (mut own, mut others) = (own.lines(), others.lines());
         loop {

@@ -63,6 +63,14 @@ impl Chronicle {
     pub fn sync(&mut self) -> Result<()> {
         self.journal.sync()
     }
+
+    /// As [`Chronicle::sync`], and notes how long the journal is now.
+    ///
+    /// # Errors
+    /// As [`Chronicle::sync`], and when that cannot be noted.
+    pub fn seal(&mut self) -> Result<()> {
+        self.journal.seal()
+    }
 }
 
 #[cfg(test)]

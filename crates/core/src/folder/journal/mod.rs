@@ -6,11 +6,13 @@ pub mod frames;
 mod merge;
 mod mixture;
 pub mod read;
+mod seal;
 pub mod write;
 
 pub use chronicle::Chronicle;
 pub(super) use file::{Survey, survey};
 pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
+pub use seal::Seal;
 pub use write::Journal;
 pub(in crate::folder) use write::refuse_other_writer;

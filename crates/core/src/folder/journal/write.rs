@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::frames::{HEADER, framed};
+use super::seal::Seal;
 use crate::folder::atomic::{make_folder, sync_folder_of};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Record;
@@ -90,6 +91,15 @@ impl Journal {
     pub fn sync(&mut self) -> Result<()> {
         self.file.sync_data().map_err(|error| Error::file("write", &self.path, &error))?;
         self.check_place()
+    }
+
+    /// As [`Journal::sync`], and writes down how long the journal is: one that is shorter later was cut.
+    ///
+    /// # Errors
+    /// As [`Journal::sync`], and when that cannot be written.
+    pub fn seal(&mut self) -> Result<()> {
+        self.sync()?;
+        Seal::write(&self.path, self.end)
     }
 
     /// Looks whether the file still lies where it was opened.
