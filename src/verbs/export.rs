@@ -269,12 +269,13 @@ fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -
         }
         None => {
             let what = asked.map_or_else(|| "no snapshot".to_string(), |name| format!("no snapshot `{name}`"));
+            let listed =
+                |names: Vec<&String>| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
             let found: Vec<&String> = kept.iter().filter(|name| there(name).is_some()).collect();
-            let found = match found.is_empty() {
-                true => "none was kept".to_string(),
-                false => {
-                    format!("found {}", found.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-                }
+            let found = match (found.is_empty(), kept.is_empty()) {
+                (false, _) => format!("found {}", listed(found)),
+                (true, true) => "none was kept".to_string(),
+                (true, false) => format!("{} of it were kept, and are no longer there", listed(kept.iter().collect())),
             };
             Err(Error::input(format!("training `{}` has {what}: {found}", stage.id))
                 .hint("run the sweep again with `--save` or `--epochs-save K`: what is trained already is not trained again, unless its states are gone"))

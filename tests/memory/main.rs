@@ -104,7 +104,9 @@ fn check(case: Case, precision: Precision) {
     let loss = (&expected * factors.to_kind(Kind::Double)).sum(Kind::Double);
     let wanted = &Tensor::run_backward(&[loss], &[&exact], false, false)[0];
 
-    let bound = if precision == Precision::Bf16 { 3e-2 } else { 1e-5 };
+    // Rounded to 2^-9 each, in bf16, on the way to a score: images, three weights, the bias, two outputs between; and to a gradient
+    // besides: the factors, and what comes back through the classifier, the short cut and the stem. Each adds at most its own share.
+    let bound = if precision == Precision::Bf16 { 12.0 * 2f64.powi(-9) } else { 1e-5 };
     for (what, found, wanted) in [("scores", &scores, &expected), ("gradient", gradient, wanted)] {
         let away = distance(&to_vec(&found.detach().flatten(0, -1)), &to_vec(&wanted.detach().flatten(0, -1)));
         assert!(away < bound, "{case:?} in {precision:?}, {} threads: {what} {away:e} away", tch::get_num_threads());

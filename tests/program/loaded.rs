@@ -82,13 +82,18 @@ fn a_dense_training_of_other_data_is_not_taken_over_and_nothing_is_touched() {
     let base = "run --dataset mnist --own-data --network lenet-300-100 --batch-size 10 --epochs 1 --priter 0 --workers 1 --save";
     folder.tombola(&format!("{base} --data-dir one --out all/a")).expect(0);
     let auto = format!("{base} --data-dir two --load auto --out all/b");
+    // What lies beside and is no results folder is none of its business; one that cannot be read is.
+    folder.write("all/notes.txt", "not a folder");
+    folder.write("all/spoilt/journal", "not a journal");
     // Neither in a folder that knows its data, nor in one that does not.
     folder.tombola(&format!("{base} --data-dir two --seed 5 --out all/b")).expect(0);
     folder
         .tombola(&auto)
         .expect(0)
         .says("are of other files of `mnist` than those here")
-        .does_not_say("took the dense");
+        .does_not_say("took the dense")
+        .does_not_say("notes.txt")
+        .says("all/spoilt is passed over: ");
     folder.tombola(&auto.replace("all/b", "all/c")).expect(0).says("than those here").says("over from all/b");
     folder
         .tombola(&auto.replace("--data-dir two", "--data-dir one").replace("all/b", "all/d"))

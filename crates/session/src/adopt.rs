@@ -32,7 +32,7 @@ pub(super) fn adopt(
     let wanted = plan.stages.iter().filter(|stage| stage.level == 0 && stage.settings.load == Load::Auto);
     let wanted: Vec<_> = wanted.collect();
     let mut here = BTreeMap::new();
-    for neighbour in neighbours.iter().map(std::fs::DirEntry::path) {
+    for neighbour in neighbours.iter().map(std::fs::DirEntry::path).filter(|path| path.is_dir()) {
         let theirs = match History::read(&neighbour.join("journal")) {
             Ok(theirs) => theirs,
             Err(error) => {
