@@ -101,8 +101,7 @@ impl Results {
             let own = folder.join(shard.folder());
             refuse_lost_journal(&own)?;
             // A run that has only just begun has nothing to tell yet.
-            let has_begun = holds(&own, "sweep.toml")? || !History::read(&own.join("journal"))?.stages.is_empty();
-            if !has_begun {
+            if !has_begun(&own)? {
                 continue;
             }
             let mut found = spec_of(&own)?;
@@ -255,6 +254,15 @@ fn shards_in(folder: &Path) -> Result<Vec<Shard>> {
     }
     shards.sort_by_key(|shard| (shard.count, shard.index));
     Ok(shards)
+}
+
+/// Whether the run of a shard has anything to tell, or had: a journal is sealed when its sweep file is there.
+fn has_begun(shard: &Path) -> Result<bool> {
+    let journal = shard.join("journal");
+    Ok(holds(shard, "sweep.toml")?
+        || holds(shard, "journal.end")?
+        || !Store::new(shard).stages()?.is_empty()
+        || !History::read(&journal)?.stages.is_empty())
 }
 
 /// Refuses shards that ask for different sweeps.

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::folder;
 use super::print;
 use tombola_core::folder::repair::{Repaired, repair, repair_joined};
+use tombola_core::folder::{Store, holds};
 use tombola_words::error::{Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -40,21 +41,33 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
     if !parts.contains(&given) {
         let found = repair_joined(&given, only_look)?;
         if !found.is_sound() {
-            print(&told(&given, &found, only_look))?;
+            print(&told(&given, &found, only_look, &format!("`tombola tables {}` writes it anew", given.display())))?;
             sound = false;
         }
     }
-    for folder in parts {
-        let found = repair(&folder, only_look)?;
-        print(&told(&folder, &found, only_look))?;
+    for folder in &parts {
+        let is_empty = !holds(folder, "journal")? && Store::new(folder).stages()?.is_empty();
+        if parts.len() > 1 && is_empty {
+            let words = "there is no journal: its run has not begun, or what it told of is lost";
+            print(&format!("{}: {words}\n", folder.display()))?;
+            sound = false;
+            continue;
+        }
+        let found = repair(folder, only_look)?;
+        print(&told(
+            folder,
+            &found,
+            only_look,
+            "run the same sweep again: what is lost is trained anew, and nothing else",
+        ))?;
         sound &= found.is_sound();
     }
     // That of every verb that meets damage.
     Ok(if only_look && !sound { Kind::Environment.exit_code() } else { 0 })
 }
 
-/// What was found and done, in words.
-fn told(folder: &Path, found: &Repaired, only_look: bool) -> String {
+/// What was found and done, in words, and the cure for what repair cannot make again.
+fn told(folder: &Path, found: &Repaired, only_look: bool, cure: &str) -> String {
     let Repaired { sound, damaged, cut, snapshots, spoilt, missing, moved, foreign } = found;
     let mut lines = vec![format!("{}: {sound} records and {snapshots} snapshots are sound", folder.display())];
     for range in damaged {
@@ -76,7 +89,7 @@ fn told(folder: &Path, found: &Repaired, only_look: bool) -> String {
     lines.push(match (found.is_sound(), only_look) {
         (true, _) => "nothing to mend".to_string(),
         (false, true) if found.can_be_mended() => "nothing was changed; without `--check` this is mended".to_string(),
-        (false, _) => "run the same sweep again: what is lost is trained anew, and nothing else".to_string(),
+        (false, _) => cure.to_string(),
     });
     lines.join("\n") + "\n"
 }

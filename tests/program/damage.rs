@@ -173,12 +173,18 @@ fn a_journal_cut_anywhere_is_refused_by_all_that_only_read() {
         }
         assert!(contents(&folder) == cut, "something was touched");
     }
-    folder.tombola("repair r").expect(0).prints("the last 1 bytes of the journal are missing");
+    folder.tombola("repair r").expect(0).prints("bytes of the journal are missing");
     folder.tombola("status r").expect(0);
+    // Nor are zeros in place of records a torn end.
+    restore(&folder, &sound);
+    let half = Pieces::of(journal).map(|piece| piece.range().end).find(|end| *end > journal.len() / 2).unwrap();
+    change(&path, |bytes| bytes[half..].fill(0));
+    folder.tombola("status r").expect(3).says("was cut");
+    folder.tombola("repair r --check").expect(3).prints("are missing");
     restore(&folder, &sound);
     change(&path, |bytes| bytes.truncate(journal.len() / 2));
     folder.tombola(&again).expect(0).says("warning: the journal was cut: its last ");
-    assert_eq!(tables(&folder), expected);
+    assert!(tables(&folder) == expected && folder.read("r/log").contains("the journal was cut: its last "));
     folder.tombola(&again).expect(0).does_not_say("was cut");
 }
 
@@ -209,8 +215,22 @@ fn shards_that_lost_a_file_are_never_left_out_of_the_tables() {
     change(&folder.path("r/sweep.toml"), |bytes| *bytes.last_mut().unwrap() = b'#');
     folder.tombola("repair r --check").expect(3).prints("r/sweep.toml");
     refused(3, "`tombola tables r` writes it anew");
+    // A shard of which only the length of its journal is left had something to tell.
+    for name in ["journal", "sweep.toml"] {
+        std::fs::remove_file(folder.path(&format!("r/shard-1-of-2/{name}"))).unwrap();
+    }
+    if folder.path("r/shard-1-of-2/stages").exists() {
+        std::fs::remove_dir_all(folder.path("r/shard-1-of-2/stages")).unwrap();
+    }
+    folder
+        .tombola("repair r --check")
+        .expect(3)
+        .prints("r/shard-1-of-2: there is no journal")
+        .prints("r/shard-2-of-2: ");
+    refused(2, "there is no `r/shard-1-of-2/sweep.toml`");
     change(&folder.path("r/sweep.toml"), |bytes| *bytes.last_mut().unwrap() = b'#');
-    folder.tombola("repair r").expect(0).prints("moved r/sweep.toml to r/sweep.toml.damaged-1");
+    let repaired = folder.tombola("repair r").expect(0);
+    repaired.prints("moved r/sweep.toml to r/sweep.toml.damaged-1").prints("`tombola tables r` writes it anew");
     folder.tombola("tables r").expect(0);
     assert_eq!(folder.read("r/results.csv"), expected);
     // A run of the whole sweep lies beside them, and has lost its journal.

@@ -43,8 +43,8 @@ pub(super) fn adopt(
         let mut others = BTreeSet::new();
         let their_store = Store::new(&neighbour);
         for stage in &wanted {
-            let done = chronicle.history().stages.get(&stage.id).is_some_and(|known| known.outcome.is_some());
-            let Some(known) = theirs.stages.get(&stage.id).filter(|known| known.outcome.is_some()) else {
+            let done = chronicle.history().stages.get(&stage.id).is_some_and(|known| known.is_finished(stage));
+            let Some(known) = theirs.stages.get(&stage.id).filter(|known| known.is_finished(stage)) else {
                 continue;
             };
             let sound =
@@ -57,9 +57,8 @@ pub(super) fn adopt(
                 // Where the data are not there, nothing is trained that could be mixed.
                 chronicle.history().data.get(&dataset).cloned().or_else(|| fingerprint(&stage.settings, data_dir).ok())
             });
-            if let (Some(found), Some(own)) = (theirs.data.get(&dataset), own)
-                && found != own
-            {
+            // Nor where a journal lost the word of what data it is of.
+            if own.is_some() && theirs.data.get(&dataset) != own.as_ref() {
                 others.insert(dataset);
                 continue;
             }
@@ -84,7 +83,7 @@ pub(super) fn adopt(
         }
         for dataset in others {
             say(&format!(
-                "`load = auto`: the dense trainings of {} are of other files of `{dataset}` than those here, and are left",
+                "`load = auto`: the dense trainings of {} are not known to be of the files of `{dataset}` that are here, and are left",
                 neighbour.display()
             ));
         }

@@ -107,11 +107,10 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let seal = Seal::of(&path)?;
     let history = History::read(&path)?;
     let missing = seal.missing(&history);
-    if missing > 0 {
-        say(&format!(
-            "warning: the journal was cut: its last {missing} bytes are missing, and what they told of is trained anew"
-        ));
-    }
+    let cut = (missing > 0).then(|| {
+        format!("the journal was cut: its last {missing} bytes are missing, and what they told of is trained anew")
+    });
+    cut.iter().for_each(|words| say(&format!("warning: {words}")));
     // A run that came to its end was not killed.
     let starved = history.ended.is_none() && claim.memory_ran_out();
     if starved {
@@ -146,8 +145,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         claim.keep();
         tidy(chronicle.history(), &store)?;
         remove_torn(folder)?;
-        chronicle.seal()?;
-        write_down(folder, &asked.spec, &plan.loaded)
+        write_down(folder, &asked.spec, &plan.loaded)?;
+        // After it: who has a seal has, or lost, a sweep file.
+        chronicle.seal()
     };
     if todo.is_empty() {
         settle(&mut claim, &mut chronicle)?;
@@ -207,7 +207,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if starved {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));
     }
-    warnings.iter().for_each(|warning| progress.log(&format!("warning: {warning}")));
+    cut.iter().chain(&warnings).for_each(|warning| progress.log(&format!("warning: {warning}")));
     words.iter().for_each(|line| progress.log(line));
     for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));

@@ -89,6 +89,7 @@ pub fn repair(folder: &Path, only_look: bool) -> Result<Repaired> {
             write_atomically(&path, |file| file.write_all(HEADER))?;
             Seal::write(&path, HEADER.len() as u64)?;
         }
+        work.sweep()?;
         return Ok(work.done);
     }
     let mut known: Vec<_> = history.stages.iter().collect();
@@ -133,7 +134,7 @@ impl<'a> RepairWork<'a> {
         (self.done.sound, self.done.damaged) = (sound.len(), damaged);
         if self.done.damaged.is_empty() {
             self.done.cut = self.seal.missing(&history);
-            self.shorter = (self.done.cut > 0).then_some(history.end + history.torn);
+            self.shorter = (self.done.cut > 0).then_some(history.end);
             return Ok(history);
         }
         let length = HEADER.len() + sound.iter().map(Range::len).sum::<usize>();
@@ -360,8 +361,9 @@ mod tests {
         let (folder, path, bytes) = written();
         Seal::write(&path, bytes.len() as u64).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 3]).unwrap();
-        assert_eq!(repair(folder.path(), true).unwrap().cut, 3);
-        assert_eq!(repair(folder.path(), false).unwrap().cut, 3);
+        let lost = (bytes.len() as u64) - History::read(&path).unwrap().end;
+        assert_eq!(repair(folder.path(), true).unwrap().cut, lost);
+        assert_eq!(repair(folder.path(), false).unwrap().cut, lost);
         assert!(repair(folder.path(), true).unwrap().is_sound());
         // What is damaged besides makes it shorter still.
         let mut changed = bytes.clone();

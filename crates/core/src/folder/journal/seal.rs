@@ -40,9 +40,9 @@ impl Seal {
         write_atomically(&journal.with_extension("end"), |file| file.write_all(text.as_bytes()))
     }
 
-    /// Bytes that a journal has lost at its end.
+    /// Bytes that a journal has lost at its end. All that was sealed were whole records: what is half a record now was spoilt.
     pub fn missing(self, history: &History) -> u64 {
-        self.0.saturating_sub(history.end + history.torn)
+        self.0.saturating_sub(history.end)
     }
 
     /// Refuses a journal that lost its end, for whoever only reads.
@@ -56,14 +56,14 @@ impl Seal {
         }
         let folder = journal.parent().unwrap_or(journal).display();
         Err(Error::environment(format!(
-            "`{}` was cut: it has {} bytes, expected at least {}",
+            "`{}` was cut: {} bytes of it are whole records, expected at least {}",
             journal.display(),
-            history.end + history.torn,
+            history.end,
             self.0
         ))
         .hint(format!(
-            "restore the file from a copy; or run the same sweep again, which trains anew what the last {missing} bytes told of; or \
-             `tombola repair {folder}`, and nothing is told of them any more"
+            "restore the file from a copy, or copy it again if a run was at work meanwhile; or run the same sweep again, which trains \
+             anew what the last {missing} bytes told of; or `tombola repair {folder}`, and nothing is told of them any more"
         )))
     }
 }
@@ -87,10 +87,10 @@ mod tests {
         assert_eq!(Seal::of(&journal).unwrap().missing(&history(0, 0)), 0);
         Seal::write(&journal, 120).unwrap();
         let seal = Seal::of(&journal).unwrap();
-        for (end, torn) in [(120, 0), (100, 20), (121, 0)] {
+        for (end, torn) in [(120, 0), (120, 20), (121, 0)] {
             seal.check(&journal, &history(end, torn)).unwrap();
         }
-        for (end, torn) in [(0, 0), (119, 0), (100, 19)] {
+        for (end, torn) in [(0, 0), (119, 0), (100, 20), (100, 90)] {
             let error = seal.check(&journal, &history(end, torn)).unwrap_err();
             assert!(error.kind == Kind::Environment && error.message.contains("expected at least 120"), "{error}");
         }
