@@ -224,11 +224,18 @@ pub fn stage_of(plan: &Plan, digits: &str) -> Result<usize> {
 /// When the folder cannot be listed.
 pub fn parts(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut parts: Vec<PathBuf> = shards_in(folder)?.iter().map(|shard| folder.join(shard.folder())).collect();
-    let is_run = holds(folder, "journal")? || !Store::new(folder).stages()?.is_empty();
-    if is_run || parts.is_empty() {
+    if has_run(folder)? || parts.is_empty() {
         parts.insert(0, folder.to_path_buf());
     }
     Ok(parts)
+}
+
+/// Whether a folder has a journal or trainings of its own.
+///
+/// # Errors
+/// When that cannot be told.
+pub fn has_run(folder: &Path) -> Result<bool> {
+    Ok(holds(folder, "journal")? || !Store::new(folder).stages()?.is_empty())
 }
 
 /// The folders of shards that lie beside a run of the whole sweep, and that nothing is read of.

@@ -7,7 +7,6 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::folder;
 use super::print;
 use tombola_core::folder::repair::{Repaired, repair, repair_joined};
-use tombola_core::folder::{Store, holds};
 use tombola_words::error::{Kind, Result};
 
 const EXAMPLES: &str = "\
@@ -45,17 +44,16 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
             sound = false;
         }
     }
-    for folder in &parts {
-        let is_empty = !holds(folder, "journal")? && Store::new(folder).stages()?.is_empty();
-        if parts.len() > 1 && is_empty {
+    for part in &parts {
+        if parts.len() > 1 && !folder::has_run(part)? {
             let words = "there is no journal: its run has not begun, or what it told of is lost";
-            print(&format!("{}: {words}\n", folder.display()))?;
+            print(&format!("{}: {words}\n", part.display()))?;
             sound = false;
             continue;
         }
-        let found = repair(folder, only_look)?;
+        let found = repair(part, only_look)?;
         print(&told(
-            folder,
+            part,
             &found,
             only_look,
             "run the same sweep again: what is lost is trained anew, and nothing else",

@@ -163,8 +163,7 @@ struct Set {
 
 impl Set {
     fn load(settings: &Settings, folder: Option<&Path>, devices: &[Device]) -> Result<Self> {
-        let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);
-        let data = data::load_or_make(&settings.dataset, made, folder)?;
+        let data = data_of(settings, folder)?;
         let mut different: Vec<Device> = Vec::new();
         for device in devices {
             if !different.contains(device) {
@@ -211,8 +210,13 @@ impl Set {
 /// # Errors
 /// When its files are missing or damaged.
 pub fn fingerprint(settings: &Settings, folder: Option<&Path>) -> Result<String> {
+    data_of(settings, folder).map(|data| data.fingerprint)
+}
+
+/// The data set that settings name, read or made.
+fn data_of(settings: &Settings, folder: Option<&Path>) -> Result<DataSet> {
     let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);
-    data::load_or_make(&settings.dataset, made, folder).map(|data| data.fingerprint)
+    data::load_or_make(&settings.dataset, made, folder)
 }
 
 /// A data set by name; a synthetic one by all that makes it.

@@ -66,8 +66,7 @@ pub fn sound_demand(
             bad.insert((stage, moment));
         }
         words.extend(said.into_iter().map(|((stage, message), moments)| {
-            let count = if moments.len() == 1 { "counts" } else { "count" };
-            format!("{message}; {} of {} {count} as absent", moments.join(" and "), plan.label(stage))
+            format!("{message}; {}", count_as_absent(&moments, &plan.label(stage)))
         }));
         let Inventory { finished, kept, absent } = inventory(plan, history, store, &bad);
         let demand = Demand::of(plan, work, &finished, &kept, &absent, asked_for);
@@ -121,16 +120,16 @@ fn missing(plan: &Plan, history: &History, store: &Store, index: usize) -> Optio
     let is_missing = |moment: &&Moment| !regular::may_be_there(&store.path(id, &moment.show()));
     let gone = history.stages.get(&id)?.kept.iter().filter(is_missing);
     let gone: Vec<String> = gone.map(|moment| format!("`{}`", moment.show())).collect();
-    let count = if gone.len() == 1 { "counts" } else { "count" };
     (!gone.is_empty()).then(|| {
         let folder = store.folder(id);
-        format!(
-            "snapshots are missing in `{}`; {} of {} {count} as absent",
-            folder.display(),
-            gone.join(" and "),
-            plan.label(index)
-        )
+        format!("snapshots are missing in `{}`; {}", folder.display(), count_as_absent(&gone, &plan.label(index)))
     })
+}
+
+/// Which snapshots of a training count as absent, in words.
+fn count_as_absent(moments: &[String], training: &str) -> String {
+    let count = if moments.len() == 1 { "counts" } else { "count" };
+    format!("{} of {training} {count} as absent", moments.join(" and "))
 }
 
 /// Of the snapshots that finished tickets left on the disk, those whose mask is not what was written: tables read it.
