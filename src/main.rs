@@ -15,6 +15,8 @@ use tombola::training_program::{LIBRARY_PATH, TrainingProgram};
 use tombola::verbs::{self, process};
 use tombola_words::error::{Error, Result};
 
+const CUBLAS_WORKSPACE: &str = "CUBLAS_WORKSPACE_CONFIG";
+
 fn main() -> ! {
     process::run(|matches| verbs::dispatch(matches).unwrap_or_else(|| become_torch(matches)))
 }
@@ -37,6 +39,10 @@ fn become_torch(matches: &ArgMatches) -> Result<u8> {
         command.arg0(name);
     }
     command.env(memory::TUNABLES, memory::with_huge_pages(std::env::var_os(memory::TUNABLES)));
+    // cuBLAS reads it once: with memory of a fixed size it can be held to one order of adding (`--deterministic`).
+    if std::env::var_os(CUBLAS_WORKSPACE).is_none() {
+        command.env(CUBLAS_WORKSPACE, ":4096:8");
+    }
     let library_path = trainer.library_path(std::env::var_os(LIBRARY_PATH))?;
     if let Some(path) = &library_path {
         command.env(LIBRARY_PATH, path);

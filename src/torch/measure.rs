@@ -51,8 +51,7 @@ fn number_of(matches: &ArgMatches, name: &str) -> usize {
 
 /// The machine and the device in words.
 fn machine_of(wish: &StepWish) -> String {
-    let device = device::describe(wish.device, 1);
-    machine(device.split(',').next().unwrap_or_default())
+    machine(&device::short(wish.device))
 }
 
 /// The program of the command line: `tombola`, which lies beside `tombola-torch`.

@@ -13,6 +13,7 @@ use crate::held::HeldSnapshots;
 use crate::link::local::Hand;
 use crate::link::queue::Words;
 use crate::link::{Assignment, Order, Ready, Word, Worker};
+use tombola_core::gpu_faults::is_fatal;
 use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
@@ -116,7 +117,7 @@ impl WorkerThread {
                     // A failing tensor operation panics; it costs this stage, not the sweep.
                     let outcome = catch_unwind(AssertUnwindSafe(|| self.train(&mut trainer, *assignment)))
                         .unwrap_or_else(|panic| Err(explain(&*panic)));
-                    let broken = outcome.as_ref().err().filter(|error| breaks_device(error)).cloned();
+                    let broken = outcome.as_ref().err().filter(|error| is_fatal(&error.message)).cloned();
                     let gone = !self.say(Word::Done { attempt, outcome });
                     if let Some(error) = broken {
                         self.say(Word::Unable(error.at("its device can no longer be used")));
@@ -191,12 +192,6 @@ fn explain(panic: &(dyn std::any::Any + Send)) -> Error {
         true => error.at("out of memory").hint("use a smaller `--batch-size`, fewer `--workers`, or a smaller network"),
         false => error,
     }
-}
-
-/// Whether an error leaves the GPU unusable for this process: after these, every later call fails too.
-fn breaks_device(error: &Error) -> bool {
-    let fatal = ["device-side assert", "illegal memory access", "unspecified launch failure", "uncorrectable ECC"];
-    error.message.contains("CUDA error") && fatal.iter().any(|text| error.message.contains(text))
 }
 
 #[cfg(test)]
@@ -301,11 +296,33 @@ mod tests {
         assert!(error.hint.unwrap().contains("batch-size"));
     }
 
+    /// Fails with a text, as often as it is asked to train.
+    struct Failing(&'static str);
+
+    impl Trainer for Failing {
+        fn train(&mut self, _: Assignment, _: Sources, _: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
+            panic!("{}", self.0);
+        }
+    }
+
     #[test]
     fn only_errors_that_stay_retire_a_worker() {
-        let error = |text: &str| Error::training(text);
-        assert!(breaks_device(&error("CUDA error: device-side assert triggered")));
-        assert!(!breaks_device(&error("out of memory: CUDA out of memory. Tried to allocate 2 GiB")));
-        assert!(!breaks_device(&error("diverged: the training loss is NaN")));
+        for (text, stays) in [
+            ("CUDA error: an illegal instruction was encountered", true),
+            ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", true),
+            ("CUDA out of memory. Tried to allocate 2 GiB", false),
+        ] {
+            let (words, inbox) = queue();
+            let handle = spawn(0, words, move || Ok((Failing(text), Ready::default()))).unwrap();
+            assert!(matches!(hear(&inbox).unwrap(), Word::Ready(_)));
+            handle.give(assignment(Vec::new()));
+            assert!(matches!(hear(&inbox).unwrap(), Word::Done { outcome: Err(_), .. }));
+            handle.give(assignment(Vec::new()));
+            match hear(&inbox).unwrap() {
+                Word::Unable(error) => assert!(stays && error.message.contains("can no longer be used"), "{text}"),
+                Word::Done { outcome, .. } => assert!(!stays && outcome.is_err(), "{text}"),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

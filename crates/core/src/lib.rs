@@ -8,6 +8,7 @@
 //! | `net` | a network as a graph: shapes, where its weights lie, channels, costs |
 //! | `sweep` | the settings, and the grid that a sweep file and flags span |
 //! | `place`, `gpus`, `processor` | which device a worker or a rank takes; GPUs that none takes; what this processor can do |
+//! | `gpu_faults` | errors after which a GPU is of no use to a process |
 //! | `plan` | the forest of trainings that the trials share |
 //! | `prune` | draws masks and sends kept weights back |
 //! | `trainable` | what could only fail in training, and is refused before |
@@ -21,6 +22,7 @@
 
 pub mod checkpoint;
 pub mod folder;
+pub mod gpu_faults;
 pub mod gpus;
 pub mod mask;
 pub mod memory;

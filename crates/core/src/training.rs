@@ -43,6 +43,8 @@ pub enum TrainingEvent {
     },
     /// It goes on with something long that has no images to count: without this it would seem to hang.
     Busy,
+    /// Why its steps on a GPU are not replayed as graphs, though they were to be: it goes on, more slowly.
+    Eager(String),
     /// An epoch is done.
     Epoch(EpochRecord),
     /// The mask of one kind (`Track::key`) after an epoch.

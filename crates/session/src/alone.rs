@@ -34,7 +34,7 @@ pub(super) fn run(request: Request, stop: Arc<AtomicBool>) -> Result<u8> {
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,
     };
-    device::use_threads(run.threads);
+    device::settle(&run, devices[0])?;
     let mut link = local_link(&opened.workshop, &devices, &run, "")?;
     opened.run(&mut link)
 }

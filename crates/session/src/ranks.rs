@@ -79,7 +79,7 @@ fn coordinate_with(
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,
     };
-    device::use_threads(run.threads);
+    device::settle(&run, devices.first().copied().unwrap_or(Device::Cpu))?;
     let own = match devices.is_empty() {
         true => None,
         false => Some(local_link(&opened.workshop, &devices, &run, &format!("{}, ", session.host))?),
@@ -135,7 +135,7 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
         let is_left = |stage: &usize| welcome.roots.contains(&plan.stages[*stage].root);
         trainable::check_processor(&plan, (0..plan.stages.len()).filter(is_left))?;
     }
-    device::use_threads(run.threads);
+    device::settle(run, device)?;
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
     let place = format!("{host}, {}", device::place(device, run));
     let arithmetic = Some(device::arithmetic(device, run.threads));

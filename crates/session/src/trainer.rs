@@ -14,8 +14,9 @@ use tombola_core::net::cost::Cost;
 use tombola_core::prune::Sources;
 use tombola_core::sweep::Settings;
 use tombola_core::training::{Flow, TrainingEvent};
+use tombola_train::cuda::gpu;
 use tombola_train::device;
-use tombola_train::training::{self as train, Task, graph, room};
+use tombola_train::training::{self as train, Task, room};
 use tombola_train::workshop::Workshop;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Outcome;
@@ -33,8 +34,7 @@ pub(crate) struct TorchTrainer {
 impl TorchTrainer {
     /// Refuses what cannot fit before it takes the memory of those that train beside it.
     fn check_room(&self, graph: &Graph, settings: &Settings) -> Result<()> {
-        let device = device::describe(self.device, 1);
-        let device = device.split(',').next().unwrap_or_default();
+        let device = device::short(self.device);
         let (free, place) = match self.device {
             Device::Cpu => match free_memory() {
                 Some(FreeMemory { bytes, limit }) => {
@@ -44,7 +44,7 @@ impl TorchTrainer {
                 }
                 None => return Ok(()),
             },
-            Device::Cuda(number) => (graph::free_memory(number).ok(), device.to_string()),
+            Device::Cuda(number) => (gpu::free_memory(number).ok(), device),
             _ => return Ok(()),
         };
         free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, &place))

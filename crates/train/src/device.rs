@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 
 use tch::{Cuda, Device};
 
+use crate::cuda::{gpu, graph};
+use crate::determinism;
 use tombola_core::gpus::{self, GpuSight, UnusedGpus};
 use tombola_core::place::{self, DeviceChoice, Wish};
 use tombola_core::processor::instruction_set;
@@ -60,6 +62,15 @@ pub fn use_threads(threads: usize) {
     tch::set_num_threads(threads as i32);
 }
 
+/// Settles for the whole process how it computes: before its first training.
+///
+/// # Errors
+/// When kernels of a GPU cannot be held to one order.
+pub fn settle(run: &Settings, device: Device) -> Result<()> {
+    use_threads(run.threads);
+    determinism::set(run.deterministic && device != Device::Cpu)
+}
+
 /// GPUs that torch can use.
 pub fn gpus() -> usize {
     static COUNT: OnceLock<usize> = OnceLock::new();
@@ -104,10 +115,23 @@ fn load_cuda() -> bool {
     library.map(std::mem::forget).is_ok()
 }
 
-/// A device in words, for the journal.
+/// A device in words, for the journal: which one it is, and whether its steps are replayed as graphs.
 pub fn describe(device: Device, threads: usize) -> String {
     match device {
         Device::Cpu => format!("cpu, {threads} thread{}", if threads == 1 { "" } else { "s" }),
+        Device::Cuda(number) => match graph::possible() {
+            Ok(()) => format!("cuda:{number}, {}, graphs", model_of(number)),
+            // Parts of a place are told apart by commas.
+            Err(reason) => format!("cuda:{number}, {}, eager: {}", model_of(number), reason.replace(',', ";")),
+        },
+        other => format!("{other:?}"),
+    }
+}
+
+/// The device in a word: `cpu`, `cuda:1`.
+pub fn short(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_string(),
         Device::Cuda(number) => format!("cuda:{number}"),
         other => format!("{other:?}"),
     }
@@ -115,14 +139,22 @@ pub fn describe(device: Device, threads: usize) -> String {
 
 /// What the numbers of a training on a device depend on beside its settings.
 pub fn arithmetic(device: Device, threads: usize) -> Arithmetic {
+    let deterministic = device != Device::Cpu && determinism::is_on();
     match device {
-        Device::Cpu => Arithmetic { device: "cpu".into(), instructions: instruction_set(), threads },
-        Device::Cuda(_) => Arithmetic { device: gpu_models(), instructions: String::new(), threads: 0 },
-        other => Arithmetic { device: format!("{other:?}"), instructions: String::new(), threads: 0 },
+        Device::Cpu => Arithmetic { device: "cpu".into(), instructions: instruction_set(), threads, deterministic },
+        Device::Cuda(number) => {
+            Arithmetic { device: model_of(number), instructions: String::new(), threads: 0, deterministic }
+        }
+        other => Arithmetic { device: format!("{other:?}"), instructions: String::new(), threads: 0, deterministic },
     }
 }
 
-/// The models of the GPUs of this host, as the driver has them: one, but where they differ.
+/// The model of a GPU.
+fn model_of(number: usize) -> String {
+    gpu::model(number).map_or_else(|_| gpu_models(), |model| model.name.replace(',', " "))
+}
+
+/// The models of the GPUs of this host, as the driver has them, where CUDA cannot be asked: one, but where they differ.
 fn gpu_models() -> String {
     let entries = std::fs::read_dir("/proc/driver/nvidia/gpus").into_iter().flatten().flatten();
     let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("information")).ok());

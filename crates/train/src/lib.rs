@@ -4,22 +4,30 @@
 //!
 //! | place | what it is |
 //! | --- | --- |
+//! | `cuda` | NVIDIA GPUs, as far as the bindings do not reach |
 //! | `device` | the devices that libtorch has |
+//! | `determinism` | kernels that add in the same order each time |
 //! | `batches` | data on a device, cut into batches and varied |
 //! | `network` | weights as one tensor, the forward pass, kernels |
 //! | `memory` | memory that tensors free is kept for the next |
 //! | `training` | one training from its first weights to its last |
 //! | `workshop` | networks and data that the workers of a process share |
 //! | `script` | a network as TorchScript |
+//! | `exactness` | how exactly a network is computed |
+//! | `rehearsal` | a training on made-up images, to compare ways of taking steps |
 //! | `measure` | one step, timed |
 //!
 //! This crate may not know of sweeps' files, workers or messages.
 
 pub mod batches;
+pub mod cuda;
+pub mod determinism;
 pub mod device;
+pub mod exactness;
 pub mod measure;
 pub mod memory;
 pub mod network;
+pub mod rehearsal;
 pub mod script;
 pub mod training;
 pub mod workshop;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::cuda::{CudaGraph, lane};
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use crate::training::evaluate::Tally;
-use crate::training::graph::{self, CudaGraph};
 use crate::training::optimizer::{Optimizer, Rate};
 use crate::training::step;
 use tch::{Device, Kind, Tensor};
@@ -33,9 +33,9 @@ pub struct Steps {
     images: Tensor,
     labels: Tensor,
     tally: Tally,
-    /// The step, where a GPU replays it, and the learning rate that it reads.
+    /// The step, where a GPU replays it, and what it multiplies by.
     graph: Option<CudaGraph>,
-    rate: Tensor,
+    factors: Vec<Tensor>,
 }
 
 impl Steps {
@@ -65,7 +65,7 @@ impl Steps {
         let size = [batch as i64, height as i64, width as i64, channels as i64];
         let images = Tensor::randn(size, (Kind::Float, device)).permute([0, 3, 1, 2]);
         if let Device::Cuda(number) = device {
-            ignored(graph::own_stream(number), "without a stream of its own it is measured eager");
+            ignored(lane::enter(number), "without a stream of its own it is measured eager");
         }
         let mask = start.mask.as_ref().map(|mask| crate::training::run::mask_tensor(mask, device));
         Ok(Self {
@@ -76,7 +76,7 @@ impl Steps {
             labels: Tensor::randint(CLASSES as i64, [batch as i64], (Kind::Int64, device)),
             tally: Tally::new(device),
             graph: None,
-            rate: Tensor::full([], RATE, (Kind::Float, device)),
+            factors: vec![Tensor::full([], RATE, (Kind::Float, device))],
         })
     }
 
@@ -111,12 +111,12 @@ impl Steps {
         if self.arena.device() == Device::Cpu {
             return (0..count).map(|_| self.step()).collect();
         }
-        if self.graph.is_none() {
+        if let (None, Device::Cuda(number)) = (&self.graph, self.arena.device()) {
             // What is captured must not be the first of its kind.
             (0..count.min(3)).for_each(|_| _ = self.step());
-            let Self { forward, arena, optimizer, images, labels, tally, rate, .. } = self;
-            let work = || step(forward, arena, optimizer, images, labels, Rate::OnDevice(rate), None, tally);
-            self.graph = CudaGraph::capture(work).ok();
+            let Self { forward, arena, optimizer, images, labels, tally, factors, .. } = self;
+            let work = || step(forward, arena, optimizer, images, labels, Rate::OnDevice(factors), None, tally);
+            self.graph = CudaGraph::capture(number, work).ok();
         }
         self.wait();
         let begun = Instant::now();

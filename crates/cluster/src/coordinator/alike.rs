@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     fn threads(threads: usize) -> Arithmetic {
-        Arithmetic { device: "cpu".into(), instructions: "AVX2".into(), threads }
+        Arithmetic { device: "cpu".into(), instructions: "AVX2".into(), threads, deterministic: false }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub(super) struct WorkerPresence {
     pub(super) places: BTreeMap<Worker, String>,
     /// Why some of them leave GPUs unused, as far as it was told.
     pub(super) unused_gpus: BTreeSet<UnusedGpus>,
+    /// Why steps of some trainings are not replayed as graphs, as far as it was told.
+    pub(super) refusals: BTreeSet<String>,
     /// What they compute with, each once.
     pub(super) arithmetics: BTreeSet<Arithmetic>,
     /// Those that are gone for good.

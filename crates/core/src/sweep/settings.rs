@@ -279,6 +279,9 @@ settings! {
         "workers" => workers: Option<usize> = None, in WORKERS, "a whole number from 1 to 1024 or `auto`";
         /// CPU threads of each training; another number adds up in another order, and gives other numbers
         "threads" => threads: usize = 1, in 1..=1024, "a whole number from 1 to 1024";
+        /// On a GPU, take only kernels that add in the same order each time: the same command then gives the same bits, more slowly.
+        /// On a CPU it always does
+        "deterministic" => deterministic: bool = false;
         /// Keep the best and last weights of every training
         "save" => save: bool = false;
         /// Keep the weights after these epochs of every training, and the best up to each

@@ -3,7 +3,6 @@
 mod barrier;
 pub mod evaluate;
 pub mod form;
-pub mod graph;
 mod masks;
 pub mod optimizer;
 pub mod replay;

@@ -18,28 +18,41 @@ const ADADELTA_EPSILON: f64 = 1e-6;
 const RMSPROP_ALPHA: f64 = 0.99;
 const RMSPROP_EPSILON: f64 = 1e-8;
 
-/// The learning rate of a step.
+/// What a step multiplies by and what changes from step to step.
 #[derive(Debug, Clone, Copy)]
 pub enum Rate<'a> {
-    /// A number.
+    /// The learning rate: the rest follows from it and the number of the step.
     Number(f64),
-    /// A float32 of no dimensions on the device, which a captured step reads anew each time.
+    /// [`Optimizer::factors`], each a float32 of no dimensions on the device, which a captured step reads anew each time.
+    OnDevice(&'a [Tensor]),
+}
+
+/// One of those.
+#[derive(Debug, Clone, Copy)]
+enum Factor<'a> {
+    Number(f64),
     OnDevice(&'a Tensor),
 }
 
-impl Rate<'_> {
+impl Factor<'_> {
     fn scale_(self, values: &mut Tensor) {
         done(match self {
-            Self::Number(rate) => values.g_mul_scalar_(rate),
-            Self::OnDevice(rate) => values.g_mul_(rate),
+            Self::Number(factor) => values.g_mul_scalar_(factor),
+            Self::OnDevice(factor) => values.g_mul_(factor),
         });
     }
 
-    /// As a number, for optimisers that compute with it: those that [`Optimizer::takes_device_rate`] says no to.
-    fn number(self) -> f64 {
+    fn times(self, values: &Tensor) -> Tensor {
         match self {
-            Self::Number(rate) => rate,
-            Self::OnDevice(rate) => rate.double_value(&[]),
+            Self::Number(factor) => values * factor,
+            Self::OnDevice(factor) => values * factor,
+        }
+    }
+
+    fn divide(self, values: &Tensor) -> Tensor {
+        match self {
+            Self::Number(factor) => values / factor,
+            Self::OnDevice(factor) => values / factor,
         }
     }
 }
@@ -84,9 +97,20 @@ impl Optimizer {
         }
     }
 
-    /// Whether the learning rate is only multiplied by, so that it may lie on the device.
-    pub fn takes_device_rate(&self) -> bool {
-        self.choice == Choice::Sgd
+    /// What the step after `steps` others multiplies by, at a learning rate. The first is the rate itself or, for Adam, the rate over
+    /// the correction of its mean; then come, for Adam, the root of the correction of its squares and, for AdamW, what its decay
+    /// leaves of a weight (Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2).
+    pub fn factors(&self, steps: u64, learning_rate: f64) -> Vec<f64> {
+        let steps = (steps + 1) as f64;
+        let (beta1, beta2) = self.betas;
+        let (correction1, correction2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
+        match self.choice {
+            Choice::Sgd | Choice::Adadelta | Choice::RmsProp => vec![learning_rate],
+            Choice::Adam => vec![learning_rate / correction1, correction2.sqrt()],
+            Choice::AdamW => {
+                vec![learning_rate / correction1, correction2.sqrt(), 1.0 - learning_rate * self.weight_decay]
+            }
+        }
     }
 
     /// Steps taken.
@@ -102,6 +126,14 @@ impl Optimizer {
     /// Takes one step: moves `weights` (`[count]`) against `gradient` (`[count]`), which is used up.
     pub fn step(&mut self, weights: &mut Tensor, gradient: Tensor, rate: Rate) {
         let _no_grad = tch::no_grad_guard();
+        let numbers = match rate {
+            Rate::Number(learning_rate) => self.factors(self.steps, learning_rate),
+            Rate::OnDevice(_) => Vec::new(),
+        };
+        let factor = |number: usize| match rate {
+            Rate::Number(_) => Factor::Number(numbers[number]),
+            Rate::OnDevice(factors) => Factor::OnDevice(&factors[number]),
+        };
         self.steps += 1;
         let mut gradient = gradient;
         if let Some(mask) = &self.mask {
@@ -119,36 +151,33 @@ impl Optimizer {
                 } else {
                     gradient.copy_(momentum);
                 }
-                rate.scale_(&mut gradient);
+                factor(0).scale_(&mut gradient);
                 done(weights.g_sub_(&gradient));
             }
             (Choice::Adam | Choice::AdamW, [mean, square]) => {
-                let learning_rate = rate.number();
                 if self.choice == Choice::AdamW {
-                    done(weights.g_mul_scalar_(1.0 - learning_rate * self.weight_decay));
+                    factor(2).scale_(weights);
                 }
-                let steps = self.steps as f64;
-                let (correction1, correction2) = (1.0 - beta1.powf(steps), 1.0 - beta2.powf(steps));
                 done(mean.lerp_(&gradient, 1.0 - beta1));
                 done(square.g_mul_scalar_(beta2).g_add_(&((&gradient * &gradient) * (1.0 - beta2))));
-                let size = (square.sqrt() / correction2.sqrt()).g_add_scalar_(ADAM_EPSILON);
-                done(weights.g_sub_(&(&*mean / size * (learning_rate / correction1))));
+                let size = factor(1).divide(&square.sqrt()).g_add_scalar_(ADAM_EPSILON);
+                done(weights.g_sub_(&factor(0).times(&(&*mean / size))));
             }
             (Choice::Adadelta, [square, change]) => {
                 done(square.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&gradient * &gradient) * (1.0 - ADADELTA_RHO))));
                 let size = (&*square + ADADELTA_EPSILON).sqrt();
                 let delta = (&*change + ADADELTA_EPSILON).sqrt() / size * &gradient;
                 done(change.g_mul_scalar_(ADADELTA_RHO).g_add_(&((&delta * &delta) * (1.0 - ADADELTA_RHO))));
-                done(weights.g_sub_(&(delta * rate.number())));
+                done(weights.g_sub_(&factor(0).times(&delta)));
             }
             (Choice::RmsProp, [square]) => {
                 done(square.g_mul_scalar_(RMSPROP_ALPHA).g_add_(&((&gradient * &gradient) * (1.0 - RMSPROP_ALPHA))));
                 let size = square.sqrt().g_add_scalar_(RMSPROP_EPSILON);
-                done(weights.g_sub_(&(gradient / size * rate.number())));
+                done(weights.g_sub_(&factor(0).times(&(gradient / size))));
             }
             // Plain gradient descent keeps no vector.
             _ => {
-                rate.scale_(&mut gradient);
+                factor(0).scale_(&mut gradient);
                 done(weights.g_sub_(&gradient));
             }
         }

@@ -6,15 +6,15 @@
 use tch::{Device, Kind, Tensor};
 
 use super::evaluate::Tally;
-use super::graph;
-use super::graph::CudaGraph;
 use super::optimizer::{Optimizer, Rate};
 use super::step::step;
 use crate::batches::{Batches, Variation};
+use crate::cuda::{CaptureFailure, CudaGraph, graph, lane};
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
-use tombola_words::error::{Error, Result};
+use tombola_core::gpu_faults::UNENDED;
+use tombola_words::error::{Error, Result, ignored};
 
 /// Steps before the capture: libraries choose their ways in them, and memory is set aside.
 const EAGER_STEPS: usize = 3;
@@ -50,13 +50,15 @@ pub struct Stepper {
     batch: usize,
     eager: usize,
     mode: Mode,
+    /// Why steps are eager that were to be captured, until it is told.
+    refusal: Option<String>,
 }
 
 #[derive(Debug)]
 enum Mode {
     Eager,
-    /// Will be captured.
-    Ready,
+    /// Will be captured on this GPU.
+    Ready(usize),
     Captured(Box<Captured>),
 }
 
@@ -64,21 +66,27 @@ enum Mode {
 struct Captured {
     graph: CudaGraph,
     indices: Tensor,
-    rate: Tensor,
+    /// [`Optimizer::factors`], which the graph reads.
+    factors: Vec<Tensor>,
     variation: Option<Variation>,
 }
 
 impl Stepper {
-    /// Steps of `batch` images. On a GPU this thread gets a stream of its own.
-    pub fn new(device: Device, batch: usize, optimizer: &Optimizer) -> Self {
+    /// Steps of `batch` images. On a GPU this thread gets a stream of its own, for good.
+    pub fn new(device: Device, batch: usize) -> Self {
         let mode = match device {
-            Device::Cuda(number) if optimizer.takes_device_rate() => match graph::own_stream(number) {
-                Ok(()) => Mode::Ready,
-                Err(_) => Mode::Eager,
-            },
+            Device::Cuda(number) => {
+                ignored(lane::enter(number), "without the functions for it there are no graphs either, which is told");
+                if graph::possible().is_ok() { Mode::Ready(number) } else { Mode::Eager }
+            }
             _ => Mode::Eager,
         };
-        Self { batch, eager: 0, mode }
+        Self { batch, eager: 0, mode, refusal: None }
+    }
+
+    /// Why this training's steps are eager although steps can be captured here. Told once.
+    pub fn take_refusal(&mut self) -> Option<String> {
+        self.refusal.take()
     }
 
     /// Whether steps are replayed from now on.
@@ -104,16 +112,29 @@ impl Stepper {
             work.step(indices, variation, Rate::Number(rate));
             return Ok(());
         }
-        if matches!(self.mode, Mode::Ready) && self.eager >= EAGER_STEPS {
-            self.mode = match Captured::of(work, indices, variation) {
+        if let Mode::Ready(number) = self.mode
+            && self.eager >= EAGER_STEPS
+        {
+            self.mode = match Captured::of(number, work, indices, variation) {
                 Ok(captured) => Mode::Captured(Box::new(captured)),
+                // Another step would want that memory, too.
+                Err(CaptureFailure::Refused(reason)) if reason.contains("out of memory") => {
+                    return Err(Error::training(reason).at("out of memory"));
+                }
                 // Slower, and right.
-                Err(_) => Mode::Eager,
+                Err(CaptureFailure::Refused(reason)) => {
+                    self.refusal = Some(reason);
+                    Mode::Eager
+                }
+                Err(CaptureFailure::Unended(reason)) => {
+                    return Err(Error::environment(format!("the GPU {UNENDED}: {reason}"))
+                        .hint("see `nvidia-smi`; `TOMBOLA_CUDA_GRAPHS=no` trains without capturing"));
+                }
             };
         }
         match &mut self.mode {
             Mode::Captured(captured) => captured.step(work, indices, rate),
-            Mode::Eager | Mode::Ready => {
+            Mode::Eager | Mode::Ready(_) => {
                 self.eager += 1;
                 work.step(indices, variation, Rate::Number(rate));
                 Ok(())
@@ -124,21 +145,29 @@ impl Stepper {
 
 impl Captured {
     /// Captures a step, without taking it: what the processor counts is as it was.
-    fn of(work: &mut Work, indices: &Tensor, variation: Option<&Variation>) -> std::result::Result<Self, String> {
+    fn of(
+        number: usize,
+        work: &mut Work,
+        indices: &Tensor,
+        variation: Option<&Variation>,
+    ) -> std::result::Result<Self, CaptureFailure> {
         let indices = indices.copy();
-        let rate = Tensor::zeros([], (Kind::Float, indices.device()));
+        let zero = |_| Tensor::zeros([], (Kind::Float, indices.device()));
+        let factors: Vec<Tensor> = work.optimizer.factors(0, 0.0).into_iter().map(zero).collect();
         let variation = variation.map(Variation::copy);
         let counts = (work.arena.batches, work.optimizer.steps(), work.tally.images());
-        let graph = CudaGraph::capture(|| work.step(&indices, variation.as_ref(), Rate::OnDevice(&rate)));
+        let graph = CudaGraph::capture(number, || work.step(&indices, variation.as_ref(), Rate::OnDevice(&factors)));
         work.arena.batches = counts.0;
         work.optimizer.set_steps(counts.1);
         work.tally.set_images(counts.2);
-        Ok(Self { graph: graph?, indices, rate, variation })
+        Ok(Self { graph: graph?, indices, factors, variation })
     }
 
     fn step(&mut self, work: &mut Work, indices: &Tensor, rate: f64) -> Result<()> {
         self.indices.copy_(indices);
-        done(self.rate.fill_(rate));
+        for (place, factor) in self.factors.iter_mut().zip(work.optimizer.factors(work.optimizer.steps(), rate)) {
+            done(place.fill_(factor));
+        }
         self.graph.replay().map_err(|reason| {
             Error::environment(format!("the GPU could not replay a training step: {reason}"))
                 .hint("see `nvidia-smi`; `TOMBOLA_CUDA_GRAPHS=no` trains without replaying")

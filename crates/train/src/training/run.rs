@@ -103,7 +103,7 @@ impl RunningTraining {
         if let Some(state) = &inner.optimizer {
             optimizer.restore(state)?;
         }
-        let stepper = Stepper::new(task.device, settings.batch_size, &optimizer);
+        let stepper = Stepper::new(task.device, settings.batch_size);
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
         let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);
@@ -162,6 +162,9 @@ impl RunningTraining {
                 tally: &mut self.tally,
             };
             self.stepper.step(&mut work, &indices, variation.as_ref(), rate)?;
+            if let Some(reason) = self.stepper.take_refusal() {
+                listen(TrainingEvent::Eager(reason));
+            }
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
                 listen(TrainingEvent::Images { seen: (number + 1) * size, of: train.len() });

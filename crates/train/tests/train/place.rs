@@ -96,7 +96,7 @@ impl Place {
         let outcome = run(task, &mut |report| {
             match report {
                 TrainingEvent::Drawn(drawn) => trained.drawn.push(*drawn),
-                TrainingEvent::Images { .. } | TrainingEvent::Busy => {}
+                TrainingEvent::Images { .. } | TrainingEvent::Busy | TrainingEvent::Eager(_) => {}
                 TrainingEvent::Epoch(epoch) => {
                     trained.epochs.push(EpochRecord { seconds: 0.0, ..epoch });
                     if trained.epochs.len() >= stop {

@@ -60,6 +60,18 @@ impl SweepRun<'_> {
             }
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
             TrainingEvent::Busy => {}
+            TrainingEvent::Eager(reason) => {
+                let place = self.presence.places.get(&worker).cloned().unwrap_or_default();
+                let label = ledger.plan.label(stage);
+                progress.log(&format!(
+                    "worker {worker} ({place}): steps of {label} are not replayed as CUDA graphs: {reason}"
+                ));
+                if self.presence.refusals.insert(reason.clone()) {
+                    progress.say(&format!(
+                        "warning: steps are not replayed as CUDA graphs, and take longer: {reason} (worker {worker}, {place})"
+                    ));
+                }
+            }
             TrainingEvent::Epoch(epoch) => {
                 let accuracy =
                     epoch.held_out().map(|(part, found)| format!("{part} {:.2} %, ", 100.0 * found.accuracy()));

@@ -43,7 +43,7 @@ mod tests {
     use tombola_words::record::{Outcome, Record};
 
     fn threads(threads: usize) -> Arithmetic {
-        Arithmetic { device: "cpu".into(), instructions: "AVX2".into(), threads }
+        Arithmetic { device: "cpu".into(), instructions: "AVX2".into(), threads, deterministic: false }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tombola_core::own_folder::OwnFolder;
 
-const NAME: &CStr = c"tombola-graph";
+const NAME: &CStr = c"tombola-cuda";
 /// From Linux's `memfd.h` and `fcntl.h`.
 const MFD_CLOEXEC: c_uint = 1;
 const MFD_ALLOW_SEALING: c_uint = 2;
@@ -40,7 +40,7 @@ pub(super) unsafe fn load(bytes: &[u8]) -> Result<Library, String> {
     let nameless = nameless(bytes).and_then(|file| unsafe { open(&file, &of(&file), bytes) });
     nameless.or_else(|first| {
         let folder = OwnFolder::new().map_err(|error| format!("{first}; {}", error.message))?;
-        let path = folder.path().join("graph.so");
+        let path = folder.path().join("cuda.so");
         // SAFETY: as the caller says.
         let library = written(&path, bytes).and_then(|file| unsafe { open(&file, &path, bytes) });
         library.map_err(|second| format!("{first}; {second}"))
@@ -114,7 +114,7 @@ mod tests {
             let library = load(&bytes).unwrap();
             assert!(library.get::<unsafe extern "C" fn(f64) -> f64>(b"cos\0").is_ok());
             let folder = OwnFolder::new().unwrap();
-            let path = folder.path().join("graph.so");
+            let path = folder.path().join("cuda.so");
             let file = written(&path, &bytes).unwrap();
             assert!(written(&path, &bytes).is_err(), "a file that is there is not written over");
             assert!(open(&file, &path, &bytes).is_ok());

@@ -1,0 +1,73 @@
+//! What a GPU is called, and how much of its memory is free.
+
+use std::ffi::{CStr, c_char};
+
+use super::shim::{Shim, done, index, shim};
+
+/// Longer than any name that CUDA gives.
+const NAME: usize = 256;
+
+/// A model of GPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuModel {
+    /// As NVIDIA calls it: `NVIDIA H100 80GB HBM3`.
+    pub name: String,
+    /// Its compute capability: 90 for 9.0.
+    pub capability: i32,
+}
+
+/// The model of GPU `number`, as this process numbers them.
+///
+/// # Errors
+/// The reason why it cannot be told.
+pub fn model(number: usize) -> Result<GpuModel, String> {
+    let shim = shim()?;
+    let mut text: [c_char; NAME] = [0; NAME];
+    let mut capability = 0;
+    // SAFETY: the function writes at most as many bytes as it is told that there are, the last one a 0.
+    done(unsafe { (shim.model)(index(number)?, text.as_mut_ptr(), NAME, &mut capability) })?;
+    // SAFETY: as above.
+    let name = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().trim().to_string();
+    Ok(GpuModel { name, capability })
+}
+
+/// Bytes of GPU `number` that a training may take: those that nobody has taken, once libtorch has given back what it keeps in reserve
+/// and is in use by nobody. It may wait for the GPU.
+///
+/// # Errors
+/// The reason why it cannot be told.
+pub fn free_memory(number: usize) -> Result<usize, String> {
+    free_memory_by(shim()?, number)
+}
+
+pub(super) fn free_memory_by(shim: &Shim, number: usize) -> Result<usize, String> {
+    // What is kept in reserve counts as taken at the driver.
+    give_back_by(shim)?;
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: the function fills both numbers if it succeeds.
+    done(unsafe { (shim.memory)(index(number)?, &mut free, &mut total) })?;
+    Ok(free)
+}
+
+/// Gives the memory back that libtorch keeps in reserve: what belonged to graphs that are gone is of no use to anything else, and other
+/// processes may want it.
+///
+/// # Errors
+/// The reason why it could not.
+pub fn give_back() -> Result<(), String> {
+    give_back_by(shim()?)
+}
+
+pub(super) fn give_back_by(shim: &Shim) -> Result<(), String> {
+    // SAFETY: takes a lock, and catches what goes wrong.
+    done(unsafe { (shim.empty)() })
+}
+
+/// Waits until GPU `number` has done all that this process asked of it.
+///
+/// # Errors
+/// What went wrong there since it was last waited for.
+pub fn wait(number: usize) -> Result<(), String> {
+    // SAFETY: takes a number, and catches what goes wrong.
+    done(unsafe { (shim()?.wait)(index(number)?) })
+}

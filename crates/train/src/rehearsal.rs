@@ -1,0 +1,194 @@
+//! A training on made-up images, step by step, with all that a step can have: varied images, a mask, slimming, a learning rate that
+//! changes with each step, several epochs and a last batch that is smaller. It shows whether two ways of taking steps are the same.
+//!
+//! For `tombola selftest` and for tests; no sweep trains so. It may not know of files.
+
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::batches::{Batches, Resident, Variation};
+use crate::done;
+use crate::network::arena::{Arena, to_vec};
+use crate::network::forward::Forward;
+use crate::training::evaluate::Tally;
+use crate::training::optimizer::{Optimizer, Rate};
+use crate::training::replay::{Stepper, Work};
+use tombola_core::net::layout::Role;
+use tombola_core::net::zoo::{self, Choice};
+use tombola_core::net::{Graph, Layout, initial};
+use tombola_core::sweep::Settings;
+use tombola_data::{Normalisation, split, synthetic};
+use tombola_words::Shape;
+use tombola_words::error::Result;
+use tombola_words::record::Evaluation;
+use tombola_words::value::{NormStart, Optimizer as OptimizerChoice, Precision};
+
+/// Images trained on: four whole batches and a smaller one.
+pub const TRAIN: usize = 300;
+/// Images of a batch.
+pub const BATCH: usize = 64;
+const SIDE: usize = 8;
+const CLASSES: usize = 10;
+/// What pulls at the scales of batch norms.
+const SLIMMING: f64 = 1e-3;
+
+/// How steps are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// One after the other.
+    Eager,
+    /// The same, with all that changes from step to step in tensors, as a captured step has it.
+    OnDevice,
+    /// As a training takes them: captured where that is possible, and replayed.
+    Stepper,
+}
+
+/// What a training has beside its network.
+#[derive(Debug, Clone, Copy)]
+pub struct RehearsalWish {
+    /// What moves the weights.
+    pub optimizer: OptimizerChoice,
+    /// Numbers that the network computes with.
+    pub precision: Precision,
+    /// Decides weights, order and variation.
+    pub seed: u64,
+    /// Epochs.
+    pub epochs: usize,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rehearsed {
+    /// The sums of each epoch.
+    pub epochs: Vec<Evaluation>,
+    /// The weights before and after.
+    pub weights: [Vec<f32>; 2],
+    /// Batches that batch norms have seen.
+    pub batches: u64,
+    /// Whether the steps at the end were replayed.
+    pub replayed: bool,
+    /// Why they were not, though they were to be.
+    pub refusal: Option<String>,
+}
+
+/// A small network and small data on a device, for trainings in any thread.
+#[derive(Debug)]
+pub struct Rehearsal {
+    graph: Arc<Graph>,
+    layout: Arc<Layout>,
+    data: Resident,
+    normalisation: Normalisation,
+}
+
+impl Rehearsal {
+    /// For a built-in network.
+    ///
+    /// # Errors
+    /// When there is no such network, or it does not work on 8x8 pixels.
+    pub fn new(network: &str, device: Device) -> Result<Self> {
+        let images = synthetic((1, SIDE, SIDE), CLASSES, TRAIN, BATCH)?;
+        let depth = if network == "resnetb" { 11 } else { 8 };
+        let choice = Choice { depth, width: 4, ..Choice::named(network) };
+        let graph = Arc::new(zoo::build(&choice, Shape::Image(1, SIDE, SIDE), CLASSES)?);
+        let layout = Arc::new(Layout::of(&graph));
+        let normalisation = Normalisation::of(&images.train, 0..TRAIN)?;
+        Ok(Self { graph, layout, data: Resident::new(&images, device), normalisation })
+    }
+
+    /// Trains once.
+    ///
+    /// # Errors
+    /// When the device refuses a step.
+    pub fn train(&self, wish: &RehearsalWish, way: Way) -> Result<Rehearsed> {
+        let device = self.data.device();
+        let parts = self.data.parts(&split(TRAIN, None, Some(0))?, &self.normalisation);
+        let settings = Settings { batch_size: BATCH, optimizer: wish.optimizer, ..Settings::default() };
+        let start = initial(&self.layout, NormStart::One, wish.seed, 0);
+        let forward = Forward::new(Arc::clone(&self.graph), &self.layout);
+        let mut stepper = Stepper::new(device, BATCH);
+        let mut arena = Arena::new(Arc::clone(&self.layout), &start, device)?;
+        arena.precision = wish.precision;
+        // Every third weight is dead.
+        let alive: Vec<f32> = (0..self.layout.len).map(|weight| f32::from(u8::from(weight % 3 != 0))).collect();
+        let alive = Tensor::from_slice(&alive).to_device(device);
+        tch::no_grad(|| done(arena.weights.g_mul_(&alive)));
+        let first = to_vec(&arena.weights);
+        let slimming = self.slimming().to_device(device) * &alive;
+        let mut optimizer = Optimizer::new(&settings, self.layout.len, Some(alive), device);
+        let mut tally = Tally::new(device);
+        let mut epochs = Vec::new();
+        for epoch in 0..wish.epochs {
+            let order = parts.train.order(wish.seed, epoch);
+            let variation = Variation::new(TRAIN, wish.seed, epoch, device);
+            tally.clear();
+            stepper.vary(Some(&variation));
+            for number in 0..TRAIN.div_ceil(BATCH) {
+                let indices = batch(&parts.train, &order, number);
+                let rate = rate(wish.optimizer) / (1 + epoch + number) as f64;
+                let mut work = Work {
+                    images: &parts.train,
+                    forward: &forward,
+                    arena: &mut arena,
+                    optimizer: &mut optimizer,
+                    slimming: Some(&slimming),
+                    tally: &mut tally,
+                };
+                match way {
+                    Way::Stepper => stepper.step(&mut work, &indices, Some(&variation), rate)?,
+                    Way::Eager => work.step(&indices, Some(&variation), Rate::Number(rate)),
+                    Way::OnDevice => {
+                        let factors = work.optimizer.factors(work.optimizer.steps(), rate);
+                        let factors: Vec<Tensor> =
+                            factors.iter().map(|factor| Tensor::from(*factor as f32).to_device(device)).collect();
+                        work.step(&indices, Some(&variation), Rate::OnDevice(&factors));
+                    }
+                }
+            }
+            epochs.push(tally.finish());
+        }
+        Ok(Rehearsed {
+            epochs,
+            weights: [first, to_vec(&arena.weights)],
+            batches: arena.batches,
+            replayed: stepper.is_captured(),
+            refusal: stepper.take_refusal(),
+        })
+    }
+
+    /// What is added to the gradient for each sign of a weight.
+    fn slimming(&self) -> Tensor {
+        let mut pull = vec![0f32; self.layout.len];
+        for parameter in self.layout.parameters.iter().filter(|parameter| parameter.role == Role::NormScale) {
+            pull[parameter.range()].fill(SLIMMING as f32);
+        }
+        Tensor::from_slice(&pull)
+    }
+}
+
+/// The images of a batch.
+fn batch(images: &Batches, order: &Tensor, number: usize) -> Tensor {
+    let count = BATCH.min(images.len() - number * BATCH);
+    order.narrow(0, (number * BATCH) as i64, count as i64)
+}
+
+/// A learning rate at which an optimiser moves weights by a few per cent.
+fn rate(optimizer: OptimizerChoice) -> f64 {
+    match optimizer {
+        OptimizerChoice::Sgd => 0.02,
+        OptimizerChoice::Adam | OptimizerChoice::AdamW | OptimizerChoice::RmsProp => 2e-3,
+        OptimizerChoice::Adadelta => 1.0,
+    }
+}
+
+impl Rehearsed {
+    /// How far apart two trainings ended, as a share of the way that the first one went: L2 norms over all weights.
+    pub fn distance(&self, other: &Self) -> f64 {
+        let norm = |one: &[f32], other: &[f32]| {
+            let squares = one.iter().zip(other).map(|(one, other)| f64::from(one - other).powi(2));
+            squares.sum::<f64>().sqrt()
+        };
+        let way = norm(&self.weights[1], &self.weights[0]);
+        norm(&self.weights[1], &other.weights[1]) / way.max(f64::MIN_POSITIVE)
+    }
+}
