@@ -9,6 +9,7 @@
 //! | `sweep` | the settings, and the grid that a sweep file and flags span |
 //! | `place`, `gpus`, `processor` | which device a worker or a rank takes; GPUs that none takes; what this processor can do |
 //! | `plan` | the forest of trainings that the trials share |
+//! | `machine` | the type of this machine in words |
 //! | `prune` | draws masks and sends kept weights back |
 //! | `trainable` | what could only fail in training, and is refused before |
 //! | `training` | what a training tells while it runs, and what it goes on from |
@@ -16,12 +17,15 @@
 //! | `memory` | how much memory this process may still take |
 //! | `own_folder` | a folder for temporary files that nobody else can reach |
 //! | `folder` | the results folder: journal, snapshots, masks, lock |
+//! | `finding` | how many trainings side by side `tombola tune` found to be best |
 //!
 //! This crate may know `tombola_words` only.
 
 pub mod checkpoint;
+pub mod finding;
 pub mod folder;
 pub mod gpus;
+pub mod machine;
 pub mod mask;
 pub mod memory;
 pub mod net;

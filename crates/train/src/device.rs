@@ -113,6 +113,12 @@ pub fn describe(device: Device, threads: usize) -> String {
     }
 }
 
+/// A device in words without its threads: what the type of a machine depends on.
+pub fn kind(device: Device) -> String {
+    let words = describe(device, 1);
+    words.split(',').next().unwrap_or_default().to_string()
+}
+
 /// What the numbers of a training on a device depend on beside its settings.
 pub fn arithmetic(device: Device, threads: usize) -> Arithmetic {
     match device {
