@@ -77,7 +77,7 @@ def tune(shell, environment=None):
     """Steps of as many processes as are best, by `tombola tune`."""
     place = shell.place
     seconds, network = (0.2, "lenet-5") if place.small else (1.5, "resnet")
-    line = f"tune --device {place.device} --network {network} --precision bf16 --batch-size 128 --seconds {seconds}"
+    line = f"tune --ranks --device {place.device} --network {network} --precision bf16 --batch-size 128 --seconds {seconds}"
     ended = shell.tombola(line, more=environment)
     best = ended.having("Best:")
     return (best[-1] if best else "no best number"), [line for line in ended.lines if re.match(r"^ +\d+ ", line)]

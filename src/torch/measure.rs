@@ -7,16 +7,20 @@ use clap::ArgMatches;
 use tombola_train::Device;
 
 use super::bench::peer::check_networks;
-use super::bench::record::{BenchRecord, machine, number};
+use super::bench::record::{BenchRecord, now, number};
 use super::bench::step::{self, StepWish};
+use super::bench::tune::{Candidate, TuneTrial};
 use super::bench::whole::Whole;
 use super::bench::{MeasuredFigure, start, tune};
 use tombola::verbs::print;
+use tombola_core::finding::{self, TuneFinding, TunedWork};
+use tombola_core::machine::{cores, machine};
 use tombola_core::own_folder::OwnFolder;
 use tombola_core::trainable::no_tf32;
 use tombola_train::device;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 use tombola_words::value::Precision;
 use tombola_words::value::Value;
 
@@ -139,26 +143,24 @@ pub(super) fn tune(matches: &ArgMatches) -> Result<()> {
         return Err(Error::input("no network or precision is named"));
     };
     if matches.get_flag("alone") {
-        let threads = matches.get_one("threads").copied().unwrap_or(1);
-        return print(&format!("{}\n", tune::one(&wish, precision, threads, seconds)?));
+        let hidden = |name: &str| matches.get_one(name).copied().unwrap_or(1);
+        let candidate = Candidate { together: hidden("together"), threads: hidden("threads") };
+        return tune::measure(&wish, precision, candidate, seconds);
     }
     let arguments: Vec<String> = ["tune", "--alone"].map(String::from).into_iter().chain(passed(matches)).collect();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let ranks = matches.get_flag("ranks");
     print(&format!(
-        "{network}, {}, batch {}, on {}: {seconds} s each\n\ntrainings  threads  images/s\n",
+        "{network}, {}, batch {}, on {}, by {}: {seconds} s each\n\ntrainings  threads  images/s\n",
         precision.show(),
         wish.batch,
-        machine_of(&wish)
+        machine_of(&wish),
+        if ranks { "processes" } else { "threads of one process" }
     ))?;
     let mut trials = Vec::new();
-    for (together, threads) in tune::candidates(wish.device, cores) {
-        let trial = tune::together(&program()?, &arguments, together, threads)?;
-        let end = match &trial.error {
-            None => format!("{:>8.0}", trial.rate),
-            Some(error) => format!("   {error}"),
-        };
-        print(&format!("{together:>9}  {threads:>7}  {end}\n"))?;
-        let failed = trial.error.is_some();
+    for candidate in tune::candidates(wish.device, cores()) {
+        let trial = tune::together(&program()?, &arguments, candidate, ranks)?;
+        print(&format!("{:>9}  {:>7}  {}\n", candidate.together, candidate.threads, trial.words()))?;
+        let failed = !trial.errors.is_empty();
         trials.push(trial);
         // More trainings want more memory still.
         if failed && wish.device != Device::Cpu {
@@ -166,7 +168,35 @@ pub(super) fn tune(matches: &ArgMatches) -> Result<()> {
         }
     }
     let best = tune::best(&trials).ok_or_else(|| Error::environment("none of them could be measured"))?;
-    print(&format!("\nBest: tombola run … {}\n", tune::flags(best, wish.device)))
+    let all_gpus = device::gpus();
+    // What a run takes by itself need not be said.
+    let (gpus, place) = match matches.get_one::<String>("device").map_or("cuda", String::as_str) {
+        "cuda" => (all_gpus, String::new()),
+        "cpu" if all_gpus == 0 => (0, String::new()),
+        word => (1, format!(" --device {word}")),
+    };
+    print(&format!("\nBest: {}{place}\n", tune::command(best.of, ranks, wish.device, gpus)))?;
+    // A rank has one worker, whatever was found.
+    if ranks { Ok(()) } else { keep(&wish, network, precision, &tune::best_by_threads(&trials)) }
+}
+
+/// Keeps what was found for runs that are not told how many workers to take. It is worth nothing that could be lost: where it
+/// cannot be kept, that is said.
+fn keep(wish: &StepWish, network: &str, precision: Precision, best: &[&TuneTrial]) -> Result<()> {
+    let Some(folder) = finding::folder() else {
+        speech::say("warning: no folder to keep this in is known: `HOME` is not set");
+        return Ok(());
+    };
+    for trial in best {
+        let (choice, threads) = (wish.choice(network), trial.of.threads);
+        let work = TunedWork::of(machine_of(wish), &choice, precision, wish.batch, threads);
+        let found = work.map(|work| TuneFinding::new(now(), work, trial.of.together, trial.rate));
+        if let Some(Err(error)) = found.map(|found| found.save(&folder)) {
+            speech::say(format!("warning: `tombola run` will not know of it: {error}"));
+            return Ok(());
+        }
+    }
+    print("`tombola run` without `--workers` takes the best number for its `--threads` from now on\n")
 }
 
 /// The flags that the measuring processes are given too.

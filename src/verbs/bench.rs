@@ -21,8 +21,12 @@ const TUNE_EXAMPLES: &str = "\
 Examples:
   tombola tune --network resnetb
   tombola tune --network resnet --precision bf16 --batch-size 128 --device cuda
+  tombola tune --network resnet --precision bf16 --batch-size 128 --device cuda --ranks
 
-Each line is measured with that many programs at the same time. On a GPU start the Multi-Process Service first
+Each line is measured in a process of its own, with that many trainings in its threads at the same time, as `tombola run` has
+them. `tombola run` on this machine, where no `--workers` is given, then takes the best number for the costliest network of its
+sweep, if that was measured in the same precision, with the same size of a batch and as many `--threads`; results do not depend
+on it. With `--ranks` each training is a process of its own, as under `mpirun`; on a GPU start the Multi-Process Service first
 (`nvidia-cuda-mps-control -d`), as for the sweep itself.";
 
 /// `tombola bench`.
@@ -61,14 +65,26 @@ pub fn tune_command() -> Command {
             Arg::new("seconds")
                 .long("seconds")
                 .value_name("NUMBER")
-                .value_parser(value_parser!(f64))
+                .value_parser(seconds)
                 .default_value("6")
                 .help("How long each number of trainings is measured"),
         )
+        .arg(
+            Arg::new("ranks")
+                .long("ranks")
+                .action(ArgAction::SetTrue)
+                .help("Measure processes instead of threads of one, for sweeps under `mpirun`"),
+        )
         // A measuring process of its own.
         .arg(hidden("alone").action(ArgAction::SetTrue))
+        .arg(hidden("together").value_parser(value_parser!(usize)))
         .arg(hidden("threads").value_parser(value_parser!(usize)));
     work(command, "resnet", "fp32")
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "expected a number from 0 to 86400".to_string())
 }
 
 /// What is trained.

@@ -57,7 +57,7 @@ impl Folder {
         let mut command = Command::new(program);
         command.current_dir(self.0.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("HOME", self.0.path()).env("TOMBOLA_DATA", self.path("data")).env("RUST_BACKTRACE", "1");
-        for name in ["XDG_DATA_HOME", "COLUMNS", "LINES", "INSTA_UPDATE"] {
+        for name in ["XDG_DATA_HOME", "XDG_CACHE_HOME", "COLUMNS", "LINES", "INSTA_UPDATE"] {
             command.env_remove(name);
         }
         command

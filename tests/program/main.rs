@@ -39,4 +39,5 @@ mod setup;
 mod slurm;
 mod status;
 mod tickets;
+mod tuned;
 mod wheel;

@@ -181,7 +181,7 @@ impl WorkerThread {
 }
 
 /// A panic of a tensor operation as an error with a cure.
-fn explain(panic: &(dyn std::any::Any + Send)) -> Error {
+pub fn explain(panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
     // Torch appends its own stack; the first line says what happened.

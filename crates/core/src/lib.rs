@@ -10,6 +10,7 @@
 //! | `place`, `gpus`, `processor` | which device a worker or a rank takes; GPUs that none takes; what this processor can do |
 //! | `gpu_faults` | errors after which a GPU is of no use to a process |
 //! | `plan` | the forest of trainings that the trials share |
+//! | `machine` | the type of this machine in words |
 //! | `prune` | draws masks and sends kept weights back |
 //! | `trainable` | what could only fail in training, and is refused before |
 //! | `training` | what a training tells while it runs, and what it goes on from |
@@ -17,13 +18,16 @@
 //! | `memory` | how much memory this process may still take |
 //! | `own_folder` | a folder for temporary files that nobody else can reach |
 //! | `folder` | the results folder: journal, snapshots, masks, lock |
+//! | `finding` | how many trainings side by side `tombola tune` found to be best |
 //!
 //! This crate may know `tombola_words` only.
 
 pub mod checkpoint;
+pub mod finding;
 pub mod folder;
 pub mod gpu_faults;
 pub mod gpus;
+pub mod machine;
 pub mod mask;
 pub mod memory;
 pub mod net;

@@ -7,14 +7,18 @@ use tombola_train::Device;
 
 use super::opening::{Manner, Opening, open};
 use super::request::Request;
+use super::tuned::{self, TunedWorkers};
 use crate::trainer::TorchTrainer;
+use tombola_cluster::coordinator::Loudness;
 use tombola_cluster::link::Ready;
 use tombola_cluster::link::local::LocalLink;
 use tombola_cluster::worker::spawn;
+use tombola_core::machine::cores;
 use tombola_core::sweep::Settings;
 use tombola_train::device;
 use tombola_train::workshop::Workshop;
 use tombola_words::error::{Error, Result};
+use tombola_words::speech;
 
 /// Threads of a training that may share a core.
 const MOST_THREADS_A_CORE: usize = 8;
@@ -27,13 +31,25 @@ pub(super) fn run(request: Request, stop: Arc<AtomicBool>) -> Result<u8> {
     let Request { asked, loudness, log, chosen, style } = request;
     let run = asked.spec.run.clone();
     check_threads(&run)?;
-    let devices = devices(&run)?;
+    let first = device::device(run.device.as_deref(), 0)?;
+    let gpus = gpus(&run);
+    let tuned = match run.workers {
+        Some(_) => TunedWorkers::default(),
+        None => tuned::workers(&asked, chosen.as_ref(), first, gpus),
+    };
+    let devices = devices(&run, tuned.count, first)?;
     let machine = describe(&devices, &run);
     let manner = Manner { loudness, log, chosen, devices: devices.clone(), remote: 0, machine, stop, style };
-    let opened = match open(&asked, manner)? {
+    let mut opened = match open(&asked, manner)? {
         Opening::Nothing(code) => return Ok(code),
         Opening::Ready(opened) => opened,
     };
+    if let Some(words) = &tuned.words {
+        opened.sweep.progress.log(&words.replace("\nhint: ", "; "));
+        if loudness > Loudness::Quiet {
+            speech::say(words);
+        }
+    }
     device::settle(&run, devices[0])?;
     let mut link = local_link(&opened.workshop, &devices, &run, "")?;
     opened.run(&mut link)
@@ -59,13 +75,19 @@ pub(super) fn local_link(
     })
 }
 
-/// The device of each worker.
-fn devices(run: &Settings) -> Result<Vec<Device>> {
-    let first = device::device(run.device.as_deref(), 0)?;
-    let count = run.workers.unwrap_or_else(|| match first {
-        Device::Cpu => std::thread::available_parallelism().map_or(1, usize::from) / run.threads,
-        _ if run.device.is_none() || run.device.as_deref() == Some("cuda") => device::gpus() * run.ranks_per_gpu,
-        _ => run.ranks_per_gpu,
+/// GPUs that workers take in turn, where they take any.
+fn gpus(run: &Settings) -> usize {
+    match run.device.as_deref() {
+        None | Some("cuda") => device::gpus(),
+        Some(_) => 1,
+    }
+}
+
+/// The device of each worker, the first of which is `first`; of as many as were found to be best where nobody says how many.
+fn devices(run: &Settings, tuned: Option<usize>, first: Device) -> Result<Vec<Device>> {
+    let count = run.workers.or(tuned).unwrap_or_else(|| match first {
+        Device::Cpu => cores() / run.threads,
+        _ => gpus(run) * run.ranks_per_gpu,
     });
     (0..count.max(1)).map(|worker| device::device(run.device.as_deref(), worker)).collect()
 }
@@ -76,7 +98,7 @@ fn devices(run: &Settings) -> Result<Vec<Device>> {
 /// # Errors
 /// When there are more.
 pub(super) fn check_threads(run: &Settings) -> Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = cores();
     let most = MOST_THREADS_A_CORE * cores;
     if run.threads <= most {
         return Ok(());

@@ -10,6 +10,7 @@ use crate::network::forward::Forward;
 use crate::training::evaluate::Tally;
 use crate::training::optimizer::{Optimizer, Rate};
 use crate::training::step;
+use crate::training::tf32::{self, Held};
 use tch::{Device, Kind, Tensor};
 use tombola_core::net::zoo::{self, Choice};
 use tombola_core::net::{Graph, Layout, Snapshot, initial};
@@ -24,7 +25,8 @@ pub const BATCH: usize = 64;
 const CLASSES: usize = 10;
 const RATE: f64 = 1e-3;
 
-/// A network that takes steps on random images.
+/// A network that takes steps on random images, in the numbers of its precision: one of `fp32` or `bf16` and one of `tf32` wait
+/// for each other, as trainings do, so that no thread may hold both at a time.
 #[derive(Debug)]
 pub struct Steps {
     forward: Forward,
@@ -36,6 +38,7 @@ pub struct Steps {
     /// The step, where a GPU replays it, and what it multiplies by.
     graph: Option<CudaGraph>,
     factors: Vec<Tensor>,
+    _held: Held,
 }
 
 impl Steps {
@@ -58,6 +61,17 @@ impl Steps {
         layout: &Arc<Layout>,
         start: &Snapshot,
     ) -> Result<Self> {
+        Self::in_precision(Precision::Fp32, device, batch, network, layout, start)
+    }
+
+    fn in_precision(
+        precision: Precision,
+        device: Device,
+        batch: usize,
+        network: &Arc<Graph>,
+        layout: &Arc<Layout>,
+        start: &Snapshot,
+    ) -> Result<Self> {
         let Shape::Image(channels, height, width) = network.input() else {
             return Err(Error::input("only networks that read images are measured"));
         };
@@ -67,26 +81,25 @@ impl Steps {
         if let Device::Cuda(number) = device {
             ignored(lane::enter(number), "without a stream of its own it is measured eager");
         }
+        // libtorch itself lets cuDNN round to tf32 where fp32 is asked for.
+        let held = tf32::hold(precision == Precision::Tf32);
+        let mut arena = Arena::new(Arc::clone(layout), start, device)?;
+        arena.precision = precision;
         let mask = start.mask.as_ref().map(|mask| crate::training::run::mask_tensor(mask, device));
         Ok(Self {
             forward: Forward::new(Arc::clone(network), layout),
-            arena: Arena::new(Arc::clone(layout), start, device)?,
+            arena,
             optimizer: Optimizer::new(&Settings::default(), layout.len, mask, device),
             images,
             labels: Tensor::randint(CLASSES as i64, [batch as i64], (Kind::Int64, device)),
             tally: Tally::new(device),
             graph: None,
             factors: vec![Tensor::full([], RATE, (Kind::Float, device))],
+            _held: held,
         })
     }
 
-    /// The same, computed in another precision.
-    pub fn in_precision(mut self, precision: Precision) -> Self {
-        self.arena.precision = precision;
-        self
-    }
-
-    /// A network of the zoo with its first weights, for images of 3x32x32 in ten classes.
+    /// A network of the zoo with its first weights, for images of 3x32x32 in ten classes, computed in a precision.
     ///
     /// # Errors
     /// When there is no such network.
@@ -94,7 +107,7 @@ impl Steps {
         let graph = Arc::new(zoo::build(choice, Shape::Image(3, 32, 32), CLASSES)?);
         let layout = Arc::new(Layout::of(&graph));
         let start = initial(&layout, NormStart::One, 1, 0);
-        Ok(Self::on(device, batch, &graph, &layout, &start)?.in_precision(precision))
+        Self::in_precision(precision, device, batch, &graph, &layout, &start)
     }
 
     /// Seconds of one training step.
@@ -148,4 +161,28 @@ impl Steps {
 pub fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    unsafe extern "C" {
+        /// `src/network/kernels/tf32.cpp`.
+        fn tombola_allows_tf32() -> bool;
+    }
+
+    fn allowed_beside(precision: Precision) -> bool {
+        let _steps = Steps::of_zoo(Device::Cpu, 2, &Choice::named("lenet-5"), precision).unwrap();
+        // SAFETY: reads a flag of libtorch.
+        unsafe { tombola_allows_tf32() }
+    }
+
+    #[test]
+    fn libtorch_rounds_to_tf32_where_steps_are_to_and_nowhere_else() {
+        // libtorch itself lets cuDNN do so.
+        assert!(!allowed_beside(Precision::Fp32));
+        assert!(allowed_beside(Precision::Tf32));
+        assert!(!allowed_beside(Precision::Bf16));
+    }
 }

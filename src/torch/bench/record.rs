@@ -10,8 +10,6 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use tombola_core::folder::atomic::write_atomically;
-use tombola_core::plan::estimate::many;
-use tombola_core::processor::instruction_set;
 use tombola_words::error::{Error, Result};
 
 /// Raised when the meaning of a field changes.
@@ -69,9 +67,7 @@ pub(crate) struct BenchRecord {
 impl BenchRecord {
     /// A record of now.
     pub(crate) fn new(machine: String, rows: Vec<MeasuredFigure>) -> Self {
-        let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-        let date = OffsetDateTime::now_utc().format(format).unwrap_or_default();
-        Self { format: FORMAT, date, machine, version: env!("CARGO_PKG_VERSION").into(), rows }
+        Self { format: FORMAT, date: now(), machine, version: env!("CARGO_PKG_VERSION").into(), rows }
     }
 
     /// Writes it into a folder, under its date.
@@ -134,33 +130,24 @@ impl BenchRecord {
     }
 }
 
+/// Coordinated Universal Time, as `2026-11-25T07:01:02Z`.
+pub(crate) fn now() -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
+    OffsetDateTime::now_utc().format(format).unwrap_or_default()
+}
+
 /// A figure with three digits that matter.
 pub(crate) fn number(value: f64) -> String {
     let decimals = (2 - value.abs().max(1e-9).log10().floor() as i32).clamp(0, 6) as usize;
     format!("{value:.decimals$}")
 }
 
-/// Processor, its instructions, usable cores, and the model of the GPU where that is the device. Virtual machines of one name may be on
-/// processors with other instructions, and then compute at another speed.
-pub(crate) fn machine(device: &str) -> String {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
-    let device = if device == "cpu" { String::new() } else { format!(", {}", gpu().as_deref().unwrap_or(device)) };
-    let model = model.unwrap_or(std::env::consts::ARCH);
-    format!("{model}, {}, {}{device}", instruction_set(), many(cores, "core"))
-}
-
-/// The model of the first GPU, as the driver has it.
-fn gpu() -> Option<String> {
-    let entry = fs::read_dir("/proc/driver/nvidia/gpus").ok()?.flatten().next()?;
-    let text = fs::read_to_string(entry.path().join("information")).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("Model:")).map(|model| model.trim().to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use tombola_core::machine::machine;
+    use tombola_core::processor::instruction_set;
 
     fn record(date: &str, machine: &str, rows: &[MeasuredFigure]) -> BenchRecord {
         BenchRecord { date: date.into(), ..BenchRecord::new(machine.into(), rows.to_vec()) }

@@ -166,6 +166,8 @@ impl Whole {
             .arg("--out")
             .arg(&out)
             .args(settings)
+            // What `tombola tune` found before must not decide how many trainings this measures.
+            .env("XDG_CACHE_HOME", &self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .status()

@@ -275,7 +275,8 @@ settings! {
         "own-data" => own_data: bool = false;
         /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
         "device" => device: Option<String> = None;
-        /// Trainings at the same time; auto = one a core on CPU, one on a GPU
+        /// Trainings at the same time; auto = as many as `tombola tune` found to be best here for the costliest network, and
+        /// else one a core on CPU, one on a GPU
         "workers" => workers: Option<usize> = None, in WORKERS, "a whole number from 1 to 1024 or `auto`";
         /// CPU threads of each training; another number adds up in another order, and gives other numbers
         "threads" => threads: usize = 1, in 1..=1024, "a whole number from 1 to 1024";

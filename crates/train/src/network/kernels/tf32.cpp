@@ -7,3 +7,8 @@ extern "C" void tombola_allow_tf32(bool allowed) {
     at::globalContext().setAllowTF32CuBLAS(allowed);
     at::globalContext().setAllowTF32CuDNN(allowed);
 }
+
+// Whether convolutions of float32 numbers may be computed so now, for tests.
+extern "C" bool tombola_allows_tf32() {
+    return at::globalContext().allowTF32CuDNN();
+}
