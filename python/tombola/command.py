@@ -10,7 +10,7 @@ from . import libtorch, program
 from .error import TombolaError
 
 # Verbs that compute. All others need no libtorch, and no torch is looked for. tests/program/wheel.rs holds this to the program.
-TRAINS = frozenset({"run", "retry", "doctor", "bench", "tune"})
+TRAINS = frozenset({"run", "retry", "doctor", "selftest", "bench", "tune"})
 
 
 def needs_libtorch(arguments):

@@ -9,10 +9,12 @@ mod ranks;
 #[cfg(feature = "mpi")]
 mod round;
 mod run;
+mod selftest;
 
 use clap::ArgMatches;
 
 use tombola::verbs;
+use tombola::verbs::selftest::INNER;
 use tombola_words::error::Result;
 
 /// Does what was asked. The result is the exit code of a run that came to its end.
@@ -24,6 +26,7 @@ pub(crate) fn dispatch(matches: &ArgMatches) -> Result<u8> {
         Some(("run", matches)) => run::run(matches),
         Some(("retry", matches)) => run::again(matches),
         Some(("doctor", matches)) => doctor::run(matches),
+        Some(("selftest", matches)) if matches.contains_id(INNER) => selftest::run(matches),
         Some(("bench", matches)) => measure::bench(matches).map(|()| 0),
         Some(("tune", matches)) => measure::tune(matches).map(|()| 0),
         Some(("export", matches)) => export::run(matches).map(|()| 0),

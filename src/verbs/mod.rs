@@ -20,6 +20,7 @@ pub mod repair;
 pub mod report;
 pub mod retry;
 pub mod run;
+pub mod selftest;
 pub mod serve;
 pub mod settings;
 pub mod slurm;
@@ -38,6 +39,7 @@ Examples:
   tombola run --network lenet-300-100 --dataset fashion-mnist --epochs 5 --pr 0.5,0.9 --reinit init,random
   tombola plan sweeps/experiment1.toml
   tombola doctor --dataset cifar-10
+  tombola selftest --device cpu
   tombola status results/quickstart
   tombola report results/quickstart
   tombola data fetch cifar-10
@@ -57,6 +59,7 @@ pub fn command() -> Command {
         .subcommand(run::command())
         .subcommand(plan::command())
         .subcommand(doctor::command())
+        .subcommand(selftest::command())
         .subcommand(status::command())
         .subcommand(watch::command())
         .subcommand(explain::command())
@@ -90,6 +93,7 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
         ("table", matches) => table::run(matches).map(|()| 0),
         ("tables", matches) => tables::run(matches).map(|()| 0),
         ("export", matches) if !export::needs_torch(matches) => export::run(matches, export::no_script).map(|()| 0),
+        ("selftest", matches) if !matches.contains_id(selftest::INNER) => selftest::run(matches),
         ("init", matches) => init::run(matches).map(|()| 0),
         ("completions", matches) => manual::completions(matches).map(|()| 0),
         ("man", matches) => manual::man(matches).map(|()| 0),

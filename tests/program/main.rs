@@ -33,6 +33,7 @@ mod programs;
 mod report;
 mod saved_epochs;
 mod script_commands;
+mod selftest;
 mod serve;
 mod settling;
 mod setup;

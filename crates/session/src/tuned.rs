@@ -10,7 +10,8 @@ use tombola_core::machine::{cores, machine};
 use tombola_core::net::zoo::Choice;
 use tombola_core::plan::{Asked, estimate};
 use tombola_core::sweep::Settings;
-use tombola_train::training::{graph, room};
+use tombola_train::cuda::gpu;
+use tombola_train::training::room;
 use tombola_train::{Device, device};
 use tombola_words::Shape;
 

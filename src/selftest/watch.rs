@@ -1,0 +1,175 @@
+//! The process that does the checks, as the one that watches it sees it. A check that takes too long is ended with all processes that it
+//! started.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use super::told::{CheckResult, Told};
+use super::{SelftestCheck, SelftestWish, trouble};
+use crate::verbs::selftest::INNER;
+use tombola_words::error::{Error, Result, ignored};
+use tombola_words::signals;
+
+/// How often a wish to stop is looked for.
+const LOOK: Duration = Duration::from_millis(100);
+/// Lines of what a process that ended by itself had said.
+const LAST_WORDS: usize = 4;
+
+/// A process that does checks, and what it has told.
+pub(super) struct Watched {
+    child: Child,
+    lines: Receiver<String>,
+    errors: Option<std::thread::JoinHandle<String>>,
+    stop: Arc<AtomicBool>,
+    /// When the running check began, and where it is.
+    begun: Instant,
+    step: String,
+    /// Why it is over, if it was ended.
+    ended: Option<String>,
+    /// Seconds for each check, in place of its own.
+    limit: Option<u64>,
+}
+
+impl Watched {
+    /// Starts it for these checks; `scratch` is an empty folder for what they write.
+    pub(super) fn start(wish: &SelftestWish, checks: &[&SelftestCheck], scratch: &Path) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in signals::stops() {
+            signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| trouble("listen beside", &error))?;
+        }
+        signals::release().map_err(|error| trouble("listen beside", &error))?;
+        let own = std::env::current_exe().map_err(|error| trouble("find", &error))?;
+        let names: Vec<&str> = checks.iter().map(|check| check.name).collect();
+        let mut command = Command::new(own);
+        command.args(["selftest", "--only", &names.join(",")]).arg(format!("--{INNER}")).arg(scratch);
+        if let Some(device) = &wish.device {
+            command.args(["--device", device]);
+        }
+        if let Some(folder) = &wish.data_dir {
+            command.arg("--data-dir").arg(folder);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // With all that it starts it is one group, which can be ended as one.
+        let mut child = command.process_group(0).spawn().map_err(|error| trouble("start", &error))?;
+        let (sender, lines) = channel();
+        let output = child.stdout.take();
+        let reader = move || {
+            for line in output.into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(|line| line.ok())
+            {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        };
+        ignored(
+            std::thread::Builder::new().name("checks".into()).spawn(reader),
+            "without a thread nothing is heard, which counts as too long",
+        );
+        let errors = child.stderr.take().map(|mut errors| {
+            std::thread::spawn(move || {
+                let mut text = Vec::new();
+                ignored(errors.read_to_end(&mut text), "what was read until then is kept");
+                String::from_utf8_lossy(&text).to_string()
+            })
+        });
+        Ok(Self {
+            child,
+            lines,
+            errors,
+            stop,
+            begun: Instant::now(),
+            step: "start".into(),
+            ended: None,
+            limit: wish.limit,
+        })
+    }
+
+    /// The result of `check`; nothing where the process is over, or was ended because it took too long.
+    pub(super) fn next(&mut self, check: &SelftestCheck, until: Instant) -> Result<Option<CheckResult>> {
+        let limit = Duration::from_secs(self.limit.unwrap_or(check.limit));
+        if self.ended.is_some() {
+            return Ok(None);
+        }
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                self.end();
+                return Err(Error::interrupted("stopped; nothing is recorded of it"));
+            }
+            match self.lines.recv_timeout(LOOK) {
+                Ok(line) => match Told::read(&line) {
+                    Some(Told::Begin(name)) if name == check.name => {
+                        (self.begun, self.step) = (Instant::now(), "its start".to_string());
+                    }
+                    Some(Told::Step(step)) => self.step = step,
+                    Some(Told::Done(mut result)) if result.check == check.name => {
+                        result.seconds = self.begun.elapsed().as_secs_f64();
+                        self.begun = Instant::now();
+                        return Ok(Some(result));
+                    }
+                    _ => {}
+                },
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = Instant::now();
+            if now >= until {
+                self.ended = Some("no time was left".to_string());
+            } else if self.begun.elapsed() >= limit {
+                self.ended = Some(format!("not ended after {} s", limit.as_secs()));
+            }
+            if self.ended.is_some() {
+                self.end();
+                return Ok(None);
+            }
+        }
+    }
+
+    /// What is to be said of `check`, at which the process was ended or ended by itself.
+    pub(super) fn ended(&mut self, check: &SelftestCheck, until: Instant) -> Result<Option<CheckResult>> {
+        let seconds = self.begun.elapsed().as_secs_f64();
+        let status = self.child.wait().map_err(|error| trouble("wait for", &error))?;
+        let words = self.errors.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let words: Vec<String> = words.lines().filter(|line| !line.trim().is_empty()).map(str::to_string).collect();
+        let step = &self.step;
+        let mut result = match self.ended.take() {
+            Some(reason) if Instant::now() >= until => {
+                CheckResult::skip(format!("{reason}: it was at {step}; `--minutes` gives more"))
+            }
+            Some(reason) => CheckResult::fail(
+                format!("{reason}: it was at {step}"),
+                "run it again with `--only` and nothing else on the machine; if it hangs there each time, the device or its driver does",
+            ),
+            None => CheckResult::fail(
+                format!("the process that does the checks ended with {status} at {step}"),
+                "what it said last is above; `tombola doctor` looks at libraries and drivers",
+            ),
+        };
+        result.details = words.iter().rev().take(LAST_WORDS).rev().cloned().collect();
+        (result.check, result.seconds) = (check.name.to_string(), seconds);
+        Ok(Some(result))
+    }
+
+    /// Ends it with all that it started.
+    fn end(&mut self) {
+        let group = format!("-{}", self.child.id());
+        let ended = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        if !ended.is_ok_and(|status| status.success()) {
+            ignored(self.child.kill(), "it may be over already");
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            self.end();
+            ignored(self.child.wait(), "nobody asks how it ended");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The checks of `tombola selftest`: this process does them one after another, and tells of each on its output, where another process
+//! listens (`src/selftest`). A check that panics fails, and the next one follows.
+
+mod devices;
+mod memory;
+mod networks;
+mod programs;
+mod rates;
+mod steps;
+mod sweeps;
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use clap::ArgMatches;
+
+use tombola::selftest::told::{CheckResult, Told};
+use tombola::selftest::{CHECKS, SelftestWish};
+use tombola::verbs::selftest::{INNER, read};
+use tombola_cluster::worker::explain;
+use tombola_train::{Device, device};
+use tombola_words::error::{Error, Result, ignored};
+
+/// What checks share.
+#[derive(Debug)]
+struct CheckBench {
+    /// Where trainings are checked.
+    device: Device,
+    /// What was asked.
+    wish: SelftestWish,
+    /// A folder for whatever is written.
+    scratch: PathBuf,
+    /// The program of the command line.
+    program: PathBuf,
+}
+
+/// One check: what came of it, or an error, which counts as a failure.
+type Check = fn(&CheckBench) -> Result<CheckResult>;
+
+impl CheckBench {
+    /// Says where a check is: what is told of it should it never end.
+    fn step(&self, what: impl Into<String>) {
+        tell(&Told::Step(what.into()));
+    }
+
+    fn on_gpu(&self) -> bool {
+        self.device != Device::Cpu
+    }
+}
+
+/// Does the checks that are named.
+///
+/// # Errors
+/// When the flags are wrong, or a device is asked for that is not there.
+pub(super) fn run(matches: &ArgMatches) -> Result<u8> {
+    let wish = read(matches)?;
+    let scratch = matches.get_one::<PathBuf>(INNER).cloned().unwrap_or_default();
+    let program = std::env::current_exe()
+        .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?
+        .with_file_name("tombola");
+    let device = device::device(wish.device.as_deref(), 0)?;
+    // Sums come out the same on every processor with as many.
+    device::use_threads(1);
+    let bench = CheckBench { device, wish, scratch, program };
+    for check in CHECKS.iter().filter(|check| bench.wish.only.contains(&check.name)) {
+        tell(&Told::Begin(check.name.to_string()));
+        let done =
+            catch_unwind(AssertUnwindSafe(|| work(check.name)(&bench))).unwrap_or_else(|panic| Err(explain(&*panic)));
+        let mut result = done.unwrap_or_else(|error| {
+            let cure = error.hint.as_deref().unwrap_or("`tombola doctor` looks at libraries and drivers");
+            CheckResult::fail(error.message.as_str(), cure)
+        });
+        result.check = check.name.to_string();
+        tell(&Told::Done(result));
+    }
+    Ok(0)
+}
+
+fn work(name: &str) -> Check {
+    match name {
+        "device" => devices::device,
+        "networks" => networks::networks,
+        "half" => networks::half,
+        "steps" => steps::steps,
+        "gpus" => steps::gpus,
+        "together" => steps::together,
+        "sweep" => sweeps::sweep,
+        "memory" => memory::memory,
+        "too-large" => memory::too_large,
+        "fashion-mnist" => sweeps::fashion_mnist,
+        "rate" => rates::rate,
+        _ => rates::workers,
+    }
+}
+
+fn tell(told: &Told) {
+    let mut output = std::io::stdout().lock();
+    ignored(writeln!(output, "{}", told.line()), "whoever listened is gone");
+    ignored(output.flush(), "as above");
+}
+
+/// A path for a check's own files.
+fn place(scratch: &Path, name: &str) -> PathBuf {
+    scratch.join(name)
+}
