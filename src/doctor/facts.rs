@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use tombola_cluster::link::launcher::{Launch, Starter};
+use tombola_core::place::{Sharers, ShownGpus};
 use tombola_words::error::Result;
 
 /// Everything that one rank found.
@@ -73,6 +74,9 @@ pub struct Mpi {
     pub local_rank: usize,
     /// How many those are.
     pub local_size: usize,
+    /// Those of them that share GPUs with this one, by what they told each other.
+    #[serde(default)]
+    pub sharers: Sharers,
 }
 
 /// Processor cores.
@@ -108,7 +112,10 @@ pub struct Gpus {
     pub cuda_loaded: bool,
     /// `CUDA_VISIBLE_DEVICES`.
     pub visible: Option<String>,
-    /// Whether the launcher gave this rank GPUs of its own.
+    /// The folder of the MPS daemon that the process is told to use, if one listens there.
+    #[serde(default)]
+    pub daemon: Option<String>,
+    /// Whether the launcher says that it gave each rank GPUs of its own.
     pub own: bool,
     /// Whether a daemon of NVIDIA's Multi-Process Service runs.
     pub mps: bool,
@@ -118,6 +125,11 @@ impl Gpus {
     /// GPUs that trainings could use; without torch, those that the driver shows.
     pub fn count(&self) -> usize {
         self.torch.unwrap_or(self.driver)
+    }
+
+    /// What the process is shown.
+    pub fn shown(&self) -> ShownGpus {
+        ShownGpus { visible: self.visible.clone(), daemon: self.daemon.clone() }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::facts::Gpus;
+use tombola_core::place::{ShownGpus, has_own_gpus};
 
 /// Where NVIDIA's Multi-Process Service listens unless it is told otherwise.
 const MPS: &str = "/tmp/nvidia-mps";
@@ -11,13 +12,15 @@ const MPS: &str = "/tmp/nvidia-mps";
 pub fn look(torch: fn() -> Option<usize>) -> Gpus {
     let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let torch = torch();
+    let ShownGpus { visible, daemon } = ShownGpus::here();
     Gpus {
         driver: tombola_core::gpus::of_driver(),
         driver_version: version.and_then(|text| driver_version(&text)),
         torch,
         cuda_loaded: super::loaded::mapped("libtorch_cuda.so").is_some(),
-        visible: std::env::var("CUDA_VISIBLE_DEVICES").ok(),
-        own: tombola_core::place::has_own_gpus(),
+        visible,
+        daemon,
+        own: has_own_gpus(),
         mps: mps_runs(&std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").map_or_else(|| MPS.into(), PathBuf::from)),
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn doctor(launch: Launch, matches: &ArgMatches, build: Build) -> Resu
     let session = MpiSession::open()?;
     let begun = Instant::now();
     let (local_rank, local_size) = session.local;
-    let mpi = Mpi { threads: session.threads(), size: session.size(), local_rank, local_size };
+    let (threads, sharers) = (session.threads(), session.place.sharers);
+    let mpi = Mpi { threads, size: session.size(), local_rank, local_size, sharers };
     let (rank, host) = (session.rank(), session.host.clone());
     let own = Own { rank, host, launch: Some(launch), mpi: Some(mpi), build };
     // Started as one of many, but alone as far as MPI knows: the launcher's first rank speaks.

@@ -11,7 +11,7 @@ use crate::doctor::facts::Gathered;
 use crate::doctor::look::{self, Build, Own};
 use crate::doctor::verdict::{Diagnosis, Level, judge};
 use tombola_cluster::link::launcher::{self, Launch};
-use tombola_core::place;
+use tombola_core::place::{self, ShownGpus};
 use tombola_core::sweep::{Field, Settings};
 use tombola_words::catalogue::{self, Source};
 use tombola_words::error::{Error, Kind, Result};
@@ -76,7 +76,7 @@ pub fn read(matches: &ArgMatches) -> Result<Checkup> {
         }
     }
     // What is no device on any machine is a mistake of the flag, not of this one.
-    place::choose(run.device.as_deref(), 0, || usize::MAX)?;
+    place::choose(run.device.as_deref(), 0, &ShownGpus::default(), || usize::MAX)?;
     // One that is made has no files.
     let datasets = datasets.iter().filter(|known| known.source != Source::Made).map(|known| known.name.to_string());
     let folder = matches.get_one::<PathBuf>("folder").cloned().unwrap_or_else(|| "results".into());

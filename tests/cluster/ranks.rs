@@ -47,6 +47,30 @@ fn a_coordinator_that_does_not_train_changes_no_table() {
 }
 
 #[test]
+fn a_rank_0_that_is_shown_no_gpu_beside_others_that_are_only_coordinates() {
+    if !can_start("a_rank_0_that_is_shown_no_gpu_beside_others_that_are_only_coordinates") {
+        return;
+    }
+    // Without a GPU those train on the processor: what counts is that rank 0 was told what they see.
+    for (first, others, trains) in [("", "0", false), ("", "", true), ("0", "1", true)] {
+        let folder = folder();
+        let command = mpirun(&folder, 3, &[], "run sweep.toml");
+        let program = command.get_args().position(|word| word == PROGRAM).unwrap();
+        let words: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+        let shown = format!("case $OMPI_COMM_WORLD_RANK in 0) gpus={first} ;; *) gpus={others} ;; esac");
+        let shell = format!("{shown}; CUDA_VISIBLE_DEVICES=$gpus exec \"$@\"");
+        let mut wrapped = folder.command("mpirun");
+        wrapped.args(&words[..program]).args(["bash", "-c", &shell, "rank"]).args(&words[program..]);
+        for (name, value) in command.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+            wrapped.env(name, value);
+        }
+        Ran::of(&shown, wrapped.output().unwrap()).expect(0);
+        let timing = folder.table("results/sweep/timing.csv");
+        assert_eq!(timing.iter().any(|row| row["place"].ends_with("worker 0")), trains, "{shown}\n{timing:#?}");
+    }
+}
+
+#[test]
 fn wrong_input_is_told_once_and_by_no_rank_but_the_first() {
     if !can_start("wrong_input_is_told_once_and_by_no_rank_but_the_first") {
         return;

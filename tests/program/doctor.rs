@@ -62,6 +62,8 @@ fn what_is_wrong_with_the_machine_is_a_failure_and_with_the_flags_an_error() {
     has(&ran, "results folder", "fail cannot write `file/.tombola-doctor");
     let ran = doctor(&folder, "--device cuda:99 --json").expect(3);
     has(&ran, "devices", "fail ");
+    let ran = folder.shell("CUDA_VISIBLE_DEVICES=-1 tombola doctor --device cuda").expect(3);
+    assert!(ran.out.contains("no GPU can be used: `CUDA_VISIBLE_DEVICES=-1` shows none"), "{ran}");
     doctor(&folder, "--device tpu").expect(2).says("`device`: found `tpu`, expected `cpu`");
     doctor(&folder, "--dataset minst").expect(2).says("`minst` is not a known data set");
     doctor(&folder, "--epochs 3").expect(2).says("unexpected argument '--epochs'");
@@ -104,6 +106,40 @@ fn ranks_tell_the_first_what_they_found() {
     let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["hosts"][0]["ranks"], serde_json::json!([0, 1, 2]));
     assert_eq!(json["found"]["facts"].as_array().unwrap().len(), 3);
+}
+
+#[cfg(feature = "mpi")]
+#[test]
+fn ranks_of_a_host_tell_each_other_which_gpus_they_were_shown() {
+    let folder = Folder::new();
+    let name = "ranks_of_a_host_tell_each_other_which_gpus_they_were_shown";
+    // By rank, `unset` for no variable; and which ranks share, with their places.
+    for (shown, expected) in [
+        ("unset unset unset", [(0, 3), (1, 3), (2, 3)]),
+        ("0 1 2", [(0, 1), (0, 1), (0, 1)]),
+        (
+            "MIG-1f9a2a5c-7a3d-5d0a-9a63-1f3e4f6f7c11 GPU-8 MIG-1f9a2a5c-7a3d-5d0a-9a63-1f3e4f6f7c11",
+            [(0, 2), (0, 1), (1, 2)],
+        ),
+        ("unset '' ''", [(0, 1), (0, 2), (1, 2)]),
+    ] {
+        folder.write(
+            "rank",
+            format!(
+                "all=({shown}) own=${{all[OMPI_COMM_WORLD_RANK]}}\nunset CUDA_VISIBLE_DEVICES\n\
+                 [[ $own == unset ]] || export CUDA_VISIBLE_DEVICES=$own\nexec tombola doctor --device cpu --json\n"
+            ),
+        );
+        let Some(ran) = mpirun(&folder, name, "-np 3 bash rank") else { return };
+        let ran = ran.expect(0);
+        let json: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+        let place = |one: &serde_json::Value| {
+            let sharers = &one["mpi"]["sharers"];
+            (sharers["rank"].as_u64().unwrap(), sharers["size"].as_u64().unwrap())
+        };
+        let found: Vec<_> = json["found"]["facts"].as_array().unwrap().iter().map(place).collect();
+        assert_eq!(found, expected, "{shown}\n{ran}");
+    }
 }
 
 #[cfg(feature = "mpi")]

@@ -225,6 +225,69 @@ fn jobs_on_a_real_slurm_stop_when_told_return_to_the_queue_and_continue() {
     }
 }
 
+/// In place of the program: says which GPUs it has at which daemon, and stays until all ranks have said it.
+const AT_DAEMON: &str = r#"#!/bin/bash
+echo "rank $OMPI_COMM_WORLD_LOCAL_RANK: GPUs ${CUDA_VISIBLE_DEVICES-all} of ${CUDA_MPS_PIPE_DIRECTORY%/pipe}"
+: >"there.$OMPI_COMM_WORLD_LOCAL_RANK"
+until [[ $(compgen -G "there.*" | wc -l) == "$RANKS" ]]; do read -rt 0.05 _ <>"$PWD/silence"; done
+"#;
+
+/// What the ranks of one node say that were given these GPUs, and what the daemons do, in the part of a job script that each rank
+/// runs.
+fn at_daemons(name: &str, given: &[&str]) -> Vec<String> {
+    let folder = folder();
+    program(&folder, "at-daemon", AT_DAEMON);
+    program(&folder, "bin/nvidia-cuda-mps-control", MPS_CONTROL);
+    folder.shell("mkfifo silence").expect(0);
+    let text = script(&folder, "--gpus-per-node 2 --ranks-per-gpu 2");
+    let (_, rest) = text.split_once("rank_program='\n").unwrap();
+    let (rank_program, _) = rest.split_once("\n'\n").unwrap();
+    let path = format!("{}:{}", folder.path("bin").display(), std::env::var("PATH").unwrap());
+    let start = |(rank, gpus): (usize, &&str)| {
+        let mut one = folder.command("bash");
+        one.args(["-c", rank_program, "rank", "ended", "./at-daemon"]).stdout(Stdio::piped()).env("PATH", &path);
+        one.env("OMPI_COMM_WORLD_RANK", rank.to_string()).env("OMPI_COMM_WORLD_LOCAL_RANK", rank.to_string());
+        one.env("SLURM_JOB_ID", format!("{name}-{}", std::process::id())).env("RANKS", given.len().to_string());
+        one.env("CUDA_VISIBLE_DEVICES", gpus).spawn().unwrap()
+    };
+    let started: Vec<_> = given.iter().enumerate().map(start).collect();
+    let outputs = started.into_iter().map(|one| String::from_utf8(one.wait_with_output().unwrap().stdout).unwrap());
+    let mut lines: Vec<String> =
+        outputs.flat_map(|text| text.lines().map(str::to_string).collect::<Vec<_>>()).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn ranks_that_were_given_different_gpus_have_a_daemon_for_each_and_keep_theirs_apart() {
+    // The daemons number theirs from 0, each.
+    for (name, given, seen) in [
+        ("all", ["2,3", "2,3", "2,3", "2,3"], ["0,1"; 4]),
+        ("pairs", ["2", "2", "5", "5"], ["0"; 4]),
+        ("units", ["MIG-a", "MIG-a", "MIG-b", "MIG-b"], ["MIG-a", "MIG-a", "MIG-b", "MIG-b"]),
+    ] {
+        let lines = at_daemons(name, &given);
+        let said: Vec<(&str, &str)> = (0..4)
+            .map(|rank| {
+                let line = with(&lines, &format!("rank {rank}: GPUs "))[0];
+                line.split_once("GPUs ").and_then(|(_, rest)| rest.split_once(" of ")).unwrap()
+            })
+            .collect();
+        assert_eq!(said.iter().map(|(gpus, _)| *gpus).collect::<Vec<_>>(), seen, "{lines:#?}");
+        for (one, other) in [(0, 1), (1, 2), (2, 3)] {
+            assert_eq!(said[one].1 == said[other].1, given[one] == given[other], "{lines:#?}");
+        }
+        let groups = if given[0] == given[3] { &given[..1] } else { &given[1..3] };
+        for gpus in groups {
+            let begins =
+                with(&lines, "daemon starts on").into_iter().filter(|line| line.ends_with(&format!("GPUs {gpus}")));
+            assert_eq!(begins.count(), 1, "{lines:#?}");
+        }
+        assert_eq!(with(&lines, ": quit").len(), groups.len(), "{lines:#?}");
+        assert!(!Path::new(said[0].1).parent().unwrap().exists(), "the folder of the job is left behind");
+    }
+}
+
 /// A job whose program is killed each time, on a Slurm that says what `state` says of it: exit codes, and how often it went back
 /// into the queue.
 fn killed_again_and_again(state: &str, times: usize) -> (Vec<Option<i32>>, usize, String) {

@@ -18,6 +18,7 @@ use mpi::traits::CommunicatorCollectives;
 use super::beginning::Beginning;
 use super::post::{Post, count};
 use tombola_cluster::link::launcher::{self, Launch};
+use tombola_core::place::{Place, Sharers, ShownGpus, has_own_gpus};
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
 use tombola_words::process;
@@ -26,6 +27,8 @@ use tombola_words::process;
 const ABANDONED: c_int = 101;
 /// Longest time that `MPI_Finalize` may take once everybody has said goodbye.
 const FAREWELL: Duration = Duration::from_secs(10);
+/// The length of a text that is not there.
+const NOTHING: u64 = u64::MAX;
 
 /// MPI, from its beginning to its end.
 pub struct MpiSession {
@@ -38,6 +41,8 @@ pub struct MpiSession {
     pub local: (usize, usize),
     /// Name of this host.
     pub host: String,
+    /// Where this rank stands among those that it shares GPUs with, as long as rank 0 trains.
+    pub place: Place,
     /// The process of each other rank on this host, by rank, where its number means the same here.
     pub neighbours: BTreeMap<usize, Neighbour>,
     /// What the library allows threads to do.
@@ -84,9 +89,12 @@ impl MpiSession {
         let local = (count(node.rank()), count(node.size()));
         let host = mpi::environment::processor_name().unwrap_or_else(|_| "unknown host".to_string());
         let neighbours = neighbours(&world, &node);
+        let shown = ShownGpus::here();
+        let sharers = Sharers::of(local.0, &shown_to_all(&node, &shown));
+        let place = Place { host: host.clone(), shown, own: has_own_gpus(), sharers, dedicated: false };
         drop((node, beginning));
         let (rank, size) = (count(world.rank()), count(world.size()));
-        Ok(Self { world, rank, size, universe: Some(universe), local, host, neighbours, threading })
+        Ok(Self { world, rank, size, universe: Some(universe), local, host, place, neighbours, threading })
     }
 
     /// The threading level of the library, in words.
@@ -176,6 +184,30 @@ fn neighbours(world: &SimpleCommunicator, node: &SimpleCommunicator) -> BTreeMap
         .chunks_exact(own.len())
         .filter(|other| other[0] != own[0] && other[2] > 0 && other[3] > 0 && other[3] == own[3]);
     others.map(|other| (other[0] as usize, Neighbour { process: other[1] as u32, began: other[2] })).collect()
+}
+
+/// What each rank of this host is shown, by its place there.
+fn shown_to_all(node: &SimpleCommunicator, own: &ShownGpus) -> Vec<ShownGpus> {
+    let visible = texts(node, own.visible.as_deref());
+    let daemons = texts(node, own.daemon.as_deref());
+    visible.into_iter().zip(daemons).map(|(visible, daemon)| ShownGpus { visible, daemon }).collect()
+}
+
+/// What each rank of a communicator says, by its place there. To say nothing is not to say the empty text.
+fn texts(node: &SimpleCommunicator, own: Option<&str>) -> Vec<Option<String>> {
+    let mut lengths = vec![NOTHING; count(node.size())];
+    node.all_gather_into(&own.map_or(NOTHING, |text| text.len() as u64), &mut lengths[..]);
+    let said = |length: u64| (length != NOTHING).then_some(length as usize);
+    let longest = lengths.iter().filter_map(|length| said(*length)).max().unwrap_or(0);
+    let mut padded = own.unwrap_or_default().as_bytes().to_vec();
+    padded.resize(longest, 0);
+    let mut all = vec![0u8; longest * lengths.len()];
+    node.all_gather_into(&padded[..], &mut all[..]);
+    let text = |(place, length): (usize, &u64)| {
+        let bytes = all.get(place * longest..)?.get(..said(*length)?)?;
+        Some(String::from_utf8_lossy(bytes).to_string())
+    };
+    lengths.iter().enumerate().map(text).collect()
 }
 
 /// What the MPI library says of itself.

@@ -67,10 +67,8 @@ fn coordinate_with(
             .hint("leave `--shard` out: the ranks divide the whole sweep among themselves"));
     }
     check_threads(&run)?;
-    let (local_rank, local_size) = session.local;
-    let dedicated = device::is_dedicated(&run, local_size)?;
-    let place = Place { local_rank, local_size, dedicated };
-    let devices: Vec<Device> = if dedicated { Vec::new() } else { vec![device::of_rank(&run, place, &session.host)?] };
+    let dedicated = device::is_dedicated(&run, &session.place)?;
+    let devices: Vec<Device> = if dedicated { Vec::new() } else { vec![device::of_rank(&run, &session.place)?] };
     let machine = format!("{} ranks, {}; {}", session.size(), session.host, library);
     let stop = Arc::clone(stop);
     let manner =
@@ -100,8 +98,8 @@ fn coordinate_with(
 }
 
 fn work(session: MpiSession, stop: &Arc<AtomicBool>) -> Result<u8> {
-    let (local, host) = (session.local, session.host.clone());
-    match rank::serve(&session, stop, move |welcome| begin(&welcome, local, &host)) {
+    let place = session.place.clone();
+    match rank::serve(&session, stop, move |welcome| begin(&welcome, place)) {
         Ok(End::Together) => {
             session.finish(0);
             Ok(0)
@@ -118,7 +116,7 @@ fn work(session: MpiSession, stop: &Arc<AtomicBool>) -> Result<u8> {
 }
 
 /// Builds and loads what rank 0 says, as it did itself.
-fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchTrainer, Ready)> {
+fn begin(welcome: &Welcome, place: Place) -> Result<(TorchTrainer, Ready)> {
     let spec = Spec::read(Some(&welcome.sweep), &[])?;
     let plan = Plan::of(&spec, spec.trials()?, welcome.loaded.clone())?;
     if plan.checksum() != welcome.plan {
@@ -127,9 +125,8 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
     }
     let run: &Settings = &spec.run;
     check_threads(run)?;
-    let dedicated = welcome.dedicated_host.as_deref() == Some(host);
-    let place = Place { local_rank: local.0, local_size: local.1, dedicated };
-    let device = device::of_rank(run, place, host)?;
+    let place = Place { dedicated: welcome.dedicated_host.as_ref() == Some(&place.host), ..place };
+    let device = device::of_rank(run, &place)?;
     if device == Device::Cpu {
         // Those that are trained already may have been trained elsewhere.
         let is_left = |stage: &usize| welcome.roots.contains(&plan.stages[*stage].root);
@@ -137,7 +134,7 @@ fn begin(welcome: &Welcome, local: (usize, usize), host: &str) -> Result<(TorchT
     }
     device::settle(run, device)?;
     let workshop = Workshop::open(Arc::new(plan), &welcome.roots, &spec.networks, run, &[device])?;
-    let place = format!("{host}, {}", device::place(device, run));
+    let place = format!("{}, {}", place.host, device::place(device, run));
     let arithmetic = Some(device::arithmetic(device, run.threads));
     let ready = Ready { place, arithmetic, fingerprints: workshop.fingerprints.clone() };
     Ok((TorchTrainer { workshop: Arc::new(workshop), device }, ready))

@@ -12,7 +12,7 @@ use tch::{Cuda, Device};
 use crate::cuda::{gpu, graph};
 use crate::determinism;
 use tombola_core::gpus::{self, GpuSight, UnusedGpus};
-use tombola_core::place::{self, DeviceChoice, Wish};
+use tombola_core::place::{self, DeviceChoice, ShownGpus, Wish};
 use tombola_core::processor::instruction_set;
 use tombola_core::sweep::Settings;
 use tombola_words::arithmetic::Arithmetic;
@@ -26,23 +26,23 @@ pub use tombola_core::place::Place;
 /// # Errors
 /// When a GPU is asked for that is not there, or the word is none of these.
 pub fn device(wish: Option<&str>, worker: usize) -> Result<Device> {
-    place::choose(wish, worker, gpus).map(of_choice)
+    place::choose(wish, worker, &ShownGpus::here(), gpus).map(of_choice)
 }
 
-/// Whether rank 0 leaves the devices of its host to the `local_size - 1` other ranks there.
+/// Whether rank 0, which stands at `place`, leaves its devices to the other ranks that share them.
 ///
 /// # Errors
 /// When a GPU is asked for that is not there.
-pub fn is_dedicated(run: &Settings, local_size: usize) -> Result<bool> {
-    place::is_dedicated(wish(run), local_size, gpus)
+pub fn is_dedicated(run: &Settings, place: &Place) -> Result<bool> {
+    place::is_dedicated(wish(run), place, gpus)
 }
 
 /// The device of a rank: the CPU, or the GPU that is its turn.
 ///
 /// # Errors
 /// When a GPU is asked for that is not there, or there are more ranks than GPUs for them.
-pub fn of_rank(run: &Settings, place: Place, host: &str) -> Result<Device> {
-    place::of_rank(wish(run), place, place::has_own_gpus(), host, gpus).map(of_choice)
+pub fn of_rank(run: &Settings, place: &Place) -> Result<Device> {
+    place::of_rank(wish(run), place, gpus).map(of_choice)
 }
 
 fn wish(run: &Settings) -> Wish<'_> {

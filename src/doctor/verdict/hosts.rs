@@ -1,5 +1,6 @@
 //! Which device each rank would take, and the map of hosts, ranks and devices.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -27,7 +28,7 @@ pub struct Host {
     pub name: String,
     /// Its ranks that answered.
     pub ranks: Vec<usize>,
-    /// GPUs that the first of them can use, or its driver shows.
+    /// GPUs that they can use together, or their driver shows.
     pub gpus: usize,
     /// Cores that they may use together.
     pub cores: usize,
@@ -61,24 +62,54 @@ fn gpus_of(one: &Facts) -> usize {
     one.gpus.as_ref().map_or(0, Gpus::count)
 }
 
+/// Where a rank stands among those that it shares GPUs with, as long as rank 0 trains; nothing for a process alone.
+pub(super) fn place_of(one: &Facts) -> Option<Place> {
+    let sharers = one.mpi.as_ref()?.sharers;
+    let (shown, own) = one.gpus.as_ref().map(|gpus| (gpus.shown(), gpus.own)).unwrap_or_default();
+    Some(Place { host: one.host.clone(), shown, own, sharers, dedicated: false })
+}
+
+/// A GPU of a host, whatever number a rank has for it: that of a rank alone, or of an MPS daemon, or its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum HostGpu {
+    /// Nobody but this rank has it.
+    Of(usize),
+    /// Its name, among the GPUs that a daemon serves, where there is one.
+    Named(Option<String>, String),
+}
+
+/// The GPU that a rank calls `number`.
+pub(super) fn gpu_of(one: &Facts, number: usize) -> HostGpu {
+    match one.gpus.as_ref().zip(place_of(one)) {
+        Some((gpus, place)) if place.is_alone(gpus.count()) => HostGpu::Of(one.rank),
+        Some((_, place)) => HostGpu::Named(place.shown.daemon.clone(), place.shown.name_of(number)),
+        None => HostGpu::Named(None, number.to_string()),
+    }
+}
+
+/// GPUs that the ranks of a host can use together.
+pub(super) fn gpus_on(those: &[&Facts]) -> usize {
+    let all = those.iter().flat_map(|one| (0..gpus_of(one)).map(|number| gpu_of(one, number)));
+    all.collect::<BTreeSet<_>>().len()
+}
+
 /// What each rank would do, in the order of the facts; by the rules that a run goes by.
 pub(super) fn seats(gathered: &Gathered, asked: &Checkup) -> Vec<Result<Seat>> {
     let (facts, wish) = (&gathered.facts, wish(asked));
-    let local_size = |one: &Facts| one.mpi.as_ref().map_or(1, |mpi| mpi.local_size);
-    let first = facts.first().filter(|one| one.mpi.is_some());
+    let first = facts.first().and_then(|one| Some((one, place_of(one)?)));
     // What is wrong here is wrong with the device of rank 0 too, and told there.
-    let dedicated = first.filter(|one| is_dedicated(wish, local_size(one), || gpus_of(one)).unwrap_or(false));
+    let dedicated = first.filter(|(one, place)| is_dedicated(wish, place, || gpus_of(one)).unwrap_or(false));
     let seat = |one: &Facts| {
-        let dedicated = dedicated.is_some_and(|first| first.host == one.host);
+        let dedicated = dedicated.as_ref().is_some_and(|(first, _)| first.host == one.host);
         if dedicated && one.rank == 0 {
             return Ok(Seat::Coordinates);
         }
-        let local_rank = one.mpi.as_ref().map_or(0, |mpi| mpi.local_rank);
-        let place = Place { local_rank, local_size: local_size(one), dedicated };
-        let own = one.gpus.as_ref().is_some_and(|gpus| gpus.own);
-        match one.mpi {
-            Some(_) => of_rank(wish, place, own, &one.host, || gpus_of(one)),
-            None => choose(wish.device, 0, || gpus_of(one)),
+        match place_of(one) {
+            Some(place) => of_rank(wish, &Place { dedicated, ..place }, || gpus_of(one)),
+            None => {
+                let shown = one.gpus.as_ref().map(Gpus::shown).unwrap_or_default();
+                choose(wish.device, 0, &shown, || gpus_of(one))
+            }
         }
         .map(Seat::Trains)
     };
@@ -109,16 +140,22 @@ pub(super) fn listed(text: &str) -> Vec<usize> {
 pub(super) fn map(gathered: &Gathered, asked: &Checkup) -> Vec<Host> {
     let seats = seats(gathered, asked);
     let seat_of = |rank: usize| gathered.facts.iter().position(|one| one.rank == rank).map(|place| &seats[place]);
-    let words = |seat: Option<&Result<Seat>>| match seat {
+    let words = |one: &Facts| match seat_of(one.rank) {
         Some(Ok(Seat::Trains(DeviceChoice::Cpu))) => "cpu".to_string(),
-        Some(Ok(Seat::Trains(DeviceChoice::Gpu(number)))) => format!("cuda:{number}"),
+        // Ranks that were shown different GPUs mean different ones by a number.
+        Some(Ok(Seat::Trains(DeviceChoice::Gpu(number)))) => match (gpu_of(one, *number), &one.mpi) {
+            (HostGpu::Named(_, name), Some(mpi)) if mpi.sharers.size < mpi.sharers.local_size => {
+                format!("GPU {name} as cuda:{number}")
+            }
+            _ => format!("cuda:{number}"),
+        },
         Some(Ok(Seat::Coordinates)) => "coordinates only".to_string(),
         _ => "no device".to_string(),
     };
     let host = |(name, those): (&str, Vec<&Facts>)| {
         let mut devices: Vec<(String, Vec<usize>)> = Vec::new();
         for one in &those {
-            let device = words(seat_of(one.rank));
+            let device = words(one);
             match devices.iter_mut().find(|(known, _)| *known == device) {
                 Some((_, numbers)) => numbers.push(one.rank),
                 None => devices.push((device, vec![one.rank])),
@@ -127,7 +164,7 @@ pub(super) fn map(gathered: &Gathered, asked: &Checkup) -> Vec<Host> {
         Host {
             name: name.to_string(),
             ranks: those.iter().map(|one| one.rank).collect(),
-            gpus: those.first().map_or(0, |one| gpus_of(one)),
+            gpus: gpus_on(&those),
             cores: cores_of(&those),
             devices,
         }

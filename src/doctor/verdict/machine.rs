@@ -1,72 +1,20 @@
-//! GPUs and cores: what is there, and whether it is enough for the ranks.
+//! Devices and cores: whether what is there is enough for the ranks.
 
 use std::collections::BTreeMap;
 
 use super::hosts::{Seat, cores_of, listed, seats};
-use super::{Finding, hosts_of, names, ranks};
+use super::{Finding, gpus, hosts_of, names, ranks};
 use crate::doctor::Checkup;
 use crate::doctor::facts::{Facts, Gathered, Gpus};
-use crate::doctor::look;
-use tombola_core::gpus::{GpuSight, UnusedGpus};
 use tombola_core::place::DeviceChoice;
 
 pub(super) fn judge(gathered: &Gathered, asked: &Checkup, lines: &mut Vec<Finding>) {
-    lines.extend(gpus(&gathered.facts, asked));
     let seats = seats(gathered, asked);
+    lines.extend(gpus::gpus(&gathered.facts, asked, &seats));
     lines.extend(devices(gathered, asked, &seats));
+    lines.extend(gpus::overlaps(gathered, asked, &seats));
     lines.extend(cores(gathered, asked, &seats));
-    lines.extend(sharing(gathered, &seats));
-}
-
-/// What the driver shows and torch can use.
-fn gpus(facts: &[Facts], asked: &Checkup) -> Vec<Finding> {
-    let mut lines = Vec::new();
-    let stuck: Vec<usize> = facts.iter().filter(|one| one.gpus.is_none()).map(|one| one.rank).collect();
-    if !stuck.is_empty() {
-        lines.push(Finding::fail(
-            "GPUs",
-            format!("{}: the driver did not answer within {} s", ranks(stuck), look::PATIENCE.as_secs()),
-            "see whether `nvidia-smi` answers there; if not, the host needs a restart",
-        ));
-    }
-    // On CPU nobody misses them.
-    if asked.run.device.as_deref() != Some("cpu") {
-        let mut problems: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
-        for (host, those) in hosts_of(facts) {
-            if let Some(problem) = those.iter().filter_map(|one| one.gpus.as_ref()).find_map(problem) {
-                problems.entry(problem).or_default().push(host);
-            }
-        }
-        for ((found, cure), hosts) in problems {
-            lines.push(Finding::warn("GPUs", format!("{}: {found}", names(&hosts)), cure));
-        }
-    }
-    if lines.is_empty() {
-        let mut counts: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-        for (host, those) in hosts_of(facts) {
-            let count = those.iter().filter_map(|one| one.gpus.as_ref()).map(Gpus::count).max();
-            counts.entry(count.unwrap_or(0)).or_default().push(host);
-        }
-        let driver = facts.iter().filter_map(|one| one.gpus.as_ref()?.driver_version.as_deref()).next();
-        let driver = driver.map(|version| format!(", driver {version}")).unwrap_or_default();
-        let counts: Vec<String> =
-            counts.iter().rev().map(|(count, hosts)| format!("{count} on {}", names(hosts))).collect();
-        lines.push(Finding::pass("GPUs", format!("{}{driver}", counts.join("; "))));
-    }
-    lines
-}
-
-/// What keeps torch from GPUs that are there, and the cure.
-fn problem(gpus: &Gpus) -> Option<(String, String)> {
-    let visible = gpus.visible.as_deref();
-    let sight = GpuSight { driver: gpus.driver, torch: gpus.torch?, cuda_loaded: gpus.cuda_loaded, visible };
-    let unused = UnusedGpus::of(sight)?;
-    let cure = unused.cure().to_string();
-    let found = match sight.torch {
-        0 => format!("{}: trainings would run on the CPU", unused.reason),
-        _ => unused.reason,
-    };
-    Some((found, cure))
+    lines.extend(gpus::sharing(gathered, &seats));
 }
 
 /// Whether each rank has a device.
@@ -176,82 +124,11 @@ fn cores(gathered: &Gathered, asked: &Checkup, seats: &[tombola_words::error::Re
     }
 }
 
-/// Whether ranks that share a GPU can use it at the same time.
-fn sharing(gathered: &Gathered, seats: &[tombola_words::error::Result<Seat>]) -> Option<Finding> {
-    let mut on: BTreeMap<(&str, usize), Vec<&Gpus>> = BTreeMap::new();
-    for (one, seat) in gathered.facts.iter().zip(seats) {
-        if let (Ok(Seat::Trains(DeviceChoice::Gpu(number))), Some(gpus)) =
-            (seat, one.gpus.as_ref().filter(|gpus| !gpus.own))
-        {
-            on.entry((one.host.as_str(), *number)).or_default().push(gpus);
-        }
-    }
-    on.retain(|_, ranks| ranks.len() > 1);
-    if on.is_empty() {
-        return None;
-    }
-    let mut without: Vec<&str> =
-        on.iter().filter(|(_, ranks)| ranks.iter().any(|gpus| !gpus.mps)).map(|((host, _), _)| *host).collect();
-    without.dedup();
-    Some(match without.is_empty() {
-        true => Finding::pass("MPS", "runs where ranks share a GPU"),
-        false => Finding::warn(
-            "MPS",
-            format!("{}: several ranks share a GPU, but no MPS daemon runs: they take turns", names(&without)),
-            "start `nvidia-cuda-mps-control -d` on each of these hosts before the run",
-        ),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::made_up::{alone, asked, cluster};
+    use super::super::made_up::{alone, asked, cluster, finds_for as finds, with_gpus};
     use super::super::{Level, judge};
     use super::*;
-
-    #[track_caller]
-    fn finds(gathered: &Gathered, asked: &Checkup, check: &str, level: Level, found: &str, cure: &str) {
-        let lines: Vec<Finding> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
-        let fits = |line: &Finding| {
-            line.level == level && line.found.contains(found) && line.cure.as_deref().unwrap_or_default().contains(cure)
-        };
-        assert!(lines.iter().any(fits), "{check}: {found}\n{lines:#?}");
-    }
-
-    fn with_gpus(mut gathered: Gathered, change: impl Fn(&mut Gpus)) -> Gathered {
-        gathered.facts.iter_mut().filter_map(|one| one.gpus.as_mut()).for_each(change);
-        gathered
-    }
-
-    #[test]
-    fn gpus_that_torch_does_not_see_are_explained() {
-        let hidden = with_gpus(cluster(2, 4), |gpus| (gpus.torch, gpus.cuda_loaded) = (Some(0), false));
-        finds(
-            &hidden,
-            &asked(),
-            "GPUs",
-            Level::Warn,
-            "node0.cluster, node1.cluster: the driver shows 4 GPU(s) but this libtorch has no CUDA part",
-            "libtorch_cuda.so",
-        );
-        let empty = with_gpus(cluster(1, 4), |gpus| (gpus.torch, gpus.visible) = (Some(0), Some(String::new())));
-        finds(&empty, &asked(), "GPUs", Level::Warn, "`CUDA_VISIBLE_DEVICES=` leaves torch none", "unset");
-        let old = with_gpus(cluster(1, 4), |gpus| gpus.torch = Some(0));
-        finds(&old, &asked(), "GPUs", Level::Warn, "torch can use 0", "nvidia-smi");
-        // Some of them hidden on purpose, or all where the CPU is asked for.
-        let some = with_gpus(cluster(1, 2), |gpus| (gpus.driver, gpus.visible) = (8, Some("0,1".into())));
-        finds(&some, &asked(), "GPUs", Level::Pass, "2 on node0.cluster, driver 550.54.15", "");
-        let mut cpu = asked();
-        cpu.run.device = Some("cpu".into());
-        finds(&hidden, &cpu, "GPUs", Level::Pass, "0 on", "");
-    }
-
-    #[test]
-    fn a_driver_that_does_not_answer_names_the_ranks() {
-        let mut gathered = cluster(2, 4);
-        gathered.facts[6].gpus = None;
-        finds(&gathered, &asked(), "GPUs", Level::Fail, "rank 6: the driver did not answer within 15 s", "nvidia-smi");
-    }
 
     #[test]
     fn more_ranks_than_gpus_fail_with_the_numbers_of_each_host() {
@@ -317,27 +194,6 @@ mod tests {
         eight.run.threads = 4;
         finds(&bound, &eight, "cores", Level::Warn, "ranks 0-1 may use 1 core(s) for 4 threads", "--bind-to none");
         finds(&alone(), &eight, "cores", Level::Warn, "this process may use 2 core(s)", "`--threads 2`");
-    }
-
-    #[test]
-    fn sharing_a_gpu_without_mps_is_a_warning() {
-        let mut two = asked();
-        two.run.ranks_per_gpu = 2;
-        let shared = with_gpus(cluster(2, 4), |gpus| gpus.torch = Some(2));
-        finds(
-            &shared,
-            &two,
-            "MPS",
-            Level::Warn,
-            "node0.cluster, node1.cluster: several ranks share a GPU",
-            "nvidia-cuda-mps-control -d",
-        );
-        let with = with_gpus(shared, |gpus| gpus.mps = true);
-        finds(&with, &two, "MPS", Level::Pass, "runs", "");
-        // Each rank has a GPU of its own, which it sees as the first.
-        let own = with_gpus(cluster(2, 4), |gpus| (gpus.driver, gpus.torch, gpus.own) = (1, Some(1), true));
-        finds(&own, &asked(), "devices", Level::Pass, "on GPUs", "");
-        assert!(judge(&own, &two).lines.iter().all(|line| line.check != "MPS"));
     }
 
     #[test]

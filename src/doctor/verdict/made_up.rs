@@ -6,6 +6,7 @@ use super::{Finding, Level, judge};
 use crate::doctor::Checkup;
 use crate::doctor::facts::{Clock, Cores, Facts, First, Folder, Gathered, Gpus, Locks, Memory, Mpi, Program, Recovery};
 use tombola_cluster::link::launcher::{Launch, Starter};
+use tombola_core::place::{Sharers, ShownGpus};
 use tombola_core::sweep::Settings;
 
 pub(super) fn asked() -> Checkup {
@@ -65,7 +66,13 @@ pub(super) fn cluster(hosts: usize, each: usize) -> Gathered {
             machine: Some(format!("boot {host}")),
             launch: Some(Launch { size, rank, local_rank: Some(local_rank) }),
             starter: Some(Starter::OpenMpi),
-            mpi: Some(Mpi { threads: Ok("Serialized".into()), size, local_rank, local_size: each }),
+            mpi: Some(Mpi {
+                threads: Ok("Serialized".into()),
+                size,
+                local_rank,
+                local_size: each,
+                sharers: Sharers::of(local_rank, &vec![ShownGpus::default(); each]),
+            }),
             memory: Some(Memory { free: 512 << 30, limit: None }),
             cores: Cores { usable: 64, allowed: "0-63".into(), online: "0-63".into() },
             gpus: Some(Gpus {
@@ -81,6 +88,34 @@ pub(super) fn cluster(hosts: usize, each: usize) -> Gathered {
     });
     let clocks = (1..size).map(|rank| (rank, Clock { ahead: 1e-4, round_trip: 2e-4 })).collect();
     Gathered { facts: facts.collect(), silent: BTreeMap::new(), clocks }
+}
+
+/// The same with other GPUs on every rank.
+pub(super) fn with_gpus(mut gathered: Gathered, change: impl Fn(&mut Gpus)) -> Gathered {
+    gathered.facts.iter_mut().filter_map(|one| one.gpus.as_mut()).for_each(change);
+    gathered
+}
+
+/// The same where the launcher shows the ranks of each host these GPUs, in order.
+pub(super) fn with_shown(mut gathered: Gathered, visible: &[&str]) -> Gathered {
+    let all = visible.iter().map(|value| ShownGpus { visible: Some(value.to_string()), daemon: None });
+    let all: Vec<ShownGpus> = all.collect();
+    for one in &mut gathered.facts {
+        let (Some(mpi), Some(gpus)) = (&mut one.mpi, &mut one.gpus) else { continue };
+        mpi.sharers = Sharers::of(mpi.local_rank, &all);
+        gpus.visible.clone_from(&all[mpi.local_rank].visible);
+    }
+    gathered
+}
+
+/// Expects a line about a thing, with this in it and in its cure, where this was asked.
+#[track_caller]
+pub(super) fn finds_for(gathered: &Gathered, asked: &Checkup, check: &str, level: Level, found: &str, cure: &str) {
+    let lines: Vec<Finding> = judge(gathered, asked).lines.into_iter().filter(|line| line.check == check).collect();
+    let fits = |line: &Finding| {
+        line.level == level && line.found.contains(found) && line.cure.as_deref().unwrap_or_default().contains(cure)
+    };
+    assert!(lines.iter().any(fits), "{check}: {found}\n{lines:#?}");
 }
 
 /// Expects one line about a thing, with this in it and in its cure.

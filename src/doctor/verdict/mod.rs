@@ -3,6 +3,7 @@
 
 mod alike;
 mod files;
+mod gpus;
 mod hosts;
 mod machine;
 #[cfg(test)]
