@@ -9,13 +9,18 @@ pub mod told;
 mod watch;
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use told::{CheckLevel, CheckResult};
 use watch::Watched;
 
 use tombola_core::own_folder::OwnFolder;
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::seconds;
+use tombola_words::speech::print;
+
+/// The flag of the process that does the checks. It is watched by another, and ended where it hangs.
+pub const INNER: &str = "inner";
 
 /// What is checked.
 #[derive(Debug, Clone, Copy)]
@@ -77,14 +82,14 @@ pub struct SelftestWish {
 /// When no process can be started, or the record cannot be written; kind `Interrupted` when it was asked to stop.
 pub fn run(wish: &SelftestWish) -> Result<u8> {
     let begun = Instant::now();
-    let until = begun + Duration::from_secs_f64(60.0 * wish.minutes);
+    let until = begun + seconds(60.0 * wish.minutes);
     let scratch = OwnFolder::within(&std::env::temp_dir())?;
     let chosen = |check: &&SelftestCheck| wish.only.is_empty() || wish.only.contains(&check.name);
     let mut left: Vec<&SelftestCheck> = CHECKS.iter().filter(chosen).collect();
     let mut results: Vec<CheckResult> = Vec::new();
     let mut tell = |result: CheckResult| -> Result<()> {
         if !wish.json {
-            crate::verbs::print(&result.text())?;
+            print(&result.text())?;
         }
         results.push(result);
         Ok(())
@@ -109,14 +114,14 @@ pub fn run(wish: &SelftestWish) -> Result<u8> {
     }
     let record = record::SelftestRecord::new(wish, results, begun.elapsed());
     if wish.json {
-        crate::verbs::print(&record.json()?)?;
+        print(&record.json()?)?;
     } else {
-        crate::verbs::print(&record.summary())?;
+        print(&record.summary())?;
     }
     if let Some(folder) = &wish.records {
         let path = record.save(folder)?;
         if !wish.json {
-            crate::verbs::print(&format!("Recorded in {}\n", path.display()))?;
+            print(&format!("Recorded in {}\n", path.display()))?;
         }
     }
     let failed = record.checks.iter().any(|result| result.level == CheckLevel::Fail);

@@ -100,7 +100,7 @@ impl CheckResult {
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Told {
+pub enum CheckWord {
     /// A check begins.
     Begin(String),
     /// Where it is.
@@ -109,7 +109,7 @@ pub enum Told {
     Done(CheckResult),
 }
 
-impl Told {
+impl CheckWord {
     /// As a line.
     pub fn line(&self) -> String {
         // Values of these types are written without fail.
@@ -129,10 +129,10 @@ mod tests {
     #[test]
     fn lines_are_read_back_and_others_are_passed_over() {
         let result = CheckResult { check: "half".into(), ..CheckResult::warn("slow", "use fp32") };
-        for told in [Told::Begin("half".into()), Told::Step("lenet-5".into()), Told::Done(result)] {
-            assert_eq!(Told::read(&told.line()), Some(told));
+        for told in [CheckWord::Begin("half".into()), CheckWord::Step("lenet-5".into()), CheckWord::Done(result)] {
+            assert_eq!(CheckWord::read(&told.line()), Some(told));
         }
-        assert_eq!(Told::read("[W1127 Warning: something"), None);
+        assert_eq!(CheckWord::read("[W1127 Warning: something"), None);
     }
 
     #[test]

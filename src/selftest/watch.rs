@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::told::{CheckResult, Told};
-use super::{SelftestCheck, SelftestWish, trouble};
-use crate::verbs::selftest::INNER;
+use super::told::{CheckResult, CheckWord};
+use super::{INNER, SelftestCheck, SelftestWish, trouble};
 use tombola_words::error::{Error, Result, ignored};
 use tombola_words::signals;
 
@@ -102,12 +101,12 @@ impl Watched {
                 return Err(Error::interrupted("stopped; nothing is recorded of it"));
             }
             match self.lines.recv_timeout(LOOK) {
-                Ok(line) => match Told::read(&line) {
-                    Some(Told::Begin(name)) if name == check.name => {
+                Ok(line) => match CheckWord::read(&line) {
+                    Some(CheckWord::Begin(name)) if name == check.name => {
                         (self.begun, self.step) = (Instant::now(), "its start".to_string());
                     }
-                    Some(Told::Step(step)) => self.step = step,
-                    Some(Told::Done(mut result)) if result.check == check.name => {
+                    Some(CheckWord::Step(step)) => self.step = step,
+                    Some(CheckWord::Done(mut result)) if result.check == check.name => {
                         result.seconds = self.begun.elapsed().as_secs_f64();
                         self.begun = Instant::now();
                         return Ok(Some(result));

@@ -13,8 +13,8 @@ mod selftest;
 
 use clap::ArgMatches;
 
+use tombola::selftest::INNER;
 use tombola::verbs;
-use tombola::verbs::selftest::INNER;
 use tombola_words::error::Result;
 
 /// Does what was asked. The result is the exit code of a run that came to its end.

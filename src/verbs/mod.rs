@@ -93,7 +93,7 @@ pub fn dispatch(matches: &ArgMatches) -> Option<Result<u8>> {
         ("table", matches) => table::run(matches).map(|()| 0),
         ("tables", matches) => tables::run(matches).map(|()| 0),
         ("export", matches) if !export::needs_torch(matches) => export::run(matches, export::no_script).map(|()| 0),
-        ("selftest", matches) if !matches.contains_id(selftest::INNER) => selftest::run(matches),
+        ("selftest", matches) if !matches.contains_id(crate::selftest::INNER) => selftest::run(matches),
         ("init", matches) => init::run(matches).map(|()| 0),
         ("completions", matches) => manual::completions(matches).map(|()| 0),
         ("man", matches) => manual::man(matches).map(|()| 0),

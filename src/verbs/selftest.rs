@@ -4,12 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::selftest::{self, CHECKS, SelftestWish};
-use tombola_core::place;
+use crate::selftest::{self, CHECKS, INNER, SelftestWish};
+use tombola_core::place::{self, ShownGpus};
 use tombola_words::error::{Error, Result, nearest};
-
-/// The flag of the process that does the checks. It is watched by another, and ended where it hangs.
-pub const INNER: &str = "inner";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -93,7 +90,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
 pub fn read(matches: &ArgMatches) -> Result<SelftestWish> {
     let device = matches.get_one::<String>("device").cloned();
     // What is no device on any machine is a mistake of the flag, not of this one.
-    place::choose(device.as_deref(), 0, || usize::MAX)?;
+    place::choose(device.as_deref(), 0, &ShownGpus::default(), || usize::MAX)?;
     let minutes = matches.get_one("minutes").copied().unwrap_or(5.0);
     if !(minutes > 0.0 && minutes <= 1e4) {
         return Err(Error::input(format!("`--minutes`: found `{minutes}`, expected a number above 0, up to 10000")));

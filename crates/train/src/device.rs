@@ -1,15 +1,10 @@
 //! The devices that torch has: which of them a worker trains on is decided in `place.rs`.
-//!
-//! The program is linked to libtorch's CPU part alone, so that one binary serves machines with and without a GPU. The
-//! CUDA part is loaded when it is first asked for, and only where an NVIDIA driver is present: otherwise torch would say
-//! "no GPU" on a GPU machine, without a word.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
-use tch::{Cuda, Device};
+use tch::Device;
 
-use crate::cuda::{gpu, graph};
+use crate::cuda::{gpu, graph, part};
 use crate::determinism;
 use tombola_core::gpus::{self, GpuSight, UnusedGpus};
 use tombola_core::place::{self, DeviceChoice, ShownGpus, Wish};
@@ -73,18 +68,8 @@ pub fn settle(run: &Settings, device: Device) -> Result<()> {
 
 /// GPUs that torch can use.
 pub fn gpus() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| {
-        if !gpus::has_driver() {
-            return 0;
-        }
-        CUDA_LOADED.get_or_init(load_cuda);
-        usize::try_from(Cuda::device_count()).unwrap_or(0)
-    })
+    part::gpus()
 }
-
-/// Whether torch's CUDA part was found, where it was looked for.
-static CUDA_LOADED: OnceLock<bool> = OnceLock::new();
 
 /// Why the trainings of this process take the processor although the host has GPUs. Nothing where they were told to, or take GPUs.
 pub fn unused_gpus(wish: Option<&str>) -> Option<UnusedGpus> {
@@ -95,7 +80,7 @@ pub fn unused_gpus(wish: Option<&str>) -> Option<UnusedGpus> {
     UnusedGpus::of(GpuSight {
         driver: gpus::of_driver(),
         torch: 0,
-        cuda_loaded: CUDA_LOADED.get().copied().unwrap_or(false),
+        cuda_loaded: part::is_loaded(),
         visible: visible.as_deref(),
     })
 }
@@ -104,15 +89,6 @@ pub fn unused_gpus(wish: Option<&str>) -> Option<UnusedGpus> {
 pub fn place(device: Device, run: &Settings) -> String {
     let unused = (device == Device::Cpu).then(|| unused_gpus(run.device.as_deref())).flatten();
     format!("{}{}", describe(device, run.threads), unused.map(|unused| unused.mark()).unwrap_or_default())
-}
-
-/// Loads `libtorch_cuda.so` into the process for good, and says whether it is there. Without it torch registers no GPU.
-fn load_cuda() -> bool {
-    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // SAFETY: the library is the companion of the libtorch this program is linked to; its initialisers register GPU
-    // kernels and touch nothing else. It is never unloaded.
-    let library = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) };
-    library.map(std::mem::forget).is_ok()
 }
 
 /// A device in words, for the journal: which one it is, and whether its steps are replayed as graphs.

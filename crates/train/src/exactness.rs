@@ -80,7 +80,8 @@ pub fn of_network(
     let graph = Arc::new(zoo::build(choice, Shape::Image(channels, height, width), CLASSES)?);
     let layout = Arc::new(Layout::of(&graph));
     let start = initial(&layout, NormStart::One, 7, 0);
-    let mut case = Case { graph, layout, start, precision, images: images(shape, batch, 0), labels: labels(batch) };
+    let mut case =
+        GradientCase { graph, layout, start, precision, images: images(shape, batch, 0), labels: labels(batch) };
     let mut found = case.closeness(device)?;
     for number in 1..BATCHES {
         if found.holds() {
@@ -93,7 +94,7 @@ pub fn of_network(
 }
 
 /// A network and what it is given.
-struct Case {
+struct GradientCase {
     graph: Arc<Graph>,
     layout: Arc<Layout>,
     start: Snapshot,
@@ -103,7 +104,7 @@ struct Case {
     labels: Tensor,
 }
 
-impl Case {
+impl GradientCase {
     fn closeness(&self, device: Device) -> Result<Closeness> {
         let exact = self.exact(&self.start, &self.images)?;
         let scale = norm(&exact);

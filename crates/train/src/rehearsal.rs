@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::batches::{Batches, Resident, Variation};
+use crate::cuda::gpu;
 use crate::done;
 use crate::network::arena::{Arena, to_vec};
 use crate::network::forward::Forward;
@@ -20,7 +21,7 @@ use tombola_core::net::{Graph, Layout, initial};
 use tombola_core::sweep::Settings;
 use tombola_data::{Normalisation, split, synthetic};
 use tombola_words::Shape;
-use tombola_words::error::Result;
+use tombola_words::error::{Error, Result};
 use tombola_words::record::Evaluation;
 use tombola_words::value::{NormStart, Optimizer as OptimizerChoice, Precision};
 
@@ -30,6 +31,8 @@ pub const TRAIN: usize = 300;
 pub const BATCH: usize = 64;
 const SIDE: usize = 8;
 const CLASSES: usize = 10;
+/// What is left free of a GPU for somebody who wants more.
+const SPARED: usize = 64 << 20;
 /// What pulls at the scales of batch norms.
 const SLIMMING: f64 = 1e-3;
 
@@ -164,6 +167,22 @@ impl Rehearsal {
         }
         Tensor::from_slice(&pull)
     }
+}
+
+/// What libtorch says where more is asked of GPU `number` than is free, with nearly all of it taken; then all is given back.
+///
+/// # Errors
+/// When nothing is said, or what is free cannot be told.
+pub fn more_than_is_free(number: usize) -> Result<String> {
+    let free = gpu::free_memory(number).map_err(Error::environment)?;
+    let take = |bytes: usize| Tensor::f_empty([bytes as i64], (Kind::Uint8, Device::Cuda(number)));
+    let fail = |error: tch::TchError| Error::environment(error.to_string());
+    let taken = take(free.saturating_sub(SPARED)).map_err(fail)?;
+    let said = take(2 * SPARED).err();
+    drop(taken);
+    gpu::give_back().map_err(Error::environment)?;
+    let said = said.ok_or_else(|| Error::training("a GPU gave more memory than it said that it had"))?;
+    Ok(said.to_string().lines().next().unwrap_or_default().to_string())
 }
 
 /// The images of a batch.

@@ -1,12 +1,10 @@
 //! Memory: what trainings leave taken, and what happens where there is not enough.
 
 use tombola::selftest::told::CheckResult;
-use tombola_cluster::worker::explain;
 use tombola_train::Device;
 use tombola_train::cuda::gpu;
-use tombola_train::rehearsal::{Rehearsal, RehearsalWish, Way};
-use tombola_train::tch::{Kind, Tensor};
-use tombola_words::error::{Error, Result, ignored};
+use tombola_train::rehearsal::{Rehearsal, RehearsalWish, Way, more_than_is_free};
+use tombola_words::error::{Error, Result};
 use tombola_words::value::{Optimizer, Precision};
 
 use super::programs::{ProgramRun, table};
@@ -17,8 +15,6 @@ const TRAININGS: u64 = 200;
 const BEFORE: u64 = 10;
 /// What 200 trainings may leave taken: less than a quarter of a megabyte each would be nothing that anybody keeps.
 const LEFT: u64 = 32 << 20;
-/// What is left free of a GPU for a training that needs more.
-const SPARED: usize = 64 << 20;
 const PAGE: u64 = 4096;
 
 /// Many short trainings one after another.
@@ -89,28 +85,24 @@ pub(super) fn too_large(bench: &CheckBench) -> Result<CheckResult> {
     let mut details = vec![format!("out of memory{line}")];
     if let Device::Cuda(number) = bench.device {
         bench.step("a training on a GPU whose memory is taken");
-        details.push(taken(number, bench)?);
+        details.push(taken(number)?);
     }
     Ok(CheckResult::pass("refused with what would fit; the next training works").with(details))
 }
 
-/// A training that finds the memory of its GPU taken fails, and the next one, with it given back, works.
-fn taken(number: usize, bench: &CheckBench) -> Result<String> {
-    let rehearsal = Rehearsal::new("resnet", bench.device)?;
+/// A training on a GPU after one asked it for more than is free.
+fn taken(number: usize) -> Result<String> {
+    let rehearsal = Rehearsal::new("resnet", Device::Cuda(number))?;
     let wish = RehearsalWish { optimizer: Optimizer::Sgd, precision: Precision::Fp32, seed: 1, epochs: 1 };
-    rehearsal.train(&wish, Way::Stepper)?;
-    let free = gpu::free_memory(number).map_err(Error::environment)?;
-    let hog = Tensor::empty([free.saturating_sub(SPARED) as i64], (Kind::Uint8, bench.device));
-    // More than is left: 128 MiB in one piece.
-    let wanted = || Tensor::empty([(2 * SPARED) as i64], (Kind::Uint8, bench.device));
-    let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(wanted));
-    let Err(panic) = refused else { return Err(Error::training("a GPU gave more memory than it said that it had")) };
-    let error = explain(&*panic);
-    drop(hog);
-    ignored(gpu::give_back(), "the training asks for what it needs");
-    if !error.message.contains("out of memory") {
-        return Err(error.at("where memory is taken"));
+    let before = rehearsal.train(&wish, Way::Stepper)?;
+    let said = more_than_is_free(number)?;
+    if !said.contains("out of memory") {
+        return Err(Error::training(said).at("where memory is taken"));
     }
-    rehearsal.train(&wish, Way::Stepper)?;
-    Ok(format!("memory that is taken: {}; with it given back the next training works", error.message))
+    let after = rehearsal.train(&wish, Way::Stepper)?;
+    let alike = before.distance(&after) < 0.1;
+    if before.batches != after.batches || !alike {
+        return Err(Error::training("a training after one that found no memory gives another result"));
+    }
+    Ok(format!("memory that is taken: {said}; the next training works"))
 }

@@ -15,9 +15,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
 
-use tombola::selftest::told::{CheckResult, Told};
-use tombola::selftest::{CHECKS, SelftestWish};
-use tombola::verbs::selftest::{INNER, read};
+use tombola::selftest::told::{CheckResult, CheckWord};
+use tombola::selftest::{CHECKS, INNER, SelftestWish};
+use tombola::verbs::selftest::read;
 use tombola_cluster::worker::explain;
 use tombola_train::{Device, device};
 use tombola_words::error::{Error, Result, ignored};
@@ -41,7 +41,7 @@ type Check = fn(&CheckBench) -> Result<CheckResult>;
 impl CheckBench {
     /// Says where a check is: what is told of it should it never end.
     fn step(&self, what: impl Into<String>) {
-        tell(&Told::Step(what.into()));
+        tell(&CheckWord::Step(what.into()));
     }
 
     fn on_gpu(&self) -> bool {
@@ -64,7 +64,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8> {
     device::use_threads(1);
     let bench = CheckBench { device, wish, scratch, program };
     for check in CHECKS.iter().filter(|check| bench.wish.only.contains(&check.name)) {
-        tell(&Told::Begin(check.name.to_string()));
+        tell(&CheckWord::Begin(check.name.to_string()));
         let done =
             catch_unwind(AssertUnwindSafe(|| work(check.name)(&bench))).unwrap_or_else(|panic| Err(explain(&*panic)));
         let mut result = done.unwrap_or_else(|error| {
@@ -72,7 +72,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8> {
             CheckResult::fail(error.message.as_str(), cure)
         });
         result.check = check.name.to_string();
-        tell(&Told::Done(result));
+        tell(&CheckWord::Done(result));
     }
     Ok(0)
 }
@@ -94,7 +94,7 @@ fn work(name: &str) -> Check {
     }
 }
 
-fn tell(told: &Told) {
+fn tell(told: &CheckWord) {
     let mut output = std::io::stdout().lock();
     ignored(writeln!(output, "{}", told.line()), "whoever listened is gone");
     ignored(output.flush(), "as above");

@@ -1,6 +1,6 @@
 //! The program itself, as a user would start it: `tombola run` and `tombola tune` in a folder of the check's own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tombola_words::error::{Error, Result};
@@ -79,7 +79,7 @@ pub(super) fn read(path: &Path) -> Result<String> {
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn table(path: &PathBuf) -> Result<Vec<std::collections::BTreeMap<String, String>>> {
+pub(super) fn table(path: &Path) -> Result<Vec<std::collections::BTreeMap<String, String>>> {
     let text = read(path)?;
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     let fail = |error: csv::Error| Error::environment(format!("cannot read `{}`: {error}", path.display()));

@@ -1,6 +1,6 @@
 //! Whole sweeps by the program itself: the same tables twice, and once more killed on the way; real images.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tombola::selftest::told::CheckResult;
@@ -78,7 +78,7 @@ pub(super) fn sweep(bench: &CheckBench) -> Result<CheckResult> {
 }
 
 /// Kills a run as soon as its journal has some epochs; says how many.
-fn kill_on_the_way(mut run: ProgramRun, out: &std::path::Path) -> Result<usize> {
+fn kill_on_the_way(mut run: ProgramRun, out: &Path) -> Result<usize> {
     let mut child =
         run.command().spawn().map_err(|error| Error::environment(format!("cannot start `tombola run`: {error}")))?;
     let (begun, log) = (Instant::now(), out.join("log"));
@@ -107,7 +107,7 @@ fn kill_on_the_way(mut run: ProgramRun, out: &std::path::Path) -> Result<usize> 
 }
 
 /// What differs between the results of two sweeps by more than the order of adding explains.
-fn differences(one: &PathBuf, other: &PathBuf) -> Result<Vec<String>> {
+fn differences(one: &Path, other: &Path) -> Result<Vec<String>> {
     let (one, other) = (table(one)?, table(other)?);
     if one.len() != other.len() {
         return Ok(vec![format!("{} rows, and {}", one.len(), other.len())]);

@@ -50,18 +50,20 @@ impl WorkerPresence {
         )
     }
 
-    /// Which rank is where, a line for each place.
-    pub(super) fn map(&self) -> String {
+    /// Which rank, or `worker`, is where, a line for each place.
+    pub(super) fn map(&self, whose: &str) -> String {
         let mut ranks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (worker, place) in &self.places {
             ranks.entry(place).or_default().push(worker.to_string());
         }
         let line = |(place, ranks): (&&str, &Vec<String>)| match ranks.as_slice() {
-            [one] => format!("  {place}: rank {one}"),
-            several => format!("  {place}: ranks {}", several.join(", ")),
+            [one] => format!("  {place}: {whose} {one}"),
+            several => format!("  {place}: {whose}s {}", several.join(", ")),
         };
         let lines: Vec<String> = ranks.iter().map(line).collect();
-        format!("{} ranks train:\n{}", self.places.len(), lines.join("\n"))
+        let count = self.places.len();
+        let (many, verb) = if count == 1 { ("", "trains") } else { ("s", "train") };
+        format!("{count} {whose}{many} {verb}:\n{}", lines.join("\n"))
     }
 }
 
@@ -74,7 +76,7 @@ mod tests {
         let place = |worker, place: &str| (worker, place.to_string());
         let places =
             [place(0, "a, cuda:0"), place(1, "a, cuda:1"), place(2, "b, cuda:0"), place(3, "a, cuda:0")].into();
-        let map = WorkerPresence { places, ..WorkerPresence::default() }.map();
+        let map = WorkerPresence { places, ..WorkerPresence::default() }.map("rank");
         assert_eq!(map, "4 ranks train:\n  a, cuda:0: ranks 0, 3\n  a, cuda:1: rank 1\n  b, cuda:0: rank 2");
     }
 }

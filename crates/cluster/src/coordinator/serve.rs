@@ -340,8 +340,9 @@ impl SweepRun<'_> {
         let Ready { place, arithmetic, .. } = ready;
         self.sweep.ledger.write(Record::Joined { worker, place, arithmetic, time: now() })?;
         self.events.push_back(Event::Joined(worker));
-        if self.sweep.remote && self.presence.awaited.is_empty() {
-            self.sweep.progress.say(&self.presence.map());
+        if self.presence.awaited.is_empty() {
+            let whose = if self.sweep.remote { "rank" } else { "worker" };
+            self.sweep.progress.say(&self.presence.map(whose));
         }
         Ok(())
     }

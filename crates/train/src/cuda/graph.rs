@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn without_a_gpu_there_is_a_reason_and_nothing_is_done() {
-        if crate::device::gpus() == 0 {
+        if super::super::part::gpus() == 0 {
             let mut done = false;
             let captured = CudaGraph::capture(0, || done = true).map(drop);
             assert!(!done, "work that is not captured is not done");

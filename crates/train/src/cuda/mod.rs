@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `cuda.cpp` | the functions of CUDA and libtorch behind plain ones: a library that this program carries |
 //! | `pretended` | what tests put in their place |
+//! | `part` | libtorch's CUDA part, and the GPUs that it finds |
 //! | `private` | how a library is loaded that lies in a program |
 //! | `shim` | the functions of that library, once it is loaded, and how their failures are read |
 //! | `lane` | the GPU and stream of a thread: chosen once, kept for its life |
@@ -15,6 +16,7 @@
 pub mod gpu;
 pub mod graph;
 pub mod lane;
+pub mod part;
 #[cfg(test)]
 mod pretended;
 mod private;

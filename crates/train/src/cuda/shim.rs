@@ -4,7 +4,7 @@
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use super::private;
+use super::{part, private};
 
 /// The compiled `cuda.cpp`; empty where the headers of CUDA were missing.
 pub(super) const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libtombola_cuda.so"));
@@ -40,7 +40,7 @@ fn load(bytes: &[u8]) -> Result<Shim, String> {
     if bytes.is_empty() {
         return Err("this program was built without the headers of CUDA".into());
     }
-    if crate::device::gpus() == 0 {
+    if part::gpus() == 0 {
         return Err("libtorch finds no GPU".into());
     }
     // SAFETY: the library is the one compiled with this program; it has no initialisers of its own. It is never unloaded.

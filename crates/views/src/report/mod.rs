@@ -63,6 +63,8 @@ pub struct Report {
     pub settings: String,
     /// Versions of the program and machines that worked on it.
     pub made_by: Vec<(String, String)>,
+    /// What trainings were computed with, and how many with each, in words.
+    pub computed_with: Vec<String>,
     /// Name and checksum of each data set.
     pub data: Vec<(String, String)>,
 }
@@ -188,6 +190,7 @@ impl Report {
             summary,
             settings: source.spec.to_toml(),
             made_by: history.made_by.clone(),
+            computed_with: history.computed_lines(plan),
             data: history.data.iter().map(|(name, sum)| (name.clone(), sum.clone())).collect(),
         })
     }

@@ -72,6 +72,9 @@ fn sweep(html: &mut String, report: &Report, number: usize) {
     for (version, machine) in &report.made_by {
         html.push_str(&format!("<p class=\"note\">Tombola {} on {}</p>\n", escaped(version), escaped(machine)));
     }
+    for line in &report.computed_with {
+        html.push_str(&format!("<p class=\"note\">Trainings: {}</p>\n", escaped(line)));
+    }
     html.push_str("</section>\n</main>\n");
 }
 
@@ -181,6 +184,7 @@ mod tests {
             summary: Sheet::default(),
             failures: vec![("trial 2, level 0".into(), "</script>".into())],
             made_by: vec![("0.1".into(), "a <machine>".into())],
+            computed_with: vec!["2 on a <device>".into()],
             settings: "network = \"lenet-5\"".into(),
             data: vec![("mnist".into(), "00".into())],
         }
@@ -190,6 +194,7 @@ mod tests {
     fn texts_cannot_become_markup() {
         let html = page(&[report()], "by a test");
         assert!(html.contains("a &lt;sweep&gt;") && html.contains("4 &lt; 5"));
+        assert!(html.contains("<p class=\"note\">Trainings: 2 on a &lt;device&gt;</p>"));
         // The ends of the table's data and of the script itself.
         assert_eq!(html.matches("</script>").count(), 3);
         assert!(html.contains("stroke=\"currentColor\"") && !html.contains("#000000"));

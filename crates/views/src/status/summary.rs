@@ -45,6 +45,8 @@ pub struct Status {
     pub seconds_left: Option<f64>,
     /// The workers of the last run, in order.
     pub workers: Vec<WorkerStatus>,
+    /// What trainings were computed with, and how many with each, in words.
+    pub computed_with: Vec<String>,
     /// What should be seen to, in words: GPUs that stand unused, trainings that were not computed alike.
     pub warnings: Vec<String>,
     /// Failed trainings, the last one first.
@@ -201,6 +203,7 @@ impl Status {
             epochs,
             seconds_left: view.time_left().filter(|_| trainings.open() > 0),
             workers: workers(view),
+            computed_with: view.facts.history.computed_lines(view.facts.plan),
             warnings: warnings(view),
             failures: failures(view),
             next: Vec::new(),

@@ -133,6 +133,9 @@ fn counts(status: &Status) -> Vec<Vec<String>> {
             ),
         ],
     ];
+    if !status.computed_with.is_empty() {
+        rows.push(vec!["computed".to_string(), status.computed_with.join(" · ")]);
+    }
     if status.trainings.open() > 0 {
         let left = match status.seconds_left {
             Some(seconds) if status.active => format!("about {}", human(seconds)),

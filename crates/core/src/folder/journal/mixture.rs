@@ -17,6 +17,11 @@ impl History {
         found
     }
 
+    /// The same in words, a line for each: "3 on cpu, 1 thread".
+    pub fn computed_lines(&self, plan: &Plan) -> Vec<String> {
+        lines(&self.computed_with(plan))
+    }
+
     /// That the trainings of a plan were not computed alike, in words.
     pub fn mixture(&self, plan: &Plan) -> Option<String> {
         let found = self.computed_with(plan);
@@ -31,8 +36,11 @@ impl History {
 
 /// "3 on cpu, 1 thread; 2 on cpu, 2 threads".
 pub fn counted(found: &BTreeMap<Arithmetic, usize>) -> String {
-    let each: Vec<String> = found.iter().map(|(arithmetic, count)| format!("{count} on {arithmetic}")).collect();
-    each.join("; ")
+    lines(found).join("; ")
+}
+
+fn lines(found: &BTreeMap<Arithmetic, usize>) -> Vec<String> {
+    found.iter().map(|(arithmetic, count)| format!("{count} on {arithmetic}")).collect()
 }
 
 #[cfg(test)]
