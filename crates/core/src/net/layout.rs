@@ -31,6 +31,11 @@ impl Role {
     pub fn is_connection(self) -> bool {
         matches!(self, Role::ConvWeight | Role::LinearWeight)
     }
+
+    /// Whether weights of this role are scales or shifts of a batch norm, which stay float32 where other weights are rounded.
+    pub fn is_norm(self) -> bool {
+        matches!(self, Role::NormScale | Role::NormShift)
+    }
 }
 
 /// One named piece of the weight vector.

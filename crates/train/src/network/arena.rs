@@ -2,11 +2,12 @@
 //!
 //! The weight vector is the one leaf of every training step: layers see views of it, and its gradient is one vector.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use tombola_core::net::layout::{Layout, Role};
+use tombola_core::net::layout::{Layout, Parameter, Role};
 use tombola_core::net::snapshot::Snapshot;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
@@ -30,6 +31,8 @@ pub struct Arena {
     pub precision: Precision,
     /// Lengths of the pieces of the weight vector.
     lengths: Vec<i64>,
+    /// Where the weights of batch norms lie, once it was asked for.
+    norms: OnceCell<Tensor>,
 }
 
 impl Arena {
@@ -51,7 +54,7 @@ impl Arena {
         let buffers = Tensor::from_slice(&snapshot.buffers).to_device(device);
         let lengths = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
         let (batches, norm_momentum, precision) = (snapshot.batches, NORM_MOMENTUM, Precision::Fp32);
-        Ok(Self { layout, weights, buffers, batches, norm_momentum, precision, lengths })
+        Ok(Self { layout, weights, buffers, batches, norm_momentum, precision, lengths, norms: OnceCell::new() })
     }
 
     /// Overwrites all state with that of a snapshot of the same network.
@@ -86,21 +89,23 @@ impl Arena {
             Precision::Bf16 => {
                 let exact = cut(&self.weights).into_iter();
                 let rounded = cut(&self.weights.to_kind(Kind::BFloat16));
-                let norm = |role| matches!(role, Role::NormScale | Role::NormShift);
                 let chosen = exact.zip(rounded).zip(&self.layout.parameters);
-                chosen.map(|((exact, rounded), parameter)| if norm(parameter.role) { exact } else { rounded }).collect()
+                let choose = |((exact, rounded), parameter): ((Tensor, Tensor), &Parameter)| {
+                    if parameter.role.is_norm() { exact } else { rounded }
+                };
+                chosen.map(choose).collect()
             }
         };
-        let shaped = |(piece, parameter): (Tensor, &tombola_core::net::Parameter)| {
-            let shape: Vec<i64> = parameter.shape.iter().map(|size| *size as i64).collect();
-            match (parameter.role, shape.as_slice()) {
-                (Role::ConvWeight, &[out, inputs, height, width]) => {
-                    piece.view([out, height, width, inputs]).permute([0, 3, 1, 2])
-                }
-                (_, shape) => piece.view(shape),
-            }
-        };
-        pieces.into_iter().zip(&self.layout.parameters).map(shaped).collect()
+        pieces.iter().zip(&self.layout.parameters).map(|(piece, parameter)| shaped(piece, parameter)).collect()
+    }
+
+    /// Where the weights of batch norms lie in the vector, in the order of the layout: 64-bit integers, on the device.
+    pub fn norm_positions(&self) -> &Tensor {
+        self.norms.get_or_init(|| {
+            let norms = self.layout.parameters.iter().filter(|parameter| parameter.role.is_norm());
+            let positions: Vec<i64> = norms.flat_map(Parameter::range).map(|position| position as i64).collect();
+            Tensor::from_slice(&positions).to_device(self.device())
+        })
     }
 
     /// Views of the statistics, one for each buffer of the layout; writing to them changes the arena.
@@ -117,6 +122,17 @@ impl Arena {
     /// The device it lies on.
     pub fn device(&self) -> Device {
         self.weights.device()
+    }
+}
+
+/// A piece of the weight vector in PyTorch's shape. Convolutions lie channels-last.
+pub(super) fn shaped(piece: &Tensor, parameter: &Parameter) -> Tensor {
+    let shape: Vec<i64> = parameter.shape.iter().map(|size| *size as i64).collect();
+    match (parameter.role, shape.as_slice()) {
+        (Role::ConvWeight, &[out, inputs, height, width]) => {
+            piece.view([out, height, width, inputs]).permute([0, 3, 1, 2])
+        }
+        (_, shape) => piece.view(shape),
     }
 }
 

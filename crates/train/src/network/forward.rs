@@ -85,16 +85,22 @@ impl Forward {
     ///
     /// They are float32, whatever the network computes with. In training, batch norms use and move the statistics of the batch; otherwise they use the running ones.
     pub fn run(&self, arena: &mut Arena, images: &Tensor, training: bool) -> Tensor {
+        let weights = arena.views();
+        self.run_on(arena, &weights, images, training)
+    }
+
+    /// As [`Forward::run`], with these weights in the place of the arena's.
+    pub fn run_on(&self, arena: &mut Arena, weights: &[Tensor], images: &Tensor, training: bool) -> Tensor {
         if training {
             arena.batches += 1;
         }
-        let (weights, statistics, momentum) = (arena.views(), arena.buffer_views(), arena.norm_momentum);
+        let (statistics, momentum) = (arena.buffer_views(), arena.norm_momentum);
         let images = match arena.precision {
             Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
             Precision::Bf16 => images.to_kind(Kind::BFloat16),
         };
         let momentum = training.then_some(momentum);
-        let scores = self.scores(&weights, &statistics, images, momentum);
+        let scores = self.scores(weights, &statistics, images, momentum);
         match arena.precision {
             Precision::Fp32 | Precision::Tf32 => scores,
             Precision::Bf16 => scores.to_kind(Kind::Float),

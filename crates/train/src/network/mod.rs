@@ -3,4 +3,5 @@
 pub mod arena;
 pub mod forward;
 mod fused;
+pub mod leaves;
 mod strided;

@@ -7,6 +7,8 @@ use super::optimizer::{Optimizer, Rate};
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
+use crate::network::leaves::Leaves;
+use tombola_words::value::Precision;
 
 /// Trains on one batch: normalised `images` (`[images, channels, height, width]`) and their `labels` (`[images]`).
 ///
@@ -23,12 +25,19 @@ pub fn step(
     slimming: Option<&Tensor>,
     tally: &mut Tally,
 ) {
-    let scores = forward.run(arena, images, true);
+    let leaves = (arena.precision == Precision::Bf16).then(|| Leaves::of(arena));
+    let scores = match &leaves {
+        Some(leaves) => forward.run_on(arena, &leaves.views, images, true),
+        None => forward.run(arena, images, true),
+    };
     let sum = scores.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0);
     let mean = &sum / labels.numel() as f64;
-    let mut gradients = Tensor::run_backward(&[mean], &[&arena.weights], false, false);
+    let gradient = match leaves {
+        Some(leaves) => Some(leaves.gradient(&mean)),
+        None => Tensor::run_backward(&[mean], &[&arena.weights], false, false).pop(),
+    };
     tally.add(&sum, &scores, labels);
-    if let Some(mut gradient) = gradients.pop() {
+    if let Some(mut gradient) = gradient {
         if let Some(slimming) = slimming {
             // The sign of 0 is 0: a scale that has come to rest stays there.
             done(gradient.g_add_(&tch::no_grad(|| slimming * arena.weights.sign())));

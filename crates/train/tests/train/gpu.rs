@@ -3,13 +3,20 @@
 //!
 //! `TOMBOLA_TEST_DEVICE=cuda` runs it on a GPU; `scripts/test-gpu` does so with all tests that train.
 
+use std::sync::Arc;
+
 use super::place::device;
-use tch::Device;
-use tombola_core::net::zoo::Choice;
+use tch::{Device, Kind, Tensor};
+use tombola_core::net::zoo::{self, Choice};
+use tombola_core::net::{Layout, initial};
 use tombola_train::cuda::gpu::free_memory;
 use tombola_train::exactness;
+use tombola_train::network::arena::Arena;
+use tombola_train::network::forward::Forward;
+use tombola_train::network::leaves::Leaves;
 use tombola_train::rehearsal::{Rehearsal, RehearsalWish, TRAIN, Way};
-use tombola_words::value::{Optimizer, Precision};
+use tombola_words::Shape;
+use tombola_words::value::{NormStart, Optimizer, Precision};
 
 const OPTIMIZERS: [Optimizer; 5] =
     [Optimizer::Sgd, Optimizer::Adam, Optimizer::AdamW, Optimizer::Adadelta, Optimizer::RmsProp];
@@ -63,6 +70,35 @@ fn networks_are_as_exact_as_their_numbers_allow_and_shorter_numbers_are_noticed(
             .map(|precision| exactness::of_network(&choice, (3, 32, 32), 4, device(), precision).unwrap());
         assert!(exact.holds() && half.holds(), "{name}: {exact:?} {half:?}");
         assert!(half.error > exact.bound, "{name}: bfloat16 would pass for float32: {exact:?} {half:?}");
+    }
+}
+
+#[test]
+fn weights_that_are_cast_once_have_the_gradient_of_views_to_the_bit() {
+    for name in ["resnet", "resnetb", "lenet-5"] {
+        let choice = Choice { depth: if name == "resnetb" { 11 } else { 8 }, width: 4, ..Choice::named(name) };
+        let graph = Arc::new(zoo::build(&choice, Shape::Image(1, 16, 16), 10).unwrap());
+        let layout = Arc::new(Layout::of(&graph));
+        let forward = Forward::new(graph, &layout);
+        let start = initial(&layout, NormStart::Half, 3, 0);
+        let images = Tensor::from_slice(&[0.5f32, -1.0, 0.25, 2.0].repeat(8 * 64)).view([8, 1, 16, 16]);
+        let (images, labels) =
+            (images.to_device(device()), Tensor::from_slice(&[1i64, 3, 5, 7, 9, 0, 2, 4]).to_device(device()));
+        let arena = || {
+            let mut arena = Arena::new(Arc::clone(&layout), &start, device()).unwrap();
+            arena.precision = Precision::Bf16;
+            arena
+        };
+        let (mut one, mut other) = (arena(), arena());
+        let loss = forward.run(&mut one, &images, true).cross_entropy_for_logits(&labels);
+        let expected = Tensor::run_backward(&[loss], &[&one.weights], false, false).remove(0);
+        let leaves = Leaves::of(&other);
+        let loss = forward.run_on(&mut other, &leaves.views, &images, true).cross_entropy_for_logits(&labels);
+        let found = leaves.gradient(&loss);
+        assert!(expected.abs().max().double_value(&[]) > 0.0);
+        let allowed = if device() == Device::Cpu { 0.0 } else { 1e-2 };
+        assert!((expected - &found).abs().max().double_value(&[]) <= allowed, "{name}");
+        assert_eq!((found.kind(), found.size()), (Kind::Float, vec![layout.len as i64]));
     }
 }
 
