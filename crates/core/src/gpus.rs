@@ -11,6 +11,15 @@ const SIGNS: [&str; 3] = ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev
 /// What stands before the reason in the place of a worker.
 const MARK: &str = ", GPUs unused: ";
 
+/// What stands before the reason why steps on a GPU are not replayed, in the place of a worker.
+pub const EAGER: &str = ", eager: ";
+
+/// Why steps of a worker on a GPU are not replayed as graphs, as its place tells.
+pub fn eager_reason(place: &str) -> Option<&str> {
+    let (_, rest) = place.split_once(EAGER)?;
+    rest.split(',').next()
+}
+
 /// What was found of GPUs.
 #[derive(Debug, Clone, Copy)]
 pub struct GpuSight<'a> {
@@ -119,6 +128,13 @@ mod tests {
             std::fs::write(dev.join(name), "").unwrap();
         }
         assert_eq!(count(&proc, &dev), 1);
+    }
+
+    #[test]
+    fn why_steps_are_eager_is_read_back_from_the_place_of_a_worker() {
+        let place = format!("node7, cuda:1, NVIDIA H100{EAGER}`TOMBOLA_CUDA_GRAPHS` is `no`, worker 3");
+        assert_eq!(eager_reason(&place), Some("`TOMBOLA_CUDA_GRAPHS` is `no`"));
+        assert_eq!(eager_reason("node7, cuda:1, NVIDIA H100, graphs, worker 3"), None);
     }
 
     #[test]

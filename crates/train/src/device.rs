@@ -6,7 +6,7 @@ use tch::Device;
 
 use crate::cuda::{gpu, graph, part};
 use crate::determinism;
-use tombola_core::gpus::{self, GpuSight, UnusedGpus};
+use tombola_core::gpus::{self, EAGER, GpuSight, UnusedGpus};
 use tombola_core::place::{self, DeviceChoice, ShownGpus, Wish};
 use tombola_core::processor::instruction_set;
 use tombola_core::sweep::Settings;
@@ -98,7 +98,7 @@ pub fn describe(device: Device, threads: usize) -> String {
         Device::Cuda(number) => match graph::possible() {
             Ok(()) => format!("cuda:{number}, {}, graphs", model_of(number)),
             // Parts of a place are told apart by commas.
-            Err(reason) => format!("cuda:{number}, {}, eager: {}", model_of(number), reason.replace(',', ";")),
+            Err(reason) => format!("cuda:{number}, {}{EAGER}{}", model_of(number), reason.replace(',', ";")),
         },
         other => format!("{other:?}"),
     }

@@ -22,7 +22,7 @@ pub(super) struct WorkerPresence {
     /// Why some of them leave GPUs unused, as far as it was told.
     pub(super) unused_gpus: BTreeSet<UnusedGpus>,
     /// Why steps of some trainings are not replayed as graphs, as far as it was told.
-    pub(super) refusals: BTreeSet<String>,
+    refusals: BTreeSet<String>,
     /// What they compute with, each once.
     pub(super) arithmetics: BTreeSet<Arithmetic>,
     /// Those that are gone for good.
@@ -50,6 +50,15 @@ impl WorkerPresence {
         )
     }
 
+    /// What is to be said where a worker's steps on a GPU are not replayed as graphs; once for each reason.
+    pub(super) fn eager(&mut self, worker: Worker, place: &str, reason: &str) -> Option<String> {
+        self.refusals.insert(reason.to_string()).then(|| {
+            format!(
+                "warning: steps are not replayed as CUDA graphs, and take longer: {reason} (worker {worker}, {place})"
+            )
+        })
+    }
+
     /// Which rank, or `worker`, is where, a line for each place.
     pub(super) fn map(&self, whose: &str) -> String {
         let mut ranks: BTreeMap<&str, Vec<String>> = BTreeMap::new();
@@ -70,6 +79,19 @@ impl WorkerPresence {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_for_eager_steps_is_said_once() {
+        let mut presence = WorkerPresence::default();
+        let said = presence.eager(3, "node7, cuda:1, NVIDIA H100, graphs", "operation not permitted").unwrap();
+        for part in
+            ["warning: steps are not replayed", "operation not permitted", "worker 3, node7, cuda:1, NVIDIA H100"]
+        {
+            assert!(said.contains(part), "{said}");
+        }
+        assert_eq!(presence.eager(4, "node8, cuda:0, NVIDIA H100, graphs", "operation not permitted"), None);
+        assert!(presence.eager(4, "node8, cuda:0, NVIDIA H100, graphs", "another reason").is_some());
+    }
 
     #[test]
     fn the_map_names_the_ranks_of_each_device_once() {

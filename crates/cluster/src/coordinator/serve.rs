@@ -20,7 +20,7 @@ use super::tables::TablesWriter;
 pub use super::tables::WriteTables;
 use crate::clock::AttentiveClock;
 use crate::link::{Link, Order, Ready, Word, Worker};
-use tombola_core::gpus::UnusedGpus;
+use tombola_core::gpus::{UnusedGpus, eager_reason};
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
@@ -330,6 +330,8 @@ impl SweepRun<'_> {
             self.sweep.progress.say(&unused.words("warning: trainings run"));
             self.sweep.progress.say(&format!("hint: {}", unused.cure()));
         }
+        let eager = eager_reason(&ready.place).and_then(|reason| self.presence.eager(worker, &ready.place, reason));
+        eager.into_iter().for_each(|line| self.sweep.progress.say(&line));
         self.sweep.progress.log(&format!("worker {worker} is ready: {}", ready.place));
         if let Some(own) = ready.arithmetic.as_ref().filter(|own| !self.presence.arithmetics.contains(own)) {
             let done = self.sweep.ledger.chronicle.history().computed_with(&self.sweep.ledger.plan);

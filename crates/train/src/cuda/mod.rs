@@ -9,6 +9,7 @@
 //! | `shim` | the functions of that library, once it is loaded, and how their failures are read |
 //! | `lane` | the GPU and stream of a thread: chosen once, kept for its life |
 //! | `graph` | work that is captured once and replayed |
+//! | `trials` | ways that may be faster, to be measured |
 //! | `gpu` | what a GPU is called, and how much of its memory is free |
 //!
 //! It may not know of networks or trainings. Without a GPU every function gives the reason why there is none, and does nothing.
@@ -21,5 +22,6 @@ pub mod part;
 mod pretended;
 mod private;
 mod shim;
+pub mod trials;
 
 pub use graph::{CaptureFailure, CudaGraph};

@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::arena::Arena;
 use super::fused::{FusedChain, Norm, chains, norm_relu, sum_norm_relu};
 use super::strided::conv;
+use crate::cuda::trials::is_contiguous;
 use crate::done;
 use tombola_core::net::graph::{Graph, Node, NodeId, Op};
 use tombola_core::net::layout::Layout;
@@ -99,6 +100,7 @@ impl Forward {
             Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
             Precision::Bf16 => images.to_kind(Kind::BFloat16),
         };
+        let images = if is_contiguous(images.device()) { images.contiguous() } else { images };
         let momentum = training.then_some(momentum);
         let scores = self.scores(weights, &statistics, images, momentum);
         match arena.precision {
@@ -222,7 +224,10 @@ impl Forward {
             Op::Conv { stride, padding, bias, .. } => {
                 let (stride, padding) = (stride as i64, padding as i64);
                 let bias = bias.then(|| &weights[parameter + 1]);
-                conv(&x, &weights[parameter], bias, stride, padding)
+                match is_contiguous(x.device()) {
+                    true => conv(&x, &weights[parameter].contiguous(), bias, stride, padding),
+                    false => conv(&x, &weights[parameter], bias, stride, padding),
+                }
             }
             Op::Linear { bias, .. } => x.linear(&weights[parameter], bias.then(|| &weights[parameter + 1])),
             Op::BatchNorm => self.normed(&x, self.norm(id, weights, statistics), training),

@@ -66,11 +66,8 @@ impl SweepRun<'_> {
                 progress.log(&format!(
                     "worker {worker} ({place}): steps of {label} are not replayed as CUDA graphs: {reason}"
                 ));
-                if self.presence.refusals.insert(reason.clone()) {
-                    progress.say(&format!(
-                        "warning: steps are not replayed as CUDA graphs, and take longer: {reason} (worker {worker}, {place})"
-                    ));
-                }
+                let said = self.presence.eager(worker, &place, &reason);
+                said.into_iter().for_each(|line| progress.say(&line));
             }
             TrainingEvent::Epoch(epoch) => {
                 let accuracy =
