@@ -41,6 +41,27 @@ def eager(shell):
     return bench(shell, 128, "resnet,resnet-18", "fp32,bf16", environment={"TOMBOLA_CUDA_GRAPHS": "no"})
 
 
+def tried(variable):
+    """The same in a way that may be faster and is not the usual one."""
+    return lambda shell: bench(shell, 128, "resnet,resnet-18", "fp32,tf32,bf16", environment={variable: "yes"})
+
+
+def deterministic(shell):
+    """Whole trainings with and without `--deterministic`, side by side in one step."""
+    place = shell.place
+    size, epochs = (400, 1) if place.small else (40_000, 3)
+    depth = 8 if place.small else 20
+    shown = []
+    for name, more in (("free", ""), ("kept", " --deterministic")):
+        shell.tombola(
+            f"run --network resnet --depth {depth} --dataset synthetic --synthetic-shape 3,32,32 --synthetic-size {size} --priter 0 "
+            f"--quiet --batch-size 128 --precision bf16 --epochs {epochs} --workers 1 --device {place.device} --out order-{name}{more}"
+        )
+        with open(shell.folder / f"order-{name}/timing.csv", newline="", encoding="utf-8") as file:
+            shown.append(f"{name}: {sum(float(row['images_per_second']) for row in csv.DictReader(file)):.0f} images/s")
+    return "resnet-20 bf16, batch 128, evaluation within", shown
+
+
 def peers(shell):
     """PyTorch's step, eager and captured whole."""
     place = shell.place

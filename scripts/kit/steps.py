@@ -11,6 +11,7 @@ from collections.abc import Callable
 import measures
 import sweeps
 from programs import tests
+from shell import Failed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +46,23 @@ def doctor(shell):
     return ended.lines[-1] if ended.lines else f"exit code {ended.code}", shown[:12]
 
 
+def selftest(shell):
+    # It knows its own limits; the whole of it must end before this step's.
+    only = " --only device,steps,together,memory" if shell.place.small else ""
+    minutes = max(shell.left() - 5.0, 5.0) / 60.0
+    line = f"selftest --device {shell.place.device} --minutes {minutes:.2f} --records selftest{only}"
+    ended = shell.tombola(line, codes=(0, 3))
+    shown = [line for line in ended.lines if line.strip() and not line.startswith("Recorded")]
+    if ended.code != 0:
+        raise Failed("a check fails", shown)
+    summary = ended.having("checks in")
+    return (summary[-1] if summary else "it has no end"), shown
+
+
 ALL = [
     Step("machine", "which GPU, driver and tools?", machine, 15),
     Step("doctor", "does the wheel's program start here, and which GPUs does torch see?", doctor, 40),
+    Step("selftest", "does this machine train right, on each GPU, and how fast?", selftest, 170),
     Step("gpu", "are steps captured as CUDA graphs, and do they give what eager ones give?", tests("train", "gpu::"), 60, together=True),
     Step("training", "do the tests of trainings hold?", tests("train", "training::"), 60, together=True),
     Step("channels", "do the tests of channel tickets hold?", tests("train", "channels::"), 60, together=True),
@@ -64,6 +79,9 @@ ALL = [
     Step("again", "are two runs of a sweep equal to the byte? (G8)", sweeps.again, 30),
     Step("early-bird", "does the early-bird sweep train, and when does it draw?", sweeps.sweep("early-bird"), 60),
     Step("workers", "images a second of 1, 2, 4 and 8 trainings by the threads of one process", measures.workers, 60),
+    Step("rates-benchmark", "the same with kernels that cuDNN chose by time", measures.tried("TOMBOLA_CUDNN_BENCHMARK"), 60, usual=False),
+    Step("rates-contiguous", "the same channel by channel (fp32, tf32)", measures.tried("TOMBOLA_CUDA_CONTIGUOUS"), 45, usual=False),
+    Step("deterministic", "what does it cost to keep to one order of adding?", measures.deterministic, 60, usual=False),
     Step("tune", "images a second of 1 to 16 trainings by processes", measures.tune, 75, usual=False),
     Step("mps", "`tune` again, under the Multi-Process Service", measures.mps, 75, usual=False),
     Step("kernels", "which kernels is a step made of, and how long are they alone?", measures.kernels, 45, usual=False),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::told::{CheckResult, CheckWord};
 use super::{INNER, SelftestCheck, SelftestWish, trouble};
 use tombola_words::error::{Error, Result, ignored};
+use tombola_words::process::kill_group;
 use tombola_words::signals;
 
 /// How often a wish to stop is looked for.
@@ -156,9 +157,7 @@ impl Watched {
 
     /// Ends it with all that it started.
     fn end(&mut self) {
-        let group = format!("-{}", self.child.id());
-        let ended = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
-        if !ended.is_ok_and(|status| status.success()) {
+        if kill_group(self.child.id()).is_err() {
             ignored(self.child.kill(), "it may be over already");
         }
     }

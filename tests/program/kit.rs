@@ -11,7 +11,7 @@ use super::common::python::Python;
 use super::wheel::{current, root, succeeds};
 
 /// One of each kind: the program, tests, a sweep, the module, a sweep that is killed.
-const STEPS: &str = "machine,doctor,gpu,quickstart,python,killed";
+const STEPS: &str = "machine,doctor,selftest,gpu,quickstart,python,killed";
 
 #[test]
 fn the_runner_keeps_its_limits_and_goes_on_after_failures() {
@@ -49,7 +49,7 @@ fn the_kit_runs_where_there_is_nothing_but_a_python_with_torch() {
         assert!(run(Path::new(builder)).arg("--version").output().is_err(), "`{builder}` is on PATH");
     }
     let mut runner = run(Path::new(interpreter));
-    runner.args(["tombola-gpu-kit/run.py", "--device", "cpu", "--minutes", "3", "--out", "out", "--only", STEPS]);
+    runner.args(["tombola-gpu-kit/run.py", "--device", "cpu", "--minutes", "4", "--out", "out", "--only", STEPS]);
     let printed = succeeds(&mut runner);
     assert!(printed.contains("ok") && printed.contains("gpu::replayed_and_eager_steps"), "{printed}");
     let record: serde_json::Value = serde_json::from_str(&folder.read("out/record.json")).unwrap();

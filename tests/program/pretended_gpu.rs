@@ -28,7 +28,9 @@ fn trainings_that_leave_gpus_unused_are_told_of_everywhere() {
     }
     let Some(ran) = with_driver(&folder, &format!("{SWEEP} out")) else { return };
     let ran = ran.expect(0).says(&format!("warning: trainings run on the CPU, {MARK}")).says("hint: ");
-    assert_eq!(ran.err.matches("GPUs unused").count(), 1, "{ran}");
+    assert_eq!(ran.err.matches("warning: trainings run on the CPU").count(), 1, "{ran}");
+    // The map of who trains where has it, too.
+    assert!(ran.err.contains(&format!("1 worker trains:\n  cpu, 1 thread, {MARK}")), "{ran}");
     assert!(folder.read("out/log").contains(&format!("warning: trainings run on the CPU, {MARK}")));
     for row in folder.table("out/timing.csv") {
         assert!(row["place"].contains(MARK) && row["place"].ends_with(", worker 0"), "{row:?}");
@@ -42,7 +44,7 @@ fn trainings_that_leave_gpus_unused_are_told_of_everywhere() {
 fn who_asks_for_the_processor_is_not_warned() {
     let folder = Folder::new();
     let Some(ran) = with_driver(&folder, &format!("{SWEEP} out --device cpu")) else { return };
-    ran.expect(0).does_not_say("warning");
+    ran.expect(0).does_not_say("warning").says("1 worker trains:\n  cpu, 1 thread: worker 0");
     folder.tombola(&format!("{SWEEP} plain")).expect(0);
     for (name, out) in [("asked", "out"), ("no driver", "plain")] {
         assert!(!folder.read(&format!("{out}/log")).contains("unused"), "{name}");

@@ -23,10 +23,11 @@ pub(super) fn root() -> &'static Path {
 }
 
 /// Every verb, in a form that is understood, and whether it computes.
-const VERBS: [(&str, bool); 23] = [
+const VERBS: [(&str, bool); 24] = [
     ("run", true),
     ("retry results/none", true),
     ("doctor", true),
+    ("selftest --inner folder", true),
     ("bench step", true),
     ("tune", true),
     ("export results/none 1 --out a.pt", true),
@@ -288,6 +289,10 @@ fn the_wheel_trains_as_the_program_does_alone_and_on_ranks_of_both_mpis() {
     // Without its torch it says so, and the rest goes on.
     installed.tombola("init quickstart.toml --example quickstart").expect(0).prints("tombola run quickstart.toml");
     installed.tombola("doctor --dataset synthetic").expect(0).prints(TORCH);
+    let begun = Instant::now();
+    let checked = installed.tombola("selftest --device cpu --minutes 3").expect(0);
+    checked.prints("12 checks in").prints("0 FAIL").prints("Recorded in results/selftest/");
+    println!("the self-test of the wheel took {:.0} s", begun.elapsed().as_secs_f64());
 
     let mut unit = installed.command(installed.place.join("bin/python"));
     succeeds(unit.args(["-m", "unittest", "discover", "-p", "test_package.py"]).arg(root().join("python/tests")));

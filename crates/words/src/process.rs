@@ -5,6 +5,24 @@
 use std::fs;
 use std::path::PathBuf;
 
+/// Ends a group of processes at once, whatever they do: that of a process which leads one.
+///
+/// # Errors
+/// When there is none, or it is another user's.
+pub fn kill_group(leader: u32) -> std::io::Result<()> {
+    use std::ffi::c_int;
+
+    unsafe extern "C" {
+        fn kill(process: c_int, signal: c_int) -> c_int;
+    }
+    let group = c_int::try_from(leader).map_err(std::io::Error::other)?;
+    // SAFETY: takes two numbers. 0 and 1 are no groups that anybody leads here: the first would be this process's own, the second all.
+    match group > 1 && unsafe { kill(-group, signal_hook::consts::SIGKILL) } == 0 {
+        true => Ok(()),
+        false => Err(std::io::Error::last_os_error()),
+    }
+}
+
 /// Whether a process of this machine has ended, where the system tells: then it tells of this one, too.
 pub fn is_gone(process: u32) -> bool {
     began(process).is_none() && began(std::process::id()).is_some()
