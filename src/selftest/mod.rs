@@ -40,7 +40,7 @@ const fn check(name: &'static str, asks: &'static str, limit: u64) -> SelftestCh
 /// All checks, in the order in which the answers matter.
 pub const CHECKS: [SelftestCheck; 12] = [
     check("device", "what is trained on, and by steps that are replayed as graphs?", 60),
-    check("networks", "does each built-in network compute what double precision does, as far as float32 can?", 90),
+    check("networks", "does each built-in network compute what double precision does, as far as float32 can?", 150),
     check("half", "does bfloat16 compute that as far as it can?", 60),
     check("steps", "are captured steps those of eager ones, for every optimiser?", 60),
     check("gpus", "does each GPU train, and to the same weights?", 60),

@@ -30,6 +30,8 @@ pub(super) struct Watched {
     /// When the running check began, and where it is.
     begun: Instant,
     step: String,
+    /// Whether it has told anything.
+    heard: bool,
     /// Why it is over, if it was ended.
     ended: Option<String>,
     /// Seconds for each check, in place of its own.
@@ -84,7 +86,8 @@ impl Watched {
             errors,
             stop,
             begun: Instant::now(),
-            step: "start".into(),
+            step: "its start".into(),
+            heard: false,
             ended: None,
             limit: wish.limit,
         })
@@ -104,6 +107,7 @@ impl Watched {
             match self.lines.recv_timeout(LOOK) {
                 Ok(line) => match CheckWord::read(&line) {
                     Some(CheckWord::Begin(name)) if name == check.name => {
+                        self.heard = true;
                         (self.begun, self.step) = (Instant::now(), "its start".to_string());
                     }
                     Some(CheckWord::Step(step)) => self.step = step,
@@ -136,6 +140,13 @@ impl Watched {
         let status = self.child.wait().map_err(|error| trouble("wait for", &error))?;
         let words = self.errors.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         let words: Vec<String> = words.lines().filter(|line| !line.trim().is_empty()).map(str::to_string).collect();
+        // Before its first check: a device that is not there, or a library. That concerns all of them.
+        if let (None, Some(2 | 3), false) = (&self.ended, status.code(), self.heard) {
+            let part = |word| words.iter().find_map(|line| line.strip_prefix(word)).map(str::to_string);
+            let message =
+                part("error: ").unwrap_or_else(|| format!("the process that does the checks ended with {status}"));
+            return Err(Error { hint: part("hint: "), ..Error::environment(message) });
+        }
         let step = &self.step;
         let mut result = match self.ended.take() {
             Some(reason) if Instant::now() >= until => {

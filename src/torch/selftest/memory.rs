@@ -35,16 +35,14 @@ pub(super) fn memory(bench: &CheckBench) -> Result<CheckResult> {
     }
     let left = before.saturating_sub(free(bench)?).max(0) as u64;
     let found = format!("{TRAININGS} trainings left {:.1} MB taken", left as f64 / 1e6);
-    Ok(match left <= LEFT {
-        true => CheckResult::pass(found),
-        false => CheckResult::fail(
-            format!(
-                "{found}: after some {} more nothing would be left",
-                before.max(0) as u64 * TRAININGS / left.max(1)
-            ),
-            "report it; until then split long sweeps (`--shard`)",
-        ),
-    })
+    if left <= LEFT {
+        return Ok(CheckResult::pass(found));
+    }
+    let each = left / TRAININGS;
+    Ok(CheckResult::fail(
+        format!("{found}: {:.1} MB each", each as f64 / 1e6),
+        "report it; until then split long sweeps (`--shard`)",
+    ))
 }
 
 /// What is free: of a GPU, or of this process's own reckoning, where others use the machine as well.
