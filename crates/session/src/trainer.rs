@@ -44,7 +44,10 @@ impl TorchTrainer {
                 }
                 None => return Ok(()),
             },
-            Device::Cuda(number) => (gpu::free_memory(number).ok(), device),
+            Device::Cuda(number) => {
+                let need = room::need(&Cost::of(graph), settings.batch_size, settings.precision);
+                (gpu::free_memory(number, need).ok(), device)
+            }
             _ => return Ok(()),
         };
         free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, &place))
@@ -58,6 +61,7 @@ impl Trainer for TorchTrainer {
         sources: Sources,
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Outcome> {
+        device::enter(self.device);
         let Assignment { stage: index, id, dense_losses, resume, snapshot_seconds, .. } = assignment;
         let missing = || Error::environment("the stage's network or data were not loaded");
         let stage = self.workshop.plan.stages.get(index).filter(|stage| stage.id == id).ok_or_else(missing)?;

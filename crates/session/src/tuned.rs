@@ -91,8 +91,6 @@ fn fits(asked: &Asked, stage: usize, number: usize, together: usize) -> bool {
     let settings = &asked.plan.stages[stage].settings;
     let need = estimate::cost(&asked.plan, &asked.spec, stage)
         .map(|cost| room::need(&cost, settings.batch_size, settings.precision).saturating_mul(together));
-    match (need, gpu::free_memory(number)) {
-        (Ok(need), Ok(free)) => need <= free,
-        _ => true,
-    }
+    let lacks = |need| gpu::free_memory(number, need).is_ok_and(|free| free < need);
+    !need.is_ok_and(lacks)
 }

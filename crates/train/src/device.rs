@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use tch::Device;
 
-use crate::cuda::{gpu, graph, part};
+use crate::cuda::{gpu, graph, lane, part};
 use crate::determinism;
 use tombola_core::gpus::{self, EAGER, GpuSight, UnusedGpus};
 use tombola_core::place::{self, DeviceChoice, ShownGpus, Wish};
 use tombola_core::processor::instruction_set;
 use tombola_core::sweep::Settings;
 use tombola_words::arithmetic::Arithmetic;
-use tombola_words::error::Result;
+use tombola_words::error::{Result, ignored};
 
 pub use tombola_core::place::Place;
 
@@ -64,6 +64,14 @@ pub fn use_threads(threads: usize) {
 pub fn settle(run: &Settings, device: Device) -> Result<()> {
     use_threads(run.threads);
     determinism::set(run.deterministic && device != Device::Cpu)
+}
+
+/// From now on this thread computes on a device: on a GPU by a stream of its own. To be called before anything is allocated there,
+/// because what is allocated belongs to the stream that the thread computes on.
+pub fn enter(device: Device) {
+    if let Device::Cuda(number) = device {
+        ignored(lane::enter(number), "without the functions for it there are no graphs either, which is told");
+    }
 }
 
 /// GPUs that torch can use.

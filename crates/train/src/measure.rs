@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::cuda::{CudaGraph, lane};
+use crate::cuda::CudaGraph;
+use crate::device;
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
@@ -16,7 +17,6 @@ use tombola_core::net::zoo::{self, Choice};
 use tombola_core::net::{Graph, Layout, Snapshot, initial};
 use tombola_core::sweep::Settings;
 use tombola_words::Shape;
-use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{NormStart, Precision};
 
@@ -75,12 +75,10 @@ impl Steps {
         let Shape::Image(channels, height, width) = network.input() else {
             return Err(Error::input("only networks that read images are measured"));
         };
+        device::enter(device);
         // As batches come: [image, row, column, channel] in memory.
         let size = [batch as i64, height as i64, width as i64, channels as i64];
         let images = Tensor::randn(size, (Kind::Float, device)).permute([0, 3, 1, 2]);
-        if let Device::Cuda(number) = device {
-            ignored(lane::enter(number), "without a stream of its own it is measured eager");
-        }
         // libtorch itself lets cuDNN round to tf32 where fp32 is asked for.
         let held = tf32::hold(precision == Precision::Tf32);
         let mut arena = Arena::new(Arc::clone(layout), start, device)?;

@@ -105,6 +105,7 @@ impl Rehearsal {
     /// When the device refuses a step.
     pub fn train(&self, wish: &RehearsalWish, way: Way) -> Result<Rehearsed> {
         let device = self.data.device();
+        crate::device::enter(device);
         let parts = self.data.parts(&split(TRAIN, None, Some(0))?, &self.normalisation);
         let settings = Settings { batch_size: BATCH, optimizer: wish.optimizer, ..Settings::default() };
         let start = initial(&self.layout, NormStart::One, wish.seed, 0);
@@ -174,7 +175,7 @@ impl Rehearsal {
 /// # Errors
 /// When nothing is said, or what is free cannot be told.
 pub fn more_than_is_free(number: usize) -> Result<String> {
-    let free = gpu::free_memory(number).map_err(Error::environment)?;
+    let free = gpu::free_memory(number, usize::MAX).map_err(Error::environment)?;
     let take = |bytes: usize| Tensor::f_empty([bytes as i64], (Kind::Uint8, Device::Cuda(number)));
     let fail = |error: tch::TchError| Error::environment(error.to_string());
     let taken = take(free.saturating_sub(SPARED)).map_err(fail)?;

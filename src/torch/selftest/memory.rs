@@ -48,7 +48,9 @@ pub(super) fn memory(bench: &CheckBench) -> Result<CheckResult> {
 /// What is free: of a GPU, or of this process's own reckoning, where others use the machine as well.
 fn free(bench: &CheckBench) -> Result<i64> {
     match bench.device {
-        Device::Cuda(number) => gpu::free_memory(number).map(|bytes| bytes as i64).map_err(Error::environment),
+        Device::Cuda(number) => {
+            gpu::free_memory(number, usize::MAX).map(|bytes| bytes as i64).map_err(Error::environment)
+        }
         _ => {
             let text = super::programs::read(std::path::Path::new("/proc/self/statm"))?;
             let resident = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0);

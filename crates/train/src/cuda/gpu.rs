@@ -31,22 +31,29 @@ pub fn model(number: usize) -> Result<GpuModel, String> {
     Ok(GpuModel { name, capability })
 }
 
-/// Bytes of GPU `number` that a training may take: those that nobody has taken, once libtorch has given back what it keeps in reserve
-/// and is in use by nobody. It may wait for the GPU.
+/// Bytes of GPU `number` that a training may take. Where the driver has less than are `wanted`, libtorch is asked first to give back
+/// what it keeps in reserve and nobody uses: that may wait for the GPU.
 ///
 /// # Errors
 /// The reason why it cannot be told.
-pub fn free_memory(number: usize) -> Result<usize, String> {
-    free_memory_by(shim()?, number)
+pub fn free_memory(number: usize, wanted: usize) -> Result<usize, String> {
+    free_memory_by(shim()?, number, wanted)
 }
 
-pub(super) fn free_memory_by(shim: &Shim, number: usize) -> Result<usize, String> {
+pub(super) fn free_memory_by(shim: &Shim, number: usize, wanted: usize) -> Result<usize, String> {
+    let device = index(number)?;
+    let ask = || {
+        let (mut free, mut total) = (0, 0);
+        // SAFETY: the function fills both numbers if it succeeds.
+        done(unsafe { (shim.memory)(device, &mut free, &mut total) }).map(|()| free)
+    };
+    let free = ask()?;
+    if free >= wanted {
+        return Ok(free);
+    }
     // What is kept in reserve counts as taken at the driver.
     give_back_by(shim)?;
-    let (mut free, mut total) = (0, 0);
-    // SAFETY: the function fills both numbers if it succeeds.
-    done(unsafe { (shim.memory)(index(number)?, &mut free, &mut total) })?;
-    Ok(free)
+    ask()
 }
 
 /// Gives the memory back that libtorch keeps in reserve: what belonged to graphs that are gone is of no use to anything else, and other

@@ -170,16 +170,17 @@ mod tests {
     #[test]
     fn two_hundred_trainings_leave_the_memory_free_that_was_free_before() {
         lane::enter_by(&PRETENDED, 0).unwrap();
-        let before = gpu::free_memory_by(&PRETENDED, 0).unwrap();
+        let before = gpu::free_memory_by(&PRETENDED, 0, 0).unwrap();
         for _ in 0..200 {
             lane::enter_by(&PRETENDED, 0).unwrap();
             drop(CudaGraph::capture_by(&PRETENDED, 0, || {}).unwrap());
             assert_eq!(pretended::reserved(), 0, "what is kept in reserve is taken from other processes");
         }
-        assert_eq!(gpu::free_memory_by(&PRETENDED, 0).unwrap(), before);
-        // What others keep in reserve in this process is not taken either.
+        assert_eq!(gpu::free_memory_by(&PRETENDED, 0, 0).unwrap(), before);
+        // What others keep in reserve in this process is given back where it is needed, and only there.
         pretended::reserve(1 << 30);
-        assert_eq!(gpu::free_memory_by(&PRETENDED, 0).unwrap(), before);
+        assert_eq!(gpu::free_memory_by(&PRETENDED, 0, 1 << 20).unwrap(), before - (1 << 30));
+        assert_eq!(gpu::free_memory_by(&PRETENDED, 0, before).unwrap(), before);
     }
 
     #[test]
@@ -190,7 +191,7 @@ mod tests {
             assert!(!done, "work that is not captured is not done");
             let Err(CaptureFailure::Refused(refused)) = captured else { panic!("{captured:?}") };
             for reason in
-                [refused, lane::enter(0).unwrap_err(), gpu::free_memory(0).unwrap_err(), possible().unwrap_err()]
+                [refused, lane::enter(0).unwrap_err(), gpu::free_memory(0, 0).unwrap_err(), possible().unwrap_err()]
             {
                 let fits = if LIBRARY.is_empty() { "without the headers of CUDA" } else { "finds no GPU" };
                 assert!(!reason.contains('\n') && reason.contains(fits), "{reason}");

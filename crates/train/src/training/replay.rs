@@ -9,12 +9,12 @@ use super::evaluate::Tally;
 use super::optimizer::{Optimizer, Rate};
 use super::step::step;
 use crate::batches::{Batches, Variation};
-use crate::cuda::{CaptureFailure, CudaGraph, graph, lane};
+use crate::cuda::{CaptureFailure, CudaGraph, graph};
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::gpu_faults::UNENDED;
-use tombola_words::error::{Error, Result, ignored};
+use tombola_words::error::{Error, Result};
 
 /// Steps before the capture: libraries choose their ways in them, and memory is set aside.
 const EAGER_STEPS: usize = 3;
@@ -72,13 +72,10 @@ struct Captured {
 }
 
 impl Stepper {
-    /// Steps of `batch` images. On a GPU this thread gets a stream of its own, for good.
+    /// Steps of `batch` images, by a thread that has entered its device.
     pub fn new(device: Device, batch: usize) -> Self {
         let mode = match device {
-            Device::Cuda(number) => {
-                ignored(lane::enter(number), "without the functions for it there are no graphs either, which is told");
-                if graph::possible().is_ok() { Mode::Ready(number) } else { Mode::Eager }
-            }
+            Device::Cuda(number) if graph::possible().is_ok() => Mode::Ready(number),
             _ => Mode::Eager,
         };
         Self { batch, eager: 0, mode, refusal: None }

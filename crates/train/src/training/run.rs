@@ -21,6 +21,7 @@ use super::start::{course, first_state};
 use super::task::Task;
 use super::tf32;
 use crate::batches::{Batches, Parts, Variation};
+use crate::device;
 use crate::memory::keep_freed_memory;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
@@ -41,6 +42,7 @@ use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
 /// listener asked to stop.
 pub fn run(task: Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
     keep_freed_memory();
+    device::enter(task.device);
     let precision = task.stage.settings.precision;
     if precision == Precision::Tf32 && task.device == Device::Cpu {
         return Err(no_tf32());

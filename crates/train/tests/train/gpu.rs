@@ -105,9 +105,9 @@ fn weights_that_are_cast_once_have_the_gradient_of_views_to_the_bit() {
 #[test]
 fn a_gpu_tells_how_much_memory_is_free_and_one_that_is_not_there_tells_why_not() {
     if let Device::Cuda(number) = device() {
-        let free = free_memory(number).unwrap();
+        let free = free_memory(number, 0).unwrap();
         assert!((1 << 20..1 << 42).contains(&free), "{free}");
     }
-    let reason = free_memory(tombola_train::device::gpus()).unwrap_err();
+    let reason = free_memory(tombola_train::device::gpus(), 0).unwrap_err();
     assert!(!reason.is_empty() && !reason.contains('\n'), "{reason}");
 }
