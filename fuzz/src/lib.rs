@@ -33,7 +33,7 @@ pub struct FuzzTarget {
 }
 
 /// All of them.
-pub static TARGETS: [&FuzzTarget; 9] = [
+pub static TARGETS: [&FuzzTarget; 10] = [
     &targets::journal::TARGET,
     &targets::sweep::TARGET,
     &targets::network::TARGET,
@@ -43,6 +43,7 @@ pub static TARGETS: [&FuzzTarget; 9] = [
     &targets::cifar::TARGET,
     &targets::messages::TARGET,
     &targets::http::TARGET,
+    &targets::finding::TARGET,
 ];
 
 /// For readers that hold a file and what they made of it: some copies of it, and tables of fixed size.

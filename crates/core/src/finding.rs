@@ -100,24 +100,31 @@ impl TuneFinding {
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
             Err(error) => return Err(Error::file("read", &path, &error)),
         };
-        let foreign = |what: String| {
+        Self::parse(&text, work).map(Some).map_err(|what| {
             Error::input(format!("`{}` is no finding of `tombola tune`: {what}", path.display()))
                 .hint("remove it; `tombola tune` writes it anew")
-        };
-        let json: Json = serde_json::from_str(&text).map_err(|error| foreign(error.to_string()))?;
+        })
+    }
+
+    /// What the text of a file says of some work.
+    ///
+    /// # Errors
+    /// Why it is none of this program's findings for that work.
+    pub fn parse(text: &str, work: &TunedWork) -> std::result::Result<Self, String> {
+        let json: Json = serde_json::from_str(text).map_err(|error| error.to_string())?;
         match json.get("format") {
             Some(format) if *format == FORMAT => {}
-            Some(other) => return Err(foreign(format!("its format is {other}, expected {FORMAT}"))),
-            None => return Err(foreign("it has no `format`".into())),
+            Some(other) => return Err(format!("its format is {other}, expected {FORMAT}")),
+            None => return Err("it has no `format`".into()),
         }
-        let found: Self = serde_json::from_value(json).map_err(|error| foreign(error.to_string()))?;
+        let found: Self = serde_json::from_value(json).map_err(|error| error.to_string())?;
         if found.work != *work {
-            return Err(foreign("it is of other work than its name says".into()));
+            return Err("it is of other work than its name says".into());
         }
         if !TOGETHER.contains(&found.together) {
-            return Err(foreign(format!("`together` is {}, expected a number from 1 to 1024", found.together)));
+            return Err(format!("`together` is {}, expected a number from 1 to 1024", found.together));
         }
-        Ok(Some(found))
+        Ok(found)
     }
 
     /// Workers of a run on the processor, whose trainings may use `cores`; nothing where that many would share cores.
