@@ -63,7 +63,7 @@ ALL = [
     Step("machine", "which GPU, driver and tools?", machine, 15),
     Step("doctor", "does the wheel's program start here, and which GPUs does torch see?", doctor, 40),
     Step("selftest", "does this machine train right, on each GPU, and how fast?", selftest, 170),
-    Step("gpu", "are steps captured as CUDA graphs, and do they give what eager ones give?", tests("train", "gpu::"), 60, together=True),
+    Step("gpu", "are steps captured as CUDA graphs, and do they give what eager ones give?", tests("train", "gpu::"), 90, together=True),
     Step("training", "do the tests of trainings hold?", tests("train", "training::"), 60, together=True),
     Step("channels", "do the tests of channel tickets hold?", tests("train", "channels::"), 60, together=True),
     Step("criteria", "are masks those that PyTorch keeps?", tests("train", "criteria::"), 45, together=True),

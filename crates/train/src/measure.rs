@@ -78,7 +78,8 @@ impl Steps {
         device::enter(device);
         // As batches come: [image, row, column, channel] in memory.
         let size = [batch as i64, height as i64, width as i64, channels as i64];
-        let images = Tensor::randn(size, (Kind::Float, device)).permute([0, 3, 1, 2]);
+        // Made on the processor: on a GPU random numbers are refused while another thread captures.
+        let images = Tensor::randn(size, (Kind::Float, Device::Cpu)).to_device(device).permute([0, 3, 1, 2]);
         // libtorch itself lets cuDNN round to tf32 where fp32 is asked for.
         let held = tf32::hold(precision == Precision::Tf32);
         let mut arena = Arena::new(Arc::clone(layout), start, device)?;
@@ -89,7 +90,7 @@ impl Steps {
             arena,
             optimizer: Optimizer::new(&Settings::default(), layout.len, mask, device),
             images,
-            labels: Tensor::randint(CLASSES as i64, [batch as i64], (Kind::Int64, device)),
+            labels: Tensor::randint(CLASSES as i64, [batch as i64], (Kind::Int64, Device::Cpu)).to_device(device),
             tally: Tally::new(device),
             graph: None,
             factors: vec![Tensor::full([], RATE, (Kind::Float, device))],
@@ -150,7 +151,8 @@ impl Steps {
     /// Seconds of one forward pass in evaluation.
     pub fn forward(&mut self) -> f64 {
         let begun = Instant::now();
-        done(tch::no_grad(|| self.forward.run(&mut self.arena, &self.images, false)));
+        let _no_grad = tch::no_grad_guard();
+        done(self.forward.run(&mut self.arena, &self.images, false));
         begun.elapsed().as_secs_f64()
     }
 }

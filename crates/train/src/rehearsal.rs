@@ -15,6 +15,7 @@ use crate::network::forward::Forward;
 use crate::training::evaluate::Tally;
 use crate::training::optimizer::{Optimizer, Rate};
 use crate::training::replay::{Stepper, Work};
+use crate::training::tf32;
 use tombola_core::net::layout::Role;
 use tombola_core::net::zoo::{self, Choice};
 use tombola_core::net::{Graph, Layout, initial};
@@ -106,6 +107,7 @@ impl Rehearsal {
     pub fn train(&self, wish: &RehearsalWish, way: Way) -> Result<Rehearsed> {
         let device = self.data.device();
         crate::device::enter(device);
+        let _held = tf32::hold(wish.precision == Precision::Tf32);
         let parts = self.data.parts(&split(TRAIN, None, Some(0))?, &self.normalisation);
         let settings = Settings { batch_size: BATCH, optimizer: wish.optimizer, ..Settings::default() };
         let start = initial(&self.layout, NormStart::One, wish.seed, 0);
@@ -116,7 +118,10 @@ impl Rehearsal {
         // Every third weight is dead.
         let alive: Vec<f32> = (0..self.layout.len).map(|weight| f32::from(u8::from(weight % 3 != 0))).collect();
         let alive = Tensor::from_slice(&alive).to_device(device);
-        tch::no_grad(|| done(arena.weights.g_mul_(&alive)));
+        {
+            let _no_grad = tch::no_grad_guard();
+            done(arena.weights.g_mul_(&alive));
+        }
         let first = to_vec(&arena.weights);
         let slimming = self.slimming().to_device(device) * &alive;
         let mut optimizer = Optimizer::new(&settings, self.layout.len, Some(alive), device);
@@ -142,7 +147,7 @@ impl Rehearsal {
                     Way::Stepper => stepper.step(&mut work, &indices, Some(&variation), rate)?,
                     Way::Eager => work.step(&indices, Some(&variation), Rate::Number(rate)),
                     Way::OnDevice => {
-                        let factors = work.optimizer.factors(work.optimizer.steps(), rate);
+                        let factors = work.optimizer.device_factors(work.optimizer.steps(), rate);
                         let factors: Vec<Tensor> =
                             factors.iter().map(|factor| Tensor::from(*factor as f32).to_device(device)).collect();
                         work.step(&indices, Some(&variation), Rate::OnDevice(&factors));

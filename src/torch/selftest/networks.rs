@@ -38,6 +38,7 @@ pub(super) fn half(bench: &CheckBench) -> Result<CheckResult> {
 
 fn compared(bench: &CheckBench, names: &[&str], precisions: &[Precision]) -> Result<CheckResult> {
     let (mut details, mut wrong, mut largest) = (Vec::new(), Vec::new(), 0f64);
+    let mut too_exact = Vec::new();
     for &precision in precisions {
         for name in names {
             bench.step(format!("{name} in {}", precision.show()));
@@ -45,12 +46,18 @@ fn compared(bench: &CheckBench, names: &[&str], precisions: &[Precision]) -> Res
             let choice = Choice { depth, width: 8, ..Choice::named(name) };
             let found = exactness::of_network(&choice, SHAPE, BATCH, bench.device, precision)?;
             let line = words(name, precision, found);
-            if !(found.holds() && found.error > shortest(precision)) {
+            let exact = found.error <= shortest(precision);
+            if !found.holds() || exact && precision == Precision::Bf16 {
                 wrong.push(line.clone());
             }
+            too_exact.extend((exact && precision == Precision::Tf32).then(|| line.clone()));
             details.push(line);
             largest = largest.max(found.error / found.bound);
         }
+    }
+    // libtorch may take float32 where TF32 is allowed, in small layers; not in all of most networks.
+    if 2 * too_exact.len() > names.len() {
+        wrong.extend(too_exact);
     }
     let count = names.len() * precisions.len();
     Ok(match wrong.is_empty() {

@@ -44,6 +44,15 @@ const char* tried(Work work) {
     }
 }
 
+// Ends what libtorch has begun for a capture that it could not begin or end: it would go on giving memory of the capture out, by a
+// function of the graph that is gone.
+void leave_pool(const Graph& graph) {
+    tried([&] {
+        c10::cuda::CUDACachingAllocator::endAllocateToPool(graph.device, graph.pool);
+        c10::cuda::CUDACachingAllocator::releasePool(graph.device, graph.pool);
+    });
+}
+
 c10::DeviceIndex index(int device) { return static_cast<c10::DeviceIndex>(device); }
 
 }  // namespace
@@ -81,7 +90,12 @@ extern "C" const char* tombola_cuda_begin(int device, void** graph) {
         auto made = std::make_unique<Graph>();
         made->device = index(device);
         made->pool = at::cuda::graph_pool_handle();
-        made->graph.capture_begin(made->pool, cudaStreamCaptureModeThreadLocal);
+        try {
+            made->graph.capture_begin(made->pool, cudaStreamCaptureModeThreadLocal);
+        } catch (...) {
+            leave_pool(*made);
+            throw;
+        }
         *graph = made.release();
         lock.release();
     });
@@ -96,12 +110,8 @@ extern "C" const char* tombola_cuda_end(void* graph) {
         own->graph.capture_end();
     });
     if (failed != nullptr) {
-        // libtorch would go on giving this thread's tensors memory of the capture, and abort when memory runs out.
         const std::string first = reason;
-        tried([&] {
-            c10::cuda::CUDACachingAllocator::endAllocateToPool(own->device, own->pool);
-            c10::cuda::CUDACachingAllocator::releasePool(own->device, own->pool);
-        });
+        leave_pool(*own);
         reason = first;
         return reason.c_str();
     }
@@ -112,13 +122,16 @@ extern "C" const char* tombola_cuda_replay(void* graph) {
     return tried([&] { static_cast<Graph*>(graph)->graph.replay(); });
 }
 
-// Once all that was asked for is done: the GPU may still read from the memory of the graph.
+// Once all that was asked for is done: the GPU may still read from the memory of the graph. That memory is given back, and no other:
+// the reserve of other trainings stays theirs.
 extern "C" const char* tombola_cuda_free(void* graph) {
     return tried([&] {
         std::lock_guard<std::mutex> lock(one_at_a_time);
         std::unique_ptr<Graph> own(static_cast<Graph*>(graph));
         c10::cuda::CUDAGuard guard(own->device);
         c10::cuda::getCurrentCUDAStream().synchronize();
+        own->graph.reset();
+        c10::cuda::CUDACachingAllocator::emptyCache(own->pool);
     });
 }
 
@@ -135,14 +148,6 @@ extern "C" const char* tombola_cuda_memory(int device, size_t* free, size_t* tot
     return tried([&] {
         c10::cuda::CUDAGuard guard(index(device));
         C10_CUDA_CHECK(cudaMemGetInfo(free, total));
-    });
-}
-
-// Until all that was asked of the GPU by anybody in this process is done.
-extern "C" const char* tombola_cuda_wait(int device) {
-    return tried([&] {
-        c10::cuda::CUDAGuard guard(index(device));
-        c10::cuda::device_synchronize();
     });
 }
 

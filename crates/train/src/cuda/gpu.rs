@@ -69,12 +69,3 @@ pub(super) fn give_back_by(shim: &Shim) -> Result<(), String> {
     // SAFETY: takes a lock, and catches what goes wrong.
     done(unsafe { (shim.empty)() })
 }
-
-/// Waits until GPU `number` has done all that this process asked of it.
-///
-/// # Errors
-/// What went wrong there since it was last waited for.
-pub fn wait(number: usize) -> Result<(), String> {
-    // SAFETY: takes a number, and catches what goes wrong.
-    done(unsafe { (shim()?.wait)(index(number)?) })
-}

@@ -6,8 +6,8 @@
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::lane;
 use super::shim::{Shim, done, index, shim};
-use super::{gpu, lane};
 use tombola_words::error::ignored;
 
 /// Whether work can be captured in this process.
@@ -59,7 +59,11 @@ impl CudaGraph {
         let ended = done(unsafe { (shim.end)(graph.handle) });
         let reason = panicked.map(|panic| {
             let text = panic.downcast_ref::<String>().map_or("a tensor operation failed", String::as_str);
-            text.lines().next().unwrap_or_default().to_string()
+            // The bindings write the text of an error with its line breaks escaped.
+            let text = text.split("\\n").next().unwrap_or(text).lines().next().unwrap_or_default();
+            text.trim_start_matches("called `Result::unwrap()` on an `Err` value: ")
+                .trim_start_matches("Torch(\"")
+                .to_string()
         });
         match (ended, reason) {
             (Ok(()), None) => Ok(graph),
@@ -86,12 +90,12 @@ impl Drop for CudaGraph {
         // SAFETY: the handle is used by nothing after this.
         let freed = done(unsafe { (self.shim.free)(self.handle) });
         ignored(freed, "whatever comes next on this GPU says that it is in trouble");
-        ignored(gpu::give_back_by(self.shim), "the memory stays in reserve, until somebody asks what is free");
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::gpu;
     use super::super::pretended::{self, PRETENDED};
     use super::super::shim::LIBRARY;
     use super::*;
@@ -113,18 +117,20 @@ mod tests {
     fn what_is_begun_is_ended_and_freed_whatever_goes_wrong_between() {
         let work = || pretended::note("work");
         let (refused, unended) = (CaptureFailure::Refused(REASON.into()), CaptureFailure::Unended(REASON.into()));
-        let whole = ["begin 1", "work", "end 1", "replay 1", "free 1", "empty"];
+        let whole = ["begin 1", "work", "end 1", "replay 1", "free 1"];
         assert_eq!(tried("", work), (whole.map(String::from).to_vec(), Ok(())));
         let (calls, outcome) = tried("begin", work);
         assert_eq!((calls.as_slice(), outcome), (["begin 1".to_string()].as_slice(), Err(refused.clone())));
         let (calls, outcome) = tried("end", work);
-        assert_eq!((calls.join(" "), outcome), ("begin 1 work end 1 free 1 empty".into(), Err(unended)));
+        assert_eq!((calls.join(" "), outcome), ("begin 1 work end 1 free 1".into(), Err(unended)));
         let (calls, outcome) = tried("replay", work);
         assert_eq!((calls.join(" "), outcome), (whole.join(" "), Err(refused)));
-        let panics = || panic!("{}", "an operation failed\nwith a stack");
+        let panics = || {
+            panic!("{}", "called `Result::unwrap()` on an `Err` value: Torch(\"an operation failed\\nwith a stack\")")
+        };
         let (calls, outcome) = tried("", panics);
         let refused = CaptureFailure::Refused("an operation failed".into());
-        assert_eq!((calls.join(" "), outcome), ("begin 1 end 1 free 1 empty".into(), Err(refused)));
+        assert_eq!((calls.join(" "), outcome), ("begin 1 end 1 free 1".into(), Err(refused)));
         let (_, outcome) = tried("end", panics);
         assert_eq!(outcome, Err(CaptureFailure::Unended(format!("an operation failed; {REASON}"))));
     }
@@ -144,8 +150,9 @@ mod tests {
         for (number, thread) in [0, 1, 7].map(|number| (number, captured(number))) {
             let (calls, graphs) = thread.join().unwrap();
             assert_eq!(graphs, [Ok(()), Ok(())], "GPU {number}");
+            // Or none, where a thread that has ended left one behind.
             let streams = calls.iter().filter(|call| call.starts_with("new stream")).count();
-            assert_eq!(streams, 1, "one stream for the life of the thread: {calls:?}");
+            assert!(streams <= 1, "one stream for the life of the thread: {calls:?}");
         }
         // libtorch looks at the current GPU of the thread: without a lane that is 0, on its default stream.
         let without = std::thread::spawn(|| CudaGraph::capture_by(&PRETENDED, 1, || {}).map(drop)).join().unwrap();
@@ -154,10 +161,13 @@ mod tests {
 
     #[test]
     fn two_threads_never_share_a_stream() {
+        let all = std::sync::Arc::new(std::sync::Barrier::new(40));
         let threads: Vec<_> = (0..40)
             .map(|_| {
-                std::thread::spawn(|| {
+                let all = std::sync::Arc::clone(&all);
+                std::thread::spawn(move || {
                     lane::enter_by(&PRETENDED, 0).unwrap();
+                    all.wait();
                     pretended::stream()
                 })
             })

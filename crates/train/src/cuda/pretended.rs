@@ -1,8 +1,7 @@
 //! In place of `cuda.cpp`, for tests: a machine with GPUs of which each thread sees what it called, and whose functions fail when asked
 //! to, or where libtorch's would.
 //!
-//! A capture is refused where the thread's current GPU is another, or its stream the default one; a graph leaves memory in reserve
-//! when it is freed, until the reserve is given back.
+//! A capture is refused where the thread's current GPU is another, or its stream the default one.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_int, c_void};
@@ -105,8 +104,8 @@ extern "C" fn replay(graph: *mut c_void) -> Reason {
 }
 
 extern "C" fn free(graph: *mut c_void) -> Reason {
+    // With its memory: that could serve nothing else.
     TAKEN.set(TAKEN.get() - GRAPH);
-    reserve(GRAPH);
     called("free", &format!(" {}", number(graph)))
 }
 
@@ -121,10 +120,6 @@ extern "C" fn memory(_: c_int, free: *mut usize, total: *mut usize) -> Reason {
     called("memory", "")
 }
 
-extern "C" fn wait(_: c_int) -> Reason {
-    called("wait", "")
-}
-
 extern "C" fn model(_: c_int, name: *mut c_char, _: usize, capability: *mut c_int) -> Reason {
     // SAFETY: callers pass the place of a text, which is longer than this, and that of a number.
     unsafe {
@@ -135,5 +130,4 @@ extern "C" fn model(_: c_int, name: *mut c_char, _: usize, capability: *mut c_in
 }
 
 /// The functions of the pretended machine.
-pub(super) static PRETENDED: Shim =
-    Shim { new_stream, use_stream, begin, end, replay, free, empty, memory, wait, model };
+pub(super) static PRETENDED: Shim = Shim { new_stream, use_stream, begin, end, replay, free, empty, memory, model };

@@ -23,7 +23,6 @@ pub(super) struct Shim {
     pub(super) free: unsafe extern "C" fn(*mut c_void) -> Reason,
     pub(super) empty: unsafe extern "C" fn() -> Reason,
     pub(super) memory: unsafe extern "C" fn(c_int, *mut usize, *mut usize) -> Reason,
-    pub(super) wait: unsafe extern "C" fn(c_int) -> Reason,
     pub(super) model: unsafe extern "C" fn(c_int, *mut c_char, usize, *mut c_int) -> Reason,
 }
 
@@ -60,7 +59,6 @@ fn load(bytes: &[u8]) -> Result<Shim, String> {
         free: function!(b"tombola_cuda_free\0"),
         empty: function!(b"tombola_cuda_empty\0"),
         memory: function!(b"tombola_cuda_memory\0"),
-        wait: function!(b"tombola_cuda_wait\0"),
         model: function!(b"tombola_cuda_model\0"),
     };
     std::mem::forget(library);
@@ -101,7 +99,7 @@ mod tests {
             rest.split_once('(').map(|(name, _)| name)
         });
         let names: Vec<&str> = names.collect();
-        assert!(names.len() >= 10, "{names:?}");
+        assert!(names.len() >= 9, "{names:?}");
         for name in names {
             let asked = include_str!("shim.rs").contains(&format!("b\"{name}\\0\""));
             assert!(asked && LIBRARY.windows(name.len()).any(|bytes| bytes == name.as_bytes()), "{name}");

@@ -59,10 +59,9 @@ impl Arena {
 
     /// Overwrites all state with that of a snapshot of the same network.
     pub fn restore(&mut self, snapshot: &Snapshot) {
-        tch::no_grad(|| {
-            self.weights.copy_(&Tensor::from_slice(&snapshot.parameters));
-            self.buffers.copy_(&Tensor::from_slice(&snapshot.buffers));
-        });
+        let _no_grad = tch::no_grad_guard();
+        self.weights.copy_(&Tensor::from_slice(&snapshot.parameters));
+        self.buffers.copy_(&Tensor::from_slice(&snapshot.buffers));
         self.batches = snapshot.batches;
     }
 

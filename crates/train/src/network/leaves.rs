@@ -27,15 +27,13 @@ impl Leaves {
     /// Of the weights as they are now, in bfloat16.
     pub fn of(arena: &Arena) -> Self {
         let layout = Arc::clone(arena.layout());
-        let pieces: Vec<Tensor> = tch::no_grad(|| {
-            let weights = arena.weights.detach();
-            let lengths: Vec<i64> = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
-            let rounded = weights.to_kind(Kind::BFloat16).split_with_sizes(lengths.as_slice(), 0);
-            let exact = weights.split_with_sizes(lengths.as_slice(), 0);
-            let chosen = exact.into_iter().zip(rounded).zip(&layout.parameters);
-            chosen.map(|((exact, rounded), parameter)| if parameter.role.is_norm() { exact } else { rounded }).collect()
-        });
-        let pieces: Vec<Tensor> = pieces.into_iter().map(|piece| piece.detach().set_requires_grad(true)).collect();
+        let weights = arena.weights.detach();
+        let lengths: Vec<i64> = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
+        let rounded = weights.to_kind(Kind::BFloat16).split_with_sizes(lengths.as_slice(), 0);
+        let exact = weights.split_with_sizes(lengths.as_slice(), 0);
+        let chosen = exact.into_iter().zip(rounded).zip(&layout.parameters);
+        let chosen = chosen.map(|((exact, rounded), parameter)| if parameter.role.is_norm() { exact } else { rounded });
+        let pieces: Vec<Tensor> = chosen.map(|piece| piece.detach().set_requires_grad(true)).collect();
         let views = pieces.iter().zip(&layout.parameters).map(|(piece, parameter)| shaped(piece, parameter)).collect();
         Self { pieces, views, layout, exact: arena.norm_positions().shallow_clone() }
     }

@@ -36,10 +36,10 @@ impl Tally {
     ///
     /// Sums are added, not means, so that a smaller last batch weighs what it should (docs/pitfalls.md, number 23).
     pub fn add(&mut self, loss_sum: &Tensor, scores: &Tensor, labels: &Tensor) {
-        tch::no_grad(|| {
-            done(self.loss.g_add_(&loss_sum.detach()));
-            done(self.correct.g_add_(&scores.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)));
-        });
+        // A guard, here and elsewhere: the function of the bindings leaves gradients off where its work panics.
+        let _no_grad = tch::no_grad_guard();
+        done(self.loss.g_add_(&loss_sum.detach()));
+        done(self.correct.g_add_(&scores.argmax(1, false).eq_tensor(labels).sum(Kind::Int64)));
         self.images += labels.numel() as u64;
     }
 

@@ -23,7 +23,7 @@ const RMSPROP_EPSILON: f64 = 1e-8;
 pub enum Rate<'a> {
     /// The learning rate: the rest follows from it and the number of the step.
     Number(f64),
-    /// [`Optimizer::factors`], each a float32 of no dimensions on the device, which a captured step reads anew each time.
+    /// [`Optimizer::device_factors`], each a float32 of no dimensions on the device, which a captured step reads anew each time.
     OnDevice(&'a [Tensor]),
 }
 
@@ -49,10 +49,11 @@ impl Factor<'_> {
         }
     }
 
+    /// Divides by a number; on a device its inverse is kept, as libtorch has it there.
     fn divide(self, values: &Tensor) -> Tensor {
         match self {
             Self::Number(factor) => values / factor,
-            Self::OnDevice(factor) => values / factor,
+            Self::OnDevice(inverse) => values * inverse,
         }
     }
 }
@@ -111,6 +112,16 @@ impl Optimizer {
                 vec![learning_rate / correction1, correction2.sqrt(), 1.0 - learning_rate * self.weight_decay]
             }
         }
+    }
+
+    /// The same as they lie on a device: where a number is divided by, its inverse in float32, which libtorch's kernels of a GPU take
+    /// when they are given the number. So captured and eager steps there have the same bits.
+    pub fn device_factors(&self, steps: u64, learning_rate: f64) -> Vec<f64> {
+        let mut factors = self.factors(steps, learning_rate);
+        if let Some(root) = factors.get_mut(1) {
+            *root = f64::from(1.0 / *root as f32);
+        }
+        factors
     }
 
     /// Steps taken.

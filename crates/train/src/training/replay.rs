@@ -9,12 +9,12 @@ use super::evaluate::Tally;
 use super::optimizer::{Optimizer, Rate};
 use super::step::step;
 use crate::batches::{Batches, Variation};
-use crate::cuda::{CaptureFailure, CudaGraph, graph};
+use crate::cuda::{CaptureFailure, CudaGraph, gpu, graph};
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::gpu_faults::UNENDED;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, ignored};
 
 /// Steps before the capture: libraries choose their ways in them, and memory is set aside.
 const EAGER_STEPS: usize = 3;
@@ -66,7 +66,7 @@ enum Mode {
 struct Captured {
     graph: CudaGraph,
     indices: Tensor,
-    /// [`Optimizer::factors`], which the graph reads.
+    /// [`Optimizer::device_factors`], which the graph reads.
     factors: Vec<Tensor>,
     variation: Option<Variation>,
 }
@@ -112,13 +112,15 @@ impl Stepper {
         if let Mode::Ready(number) = self.mode
             && self.eager >= EAGER_STEPS
         {
-            self.mode = match Captured::of(number, work, indices, variation) {
+            let mut tried = Captured::of(number, work, indices, variation);
+            if matches!(&tried, Err(CaptureFailure::Refused(reason)) if reason.contains("out of memory")) {
+                // A graph has memory of its own, and libtorch gives none of its reserve to it while it is captured.
+                ignored(gpu::give_back(), "then steps stay eager");
+                tried = Captured::of(number, work, indices, variation);
+            }
+            self.mode = match tried {
                 Ok(captured) => Mode::Captured(Box::new(captured)),
-                // Another step would want that memory, too.
-                Err(CaptureFailure::Refused(reason)) if reason.contains("out of memory") => {
-                    return Err(Error::training(reason).at("out of memory"));
-                }
-                // Slower, and right.
+                // Slower, and right: eager steps have fitted.
                 Err(CaptureFailure::Refused(reason)) => {
                     self.refusal = Some(reason);
                     Mode::Eager
@@ -162,7 +164,8 @@ impl Captured {
 
     fn step(&mut self, work: &mut Work, indices: &Tensor, rate: f64) -> Result<()> {
         self.indices.copy_(indices);
-        for (place, factor) in self.factors.iter_mut().zip(work.optimizer.factors(work.optimizer.steps(), rate)) {
+        for (place, factor) in self.factors.iter_mut().zip(work.optimizer.device_factors(work.optimizer.steps(), rate))
+        {
             done(place.fill_(factor));
         }
         self.graph.replay().map_err(|reason| {

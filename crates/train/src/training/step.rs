@@ -39,8 +39,9 @@ pub fn step(
     tally.add(&sum, &scores, labels);
     if let Some(mut gradient) = gradient {
         if let Some(slimming) = slimming {
+            let _no_grad = tch::no_grad_guard();
             // The sign of 0 is 0: a scale that has come to rest stays there.
-            done(gradient.g_add_(&tch::no_grad(|| slimming * arena.weights.sign())));
+            done(gradient.g_add_(&(slimming * arena.weights.sign())));
         }
         optimizer.step(&mut arena.weights, gradient, rate);
     }

@@ -13,6 +13,7 @@
 mod channels;
 mod compact;
 mod criteria;
+mod exactness;
 mod gpu;
 mod inputs;
 mod kernels;
