@@ -10,12 +10,11 @@ const MPS: &str = "/tmp/nvidia-mps";
 
 /// Looks; `torch` counts what libtorch finds. May take seconds, and longer where the driver is in trouble.
 pub fn look(torch: fn() -> Option<usize>) -> Gpus {
-    let version = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
     let torch = torch();
     let ShownGpus { visible, daemon } = ShownGpus::here();
     Gpus {
         driver: tombola_core::gpus::of_driver(),
-        driver_version: version.and_then(|text| driver_version(&text)),
+        driver_version: driver(),
         torch,
         cuda_loaded: super::loaded::mapped("libtorch_cuda.so").is_some(),
         visible,
@@ -23,6 +22,11 @@ pub fn look(torch: fn() -> Option<usize>) -> Gpus {
         own: has_own_gpus(),
         mps: mps_runs(&std::env::var_os("CUDA_MPS_PIPE_DIRECTORY").map_or_else(|| MPS.into(), PathBuf::from)),
     }
+}
+
+/// The version of NVIDIA's driver, where there is one.
+pub fn driver() -> Option<String> {
+    driver_version(&std::fs::read_to_string("/proc/driver/nvidia/version").ok()?)
 }
 
 /// The first number with dots, as `550.54.15`.

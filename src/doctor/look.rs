@@ -162,7 +162,7 @@ fn checksum(path: &Path) -> Option<String> {
 }
 
 /// The version of libtorch, from the files that lie around it in its archive and in Python's package.
-fn libtorch() -> Option<String> {
+pub fn libtorch() -> Option<String> {
     let library = mapped("libtorch_cpu.so").or_else(|| mapped("libtorch.so"))?;
     let root = library.parent()?.parent()?;
     if let Ok(text) = std::fs::read_to_string(root.join("build-version")) {

@@ -83,6 +83,8 @@ pub struct SelftestWish {
 pub fn run(wish: &SelftestWish) -> Result<u8> {
     let begun = Instant::now();
     let until = begun + seconds(60.0 * wish.minutes);
+    // Not after minutes of checks.
+    wish.records.iter().try_for_each(|folder| record::check(folder))?;
     let scratch = OwnFolder::within(&std::env::temp_dir())?;
     let chosen = |check: &&SelftestCheck| wish.only.is_empty() || wish.only.contains(&check.name);
     let mut left: Vec<&SelftestCheck> = CHECKS.iter().filter(chosen).collect();
@@ -124,8 +126,13 @@ pub fn run(wish: &SelftestWish) -> Result<u8> {
             print(&format!("Recorded in {}\n", path.display()))?;
         }
     }
-    let failed = record.checks.iter().any(|result| result.level == CheckLevel::Fail);
-    Ok(if failed { Kind::Environment.exit_code() } else { 0 })
+    let has = |level| record.checks.iter().any(|result| result.level == level);
+    if record.checks.iter().all(|result| result.level == CheckLevel::Skip) {
+        return Err(
+            Error::environment("nothing was checked").hint("give more time by `--minutes`, or name other checks")
+        );
+    }
+    Ok(if has(CheckLevel::Fail) { Kind::Environment.exit_code() } else { 0 })
 }
 
 /// That a process could not be started or heard.

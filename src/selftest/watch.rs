@@ -2,7 +2,7 @@
 //! started.
 
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -30,8 +30,9 @@ pub(super) struct Watched {
     /// When the running check began, and where it is.
     begun: Instant,
     step: String,
-    /// Whether it has told anything.
+    /// Whether it has told anything, and whether a check has begun and not ended.
     heard: bool,
+    begun_one: bool,
     /// Why it is over, if it was ended.
     ended: Option<String>,
     /// Seconds for each check, in place of its own.
@@ -56,7 +57,8 @@ impl Watched {
         if let Some(folder) = &wish.data_dir {
             command.arg("--data-dir").arg(folder);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Its end of this pipe tells it that nobody watches any more.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // With all that it starts it is one group, which can be ended as one.
         let mut child = command.process_group(0).spawn().map_err(|error| trouble("start", &error))?;
         let (sender, lines) = channel();
@@ -88,6 +90,7 @@ impl Watched {
             begun: Instant::now(),
             step: "its start".into(),
             heard: false,
+            begun_one: false,
             ended: None,
             limit: wish.limit,
         })
@@ -102,18 +105,18 @@ impl Watched {
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 self.end();
-                return Err(Error::interrupted("stopped; nothing is recorded of it"));
+                return Err(Error::interrupted("nothing is recorded of it"));
             }
             match self.lines.recv_timeout(LOOK) {
                 Ok(line) => match CheckWord::read(&line) {
                     Some(CheckWord::Begin(name)) if name == check.name => {
-                        self.heard = true;
+                        (self.heard, self.begun_one) = (true, true);
                         (self.begun, self.step) = (Instant::now(), "its start".to_string());
                     }
                     Some(CheckWord::Step(step)) => self.step = step,
                     Some(CheckWord::Done(mut result)) if result.check == check.name => {
                         result.seconds = self.begun.elapsed().as_secs_f64();
-                        self.begun = Instant::now();
+                        (self.begun, self.begun_one) = (Instant::now(), false);
                         return Ok(Some(result));
                     }
                     _ => {}
@@ -149,17 +152,28 @@ impl Watched {
         }
         let step = &self.step;
         let mut result = match self.ended.take() {
+            Some(reason) if Instant::now() >= until && !self.begun_one => CheckResult::skip(reason),
+            // It may have been slow, or have hung: nobody knows.
             Some(reason) if Instant::now() >= until => {
-                CheckResult::skip(format!("{reason}: it was at {step}; `--minutes` gives more"))
+                CheckResult::warn(format!("{reason}: it was at {step}"), "give more by `--minutes`")
             }
-            Some(reason) => CheckResult::fail(
-                format!("{reason}: it was at {step}"),
-                "run it again with `--only` and nothing else on the machine; if it hangs there each time, the device or its driver does",
-            ),
-            None => CheckResult::fail(
-                format!("the process that does the checks ended with {status} at {step}"),
-                "what it said last is above; `tombola doctor` looks at libraries and drivers",
-            ),
+            Some(reason) => {
+                let cure = match self.limit {
+                    Some(limit) => format!("`--limit {limit}` may be too short for this machine: leave it out"),
+                    None => "run it again with `--only` and nothing else on the machine; if it hangs there each time, the device or \
+                             its driver does"
+                        .to_string(),
+                };
+                CheckResult::fail(format!("{reason}: it was at {step}"), cure)
+            }
+            None => {
+                let cure = match (status.signal(), words.is_empty()) {
+                    (Some(9), _) => "the system may have ended it because memory ran out: `dmesg` tells",
+                    (_, true) => "`tombola doctor` looks at libraries and drivers",
+                    (_, false) => "what it said last is above; `tombola doctor` looks at libraries and drivers",
+                };
+                CheckResult::fail(format!("the process that does the checks ended with {status} at {step}"), cure)
+            }
         };
         result.details = words.iter().rev().take(LAST_WORDS).rev().cloned().collect();
         (result.check, result.seconds) = (check.name.to_string(), seconds);

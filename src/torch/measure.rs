@@ -142,6 +142,12 @@ pub(super) fn tune(matches: &ArgMatches) -> Result<()> {
     let (Some(network), Some(&precision)) = (wish.networks.first(), wish.precisions.first()) else {
         return Err(Error::input("no network or precision is named"));
     };
+    if wish.networks.len() > 1 || wish.precisions.len() > 1 {
+        return Err(Error::input("`tune` measures one network in one precision, but several are named")
+            .hint("call it once for each"));
+    }
+    // What cannot be built is no matter of how many.
+    tombola_core::net::zoo::build(&wish.choice(network), tombola_words::Shape::Image(3, 32, 32), 10)?;
     if matches.get_flag("alone") {
         let hidden = |name: &str| matches.get_one(name).copied().unwrap_or(1);
         let candidate = Candidate { together: hidden("together"), threads: hidden("threads") };

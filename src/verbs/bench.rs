@@ -83,8 +83,8 @@ pub fn tune_command() -> Command {
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
-    seconds.ok_or_else(|| "expected a number from 0 to 86400".to_string())
+    let seconds = text.parse().ok().filter(|seconds| (0.1..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "expected a number from 0.1 to 86400".to_string())
 }
 
 /// What is trained.

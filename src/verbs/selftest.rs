@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
+use super::process::let_the_first_rank_speak;
 use crate::selftest::{self, CHECKS, INNER, SelftestWish};
+use tombola_cluster::link::launcher;
 use tombola_core::place::{self, ShownGpus};
-use tombola_words::error::{Error, Result, nearest};
+use tombola_words::error::{Error, Kind, Result, nearest};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,8 +19,8 @@ Examples:
   tombola selftest --list
 
 It trains on made-up images, and on Fashion-MNIST where that is here, in a folder of its own for temporary files. Each run is written
-as a dated file. A check that takes too long is ended, and the step named that it was at. Exit codes: 0 nothing failed, 3 something
-did.";
+as a dated file. A check that takes too long is ended, and the step named that it was at. Exit codes: 0 nothing failed,
+3 something did or nothing was checked, 2 wrong flags, 75 interrupted.";
 
 /// The verb.
 pub fn command() -> Command {
@@ -80,7 +82,19 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         let lines = CHECKS.iter().map(|check| format!("{:<14}{}\n", check.name, check.asks));
         return super::print(&lines.collect::<String>()).map(|()| 0);
     }
-    selftest::run(&read(matches)?)
+    let wish = read(matches)?;
+    match launcher::launch().filter(|launch| launch.size > 1) {
+        None => selftest::run(&wish),
+        // Each rank would check the same machine beside the others.
+        Some(launch) if launch.rank == 0 => {
+            Err(Error::input(format!("the self-test is of one machine, but was started as {} ranks", launch.size))
+                .hint("start it without the launcher, on each machine that is to be checked"))
+        }
+        Some(_) => {
+            let_the_first_rank_speak();
+            Ok(Kind::Input.exit_code())
+        }
+    }
 }
 
 /// What was asked.
@@ -88,7 +102,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
 /// # Errors
 /// When a flag is wrong.
 pub fn read(matches: &ArgMatches) -> Result<SelftestWish> {
-    let device = matches.get_one::<String>("device").cloned();
+    let device = matches.get_one::<String>("device").cloned().filter(|device| device != "auto");
     // What is no device on any machine is a mistake of the flag, not of this one.
     place::choose(device.as_deref(), 0, &ShownGpus::default(), || usize::MAX)?;
     let minutes = matches.get_one("minutes").copied().unwrap_or(5.0);
@@ -96,7 +110,7 @@ pub fn read(matches: &ArgMatches) -> Result<SelftestWish> {
         return Err(Error::input(format!("`--minutes`: found `{minutes}`, expected a number above 0, up to 10000")));
     }
     let mut only = Vec::new();
-    for name in matches.get_many::<String>("only").into_iter().flatten() {
+    for name in matches.get_many::<String>("only").into_iter().flatten().map(|name| name.trim()) {
         let known = CHECKS.iter().find(|check| check.name == name).ok_or_else(|| {
             let error = Error::input(format!("`--only`: there is no check `{name}`"));
             match nearest(name, CHECKS.iter().map(|check| check.name)) {

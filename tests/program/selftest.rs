@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::common::{Folder, PROGRAM};
+use super::common::{Folder, PROGRAM, Ran};
 
 /// The results of a record, by check: how each ended, and what was found.
 fn results(folder: &Folder) -> Vec<(String, String, String)> {
@@ -70,13 +70,19 @@ fn a_process_that_dies_fails_its_check_and_one_that_has_no_time_left_is_skipped(
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
     let inner = loop {
-        let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap_or_default();
-        let grandchild = children.split_whitespace().find(|pid| {
-            let path = format!("/proc/{pid}/task/{pid}/children");
-            std::fs::read_to_string(path).is_ok_and(|children| !children.trim().is_empty())
-        });
+        let children = |pid: &str| -> Vec<String> {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            text.split_whitespace().map(str::to_string).collect()
+        };
+        // It starts others at its start, too.
+        let trains = |pid: &String| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains("sweep.toml")
+        };
+        let own = children(&child.id().to_string());
+        let grandchild = own.into_iter().find(|pid| children(pid).iter().any(trains));
         if let Some(pid) = grandchild {
-            break pid.to_string();
+            break pid;
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "no training was started");
         std::thread::sleep(Duration::from_millis(20));
@@ -88,9 +94,56 @@ fn a_process_that_dies_fails_its_check_and_one_that_has_no_time_left_is_skipped(
     assert!(told.contains("the process that does the checks ended with signal: 9"), "{told}");
 
     let folder = Folder::new();
-    let ran = folder.tombola("selftest --device cpu --minutes 0.001 --only networks,steps --no-record").expect(0);
-    ran.prints("SKIP  networks").prints("no time was left: it was at").prints("0 FAIL, 0 WARN, 2 SKIP");
+    let ran = folder.tombola("selftest --device cpu --minutes 0.001 --only networks,steps --no-record").expect(3);
+    ran.prints("SKIP  networks")
+        .prints("no time was left")
+        .prints("0 FAIL, 0 WARN, 2 SKIP")
+        .says("nothing was checked");
     assert!(!folder.path("results").exists());
+}
+
+#[test]
+fn checks_end_with_the_process_that_watches_them() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.path("tmp")).unwrap();
+    let mut command = folder.command(PROGRAM);
+    command.args(["selftest", "--device", "cpu", "--only", "sweep"]).env("TOMBOLA_FAULT", "0:hang:0");
+    command.env("TMPDIR", folder.path("tmp"));
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // The process that does the checks, and the training that it has started: all that work within the folder.
+    let here = folder.path("").canonicalize().unwrap();
+    let working = || {
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        all.filter(|process| std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&here)))
+            .count()
+    };
+    let begun = Instant::now();
+    while working() < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no training was started");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while working() > 0 || std::fs::read_dir(folder.path("tmp")).unwrap().count() > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(120), "something goes on, or is left");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn two_records_of_one_second_are_two_files_and_a_folder_that_takes_none_is_told_of_first() {
+    let folder = Folder::new();
+    let start = |_| {
+        let mut command = folder.command(PROGRAM);
+        command.args(["selftest", "--device", "cpu", "--only", "device"]).stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let all: Vec<_> = (0..3).map(start).collect();
+    assert!(all.into_iter().all(|mut child| child.wait().unwrap().success()));
+    assert_eq!(std::fs::read_dir(folder.path("results/selftest")).unwrap().count(), 3);
+    folder.write("file", "");
+    let ran = folder.tombola("selftest --device cpu --only device --records file/records").expect(2);
+    ran.says("file/records").does_not_print("device");
 }
 
 #[test]
@@ -102,6 +155,9 @@ fn what_is_no_check_or_no_device_is_refused_with_the_cure() {
         .says("there is no check `networsk`")
         .says("did you mean `networks`?");
     folder.tombola("selftest --device gpu").expect(2).says("expected `cpu`");
+    let mut ranks = folder.command(PROGRAM);
+    ranks.args(["selftest", "--device", "cpu"]).env("OMPI_COMM_WORLD_SIZE", "2").env("OMPI_COMM_WORLD_RANK", "0");
+    Ran::of("selftest", ranks.output().unwrap()).expect(2).says("of one machine, but was started as 2 ranks");
     folder.tombola("selftest --minutes 0").expect(2).says("expected a number above 0");
     folder.tombola("selftest --list").expect(0).prints("networks").prints("fashion-mnist");
     // Once, not for each check.

@@ -121,6 +121,10 @@ impl TuneFinding {
         if found.work != *work {
             return Err("it is of other work than its name says".into());
         }
+        // It is printed.
+        if found.date.len() > 32 || !found.date.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("its `date` is none".into());
+        }
         if !TOGETHER.contains(&found.together) {
             return Err(format!("`together` is {}, expected a number from 1 to 1024", found.together));
         }
@@ -217,6 +221,7 @@ mod tests {
             (written.replace("a machine", "another"), "other work"),
             (written.replace("\"together\": 4", "\"together\": 0"), "`together` is 0"),
             (written.replace("\"together\": 4", "\"together\": -1"), "invalid value"),
+            (written.replace("2026-11", "2026\\u001b[2J"), "its `date` is none"),
             (" ".repeat(70_000), "more than 65536 bytes"),
         ] {
             std::fs::write(&path, &text).unwrap();

@@ -21,6 +21,7 @@ use tombola::verbs::selftest::read;
 use tombola_cluster::worker::explain;
 use tombola_train::{Device, device};
 use tombola_words::error::{Error, Result, ignored};
+use tombola_words::process::kill_group;
 
 /// What checks share.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8> {
     let program = std::env::current_exe()
         .map_err(|error| Error::environment(format!("cannot find out where this program lies: {error}")))?
         .with_file_name("tombola");
+    end_when_nobody_watches(scratch.clone());
     let device = device::device(wish.device.as_deref(), 0)?;
     // Sums come out the same on every processor with as many.
     device::use_threads(1);
@@ -75,6 +77,18 @@ pub(super) fn run(matches: &ArgMatches) -> Result<u8> {
         tell(&CheckWord::Done(result));
     }
     Ok(0)
+}
+
+/// Ends this process and all that it has started, as soon as the one that watches it is gone: nobody would hear of them, nor end what
+/// hangs.
+fn end_when_nobody_watches(scratch: PathBuf) {
+    let watch = move || {
+        // Nothing is ever sent.
+        ignored(std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink()), "either way it is over");
+        ignored(std::fs::remove_dir_all(&scratch), "the system clears that place some day");
+        ignored(kill_group(std::process::id()), "it leads its group; if it does not, it was started by hand");
+    };
+    ignored(std::thread::Builder::new().name("watched".into()).spawn(watch), "then it goes on, as without this");
 }
 
 fn work(name: &str) -> Check {

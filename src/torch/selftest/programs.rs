@@ -53,12 +53,14 @@ impl ProgramRun {
             return Ok(output);
         }
         let said = String::from_utf8_lossy(&output.stderr);
-        let last: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        let last = last.get(last.len().saturating_sub(3)..).unwrap_or_default().join("; ");
-        Err(Error::training(format!(
-            "`tombola {}` ended with {}, expected exit code {code}: {last}",
-            self.words, output.status
-        )))
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let cure = lines.iter().rev().find_map(|line| line.strip_prefix("hint: ")).map(str::to_string);
+        let told: Vec<&str> = lines.into_iter().filter(|line| !line.starts_with("hint: ")).collect();
+        let last = told.get(told.len().saturating_sub(3)..).unwrap_or_default().join("; ");
+        let (words, status) = (&self.words, output.status);
+        let error =
+            Error::training(format!("`tombola {words}` ended with {status}, expected exit code {code}: {last}"));
+        Err(Error { hint: cure, ..error })
     }
 }
 

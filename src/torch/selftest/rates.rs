@@ -2,6 +2,7 @@
 
 use tombola::selftest::told::CheckResult;
 use tombola_core::net::zoo::Choice;
+use tombola_core::plan::estimate::many;
 use tombola_train::measure::{Steps, median};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Precision, Value};
@@ -60,8 +61,8 @@ pub(super) fn workers(bench: &CheckBench) -> Result<CheckResult> {
             && let (Ok(together), Ok(threads), Ok(rate)) =
                 (together.parse::<usize>(), threads.parse::<usize>(), rate.parse::<f64>())
         {
-            let title = format!("{together} at a time, {threads} thread(s) each");
-            result.details.push(format!("{title}: {rate:.0} images/s"));
+            let title = format!("{together} at a time, {} each", many(threads, "thread"));
+            result.details.push(format!("{title}: {rate:.0} images/s together"));
             result.figures.insert(title, rate);
         }
     }

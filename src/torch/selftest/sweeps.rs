@@ -130,11 +130,14 @@ const LEARNED: f64 = 0.72;
 
 /// Fashion-MNIST, where it is here.
 pub(super) fn fashion_mnist(bench: &CheckBench) -> Result<CheckResult> {
-    let settings = Settings { dataset: "fashion-mnist".into(), ..Settings::default() };
-    if let Err(error) = workshop::fingerprint(&settings, bench.wish.data_dir.as_deref()) {
+    let folder = bench.wish.data_dir.as_deref();
+    if let Err(error) = tombola_data::places::find("fashion-mnist", folder) {
         let cure = "`tombola data fetch fashion-mnist` gets it";
         return Ok(CheckResult::skip(format!("{}; {cure}", error.message)));
     }
+    // Files that are there and damaged are no reason to look away.
+    let settings = Settings { dataset: "fashion-mnist".into(), ..Settings::default() };
+    workshop::fingerprint(&settings, folder)?;
     bench.step("training on Fashion-MNIST");
     let words = format!(
         "run --quiet --network lenet-300-100 --dataset fashion-mnist --train-limit {IMAGES} --epochs 4 --batch-size 64 \
