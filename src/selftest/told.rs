@@ -88,7 +88,7 @@ impl CheckResult {
         let mut below = |line: &str| {
             ignored(writeln!(text, "      {:<14}          {line}", ""), "writing to a text does not fail");
         };
-        let shown = self.level != CheckLevel::Pass || !self.figures.is_empty();
+        let shown = self.level == CheckLevel::Fail || !self.figures.is_empty();
         self.details.iter().filter(|_| shown).for_each(|line| below(line));
         if let Some(cure) = &self.cure {
             below(&format!("cure: {cure}"));

@@ -30,7 +30,7 @@ pub(super) fn half(bench: &CheckBench) -> Result<CheckResult> {
     let result = compared(bench, &HALF, precisions)?;
     match (bench.device == Device::Cpu).then(slow_bf16).flatten() {
         Some((said, cure)) if result.cure.is_none() => {
-            Ok(CheckResult::warn(format!("{}; {said}", result.found), cure).with(Vec::new()))
+            Ok(CheckResult::warn(format!("{}; {said}", result.found), cure).with(result.details))
         }
         _ => Ok(result),
     }
