@@ -85,6 +85,7 @@ pub fn run(wish: &SelftestWish) -> Result<u8> {
     let until = begun + seconds(60.0 * wish.minutes);
     // Not after minutes of checks.
     wish.records.iter().try_for_each(|folder| record::check(folder))?;
+    let stop = watch::listen()?;
     let scratch = OwnFolder::within(&std::env::temp_dir())?;
     let chosen = |check: &&SelftestCheck| wish.only.is_empty() || wish.only.contains(&check.name);
     let mut left: Vec<&SelftestCheck> = CHECKS.iter().filter(chosen).collect();
@@ -97,7 +98,7 @@ pub fn run(wish: &SelftestWish) -> Result<u8> {
         Ok(())
     };
     while !left.is_empty() {
-        let mut process = Watched::start(wish, &left, scratch.path())?;
+        let mut process = Watched::start(wish, &left, scratch.path(), &stop)?;
         while let Some(check) = left.first() {
             let result = match process.next(check, until)? {
                 Some(result) => result,
@@ -107,9 +108,8 @@ pub fn run(wish: &SelftestWish) -> Result<u8> {
             left.remove(0);
             tell(result)?;
         }
-        if let Some(check) = left.first()
-            && let Some(result) = process.ended(check, until)?
-        {
+        if let Some(check) = left.first() {
+            let result = process.ended(check, until)?;
             left.remove(0);
             tell(result)?;
         }

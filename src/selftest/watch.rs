@@ -21,6 +21,19 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Lines of what a process that ended by itself had said.
 const LAST_WORDS: usize = 4;
 
+/// A wish to stop, by any of the signals that mean one, as soon as there is one.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn listen() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in signals::stops() {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| trouble("listen beside", &error))?;
+    }
+    signals::release().map_err(|error| trouble("listen beside", &error))?;
+    Ok(stop)
+}
+
 /// A process that does checks, and what it has told.
 pub(super) struct Watched {
     child: Child,
@@ -41,12 +54,12 @@ pub(super) struct Watched {
 
 impl Watched {
     /// Starts it for these checks; `scratch` is an empty folder for what they write.
-    pub(super) fn start(wish: &SelftestWish, checks: &[&SelftestCheck], scratch: &Path) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        for signal in signals::stops() {
-            signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| trouble("listen beside", &error))?;
-        }
-        signals::release().map_err(|error| trouble("listen beside", &error))?;
+    pub(super) fn start(
+        wish: &SelftestWish,
+        checks: &[&SelftestCheck],
+        scratch: &Path,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self> {
         let own = std::env::current_exe().map_err(|error| trouble("find", &error))?;
         let names: Vec<&str> = checks.iter().map(|check| check.name).collect();
         let mut command = Command::new(own);
@@ -86,7 +99,7 @@ impl Watched {
             child,
             lines,
             errors,
-            stop,
+            stop: Arc::clone(stop),
             begun: Instant::now(),
             step: "its start".into(),
             heard: false,
@@ -99,9 +112,6 @@ impl Watched {
     /// The result of `check`; nothing where the process is over, or was ended because it took too long.
     pub(super) fn next(&mut self, check: &SelftestCheck, until: Instant) -> Result<Option<CheckResult>> {
         let limit = Duration::from_secs(self.limit.unwrap_or(check.limit));
-        if self.ended.is_some() {
-            return Ok(None);
-        }
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 self.end();
@@ -138,7 +148,7 @@ impl Watched {
     }
 
     /// What is to be said of `check`, at which the process was ended or ended by itself.
-    pub(super) fn ended(&mut self, check: &SelftestCheck, until: Instant) -> Result<Option<CheckResult>> {
+    pub(super) fn ended(&mut self, check: &SelftestCheck, until: Instant) -> Result<CheckResult> {
         let seconds = self.begun.elapsed().as_secs_f64();
         let status = self.child.wait().map_err(|error| trouble("wait for", &error))?;
         let words = self.errors.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
@@ -177,7 +187,7 @@ impl Watched {
         };
         result.details = words.iter().rev().take(LAST_WORDS).rev().cloned().collect();
         (result.check, result.seconds) = (check.name.to_string(), seconds);
-        Ok(Some(result))
+        Ok(result)
     }
 
     /// Ends it with all that it started.

@@ -17,8 +17,7 @@ use tombola_core::gpu_faults::is_fatal;
 use tombola_core::plan::Part;
 use tombola_core::prune::Sources;
 use tombola_core::training::{Flow, TrainingEvent};
-use tombola_words::error::ignored;
-use tombola_words::error::{Error, Kind, Result};
+use tombola_words::error::{Error, Kind, Result, first_line, ignored};
 use tombola_words::fault::{Fault, Slowness};
 use tombola_words::record::Outcome;
 
@@ -184,10 +183,7 @@ impl WorkerThread {
 pub fn explain(panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason");
-    // Torch appends its own stack; the first line says what happened.
-    let line = text.split("\\n").next().unwrap_or(text).lines().next().unwrap_or(text);
-    let line = line.trim_start_matches("called `Result::unwrap()` on an `Err` value: ").trim_start_matches("Torch(\"");
-    let error = Error { kind: Kind::Training, message: line.to_string(), hint: None };
+    let error = Error { kind: Kind::Training, message: first_line(text).to_string(), hint: None };
     match text.contains("out of memory") || text.contains("can't allocate memory") {
         true => error.at("out of memory").hint("use a smaller `--batch-size`, fewer `--workers`, or a smaller network"),
         false => error,

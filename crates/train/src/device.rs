@@ -135,7 +135,7 @@ pub fn arithmetic(device: Device, threads: usize) -> Arithmetic {
 
 /// The model of a GPU.
 fn model_of(number: usize) -> String {
-    gpu::model(number).map_or_else(|_| gpu_models(), |model| model.name.replace(',', " "))
+    gpu::model(number).map_or_else(|_| gpu_models(), |model| model.replace(',', " "))
 }
 
 /// The models of the GPUs of this host, as the driver has them, where CUDA cannot be asked: one, but where they differ.

@@ -121,6 +121,13 @@ impl std::error::Error for Error {}
 /// Lets go of a failure that makes no difference. The reason is for whoever reads the code.
 pub fn ignored<T, E>(_result: std::result::Result<T, E>, _reason: &'static str) {}
 
+/// What happened, of the text of a panic with which libtorch's bindings tell an error: libtorch appends its own stack to the first line,
+/// and the bindings write line breaks escaped.
+pub fn first_line(text: &str) -> &str {
+    let line = text.split("\\n").next().unwrap_or(text).lines().next().unwrap_or(text);
+    line.trim_start_matches("called `Result::unwrap()` on an `Err` value: ").trim_start_matches("Torch(\"")
+}
+
 /// The known word nearest to a mistyped one, if one is near enough to be meant.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (length, most) = (found.chars().count(), |word: &str| 2.max(word.len() / 3));

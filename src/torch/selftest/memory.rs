@@ -7,8 +7,8 @@ use tombola_train::rehearsal::{Rehearsal, RehearsalWish, Way, more_than_is_free}
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Optimizer, Precision};
 
+use super::CheckBench;
 use super::programs::{ProgramRun, table};
-use super::{CheckBench, place};
 
 /// Trainings, and those before them in which libraries take what they keep.
 const TRAININGS: u64 = 200;
@@ -67,10 +67,10 @@ pub(super) fn too_large(bench: &CheckBench) -> Result<CheckResult> {
     // Two would fit it into some machines; one of a million has more than any.
     let output = ProgramRun::new(bench, "too-large", words)?.ends(1)?;
     let said = String::from_utf8_lossy(&output.stderr).to_string();
-    let rows = table(&place(&bench.scratch, "too-large").join("out/results.csv"))?;
+    let rows = table(&bench.scratch.join("too-large").join("out/results.csv"))?;
     let trained =
         rows.iter().filter(|row| row.get("best_test_accuracy").is_some_and(|value| !value.is_empty())).count();
-    let failed = super::programs::read(&place(&bench.scratch, "too-large").join("out/log"))?;
+    let failed = super::programs::read(&bench.scratch.join("too-large").join("out/log"))?;
     let refused = failed.lines().find(|line| line.contains("out of memory on"));
     let Some(refused) = refused.filter(|line| line.contains("would fit")) else {
         return Ok(CheckResult::fail(

@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use tombola_words::error::{Error, Result};
 
-use super::{CheckBench, place};
+use super::CheckBench;
 
 /// A command line of the program.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl ProgramRun {
     /// # Errors
     /// When the folder cannot be made.
     pub(super) fn new(bench: &CheckBench, name: &str, words: &str) -> Result<Self> {
-        let folder = place(&bench.scratch, name);
+        let folder = bench.scratch.join(name);
         std::fs::create_dir_all(&folder).map_err(|error| Error::file("make", &folder, &error))?;
         let mut command = Command::new(&bench.program);
         command.args(words.split_whitespace()).args(device_flag(bench)).current_dir(&folder);

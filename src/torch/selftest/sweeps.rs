@@ -8,8 +8,8 @@ use tombola_core::sweep::Settings;
 use tombola_train::workshop;
 use tombola_words::error::{Error, Result, ignored};
 
+use super::CheckBench;
 use super::programs::{ProgramRun, read, table};
-use super::{CheckBench, place};
 
 /// Tickets drawn at once, in two levels and by channels, rewound to the start and to an epoch; an early bird; two seeds.
 const SWEEP: &str = "dataset = \"synthetic\"\nsynthetic-shape = [1, 8, 8]\nsynthetic-size = 300\nbatch-size = 32\nepochs = 6\n\
@@ -30,12 +30,12 @@ const NOISE: f64 = 0.2;
 pub(super) fn sweep(bench: &CheckBench) -> Result<CheckResult> {
     let kept = if bench.on_gpu() { " --deterministic" } else { "" };
     let run = |name: &str, more: &str| -> Result<ProgramRun> {
-        let folder = place(&bench.scratch, name);
+        let folder = bench.scratch.join(name);
         std::fs::create_dir_all(&folder).map_err(|error| Error::file("make", &folder, &error))?;
         std::fs::write(folder.join("sweep.toml"), SWEEP).map_err(|error| Error::file("write", &folder, &error))?;
         ProgramRun::new(bench, name, &format!("run sweep.toml --quiet --workers 2 --out out{more}"))
     };
-    let out = |name: &str| place(&bench.scratch, name).join("out");
+    let out = |name: &str| bench.scratch.join(name).join("out");
     for name in ["whole", "again"] {
         bench.step(format!("the sweep, {name}"));
         run(name, kept)?.ends(0)?;
@@ -144,7 +144,7 @@ pub(super) fn fashion_mnist(bench: &CheckBench) -> Result<CheckResult> {
          --learning-rate 0.05 --schedule none --pruning-ratio 0.8 --reinit init --out out"
     );
     ProgramRun::new(bench, "fashion", &words)?.ends(0)?;
-    let rows = table(&place(&bench.scratch, "fashion").join("out/results.csv"))?;
+    let rows = table(&bench.scratch.join("fashion").join("out/results.csv"))?;
     let found: Vec<f64> = rows.iter().filter_map(|row| value(row, "best_test_accuracy")).collect();
     let lowest = found.iter().copied().fold(f64::INFINITY, f64::min);
     let words = found.iter().map(|accuracy| format!("{:.1} %", 100.0 * accuracy)).collect::<Vec<_>>().join(", ");

@@ -151,13 +151,12 @@ extern "C" const char* tombola_cuda_memory(int device, size_t* free, size_t* tot
     });
 }
 
-// The model, cut to `size` bytes with the 0 at its end, and its compute capability: 90 for 9.0.
-extern "C" const char* tombola_cuda_model(int device, char* name, size_t size, int* capability) {
+// The model, cut to `size` bytes with the 0 at its end.
+extern "C" const char* tombola_cuda_model(int device, char* name, size_t size) {
     return tried([&] {
         cudaDeviceProp found;
         C10_CUDA_CHECK(cudaGetDeviceProperties(&found, device));
         std::strncpy(name, found.name, size);
         name[size - 1] = 0;
-        *capability = 10 * found.major + found.minor;
     });
 }

@@ -7,28 +7,17 @@ use super::shim::{Shim, done, index, shim};
 /// Longer than any name that CUDA gives.
 const NAME: usize = 256;
 
-/// A model of GPU.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GpuModel {
-    /// As NVIDIA calls it: `NVIDIA H100 80GB HBM3`.
-    pub name: String,
-    /// Its compute capability: 90 for 9.0.
-    pub capability: i32,
-}
-
-/// The model of GPU `number`, as this process numbers them.
+/// The model of GPU `number`, as this process numbers them and NVIDIA calls it: `NVIDIA H100 80GB HBM3`.
 ///
 /// # Errors
 /// The reason why it cannot be told.
-pub fn model(number: usize) -> Result<GpuModel, String> {
+pub fn model(number: usize) -> Result<String, String> {
     let shim = shim()?;
     let mut text: [c_char; NAME] = [0; NAME];
-    let mut capability = 0;
     // SAFETY: the function writes at most as many bytes as it is told that there are, the last one a 0.
-    done(unsafe { (shim.model)(index(number)?, text.as_mut_ptr(), NAME, &mut capability) })?;
+    done(unsafe { (shim.model)(index(number)?, text.as_mut_ptr(), NAME) })?;
     // SAFETY: as above.
-    let name = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().trim().to_string();
-    Ok(GpuModel { name, capability })
+    Ok(unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy().trim().to_string())
 }
 
 /// Bytes of GPU `number` that a training may take. Where the driver has less than are `wanted`, libtorch is asked first to give back

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::lane;
 use super::shim::{Shim, done, index, shim};
-use tombola_words::error::ignored;
+use tombola_words::error::{first_line, ignored};
 
 /// Whether work can be captured in this process.
 ///
@@ -59,11 +59,7 @@ impl CudaGraph {
         let ended = done(unsafe { (shim.end)(graph.handle) });
         let reason = panicked.map(|panic| {
             let text = panic.downcast_ref::<String>().map_or("a tensor operation failed", String::as_str);
-            // The bindings write the text of an error with its line breaks escaped.
-            let text = text.split("\\n").next().unwrap_or(text).lines().next().unwrap_or_default();
-            text.trim_start_matches("called `Result::unwrap()` on an `Err` value: ")
-                .trim_start_matches("Torch(\"")
-                .to_string()
+            first_line(text).to_string()
         });
         match (ended, reason) {
             (Ok(()), None) => Ok(graph),

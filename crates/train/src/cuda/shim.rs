@@ -23,7 +23,7 @@ pub(super) struct Shim {
     pub(super) free: unsafe extern "C" fn(*mut c_void) -> Reason,
     pub(super) empty: unsafe extern "C" fn() -> Reason,
     pub(super) memory: unsafe extern "C" fn(c_int, *mut usize, *mut usize) -> Reason,
-    pub(super) model: unsafe extern "C" fn(c_int, *mut c_char, usize, *mut c_int) -> Reason,
+    pub(super) model: unsafe extern "C" fn(c_int, *mut c_char, usize) -> Reason,
 }
 
 /// The functions, once libtorch's CUDA part is loaded.
