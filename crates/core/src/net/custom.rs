@@ -18,7 +18,8 @@ mod read;
 use serde::{Deserialize, Serialize};
 
 use super::cost;
-use super::graph::{Builder, Graph, NodeId, Op};
+use super::graph::{Builder, Graph, NodeId};
+use super::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 
@@ -191,13 +192,13 @@ impl Layers {
             let name = format!("{prefix}.{index}");
             let op = match *layer {
                 Layer::Conv { out, kernel, stride, padding, bias } => {
-                    Op::Conv { out: out.count(classes), kernel, stride, padding, bias }
+                    Op::conv(out.count(classes), kernel, stride, padding, bias)
                 }
                 Layer::Linear { out, bias } => Op::Linear { out: out.count(classes), bias },
-                Layer::BatchNorm => Op::BatchNorm,
+                Layer::BatchNorm => Op::BATCH_NORM,
                 Layer::Relu => Op::Relu,
-                Layer::MaxPool { kernel, stride } => Op::MaxPool { kernel, stride, padding: 0 },
-                Layer::AveragePool { kernel, stride } => Op::AvgPool { kernel, stride },
+                Layer::MaxPool { kernel, stride } => Op::max_pool(kernel, stride, 0),
+                Layer::AveragePool { kernel, stride } => Op::avg_pool(kernel, stride),
                 Layer::GlobalAveragePool => Op::GlobalAveragePool,
                 Layer::Flatten => Op::Flatten,
                 Layer::Residual { ref branch, ref shortcut } => {

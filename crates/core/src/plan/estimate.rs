@@ -79,9 +79,9 @@ pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f6
 /// Multiply-adds of one image, those of half-empty vector registers included.
 fn effective_macs(graph: &Graph) -> usize {
     let macs = |(id, node): (usize, &Node)| match node.op {
-        Op::Conv { out, kernel, .. } => {
+        Op::Conv { out, window, groups, .. } => {
             let pixels = node.shape.size() / out;
-            graph.input_of(id).channels().max(VECTOR.0) * out.max(VECTOR.1) * kernel * kernel * pixels
+            (graph.input_of(id).channels() / groups).max(VECTOR.0) * out.max(VECTOR.1) * window.size() * pixels
         }
         Op::Linear { out, .. } => graph.input_of(id).size() * out,
         _ => 0,
