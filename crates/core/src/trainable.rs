@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::mask::Settling;
 use crate::net::channels::Channels;
-use crate::net::custom::Layers;
+use crate::net::custom::OwnNetwork;
 use crate::net::{Graph, Layout, Node};
 use crate::plan::{Networks, Plan, Pruning, Stage, estimate};
 use crate::prune::{channels, unstructured};
@@ -122,7 +122,7 @@ fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
 }
 
 /// What follows from the network of a stage.
-fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap<String, Layers>) -> Result<()> {
+fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap<String, OwnNetwork>) -> Result<()> {
     let stage = &plan.stages[index];
     let slimming = stage.settings.slimming != 0.0;
     let networks = Networks::of(plan, &[stage.root], own)?;

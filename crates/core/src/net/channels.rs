@@ -309,9 +309,10 @@ impl Classes {
             let roots: Vec<Element> = factor.elements.iter().map(|element| self.root(*element)).collect();
             let depends_on = |place: usize| {
                 let mut first = vec![None; factor.sizes[place]];
-                roots.iter().enumerate().all(|(index, root)| {
-                    *first[factor.index(index, place)].get_or_insert(*root) == *root
-                })
+                roots
+                    .iter()
+                    .enumerate()
+                    .all(|(index, root)| *first[factor.index(index, place)].get_or_insert(*root) == *root)
             };
             if !(0..factor.axes.len()).any(depends_on) {
                 kept.extend(roots);

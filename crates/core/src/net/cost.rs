@@ -5,8 +5,8 @@
 //! multiply-add is two FLOPs. It may not know of torch.
 
 use super::graph::{Graph, NodeId};
-use super::op::Op;
 use super::layout::Layout;
+use super::op::Op;
 use crate::mask::bits::Bits;
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
@@ -162,12 +162,11 @@ fn weights(graph: &Graph, id: NodeId) -> usize {
     match graph.nodes[id].op {
         Op::Conv { out, window, groups, .. } | Op::ConvTransposed { out, window, groups, .. } => {
             let inputs = graph.input_of(id).channels() / groups.max(1);
-            let positions = if graph.input_of(id).axes().as_slice().len() == 3 { window.kernel[1] } else { window.size() };
+            let positions =
+                if graph.input_of(id).axes().as_slice().len() == 3 { window.kernel[1] } else { window.size() };
             out.saturating_mul(inputs).saturating_mul(positions)
         }
-        Op::Linear { out, .. } => {
-            out.saturating_mul(graph.input_of(id).axes().as_slice().last().copied().unwrap_or(0))
-        }
+        Op::Linear { out, .. } => out.saturating_mul(graph.input_of(id).axes().as_slice().last().copied().unwrap_or(0)),
         _ => 0,
     }
 }
@@ -181,13 +180,11 @@ fn others(graph: &Graph, id: NodeId) -> usize {
         all.as_slice().iter().rev().take(axes).fold(1usize, |product, size| product.saturating_mul(*size))
     };
     match node.op {
-        Op::Conv { out, bias: true, .. } | Op::ConvTransposed { out, bias: true, .. } | Op::Linear { out, bias: true } => {
-            out
-        }
+        Op::Conv { out, bias: true, .. }
+        | Op::ConvTransposed { out, bias: true, .. }
+        | Op::Linear { out, bias: true } => out,
         Op::BatchNorm { affine: true, .. } | Op::GroupNorm { affine: true, .. } => channels.saturating_mul(2),
-        Op::LayerNorm { axes, weight, bias, .. } => {
-            last(axes).saturating_mul(usize::from(weight) + usize::from(bias))
-        }
+        Op::LayerNorm { axes, weight, bias, .. } => last(axes).saturating_mul(usize::from(weight) + usize::from(bias)),
         Op::RmsNorm { axes, weight: true, .. } => last(axes),
         Op::Prelu { slopes } => slopes,
         Op::Learned { shape, .. } => shape.product(),

@@ -195,6 +195,16 @@ impl Builder {
         self.constants = constants;
     }
 
+    /// The lists that nodes of a network that was there before stand for, in the same places.
+    pub fn selections(&mut self, selections: Vec<Vec<usize>>) {
+        self.selections = selections;
+    }
+
+    /// The shape that node `id` gives, if there is one.
+    pub fn known_shape(&self, id: NodeId) -> Option<Shape> {
+        self.nodes.get(id).map(|node| node.shape)
+    }
+
     /// A tensor that stays as it is.
     ///
     /// # Errors
@@ -250,8 +260,7 @@ mod tests {
         assert!(error.message.contains("`fc`") && error.message.contains("3x4x4"), "{error}");
         let error = build.add("pool", Op::max_pool(5, 1, 0), &[0]).unwrap_err();
         assert!(error.message.contains("`pool`") && error.message.contains("window of 5"), "{error}");
-        let small =
-            build.add("conv", Op::conv(3, 3, 1, 0, false), &[0]).unwrap();
+        let small = build.add("conv", Op::conv(3, 3, 1, 0, false), &[0]).unwrap();
         let error = build.add("sum", Op::Add, &[0, small]).unwrap_err();
         assert!(error.message.contains("3x4x4") && error.message.contains("3x2x2"), "{error}");
         assert!(build.finish(10).unwrap_err().message.contains("10 classes"));

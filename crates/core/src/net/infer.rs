@@ -57,11 +57,13 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
             divides(one, out, groups)?;
             transposed(one, out, window, output_padding)
         }
-        Op::MaxPool { window, .. } if (0..2).any(|axis| 2 * window.padding[axis] > window.kernel[axis]) => Err(format!(
-            "a padding of {} is more than half a window of {}",
-            window.padding[0].max(window.padding[1]),
-            window.kernel[0].min(window.kernel[1])
-        )),
+        Op::MaxPool { window, .. } if (0..2).any(|axis| 2 * window.padding[axis] > window.kernel[axis]) => {
+            Err(format!(
+                "a padding of {} is more than half a window of {}",
+                window.padding[0].max(window.padding[1]),
+                window.kernel[0].min(window.kernel[1])
+            ))
+        }
         Op::MaxPool { window, ceil } | Op::AvgPool { window, ceil, .. } => windows(one, None, window, ceil),
         Op::AdaptivePool { to, .. } | Op::Interpolate { to, .. } => match one {
             Shape::Image(channels, ..) if to[0] > 0 && to[1] > 0 => Ok(Shape::Image(channels, to[0], to[1])),
@@ -69,7 +71,9 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
         },
         Op::Linear { out, .. } => match one {
             Shape::Vector(_) => Ok(Shape::Vector(out)),
-            Shape::Image(..) => Err(format!("needs a vector, but its input is an image of {one}; flatten or pool it first")),
+            Shape::Image(..) => {
+                Err(format!("needs a vector, but its input is an image of {one}; flatten or pool it first"))
+            }
             Shape::Block(_) | Shape::Shared(_) => with(one, sizes.len().saturating_sub(1), out),
         },
         Op::GlobalAveragePool => match one {
@@ -111,7 +115,9 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
             shape_like(one, &left)
         }
         Op::Pad { around: [left, right, top, bottom], .. } => match one {
-            Shape::Image(channels, height, width) => Ok(Shape::Image(channels, height + top + bottom, width + left + right)),
+            Shape::Image(channels, height, width) => {
+                Ok(Shape::Image(channels, height + top + bottom, width + left + right))
+            }
             _ => Err(format!("needs an image, but its input is {one}")),
         },
         Op::Roll { axis, .. } | Op::Softmax { axis } => has(axis).map(|_| one),
@@ -150,7 +156,9 @@ fn divides(one: Shape, out: usize, groups: usize) -> Result<(), String> {
     let inputs = one.channels();
     match groups > 0 && inputs.is_multiple_of(groups) && out.is_multiple_of(groups) {
         true => Ok(()),
-        false => Err(format!("cannot divide {inputs} channels that go in and {out} that come out into {groups} groups")),
+        false => {
+            Err(format!("cannot divide {inputs} channels that go in and {out} that come out into {groups} groups"))
+        }
     }
 }
 
@@ -175,15 +183,12 @@ fn positions(size: usize, window: Window, axis: usize, ceil: bool) -> Result<usi
 /// An image, or a signal `[1, channels, length]`, by windows.
 fn windows(one: Shape, channels: Option<usize>, window: Window, ceil: bool) -> Result<Shape, String> {
     match (one, one.axes().as_slice()) {
-        (Shape::Image(c, h, w), _) => Ok(Shape::Image(
-            channels.unwrap_or(c),
-            positions(h, window, 0, ceil)?,
-            positions(w, window, 1, ceil)?,
-        )),
-        (Shape::Block(_), &[n, c, h, w]) => shape_like(
-            one,
-            &[n, channels.unwrap_or(c), positions(h, window, 0, ceil)?, positions(w, window, 1, ceil)?],
-        ),
+        (Shape::Image(c, h, w), _) => {
+            Ok(Shape::Image(channels.unwrap_or(c), positions(h, window, 0, ceil)?, positions(w, window, 1, ceil)?))
+        }
+        (Shape::Block(_), &[n, c, h, w]) => {
+            shape_like(one, &[n, channels.unwrap_or(c), positions(h, window, 0, ceil)?, positions(w, window, 1, ceil)?])
+        }
         (Shape::Block(_), &[n, c, length]) => {
             shape_like(one, &[n, channels.unwrap_or(c), positions(length, window, 1, ceil)?])
         }
@@ -238,8 +243,11 @@ fn expanded(one: Shape, to: Axes, images: bool) -> Result<Shape, String> {
     let (own, wanted) = (one.axes(), to.as_slice());
     let own = own.as_slice();
     let missing = wanted.len().checked_sub(own.len());
-    let fits = missing.is_some_and(|missing| own.iter().zip(&wanted[missing..]).all(|(own, to)| *own == 1 || own == to));
-    if !fits || one.is_of_images() && (!images || own.first() != wanted.first() || own.len() != wanted.len()) {
+    let fits =
+        missing.is_some_and(|missing| own.iter().zip(&wanted[missing..]).all(|(own, to)| *own == 1 || own == to));
+    let repeats = images && !one.is_of_images() && wanted.first() != Some(&1);
+    if !fits || repeats || one.is_of_images() && (!images || own.first() != wanted.first() || own.len() != wanted.len())
+    {
         return Err(format!("cannot repeat {one} to {wanted:?}"));
     }
     Ok(if images { Shape::of_images(to) } else { Shape::Shared(to) })
@@ -328,7 +336,9 @@ fn concat(inputs: &[Shape], axis: usize) -> Result<Shape, String> {
             (axis < sizes.len()).then(|| sizes.remove(axis)).map(|_| sizes)
         };
         if others(*shape).is_none_or(|own| Some(own) != others(first)) || shape.is_of_images() != first.is_of_images() {
-            return Err(format!("cannot join {first} and {shape} along axis {axis}: their other axes must be the same"));
+            return Err(format!(
+                "cannot join {first} and {shape} along axis {axis}: their other axes must be the same"
+            ));
         }
         size += sizes.as_slice()[axis];
     }
@@ -362,7 +372,13 @@ mod tests {
         let conv = Op::Conv { out: 8, window, groups: 2, bias: false };
         assert_eq!(given(conv, &[Shape::Image(4, 9, 12)]).unwrap(), Shape::Image(8, 5, 4));
         assert_eq!(given(conv, &[of(&[1, 4, 12])]).unwrap(), of(&[1, 8, 4]));
-        let up = Op::ConvTransposed { out: 2, window: Window::square(3, 2, 1), output_padding: [1, 0], groups: 1, bias: true };
+        let up = Op::ConvTransposed {
+            out: 2,
+            window: Window::square(3, 2, 1),
+            output_padding: [1, 0],
+            groups: 1,
+            bias: true,
+        };
         assert_eq!(given(up, &[Shape::Image(4, 5, 5)]).unwrap(), Shape::Image(2, 10, 9));
         let pool = |ceil| Op::MaxPool { window: Window::square(3, 2, 0), ceil };
         assert_eq!(given(pool(false), &[Shape::Image(4, 8, 8)]).unwrap(), Shape::Image(4, 3, 3));
@@ -404,7 +420,10 @@ mod tests {
         assert_eq!(pair(shared(&[1, 3]), shared(&[2, 1])).unwrap(), shared(&[2, 3]));
         assert!(pair(Shape::Vector(8), Shape::Image(8, 4, 4)).is_err(), "the images would meet the rows");
         assert!(pair(shared(&[2, 49, 96]), of(&[1, 49, 96])).is_err());
-        assert_eq!(given(Op::Concat { axis: 1 }, &[Shape::Image(3, 2, 2), Shape::Image(5, 2, 2)]).unwrap(), Shape::Image(8, 2, 2));
+        assert_eq!(
+            given(Op::Concat { axis: 1 }, &[Shape::Image(3, 2, 2), Shape::Image(5, 2, 2)]).unwrap(),
+            Shape::Image(8, 2, 2)
+        );
         assert!(given(Op::Concat { axis: 1 }, &[Shape::Image(3, 2, 2), Shape::Image(5, 2, 3)]).is_err());
         let token = given(Op::Expand { to: axes(&[1, 1, 96]), images: true }, &[shared(&[1, 1, 96])]).unwrap();
         assert_eq!(given(Op::Concat { axis: 1 }, &[token, of(&[1, 49, 96])]).unwrap(), of(&[1, 50, 96]));

@@ -1,8 +1,8 @@
 use super::*;
-use tombola_words::Shape;
 use crate::net::cost::Cost;
 use crate::net::zoo::{Choice, build};
 use crate::net::{OptimizerState, Role};
+use tombola_words::Shape;
 
 fn zoo(name: &str) -> (Graph, Layout) {
     let graph = build(&Choice { width: 4, ..Choice::named(name) }, Shape::Image(3, 32, 32), 10).unwrap();

@@ -1,6 +1,6 @@
 use super::*;
-use crate::net::Op;
 use crate::net::Builder;
+use crate::net::Op;
 use crate::net::zoo::{self, Choice};
 use proptest::prelude::*;
 use tombola_words::Shape;

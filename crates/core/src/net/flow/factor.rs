@@ -75,7 +75,8 @@ impl Factor {
                 at[place] = rest % sizes[place];
                 rest /= sizes[place];
             }
-            let own = self.axes.iter().map(|axis| axes.iter().position(|known| known == axis).map_or(0, |place| at[place]));
+            let own =
+                self.axes.iter().map(|axis| axes.iter().position(|known| known == axis).map_or(0, |place| at[place]));
             let from = own.zip(&self.sizes).fold(0, |from, (at, size)| from * size + at);
             elements.push(self.elements[from]);
         }
@@ -107,9 +108,10 @@ impl Factor {
         while place < self.axes.len() && self.axes.len() > 1 {
             let inner: usize = self.sizes[place + 1..].iter().product();
             let size = self.sizes[place];
-            let is_idle = self.elements.chunks((inner * size).max(1)).all(|outer| {
-                outer.chunks(inner.max(1)).all(|part| part == &outer[..inner.min(outer.len())])
-            });
+            let is_idle = self
+                .elements
+                .chunks((inner * size).max(1))
+                .all(|outer| outer.chunks(inner.max(1)).all(|part| part == &outer[..inner.min(outer.len())]));
             if is_idle {
                 self = self.taken(self.axes[place], &[0]);
                 self.axes.remove(place);

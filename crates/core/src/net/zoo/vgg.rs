@@ -14,11 +14,7 @@ pub(super) fn build(stages: [usize; 5], input: Shape, classes: usize) -> Result<
     let mut position = 0;
     for (stage, (channels, layers)) in [64, 128, 256, 512, 512].into_iter().zip(stages).enumerate() {
         if stage > 0 {
-            last = build.add(
-                &format!("features.{position}"),
-                Op::max_pool(2, 2, 0),
-                &[last],
-            )?;
+            last = build.add(&format!("features.{position}"), Op::max_pool(2, 2, 0), &[last])?;
             position += 1;
         }
         for _ in 0..layers {
