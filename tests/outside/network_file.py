@@ -51,6 +51,12 @@ class NetworkFile:
         if sorted(wanted) != sorted(self.parameters) or statistics != set(self.statistics):
             raise ValueError(f"{weights} has other tensors than {path}")
 
+    def to(self, kind):
+        """Computes in another type from now on."""
+        self.parameters = {name: tensor.detach().to(kind).requires_grad_() for name, tensor in self.parameters.items()}
+        self.statistics = {name: tensor.to(kind) for name, tensor in self.statistics.items()}
+        self.constants = [tensor.to(kind) for tensor in self.constants]
+
     @property
     def nodes(self):
         return self.table["nodes"]

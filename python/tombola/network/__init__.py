@@ -11,7 +11,7 @@ from ..error import TombolaError
 def from_torch(model, input_shape, path):
     """Writes a network and its weights, `NAME.toml` and `NAME.safetensors`, and gives a summary, which prints well.
 
-    `input_shape` is that of one image: channels, height and width. The weights are those that the model has now. What Tombola
+    `input_shape` is that of one image: channels, height and width (of a signal channels and length, of a row its columns). The weights are those that the model has now. What Tombola
     cannot do is refused with a `TombolaError` that names the module, the operator and the line; no file is written then.
     """
     try:
@@ -45,9 +45,10 @@ def _checked(torch, model, input_shape, path):
         shape = tuple(int(size) for size in input_shape)
     except TypeError:
         shape = ()
-    if len(shape) != 3 or min(shape) < 1:
+    if not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise TombolaError(
-            f"`input_shape` is {input_shape!r}, expected the channels, height and width of one image\n\nhint: `(3, 32, 32)`, without the batch",
+            f"`input_shape` is {input_shape!r}, expected the channels, height and width of one image\n\n"
+            "hint: `(3, 32, 32)`, without the batch; of signals `(channels, length)`, of rows of a table `(columns,)`",
             2,
         )
     if not os.fspath(path).endswith(".toml"):

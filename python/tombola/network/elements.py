@@ -94,6 +94,14 @@ def scaled(call, view, factor, added):
     return call.function(view, {"linear": [float(factor), float(added)]})
 
 
+@operator("zero", "fill")
+def filled(call):
+    value = 0.0 if call.name == "zero" else _number(call["value"])
+    if value is None:
+        call.refuse("fills with what is computed", "fill with a number")
+    return call.function(call.view("self"), {"linear": [0.0, float(value)]})
+
+
 def _same(call):
     kind = call["dtype"] or (call["other"].dtype if isinstance(call["other"], torch.Tensor) else None)
     if kind is not None and not kind.is_floating_point:
@@ -272,7 +280,7 @@ def dropped(call, view, rate, of):
 
 @operator("dropout", "feature_dropout", "native_dropout")
 def dropout(call):
-    view = call.lowering.view(call, call["input"])
+    view = call.lowering.view(call, call["self"] if call["input"] is None else call["input"])
     channels = call.name.startswith("feature")
     if channels and (view.batch != 0 or len(view.shape) < 3):
         call.refuse("leaves out channels, and its input has none", "use `torch.nn.Dropout`")

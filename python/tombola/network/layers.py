@@ -6,18 +6,28 @@ from .call import Parameter, operator
 from .view import IMAGES, View
 
 
+PLAIN = "use a plain layer; Tombola prunes and trains the values that a layer multiplies with"
+
+
 def learned(call, parameter):
     """The view of a parameter that is used as it is."""
     tensor = parameter.tensor.detach().float()
     first, spread = (float(tensor.flatten()[0]), float(tensor.std())) if tensor.numel() > 1 else (float(tensor), 0.0)
-    begins = {"constant": first} if bool((tensor == first).all()) else {"normal": spread}
+    # As many digits as a float32 has.
+    first, spread = (float(f"{number:.7g}") for number in (first, spread))
+    begins = {"constant": first} if bool((tensor == tensor.flatten()[0]).all()) else {"normal": spread}
     shape = list(tensor.shape) or [1]
     node = call.graph.add("learned", [], shape, False, weights=[parameter.name], named=parameter.name, shape=shape, begins=begins)
     return View.of(call.graph, node, tuple(tensor.shape) if tensor.dim() else ())
 
 
-def _name(parameter, kind):
-    return parameter.name.removesuffix(f".{kind}") if parameter.name != kind else ""
+def _name(parameter):
+    """The name of a layer, from that of its weight: of `attn.in_proj_weight` it is `attn.in_proj`."""
+    for kind in ("weight", "bias"):
+        for joint in "._":
+            if parameter.name.endswith(joint + kind):
+                return parameter.name[: -len(joint + kind)]
+    return parameter.name
 
 
 def _layer(call, op, inputs, shape, parameters, buffers=(), named=None, **attributes):
@@ -25,16 +35,11 @@ def _layer(call, op, inputs, shape, parameters, buffers=(), named=None, **attrib
     given = [parameter for parameter in parameters if parameter is not None]
     for parameter in given:
         if not isinstance(parameter, Parameter):
-            call.refuse(
-                "reads weights that are computed from other tensors",
-                "use a plain layer; Tombola prunes and trains the values that a layer multiplies with",
-            )
+            call.refuse("reads weights that are computed from other tensors", PLAIN)
     for parameter in given:
         call.lowering.take(call, parameter)
     if named is None and given:
-        named = _name(given[0], "weight" if parameters[0] is not None else "bias")
-        if not given[0].name.endswith("weight") and not given[0].name.endswith("bias"):
-            named = given[0].name
+        named = _name(given[0])
     weights = [parameter.name for parameter in given]
     return call.graph.add(op, inputs, shape, weights=weights, buffers=list(buffers), named=named, **attributes)
 
@@ -126,6 +131,8 @@ def linear(call):
 @operator("batch_norm")
 def batch_norm(call):
     x = call.view("input")
+    if not x.images:
+        call.refuse("normalises weights", PLAIN)
     names = [call.lowering.buffers.get(argument) for argument in call.node.args if hasattr(argument, "users")]
     names = [name for name in names if name]
     if call["running_mean"] is None or len(names) < 2:

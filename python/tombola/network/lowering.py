@@ -3,6 +3,7 @@
 What depends on neither the image nor a parameter is computed at once, by PyTorch. Operators are in the files beside this one.
 """
 
+import difflib
 import operator as python
 
 import torch
@@ -122,10 +123,9 @@ class Lowering:
         if not read:
             return self._computed(call, node)
         if name not in OPERATORS:
-            call.refuse(
-                "is no operation of Tombola",
-                f"write it with other operators; the known ones are {', '.join(sorted(OPERATORS))}",
-            )
+            near = difflib.get_close_matches(name, OPERATORS, 3)
+            known = f"; known are {', '.join(f'`{word}`' for word in near)}" if near else ""
+            call.refuse("is no operation of Tombola", f"write it with operators that docs/python.md lists{known}")
         return OPERATORS[name](call)
 
     def _made(self, call, name):

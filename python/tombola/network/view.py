@@ -10,6 +10,8 @@ Where the images are is told by their number: `IMAGES`, a prime that is no size 
 import dataclasses
 import math
 
+from .graph import MOST_AXES
+
 IMAGES = 1009
 
 
@@ -221,13 +223,10 @@ class View:
             if axis == 1 and self.images:
                 return graph.add("select", [self.node], shape, list=graph.list(places), out=len(places))
             return graph.add("take", [self.node], shape, axis=axis, list=graph.list(places))
-        # Atoms that stay next to each other are moved as one.
-        blocks = []
-        for atom in order:
-            if blocks and blocks[-1][-1] == atom - 1:
-                blocks[-1].append(atom)
-            else:
-                blocks.append([atom])
+        # Atoms that stay next to each other are moved as one, but axes of the node and of what comes out stay whole if they may.
+        blocks = self._blocks(order, {slot[0] for slot in slots if slot} | {part[0] for part in self._parts() or () if part})
+        if len(blocks) > MOST_AXES:
+            blocks = self._blocks(order, set())
         if self.images and blocks[0][0] != 0:
             raise Mixed("gives the images of a batch another order")
         before = sorted(blocks)
@@ -238,6 +237,16 @@ class View:
         turn = [before.index(block) for block in blocks]
         node = graph.add("permute", [node], [sizes[axis] for axis in turn], order=turn)
         return self._as(node, wanted)
+
+    @staticmethod
+    def _blocks(order, cuts):
+        blocks = []
+        for atom in order:
+            if blocks and blocks[-1][-1] == atom - 1 and atom not in cuts:
+                blocks[-1].append(atom)
+            else:
+                blocks.append([atom])
+        return blocks
 
     def _as(self, node, sizes):
         shape = self.graph.shape(node)
