@@ -73,8 +73,9 @@ def torch_version():
 def contents(programs, version, platform):
     """Path in the archive and bytes of each file, and whether it is a program."""
     about = f"tombola-{version}.dist-info"
-    for path in sorted((ROOT / "python/tombola").glob("*.py")):
-        yield f"tombola/{path.name}", path.read_bytes(), False
+    package = ROOT / "python/tombola"
+    for path in sorted(package.rglob("*.py")):
+        yield f"tombola/{path.relative_to(package).as_posix()}", path.read_bytes(), False
     for path in sorted(path for path in programs.rglob("*") if path.is_file()):
         yield f"tombola/bin/{path.relative_to(programs)}", path.read_bytes(), os.access(path, os.X_OK)
     yield f"{about}/METADATA", METADATA.format(version=version, torch=torch_version()).encode(), False

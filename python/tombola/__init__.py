@@ -1,12 +1,12 @@
 """Sweeps of Tombola in Python: `tombola.open("results/lenet")` gives tables as data frames and tickets as arrays.
 
 Importing this is quick: NumPy and pandas are imported when the first table or ticket is read, PyTorch only by
-`Ticket.state_dict`.
+`Ticket.state_dict` and `from_torch`.
 """
 
 from .error import TombolaError
 
-__all__ = ["TombolaError", "open"]
+__all__ = ["TombolaError", "from_torch", "open"]
 
 
 def open(folder):
@@ -17,6 +17,16 @@ def open(folder):
     from .results import Results
 
     return Results(folder)
+
+
+def from_torch(model, input_shape, path):
+    """Writes a model of PyTorch as a network that a sweep can name, `NAME.toml`, with its weights, `NAME.safetensors`.
+
+    `input_shape` is that of one image: `tombola.from_torch(model, (3, 32, 32), "my-net.toml")`. Gives a summary, which prints well.
+    """
+    from .network import from_torch
+
+    return from_torch(model, input_shape, path)
 
 
 def __getattr__(name):
