@@ -183,7 +183,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
-    check_loaded(&plan, &todo, &workshop)?;
+    let notes = check_loaded(&plan, &todo, &workshop)?;
+    notes.iter().for_each(|note| say(note));
     let mut warnings = near;
     warnings.extend(check_data(&workshop, run, &mut chronicle)?);
     warnings.extend(workshop.warnings.iter().cloned());
@@ -208,7 +209,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));
     }
     cut.iter().chain(&warnings).for_each(|warning| progress.log(&format!("warning: {warning}")));
-    words.iter().for_each(|line| progress.log(line));
+    words.iter().chain(&notes).for_each(|line| progress.log(line));
     for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
@@ -280,14 +281,20 @@ impl Opened {
 }
 
 /// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Dense
-/// networks that are there already need theirs no more.
-fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<()> {
+/// networks that are there already need theirs no more. Returns what the user should know of each file, once.
+fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
     for &stage in todo.iter().filter(|stage| plan.stages[**stage].level == 0) {
         if let (Some(file), Some(network)) = (plan.loaded_file(stage), workshop.network(stage)) {
-            load_checkpoint(file, &network.layout).map_err(|error| error.at("`load`"))?;
+            let taken = load_checkpoint(file, network).map_err(|error| error.at("`load`"))?;
+            if !taken.notes.is_empty() {
+                notes.push(format!("`{}`: {}", file.place.display(), taken.notes.join("; ")));
+            }
         }
     }
-    Ok(())
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Ok(notes)
 }
 
 /// Refuses to mix results of different data, and data that are not what they are called, unless that was asked for; then each is a

@@ -15,7 +15,7 @@ use tombola_core::folder::snapshots::Expected;
 use tombola_core::folder::{Store, load_checkpoint};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Part, Plan, Pruning, estimate};
+use tombola_core::plan::{Network, Networks, Part, Plan, Pruning, estimate};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -131,10 +131,13 @@ impl Ledger {
         (epochs, estimate::work_of(own, epoch_work, epochs))
     }
 
-    fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
+    fn network(&self, stage: usize) -> Result<&Network> {
         let network = self.networks.get(&self.plan, stage);
-        let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
-        Ok(Arc::clone(&network.layout))
+        network.ok_or_else(|| Error::environment("the stage's network was not built"))
+    }
+
+    fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
+        Ok(Arc::clone(&self.network(stage)?.layout))
     }
 
     /// What a worker needs to train a stage; `holds` says of which snapshots it has copies, `wants` which of the stage's own are
@@ -161,13 +164,13 @@ impl Ledger {
             sources.push(SourceSnapshot { stage: source, moment, part, snapshot });
         }
         let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
-        let loaded = file.map(|file| load_checkpoint(file, &layout)).transpose()?.map(Arc::new);
+        let loaded = file.map(|file| load_checkpoint(file, self.network(index)?)).transpose()?;
         Ok(Assignment {
             attempt,
             stage: index,
             id: stage.id,
             sources,
-            loaded,
+            loaded: loaded.map(|taken| Arc::new(taken.snapshot)),
             dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout, wants)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),

@@ -6,10 +6,9 @@
 
 use std::path::Path;
 
-use super::tensor_file::weights_of;
 use super::written::{text_in, write_text};
-use crate::net::{Layout, Snapshot};
-use crate::plan::{LoadedFile, LoadedFiles};
+use crate::checkpoint::{Choices, Taken, weights};
+use crate::plan::{LoadedFile, LoadedFiles, Network};
 use crate::sweep::Spec;
 use tombola_words::error::{Error, Result};
 
@@ -86,8 +85,10 @@ fn quoted(text: &str) -> String {
 ///
 /// # Errors
 /// When the file is not the one that the plan is of, no state dict, of another network, or has values that are no numbers.
-pub fn load_checkpoint(file: &LoadedFile, layout: &Layout) -> Result<Snapshot> {
-    let snapshot = weights_of(&file.place, file.bytes()?, layout)?;
+pub fn load_checkpoint(file: &LoadedFile, network: &Network) -> Result<Taken> {
+    let Network { graph, layout } = network;
+    let taken = weights(&file.place, &file.bytes()?, graph, layout, &Choices::default())?;
+    let snapshot = &taken.snapshot;
     let parameters = layout.parameters.iter().map(|p| (&p.name, &snapshot.parameters[p.range()]));
     let buffers = layout.buffers.iter().map(|buffer| (&buffer.name, &snapshot.buffers[buffer.range()]));
     let odd = |values: &[f32]| values.iter().filter(|value| !value.is_finite()).count();
@@ -96,7 +97,7 @@ pub fn load_checkpoint(file: &LoadedFile, layout: &Layout) -> Result<Snapshot> {
         .map(|(name, values)| (name, odd(values), values.len()))
         .filter(|(_, odd, _)| *odd > 0)
         .collect();
-    let Some((name, count, len)) = found.first() else { return Ok(snapshot) };
+    let Some((name, count, len)) = found.first() else { return Ok(taken) };
     let more = match found.len() - 1 {
         0 => String::new(),
         1 => ", and one more tensor has such values".to_string(),
