@@ -16,7 +16,7 @@ use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History, Seal};
-use tombola_core::folder::{Claim, Store, load_checkpoint, refuse_foreign, remove_torn, write_down};
+use tombola_core::folder::{Claim, Store, load_given_mask, load_weights_of, refuse_foreign, remove_torn, write_down};
 use tombola_core::net::custom::Layers;
 use tombola_core::plan::Plan;
 use tombola_core::plan::{Advice, Asked, Stage, estimate, near_misses};
@@ -280,15 +280,18 @@ impl Opened {
     }
 }
 
-/// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Dense
-/// networks that are there already need theirs no more. Returns what the user should know of each file, once.
+/// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Trainings
+/// that are there already need theirs no more. Returns what the user should know of each file, once.
 fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<Vec<String>> {
     let mut notes = Vec::new();
-    for &stage in todo.iter().filter(|stage| plan.stages[**stage].level == 0) {
-        if let (Some(file), Some(network)) = (plan.loaded_file(stage), workshop.network(stage)) {
-            let taken = load_checkpoint(file, network).map_err(|error| error.at("`load`"))?;
-            if !taken.notes.is_empty() {
-                notes.push(format!("`{}`: {}", file.place.display(), taken.notes.join("; ")));
+    for &stage in todo {
+        let Some(network) = workshop.network(stage) else { continue };
+        let weights = load_weights_of(plan, stage, network)?.map(|taken| taken.notes);
+        let mask = load_given_mask(plan, stage, network)?.map(|taken| taken.notes);
+        for (part, told) in [(plan.loaded_weights(stage), weights), (plan.loaded_mask(stage), mask)] {
+            let told = told.unwrap_or_default();
+            if let (Some(part), false) = (part, told.is_empty()) {
+                notes.push(format!("`{}`: {}", part.file.place.display(), told.join("; ")));
             }
         }
     }

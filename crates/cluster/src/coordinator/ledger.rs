@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::link::{Assignment, SourceSnapshot, Worker};
 use tombola_core::folder::journal::Chronicle;
 use tombola_core::folder::snapshots::Expected;
-use tombola_core::folder::{Store, load_checkpoint};
+use tombola_core::folder::{Store, load_given_mask, load_weights_of};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
 use tombola_core::plan::{Network, Networks, Part, Plan, Pruning, estimate};
@@ -163,14 +163,15 @@ impl Ledger {
             };
             sources.push(SourceSnapshot { stage: source, moment, part, snapshot });
         }
-        let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
-        let loaded = file.map(|file| load_checkpoint(file, self.network(index)?)).transpose()?;
+        let loaded = load_weights_of(&self.plan, index, self.network(index)?)?;
+        let mask = load_given_mask(&self.plan, index, self.network(index)?)?;
         Ok(Assignment {
             attempt,
             stage: index,
             id: stage.id,
             sources,
             loaded: loaded.map(|taken| Arc::new(taken.snapshot)),
+            mask: mask.map(|taken| Arc::new(taken.mask)),
             dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout, wants)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),

@@ -4,8 +4,11 @@
 //! them. `weights.rs` and `masks.rs` take their values.
 
 mod by_order;
+mod compact;
 mod fit;
+mod masks;
 mod names;
+mod npz;
 mod pieces;
 mod refusal;
 mod tables;
@@ -15,6 +18,8 @@ mod weights;
 mod wording;
 pub mod zipped;
 
+pub use compact::{KeptChannels, channel_facts};
+pub use masks::{TakenMask, mask_in};
 pub use names::NamePairs;
 pub(crate) use tables::VERSION;
 pub use weights::{Choices, Taken, weights};

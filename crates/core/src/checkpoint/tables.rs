@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use safetensors::{Dtype, SafeTensors};
 
+use super::npz::{self, NumpyArray};
 use super::torch_file::{self, StoredTable, StoredTensor, TorchFile};
 use tombola_words::error::{Error, Result};
 
@@ -29,6 +30,8 @@ enum ValuePlace {
     Bytes(Range<usize>),
     /// In a storage of a file of PyTorch.
     Stored(Rc<StoredTensor>),
+    /// Here.
+    Own(Rc<[u8]>),
 }
 
 /// A dictionary of tensors.
@@ -102,6 +105,25 @@ impl<'a> TensorFile<'a> {
         Ok(Self { path, bytes, tables, facts, ordered: false, torch: None })
     }
 
+    /// As [`TensorFile::open`], where arrays of NumPy are read as well.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn of_masks(path: &'a Path, bytes: &'a [u8]) -> Result<Self> {
+        let arrays = npz::arrays(path, bytes)?;
+        if arrays.is_empty() {
+            return Self::open(path, bytes);
+        }
+        let tensor = |array: NumpyArray| FileTensor {
+            name: array.name.into(),
+            kind: array.kind,
+            shape: array.shape.into(),
+            values: ValuePlace::Own(array.bytes.into()),
+        };
+        let tables = vec![TensorTable { place: String::new(), tensors: arrays.into_iter().map(tensor).collect() }];
+        Ok(Self { path, bytes, tables, facts: HashMap::new(), ordered: false, torch: None })
+    }
+
     /// The bytes of a tensor's values, in the order of its axes.
     ///
     /// # Errors
@@ -116,6 +138,7 @@ impl<'a> TensorFile<'a> {
         };
         match (&tensor.values, &mut self.torch) {
             (ValuePlace::Bytes(range), _) => self.bytes.get(range.clone()).map(<[u8]>::to_vec).ok_or_else(beyond),
+            (ValuePlace::Own(bytes), _) => Ok(bytes.to_vec()),
             (ValuePlace::Stored(stored), Some(torch)) => torch.values(&tensor.name, stored),
             (ValuePlace::Stored(_), None) => Err(beyond()),
         }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use safetensors::Dtype;
 
+use super::compact;
 use super::fit::{Fit, fit};
+use super::masks::mask_values;
 use super::names::{NamePairs, is_average};
 use super::pieces::{Needs, PieceKind};
 use super::refusal::refusal;
 use super::tables::{FileTensor, TensorFile};
-use super::values::{floats, is_one, name_of};
+use super::values::{floats, name_of};
 use super::wording::{counted, listed};
 use crate::mask::Bits;
 use crate::net::{Graph, Layout, Snapshot};
@@ -43,6 +45,10 @@ pub fn weights(path: &Path, bytes: &[u8], graph: &Graph, layout: &Layout, choice
     let needs = Needs::of(graph, layout);
     let mut file = TensorFile::open(path, bytes)?;
     let tables = std::mem::take(&mut file.tables);
+    if let (true, Some(table)) = (compact::is_one(&file), tables.first()) {
+        let (snapshot, note) = compact::expanded(&mut file, &table.tensors, &needs)?;
+        return Ok(Taken { snapshot, notes: vec![note] });
+    }
     let (names, without_head) = (choices.names.as_ref(), choices.new_head.is_some());
     let fits: Vec<Fit> = tables.iter().map(|table| fit(&file, table, &needs, names, without_head)).collect();
     let rank = |fit: &Fit| (fit.is_whole(&needs, without_head), fit.found(), !is_average(&fit.table.place));
@@ -204,21 +210,6 @@ fn read(file: &mut TensorFile, tensor: &FileTensor) -> Result<Vec<f32>> {
             name_of(tensor.kind)
         ))
         .hint("weights of a quantised network mean nothing without their scales: save the state dict before it is quantised")
-    })
-}
-
-/// The values of a mask: 0 where nothing is alive.
-pub(super) fn mask_values(file: &mut TensorFile, tensor: &FileTensor) -> Result<Vec<f32>> {
-    let bytes = file.bytes_of(tensor)?;
-    let values = is_one(tensor.kind, &bytes).filter(|values| values.iter().all(|value| *value == 0.0 || *value == 1.0));
-    values.ok_or_else(|| {
-        Error::input(format!(
-            "`{}`: the mask `{}` ({}) has values other than 0 and 1",
-            file.path.display(),
-            tensor.name,
-            name_of(tensor.kind)
-        ))
-        .hint("a mask is 1 where a weight is alive and 0 where it is not")
     })
 }
 

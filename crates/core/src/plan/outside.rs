@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use super::loaded::LoadedFiles;
-use super::stage::dense_id;
+use super::stage::{dense_id_with, pruned_id_with};
 use crate::sweep::settings::Settings;
 use tombola_words::StageId;
-use tombola_words::value::Value;
+use tombola_words::value::{NamedFile, Value};
 
 /// What identities are made of besides settings.
 #[derive(Debug, Clone, Default)]
 pub struct Outside {
     /// Canonical text of each network of the user's own.
     pub networks: HashMap<String, String>,
-    /// The files that dense networks are loaded from.
+    /// The files that dense networks and masks are loaded from.
     pub loaded: LoadedFiles,
 }
 
@@ -21,7 +21,26 @@ impl Outside {
     /// The identity of the dense training that these settings ask for.
     pub(super) fn dense_id(&self, settings: &Settings) -> StageId {
         let loaded = self.loaded.get(&settings.load.show()).map(|file| file.checksum.as_str());
-        let network = self.networks.get(&settings.network);
-        dense_id(settings, network.map(String::as_str), loaded)
+        let network = self.networks.get(&settings.network).map(String::as_str);
+        let names = self.checksum(&settings.load_names).filter(|_| settings.loads_weights());
+        let parts = [
+            ("layers", network),
+            ("loaded", loaded),
+            ("loaded-init", self.checksum(&settings.load_init)),
+            ("loaded-names", names),
+        ];
+        dense_id_with(settings, &parts)
+    }
+
+    /// The identity of the training that follows `parent` when it is pruned at `rate` as these settings say.
+    pub(super) fn pruned_id(&self, parent: StageId, rate: f64, settings: &Settings) -> StageId {
+        let mask = self.checksum(&settings.load_mask);
+        let names = self.checksum(&settings.load_names).filter(|_| mask.is_some());
+        pruned_id_with(parent, rate, settings, &[("loaded-mask", mask), ("loaded-names", names)])
+    }
+
+    fn checksum(&self, file: &NamedFile) -> Option<&str> {
+        let word = file.0.as_ref()?.display().to_string();
+        self.loaded.get(&word).map(|file| file.checksum.as_str())
     }
 }

@@ -21,21 +21,32 @@ const MEANING: &str = "tombola stage 1";
 ///
 /// `network` is the canonical text of a user's own network, `loaded` the checksum of the file it starts from.
 pub fn dense_id(settings: &Settings, network: Option<&str>, loaded: Option<&str>) -> StageId {
-    let decides = Decides::Training;
-    let mut text = format!("{MEANING}\n{}{}", settings.identity(decides), revisions(settings, decides));
-    for (key, value) in [("layers", network), ("loaded", loaded)] {
-        if let Some(value) = value {
-            text.push_str(&format!("{key}={value}\n"));
-        }
-    }
-    StageId::of(&text)
+    dense_id_with(settings, &[("layers", network), ("loaded", loaded)])
 }
 
-/// The identity of the training that follows `parent` when it is pruned at `rate` by these settings.
-pub fn pruned_id(parent: StageId, rate: f64, settings: &Settings) -> StageId {
+/// As [`dense_id`], with any contents of files.
+pub(super) fn dense_id_with(settings: &Settings, contents: &[(&str, Option<&str>)]) -> StageId {
+    let decides = Decides::Training;
+    let text = format!("{MEANING}\n{}{}", settings.identity(decides), revisions(settings, decides));
+    StageId::of(&(text + &lines(contents)))
+}
+
+/// The identity of the training that follows `parent` when it is pruned at `rate` by these settings, and by contents of files.
+pub(super) fn pruned_id_with(
+    parent: StageId,
+    rate: f64,
+    settings: &Settings,
+    contents: &[(&str, Option<&str>)],
+) -> StageId {
     let decides = Decides::Pruning;
     let (identity, revisions) = (settings.identity(decides), revisions(settings, decides));
-    StageId::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}"))
+    let text = format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}");
+    StageId::of(&(text + &lines(contents)))
+}
+
+/// The contents that there are, one a line.
+fn lines(contents: &[(&str, Option<&str>)]) -> String {
+    contents.iter().filter_map(|(key, value)| Some(format!("{key}={}\n", (*value)?))).collect()
 }
 
 /// One training.
@@ -76,7 +87,7 @@ impl Stage {
         }
         match self.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning.fine_tune_epochs)) {
             Some((Rewind::None, epochs)) => 0..epochs,
-            Some((Rewind::Epoch(epoch), _)) => epoch..self.settings.epochs,
+            Some((Rewind::Epoch(epoch), _)) if epoch > 0 => epoch..self.settings.epochs,
             Some(_) => self.first_of_budget()..self.settings.epochs,
             None => 0..self.settings.epochs,
         }
