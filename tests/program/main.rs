@@ -13,6 +13,7 @@ mod common;
 
 mod bad_input;
 mod browser;
+mod checkpoints;
 mod damage;
 mod doctor;
 mod early_birds;
@@ -39,6 +40,7 @@ mod settling;
 mod setup;
 mod slurm;
 mod status;
+mod taken_over;
 mod tickets;
 mod tuned;
 mod wheel;
