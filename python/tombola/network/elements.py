@@ -312,5 +312,6 @@ def _with_noise(call, name, first, second):
         }
         for of, together in kinds.items():
             if shape == together and (of != "channels" or view.batch == 0):
-                return dropped(call, view, 1 - noise.kept, of)
+                # Without what the subtraction adds: 0.2, not 0.19999999999999996.
+                return dropped(call, view, round(1 - noise.kept, 12), of)
     call.refuse("uses random numbers in a way that is not known", "use `torch.nn.Dropout`, or stochastic depth that drops each image by itself")

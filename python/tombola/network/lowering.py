@@ -125,6 +125,8 @@ class Lowering:
         if name not in OPERATORS:
             near = difflib.get_close_matches(name, OPERATORS, 3)
             known = f"; known are {', '.join(f'`{word}`' for word in near)}" if near else ""
+            if not any(isinstance(value, View) and value.images for value in read):
+                call.refuse("computes weights from other tensors, and is no operation of Tombola", layers.PLAIN)
             call.refuse("is no operation of Tombola", f"write it with operators that docs/python.md lists{known}")
         return OPERATORS[name](call)
 
