@@ -190,7 +190,7 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
 /// For each batch norm that reads some channels only their numbers.
 fn selections(graph: &Graph) -> Vec<(String, String)> {
     let selects = graph.nodes.iter().filter_map(|node| match node.op {
-        Op::Select { list, .. } => Some((node.name.trim_end_matches(".select"), &graph.selections[list])),
+        Op::Select { list, .. } => Some((node.name.strip_suffix(".select")?, &graph.selections[list])),
         _ => None,
     });
     selects

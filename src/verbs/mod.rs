@@ -14,6 +14,7 @@ pub mod flags;
 pub mod folder;
 pub mod init;
 pub mod manual;
+mod network_file;
 pub mod plan;
 pub mod process;
 pub mod repair;

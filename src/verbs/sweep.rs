@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::flags;
+use super::{flags, network_file};
 use tombola_core::folder::{complete, is_as_written, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
 use tombola_core::sweep::{Flag, Spec};
@@ -64,6 +64,10 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
         spec.base = Some(here()?);
         spec.places.clear();
     }
+    // As with files that are loaded: a flag is relative to the shell's folder.
+    let as_flag = flags.iter().any(|flag| flag.field.key == "network");
+    let base = spec.base.clone().filter(|_| !as_flag);
+    spec.take_network_files(|path| network_file::read(base.as_deref(), path))?;
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
         (None, Some(name)) => results_of(Path::new("results"), name),

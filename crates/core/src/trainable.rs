@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::mask::Settling;
 use crate::net::channels::Channels;
-use crate::net::custom::Layers;
-use crate::net::{Graph, Layout, Node, Op};
+use crate::net::custom::OwnNetwork;
+use crate::net::{Graph, Layout, Node};
 use crate::plan::{Networks, Plan, Pruning, Stage, estimate};
 use crate::prune::{channels, unstructured};
 use crate::sweep::{Settings, Spec, check_fits};
@@ -109,7 +109,7 @@ fn what_decides(stage: &Stage, prunings: &[&Pruning]) -> String {
 /// Refuses batches in which a batch norm sees one value a channel and no more: all of them are equal afterwards, so nothing
 /// would be learnt. (The smaller last batch of an epoch may be one image.)
 fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
-    let is_lone = |node: &&Node| node.op == Op::BatchNorm && node.shape.pixels() == 1;
+    let is_lone = |node: &&Node| node.op.is_batch_norm() && node.shape.pixels() == 1;
     match graph.nodes.iter().find(is_lone).filter(|_| settings.batch_size == 1) {
         None => Ok(()),
         Some(node) => Err(Error::input(format!(
@@ -122,7 +122,7 @@ fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
 }
 
 /// What follows from the network of a stage.
-fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap<String, Layers>) -> Result<()> {
+fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap<String, OwnNetwork>) -> Result<()> {
     let stage = &plan.stages[index];
     let slimming = stage.settings.slimming != 0.0;
     let networks = Networks::of(plan, &[stage.root], own)?;

@@ -60,7 +60,7 @@ impl Images {
     pub fn dimensions(&self) -> (usize, usize, usize) {
         match self.shape {
             Shape::Image(channels, height, width) => (channels, height, width),
-            Shape::Vector(features) => (features, 1, 1),
+            shape => (shape.channels(), shape.size() / shape.channels().max(1), 1),
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use tombola_cluster::coordinator::serve::Count;
 use tombola_core::folder::Store;
 use tombola_core::folder::journal::History;
-use tombola_core::net::custom::Layers;
+use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::Plan;
 use tombola_core::plan::estimate::many;
 use tombola_views::tables::{self, Style};
@@ -18,7 +18,7 @@ pub(super) struct Written<'a> {
     pub folder: &'a Path,
     pub store: &'a Store,
     /// Networks of the sweep file.
-    pub own: &'a BTreeMap<String, Layers>,
+    pub own: &'a BTreeMap<String, OwnNetwork>,
     pub plan: &'a Plan,
     pub history: &'a History,
     /// How the table on the terminal looks.

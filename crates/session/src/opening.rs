@@ -17,7 +17,7 @@ use tombola_cluster::coordinator::{Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History, Seal};
 use tombola_core::folder::{Claim, Store, load_checkpoint, refuse_foreign, remove_torn, write_down};
-use tombola_core::net::custom::Layers;
+use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::Plan;
 use tombola_core::plan::{Advice, Asked, Stage, estimate, near_misses};
 use tombola_core::processor::slow_bf16;
@@ -71,7 +71,7 @@ pub(super) struct Opened {
     /// The dense stages whose networks and data are needed.
     #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "only other ranks must be told"))]
     pub roots: Vec<usize>,
-    own: BTreeMap<String, Layers>,
+    own: BTreeMap<String, OwnNetwork>,
     style: Style,
     _claim: Claim,
 }

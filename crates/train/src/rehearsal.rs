@@ -112,7 +112,7 @@ impl Rehearsal {
         let settings = Settings { batch_size: BATCH, optimizer: wish.optimizer, ..Settings::default() };
         let start = initial(&self.layout, NormStart::One, wish.seed, 0);
         let forward = Forward::new(Arc::clone(&self.graph), &self.layout);
-        let mut stepper = Stepper::new(device, BATCH);
+        let mut stepper = Stepper::new(device, BATCH, &forward);
         let mut arena = Arena::new(Arc::clone(&self.layout), &start, device)?;
         arena.precision = wish.precision;
         // Every third weight is dead.

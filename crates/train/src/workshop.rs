@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tch::Device;
 
 use crate::batches::{Parts, Resident};
-use tombola_core::net::custom::Layers;
+use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Network, Networks, Plan, estimate};
 use tombola_core::prune::Pruner;
 use tombola_core::sweep::Settings;
@@ -49,7 +49,7 @@ impl Workshop {
     pub fn open(
         plan: Arc<Plan>,
         roots: &[usize],
-        own: &BTreeMap<String, Layers>,
+        own: &BTreeMap<String, OwnNetwork>,
         run: &Settings,
         devices: &[Device],
     ) -> Result<Self> {

@@ -37,5 +37,5 @@ pub mod value;
 
 pub use checksum::Checksum;
 pub use duration::seconds;
-pub use shape::Shape;
+pub use shape::{Axes, MOST_AXES, Shape};
 pub use stage_id::StageId;

@@ -1,5 +1,51 @@
 //! The shape of what flows through a network. It may not know of networks.
 
+use serde::{Deserialize, Serialize};
+
+/// The most axes of a shape.
+pub const MOST_AXES: usize = 8;
+
+/// A short list of sizes, or of the numbers of axes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "Vec<usize>", try_from = "Vec<usize>")]
+pub struct Axes {
+    sizes: [usize; MOST_AXES],
+    count: usize,
+}
+
+impl Axes {
+    /// A list of at most [`MOST_AXES`] numbers; none if there are more.
+    pub fn of(sizes: &[usize]) -> Option<Self> {
+        let mut axes = Self { sizes: [0; MOST_AXES], count: sizes.len() };
+        axes.sizes.get_mut(..sizes.len())?.copy_from_slice(sizes);
+        Some(axes)
+    }
+
+    /// The numbers.
+    pub fn as_slice(&self) -> &[usize] {
+        &self.sizes[..self.count]
+    }
+
+    /// Their product, saturating.
+    pub fn product(&self) -> usize {
+        self.as_slice().iter().fold(1, |product, size| product.saturating_mul(*size))
+    }
+}
+
+impl From<Axes> for Vec<usize> {
+    fn from(axes: Axes) -> Self {
+        axes.as_slice().to_vec()
+    }
+}
+
+impl TryFrom<Vec<usize>> for Axes {
+    type Error = String;
+
+    fn try_from(sizes: Vec<usize>) -> Result<Self, String> {
+        Self::of(&sizes).ok_or_else(|| format!("found {} axes, expected at most {MOST_AXES}", sizes.len()))
+    }
+}
+
 /// What one image looks like between two nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -7,13 +53,43 @@ pub enum Shape {
     Image(usize, usize, usize),
     /// A flat list of features.
     Vector(usize),
+    /// Anything else that there is once for each image: the first axis of the tensor has this many places for each image (1, or
+    /// the number of windows that an image was cut into), the others are what they are.
+    Block(Axes),
+    /// What is the same for all images: a tensor that was learned, or a constant.
+    Shared(Axes),
 }
 
 impl Shape {
-    /// Channels of an image, features of a vector: what batch norm and pruning count.
+    /// The shape of a tensor whose first axis has `axes[0]` places for each image.
+    pub fn of_images(axes: Axes) -> Self {
+        match *axes.as_slice() {
+            [1, channels, height, width] => Shape::Image(channels, height, width),
+            [1, features] => Shape::Vector(features),
+            _ => Shape::Block(axes),
+        }
+    }
+
+    /// The axes of the tensor; where there is one for each image, the first of them counted for one image.
+    pub fn axes(self) -> Axes {
+        let list = match self {
+            Shape::Image(channels, height, width) => Axes::of(&[1, channels, height, width]),
+            Shape::Vector(features) => Axes::of(&[1, features]),
+            Shape::Block(axes) | Shape::Shared(axes) => Some(axes),
+        };
+        list.unwrap_or_default()
+    }
+
+    /// Whether there is one for each image.
+    pub fn is_of_images(self) -> bool {
+        !matches!(self, Shape::Shared(_))
+    }
+
+    /// Channels of an image, features of a vector: what batch norm counts, the second axis of the tensor.
     pub fn channels(self) -> usize {
         match self {
             Shape::Image(channels, ..) | Shape::Vector(channels) => channels,
+            Shape::Block(axes) | Shape::Shared(axes) => axes.as_slice().get(1).copied().unwrap_or(1),
         }
     }
 
@@ -22,16 +98,16 @@ impl Shape {
         match self {
             Shape::Image(_, height, width) => height * width,
             Shape::Vector(_) => 1,
+            Shape::Block(axes) | Shape::Shared(axes) => axes.product() / self.channels().max(1),
         }
     }
 
-    /// Its sizes as other programs write them: channels, height and width, or features.
+    /// Its sizes as other programs write them: channels, height and width, or features; of anything else all axes but the first,
+    /// and that too where an image has several places in it.
     pub fn dimensions(self) -> impl Iterator<Item = usize> {
-        let (sizes, count) = match self {
-            Shape::Image(channels, height, width) => ([channels, height, width], 3),
-            Shape::Vector(features) => ([features, 0, 0], 1),
-        };
-        sizes.into_iter().take(count)
+        let axes = self.axes();
+        let skipped = usize::from(self.is_of_images() && axes.as_slice().first() == Some(&1));
+        Vec::from(axes).into_iter().skip(skipped)
     }
 
     /// Number of values.
@@ -39,15 +115,31 @@ impl Shape {
         match self {
             Shape::Image(channels, height, width) => channels * height * width,
             Shape::Vector(features) => features,
+            Shape::Block(axes) | Shape::Shared(axes) => axes.product(),
         }
     }
 }
 
 impl std::fmt::Display for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Shape::Image(channels, height, width) => write!(f, "{channels}x{height}x{width}"),
-            Shape::Vector(features) => write!(f, "{features}"),
-        }
+        let sizes: Vec<String> = self.dimensions().map(|size| size.to_string()).collect();
+        f.write_str(&sizes.join("x"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_of_images_and_vectors_are_told_by_their_axes() {
+        let shape = |sizes: &[usize]| Shape::of_images(Axes::of(sizes).unwrap());
+        assert_eq!(shape(&[1, 3, 8, 8]), Shape::Image(3, 8, 8));
+        assert_eq!(shape(&[1, 10]), Shape::Vector(10));
+        let windows = shape(&[4, 49, 96]);
+        assert_eq!((windows.to_string(), windows.size(), windows.channels()), ("4x49x96".to_string(), 4 * 49 * 96, 49));
+        assert_eq!(shape(&[1, 49, 96]).to_string(), "49x96");
+        assert_eq!(Shape::Image(3, 8, 9).to_string(), "3x8x9");
+        assert!(Axes::of(&[1; 9]).is_none());
     }
 }

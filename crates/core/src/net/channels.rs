@@ -6,9 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use super::graph::{Graph, NodeId, Op};
+use super::flow::{Element, Flow, Origin};
+use super::graph::{Graph, NodeId};
 use super::layout::{Layout, Parameter, Role};
+use super::op::{Op, Pairing};
 use crate::mask::Bits;
+use tombola_words::Axes;
 use tombola_words::value::Streams;
 
 /// One channel, or several that only go together.
@@ -23,17 +26,28 @@ pub struct Unit {
     pub filters: Vec<(usize, usize)>,
 }
 
-/// The channels of a network that may be pruned.
+/// Units along some axes of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct UnitFactor {
+    axes: Vec<usize>,
+    sizes: Vec<usize>,
+    /// The last axis goes round fastest; none for one that stays.
+    units: Vec<Option<usize>>,
+}
+
+/// The channels of a network that may be pruned: heads of attention and hidden units among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channels {
     /// In the order of the nodes that make them, then of the channels there.
     pub units: Vec<Unit>,
     /// Names of the layers whose channels they are. None of these may ever be empty.
     pub layers: Vec<String>,
-    /// For each node and each of its output channels the unit that it belongs to; none for one that stays.
-    of_node: Vec<Vec<Option<usize>>>,
-    /// Where each node's input comes from, to find the channels that it reads.
-    inputs: Vec<Option<NodeId>>,
+    /// For what each node gives its axes, and the units along them.
+    values: Vec<(Axes, Vec<UnitFactor>)>,
+    /// For each node with parameters the unit of each of its outputs; none for one that stays.
+    makes: Vec<Vec<Option<usize>>>,
+    /// For each node with a weight matrix the unit of each channel that it reads; none for one that stays.
+    reads: Vec<Vec<Option<usize>>>,
     parameters: Vec<Parameter>,
     len: usize,
 }
@@ -46,29 +60,34 @@ impl Channels {
     /// slimming's channel selection). With [`Streams::Group`]
     /// they are pruned everywhere at once.
     pub fn of(graph: &Graph, layout: &Layout, streams: Streams) -> Self {
-        let joined = Classes::of(graph, &BTreeSet::new());
+        let flow = Flow::of(graph);
+        let joined = Classes::of(&flow, &BTreeSet::new());
         let gates = match streams {
-            Streams::Whole => gates(graph, &joined),
+            Streams::Whole => gates(graph, &flow, &joined),
             Streams::Group => BTreeSet::new(),
         };
-        let classes = if gates.is_empty() { joined } else { Classes::of(graph, &gates) };
-        let mut kept = classes.kept(graph, streams);
+        let classes = if gates.is_empty() { joined } else { Classes::of(&flow, &gates) };
+        let mut kept = classes.kept(graph, &flow, streams);
         // What a gate reads is read by others too, past its scale.
-        let behind = gates.iter().flat_map(|gate| &classes.of_node[graph.nodes[*gate].inputs[0]]);
-        kept.extend(behind.map(|element| classes.root(*element)));
+        let behind = flow.origins.iter().filter_map(|origin| match origin {
+            Origin::Norm(node, read) if gates.contains(node) => Some(classes.root(*read)),
+            _ => None,
+        });
+        kept.extend(behind);
         let mut channels = Self {
             units: Vec::new(),
             layers: Vec::new(),
-            of_node: vec![Vec::new(); graph.nodes.len()],
-            inputs: graph.nodes.iter().map(|node| node.inputs.first().copied()).collect(),
+            values: Vec::new(),
+            makes: Vec::new(),
+            reads: Vec::new(),
             parameters: layout.parameters.clone(),
             len: layout.len,
         };
         let mut units: Vec<Option<usize>> = vec![None; classes.parents.len()];
         for (id, node) in graph.nodes.iter().enumerate() {
-            let makes = gates.contains(&id) || matches!(node.op, Op::Conv { .. } | Op::Linear { .. });
+            let makes = gates.contains(&id) || node.op.has_connections();
             let mut layer = None;
-            for element in classes.of_node[id].iter().filter(|_| makes) {
+            for element in flow.makes[id].iter().filter(|_| makes) {
                 let class = classes.root(*element);
                 if !kept.contains(&class) && units[class].is_none() {
                     let layer = *layer.get_or_insert_with(|| {
@@ -81,8 +100,18 @@ impl Channels {
             }
         }
         // Only now: zeros that pad a shortcut stand before the layer that makes the channel they are added to.
-        for (own, elements) in channels.of_node.iter_mut().zip(&classes.of_node) {
-            own.extend(elements.iter().map(|element| units[classes.root(*element)]));
+        let unit_of = |elements: &Vec<Element>| -> Vec<Option<usize>> {
+            elements.iter().map(|element| units[classes.root(*element)]).collect()
+        };
+        channels.makes = flow.makes.iter().map(unit_of).collect();
+        channels.reads = flow.reads.iter().map(unit_of).collect();
+        for (node, value) in graph.nodes.iter().zip(&flow.values) {
+            let lines = value.iter().map(|factor| UnitFactor {
+                axes: factor.axes.clone(),
+                sizes: factor.sizes.clone(),
+                units: unit_of(&factor.elements),
+            });
+            channels.values.push((node.shape.axes(), lines.collect()));
         }
         channels.find_weights();
         channels
@@ -90,12 +119,12 @@ impl Channels {
 
     fn find_weights(&mut self) {
         for (number, parameter) in self.parameters.iter().enumerate() {
-            for (channel, unit) in self.of_node[parameter.node].iter().enumerate() {
+            for (channel, unit) in self.makes[parameter.node].iter().enumerate() {
                 let Some(unit) = unit.and_then(|unit| self.units.get_mut(unit)) else { continue };
                 match parameter.role {
                     Role::NormScale => unit.scales.push(parameter.offset + channel),
-                    Role::ConvWeight | Role::LinearWeight => unit.filters.push((number, channel)),
-                    Role::Bias | Role::NormShift => {}
+                    role if role.is_connection() => unit.filters.push((number, channel)),
+                    _ => {}
                 }
             }
         }
@@ -118,14 +147,61 @@ impl Channels {
         scales
     }
 
-    /// For each output channel of a node whether `mask` (`[len]`) keeps it.
+    /// For each output of a node with parameters whether `mask` (`[len]`) keeps it.
     pub fn of_output(&self, node: NodeId, mask: &Bits) -> Vec<bool> {
-        self.of_node[node].iter().map(|unit| unit.is_none_or(|unit| mask.get(unit))).collect()
+        self.makes[node].iter().map(|unit| unit.is_none_or(|unit| mask.get(unit))).collect()
     }
 
-    /// For each channel that a node reads whether `mask` keeps it.
+    /// For each channel that a node with a weight matrix reads whether `mask` keeps it.
     pub fn of_input(&self, node: NodeId, mask: &Bits) -> Vec<bool> {
-        self.inputs[node].map_or_else(Vec::new, |input| self.of_output(input, mask))
+        self.reads[node].iter().map(|unit| unit.is_none_or(|unit| mask.get(unit))).collect()
+    }
+
+    /// For each axis of what a node gives the places there that `mask` keeps.
+    pub fn of_axes(&self, node: NodeId, mask: &Bits) -> Vec<Vec<bool>> {
+        let (axes, factors) = &self.values[node];
+        let mut alive: Vec<Vec<bool>> = axes.as_slice().iter().map(|size| vec![true; *size]).collect();
+        for factor in factors {
+            for (place, axis) in factor.axes.iter().enumerate() {
+                let inner: usize = factor.sizes[place + 1..].iter().product();
+                let mut any = vec![false; factor.sizes[place]];
+                for (index, unit) in factor.units.iter().enumerate() {
+                    any[index / inner.max(1) % factor.sizes[place]] |= unit.is_none_or(|unit| mask.get(unit));
+                }
+                alive[*axis] = any;
+            }
+        }
+        alive
+    }
+
+    /// For each value of a parameter, in the order of the layout, whether a mask over channels (`[len]`) keeps it.
+    pub fn of_parameter(&self, parameter: &Parameter, mask: &Bits) -> Vec<bool> {
+        let mut alive = Vec::with_capacity(parameter.len);
+        if let Role::Learned(_) = parameter.role {
+            let axes = self.of_axes(parameter.node, mask);
+            alive.resize(parameter.len, true);
+            for (index, own) in alive.iter_mut().enumerate() {
+                let mut rest = index;
+                for flags in axes.iter().rev() {
+                    *own &= flags[rest % flags.len()];
+                    rest /= flags.len();
+                }
+            }
+            return alive;
+        }
+        let outputs = self.of_output(parameter.node, mask);
+        if !parameter.role.is_connection() {
+            // Norms over places and lone slopes belong to no channel.
+            let known = outputs.len() == parameter.len;
+            alive.extend((0..parameter.len).map(|place| !known || outputs[place]));
+            return alive;
+        }
+        let inputs = self.of_input(parameter.node, mask);
+        for (row, output) in outputs.iter().enumerate() {
+            let own = &inputs[parameter.inputs_of(row, inputs.len())];
+            alive.extend(own.iter().cycle().take(parameter.fan_in()).map(|input| *output && *input));
+        }
+        alive
     }
 
     /// The weights (`[Layout::len]`) that a mask over channels (`[len]`) keeps: of a dead channel nothing stays, neither
@@ -133,17 +209,9 @@ impl Channels {
     pub fn weight_mask(&self, mask: &Bits) -> Bits {
         let mut weights = Bits::ones(self.len);
         for parameter in &self.parameters {
-            let outputs = self.of_output(parameter.node, mask);
-            let inputs = match parameter.role.is_connection() {
-                true => self.of_input(parameter.node, mask),
-                false => vec![true],
-            };
-            for (row, output) in parameter.rows().zip(&outputs) {
-                for (position, input) in row.zip(inputs.iter().cycle()) {
-                    if !(*output && *input) {
-                        weights.set(position, false);
-                    }
-                }
+            let alive = self.of_parameter(parameter, mask);
+            for (position, _) in parameter.range().zip(alive).filter(|(_, alive)| !alive) {
+                weights.set(position, false);
             }
         }
         weights
@@ -154,16 +222,17 @@ impl Channels {
     pub fn alive(&self, weights: &Bits) -> Bits {
         let mut alive = Bits::zeros(self.len());
         for parameter in self.parameters.iter().filter(|parameter| parameter.role.is_connection()) {
-            let outputs = &self.of_node[parameter.node];
-            let inputs = self.inputs[parameter.node].map_or(&[][..], |input| &self.of_node[input]);
+            let outputs = &self.makes[parameter.node];
+            let inputs = &self.reads[parameter.node];
             let selected: Vec<Option<usize>> =
                 inputs.iter().map(|unit| unit.filter(|unit| self.units[*unit].filters.is_empty())).collect();
             let selects = selected.iter().any(Option::is_some);
-            for (row, output) in parameter.rows().zip(outputs) {
+            for (number, (row, output)) in parameter.rows().zip(outputs).enumerate() {
                 if let Some(unit) = output.filter(|_| weights.count_in(row.clone()) > 0) {
                     alive.set(unit, true);
                 }
-                for (position, input) in row.filter(|_| selects).zip(selected.iter().cycle()) {
+                let own = &selected[parameter.inputs_of(number, inputs.len())];
+                for (position, input) in row.filter(|_| selects).zip(own.iter().cycle()) {
                     if let Some(unit) = input.filter(|_| weights.get(position)) {
                         alive.set(unit, true);
                     }
@@ -174,62 +243,27 @@ impl Channels {
     }
 }
 
-/// Channels of all nodes in classes that share their fate.
+/// Elements in classes that share their fate.
 struct Classes {
-    /// For each node the element of each output channel; several nodes share one where channels only pass through.
-    of_node: Vec<Vec<usize>>,
     /// Union-find: the smaller element leads.
-    parents: Vec<usize>,
-    /// Elements that no filter makes: the image, and zeros that pad a shortcut.
-    without_filter: BTreeSet<usize>,
-    image: BTreeSet<usize>,
+    parents: Vec<Element>,
 }
 
 impl Classes {
-    /// `gates` are batch norms whose output channels are not bound to their input's.
-    fn of(graph: &Graph, gates: &BTreeSet<NodeId>) -> Self {
-        let mut classes =
-            Self { of_node: Vec::new(), parents: Vec::new(), without_filter: BTreeSet::new(), image: BTreeSet::new() };
-        for (id, node) in graph.nodes.iter().enumerate() {
-            let read = node.inputs.first().map_or_else(Vec::new, |input| classes.of_node[*input].clone());
-            let elements = match node.op {
-                Op::Input => {
-                    let elements = classes.fresh(node.shape.channels());
-                    classes.without_filter.extend(&elements);
-                    classes.image.extend(&elements);
-                    elements
-                }
-                Op::Conv { out, .. } | Op::Linear { out, .. } => classes.fresh(out),
-                Op::BatchNorm if gates.contains(&id) => classes.fresh(read.len()),
-                Op::Add => {
-                    let other = node.inputs.get(1).map_or_else(Vec::new, |input| classes.of_node[*input].clone());
-                    read.iter().zip(&other).for_each(|(a, b)| classes.join(*a, *b));
-                    read
-                }
-                Op::Flatten => {
-                    let pixels = graph.input_of(id).pixels();
-                    read.into_iter().flat_map(|element| std::iter::repeat_n(element, pixels)).collect()
-                }
-                Op::PadShortcut { before, after, .. } => {
-                    let zeros = classes.fresh(before + after);
-                    classes.without_filter.extend(&zeros);
-                    [&zeros[..before], &read, &zeros[before..]].concat()
-                }
-                Op::Select { list, .. } => graph.selections[list].iter().map(|channel| read[*channel]).collect(),
-                Op::BatchNorm | Op::Relu | Op::MaxPool { .. } | Op::AvgPool { .. } | Op::GlobalAveragePool => read,
-            };
-            classes.of_node.push(elements);
+    /// `gates` are batch norms whose channels are not bound to those that they read.
+    fn of(flow: &Flow, gates: &BTreeSet<NodeId>) -> Self {
+        let mut classes = Self { parents: (0..flow.origins.len()).collect() };
+        let is_gate = |element: Element, read: Element| match flow.origins[element] {
+            Origin::Norm(node, from) => from == read && gates.contains(&node),
+            _ => false,
+        };
+        for (a, b) in flow.ties.iter().filter(|(a, b)| !is_gate(*a, *b)) {
+            classes.join(*a, *b);
         }
         classes
     }
 
-    fn fresh(&mut self, count: usize) -> Vec<usize> {
-        let start = self.parents.len();
-        self.parents.extend(start..start + count);
-        (start..start + count).collect()
-    }
-
-    fn root(&self, element: usize) -> usize {
+    fn root(&self, element: Element) -> Element {
         let mut at = element;
         while self.parents[at] != at {
             at = self.parents[at];
@@ -237,45 +271,81 @@ impl Classes {
         at
     }
 
-    fn join(&mut self, a: usize, b: usize) {
+    fn join(&mut self, a: Element, b: Element) {
         let (a, b) = (self.root(a), self.root(b));
         self.parents[a.max(b)] = a.min(b);
     }
 
-    /// Classes that some addition joined.
-    fn streams(&self, graph: &Graph) -> BTreeSet<usize> {
-        let sums = graph.nodes.iter().zip(&self.of_node).filter(|(node, _)| node.op == Op::Add);
-        sums.flat_map(|(_, elements)| elements).map(|element| self.root(*element)).collect()
+    /// Classes that some addition of two values of images joined.
+    fn streams(&self, graph: &Graph, flow: &Flow) -> BTreeSet<Element> {
+        let sums = (0..graph.nodes.len()).filter(|id| is_sum(graph, *id));
+        sums.flat_map(|id| &flow.values[id]).flat_map(|factor| &factor.elements).map(|e| self.root(*e)).collect()
     }
 
     /// Classes that must stay.
-    fn kept(&self, graph: &Graph, streams: Streams) -> BTreeSet<usize> {
-        let mut kept: BTreeSet<usize> = self.image.iter().map(|element| self.root(*element)).collect();
-        kept.extend(self.of_node.last().into_iter().flatten().map(|element| self.root(*element)));
-        let made: BTreeSet<usize> = (0..self.parents.len())
-            .filter(|element| !self.without_filter.contains(element))
-            .map(|element| self.root(element))
-            .collect();
-        kept.extend(self.without_filter.iter().map(|element| self.root(*element)).filter(|root| !made.contains(root)));
+    fn kept(&self, graph: &Graph, flow: &Flow, streams: Streams) -> BTreeSet<Element> {
+        let mut kept: BTreeSet<Element> = flow.fixed.iter().map(|element| self.root(*element)).collect();
+        let (mut made, mut unmade) = (BTreeSet::new(), BTreeSet::new());
+        for (element, origin) in flow.origins.iter().enumerate() {
+            let root = self.root(element);
+            match origin {
+                Origin::Image => {
+                    kept.insert(root);
+                }
+                Origin::Zeros | Origin::Learned | Origin::Unknown => {
+                    unmade.insert(root);
+                }
+                Origin::Filter(_) | Origin::Norm(..) | Origin::Mixed(_) => {
+                    made.insert(root);
+                }
+            }
+        }
+        kept.extend(unmade.difference(&made));
         if streams == Streams::Whole {
-            kept.extend(self.streams(graph));
+            kept.extend(self.streams(graph, flow));
+        }
+        // What several axes share must be a box, whatever is pruned: it may depend on one of them alone.
+        for factor in flow.values.iter().flatten().filter(|factor| factor.axes.len() > 1) {
+            let roots: Vec<Element> = factor.elements.iter().map(|element| self.root(*element)).collect();
+            let depends_on = |place: usize| {
+                let mut first = vec![None; factor.sizes[place]];
+                roots
+                    .iter()
+                    .enumerate()
+                    .all(|(index, root)| *first[factor.index(index, place)].get_or_insert(*root) == *root)
+            };
+            if !(0..factor.axes.len()).any(depends_on) {
+                kept.extend(roots);
+            }
         }
         kept
     }
 }
 
-/// Batch norms that read a residual stream, or what another layer reads too, and whose output reaches no addition: they can
+/// Whether a node adds two values of images.
+fn is_sum(graph: &Graph, id: NodeId) -> bool {
+    let node = &graph.nodes[id];
+    let adds = match node.op {
+        Op::Add => true,
+        Op::Pair { function } => matches!(function, Pairing::Add | Pairing::Subtract),
+        _ => false,
+    };
+    adds && node.inputs.iter().all(|input| graph.nodes[*input].shape.is_of_images())
+}
+
+/// Batch norms that read a residual stream, or what another layer reads too, and whose output reaches no sum or product: they can
 /// leave channels out.
-fn gates(graph: &Graph, classes: &Classes) -> BTreeSet<NodeId> {
-    let streams = classes.streams(graph);
+fn gates(graph: &Graph, flow: &Flow, classes: &Classes) -> BTreeSet<NodeId> {
+    let streams = classes.streams(graph, flow);
     // The last node keeps all its channels, and so does what is added to something.
     let mut bound = vec![false; graph.nodes.len()];
     if let Some(last) = bound.last_mut() {
         *last = true;
     }
     for (id, node) in graph.nodes.iter().enumerate().rev() {
-        let passes = !matches!(node.op, Op::Conv { .. } | Op::Linear { .. });
-        if node.op == Op::Add || (passes && bound[id]) {
+        let passes = !node.op.has_connections();
+        let pairs = node.inputs.len() > 1 && !matches!(node.op, Op::Concat { .. });
+        if pairs || (passes && bound[id]) {
             node.inputs.iter().for_each(|input| bound[*input] = true);
         }
     }
@@ -283,9 +353,10 @@ fn gates(graph: &Graph, classes: &Classes) -> BTreeSet<NodeId> {
     graph.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| readers[*input] += 1);
     let shared = |id: NodeId| {
         let input = graph.nodes[id].inputs[0];
-        readers[input] > 1 || classes.of_node[input].iter().any(|element| streams.contains(&classes.root(*element)))
+        let elements = flow.values[input].iter().flat_map(|factor| &factor.elements);
+        readers[input] > 1 || elements.into_iter().any(|element| streams.contains(&classes.root(*element)))
     };
-    let norms = (0..graph.nodes.len()).filter(|id| graph.nodes[*id].op == Op::BatchNorm);
+    let norms = (0..graph.nodes.len()).filter(|id| graph.nodes[*id].op.is_batch_norm());
     norms.filter(|id| !bound[*id] && shared(*id)).collect()
 }
 

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 
 use super::channels::Channels;
-use super::graph::{Builder, Graph, NodeId, Op};
+use super::graph::{Builder, Graph, Node, NodeId};
 use super::layout::Layout;
+use super::op::Op;
 use super::snapshot::{OptimizerState, Snapshot};
 use crate::mask::Bits;
-use tombola_words::Shape;
+use tombola_words::Axes;
 use tombola_words::error::Result;
 use tombola_words::value::Streams;
 
@@ -80,28 +81,18 @@ impl Compact {
 
     /// With the channels `kept`, of which some may not be `alive`.
     fn with(graph: &Graph, layout: &Layout, channels: &Channels, alive: &Bits, kept: &Bits) -> Result<Self> {
-        let outputs: Vec<Vec<bool>> = (0..graph.nodes.len()).map(|id| channels.of_output(id, kept)).collect();
-        let small = rebuilt(graph, &outputs)?;
+        let small = Rebuilding { graph, channels, kept, axes: axes_of(graph, channels, kept) }.graph()?;
         let small_layout = Layout::of(&small);
         let mut positions = Vec::with_capacity(small_layout.len);
         for parameter in &layout.parameters {
-            let rows = &outputs[parameter.node];
-            let columns = match parameter.role.is_connection() {
-                true => outputs[graph.nodes[parameter.node].inputs[0]].clone(),
-                false => vec![true],
-            };
-            let length = parameter.fan_in();
-            for (row, _) in rows.iter().enumerate().filter(|(_, kept)| **kept) {
-                let start = parameter.offset + row * length;
-                let kept = (start..start + length).zip(columns.iter().cycle()).filter(|(_, kept)| **kept);
-                positions.extend(kept.map(|(position, _)| position));
-            }
+            let left = parameter.range().zip(channels.of_parameter(parameter, kept)).filter(|(_, kept)| *kept);
+            positions.extend(left.map(|(position, _)| position));
         }
         let mut buffers = Vec::with_capacity(small_layout.buffer_len);
         for buffer in &layout.buffers {
-            let alive = channels.of_output(buffer.node, alive);
-            let kept = buffer.range().zip(alive).zip(&outputs[buffer.node]).filter(|(_, kept)| **kept);
-            buffers.extend(kept.map(|(position, _)| position));
+            let [alive, kept] = [alive, kept].map(|mask| channels.of_output(buffer.node, mask));
+            let left = buffer.range().zip(alive).zip(kept).filter(|(_, kept)| *kept);
+            buffers.extend(left.map(|(position, _)| position));
         }
         debug_assert_eq!((positions.len(), buffers.len()), (small_layout.len, small_layout.buffer_len));
         let mask = (alive != kept).then(|| {
@@ -159,56 +150,111 @@ fn taken(values: &[f32], positions: &[usize]) -> Vec<f32> {
     positions.iter().map(|position| values[*position]).collect()
 }
 
-/// The graph with the alive output channels of each node.
-fn rebuilt(graph: &Graph, outputs: &[Vec<bool>]) -> Result<Graph> {
-    let count = |flags: &[bool]| flags.iter().filter(|alive| **alive).count();
-    let mut build = Builder::new(graph.input());
-    let mut places: Vec<NodeId> = vec![0];
-    for (id, node) in graph.nodes.iter().enumerate().skip(1) {
-        let own = &outputs[id];
-        let mut inputs: Vec<NodeId> = node.inputs.iter().map(|input| places[*input]).collect();
-        let op = match node.op {
-            Op::Conv { kernel, stride, padding, bias, .. } => {
-                Op::Conv { out: count(own), kernel, stride, padding, bias }
+/// For each axis of what each node gives the places that stay.
+fn axes_of(graph: &Graph, channels: &Channels, kept: &Bits) -> Vec<Vec<Vec<bool>>> {
+    (0..graph.nodes.len()).map(|id| channels.of_axes(id, kept)).collect()
+}
+
+fn count(flags: &[bool]) -> usize {
+    flags.iter().filter(|alive| **alive).count()
+}
+
+/// A graph whose nodes give what is left of their outputs.
+struct Rebuilding<'a> {
+    graph: &'a Graph,
+    channels: &'a Channels,
+    kept: &'a Bits,
+    axes: Vec<Vec<Vec<bool>>>,
+}
+
+impl Rebuilding<'_> {
+    fn graph(&self) -> Result<Graph> {
+        let mut build = Builder::new(self.graph.input());
+        build.constants(self.graph.constants.clone());
+        let mut places: Vec<NodeId> = vec![0];
+        for (id, node) in self.graph.nodes.iter().enumerate().skip(1) {
+            let mut inputs: Vec<NodeId> = node.inputs.iter().map(|input| places[*input]).collect();
+            let op = match node.op {
+                Op::Select { list, .. } => {
+                    places.push(build.select(&node.name, inputs[0], self.chosen(node, 1, list))?);
+                    continue;
+                }
+                Op::Take { axis, list } => {
+                    places.push(build.take(&node.name, inputs[0], axis, self.chosen(node, axis, list))?);
+                    continue;
+                }
+                Op::BatchNorm { .. } => {
+                    // A batch norm that leaves out channels of the stream that it reads.
+                    let own = self.channels.of_output(id, self.kept);
+                    let input = self.along(node.inputs[0], 1);
+                    if count(&own) < count(input) {
+                        let left = input.iter().zip(&own).filter(|(alive, _)| **alive);
+                        let chosen = left.enumerate().filter(|(_, (_, own))| **own).map(|(place, _)| place).collect();
+                        inputs[0] = build.select(&format!("{}.select", node.name), inputs[0], chosen)?;
+                    }
+                    node.op
+                }
+                op => self.smaller(id, op),
+            };
+            places.push(build.add_named(&node.name, op, &inputs, &node.parameters)?);
+        }
+        build.finish(self.graph.classes())
+    }
+
+    /// The places that stay along an axis of what a node gives.
+    fn along(&self, id: NodeId, axis: usize) -> &[bool] {
+        self.axes[id].get(axis).map_or(&[], Vec::as_slice)
+    }
+
+    /// Places of what is chosen among those that are left.
+    fn chosen(&self, node: &Node, axis: usize, list: usize) -> Vec<usize> {
+        let input = self.along(node.inputs[0], axis);
+        let chosen = self.graph.selections[list].iter().filter(|place| input[**place]);
+        chosen.map(|place| count(&input[..*place])).collect()
+    }
+
+    /// How many places each axis of a node keeps.
+    fn sizes(&self, id: NodeId) -> Axes {
+        let sizes: Vec<usize> = self.axes[id].iter().map(|flags| count(flags)).collect();
+        Axes::of(&sizes).unwrap_or_default()
+    }
+
+    /// How many of some groups of channels are left, of which each goes as a whole.
+    fn groups(&self, id: NodeId, groups: usize) -> usize {
+        let own = self.channels.of_output(id, self.kept);
+        let each = (own.len() / groups.max(1)).max(1);
+        own.chunks(each).filter(|group| group.contains(&true)).count()
+    }
+
+    /// The operation over what is left of its inputs and outputs.
+    fn smaller(&self, id: NodeId, op: Op) -> Op {
+        let node = &self.graph.nodes[id];
+        let out = || count(&self.channels.of_output(id, self.kept));
+        match op {
+            Op::Conv { window, groups, bias, .. } => {
+                Op::Conv { out: out(), window, groups: self.groups(id, groups), bias }
             }
-            Op::Linear { bias, .. } => Op::Linear { out: count(own), bias },
+            Op::ConvTransposed { window, output_padding, groups, bias, .. } => {
+                Op::ConvTransposed { out: out(), window, output_padding, groups: self.groups(id, groups), bias }
+            }
+            Op::Linear { bias, .. } => Op::Linear { out: out(), bias },
+            Op::GroupNorm { groups, eps, affine } => Op::GroupNorm { groups: self.groups(id, groups), eps, affine },
+            Op::Prelu { slopes } if slopes > 1 => Op::Prelu { slopes: out() },
             Op::PadShortcut { stride, before, after } => {
+                let own = self.along(id, 1);
                 let kept = own.len() - after;
                 Op::PadShortcut { stride, before: count(&own[..before]), after: count(&own[kept..]) }
             }
-            Op::Select { list, .. } => {
-                // Places of the chosen channels among those that are left.
-                let input = &outputs[node.inputs[0]];
-                let chosen = graph.selections[list].iter().zip(own).filter(|(_, alive)| **alive);
-                let chosen = chosen.map(|(channel, _)| count(&input[..*channel])).collect();
-                places.push(build.select(&node.name, inputs[0], chosen)?);
-                continue;
+            Op::Slice { axis, start, end, step } => {
+                let input = self.along(node.inputs[0], axis);
+                Op::Slice { axis, start: count(&input[..start]), end: count(&input[..end]), step }
             }
-            Op::BatchNorm => {
-                // A batch norm that leaves out channels of the stream that it reads.
-                let input = &outputs[node.inputs[0]];
-                if count(own) < count(input) {
-                    let left = input.iter().zip(own).filter(|(alive, _)| **alive);
-                    let chosen = left.enumerate().filter(|(_, (_, own))| **own).map(|(place, _)| place).collect();
-                    inputs[0] = build.select(&format!("{}.select", node.name), inputs[0], chosen)?;
-                }
-                Op::BatchNorm
-            }
-            Op::Input
-            | Op::Relu
-            | Op::Add
-            | Op::MaxPool { .. }
-            | Op::AvgPool { .. }
-            | Op::GlobalAveragePool
-            | Op::Flatten => node.op,
-        };
-        places.push(build.add(&node.name, op, &inputs)?);
+            Op::Reshape { .. } => Op::Reshape { to: self.sizes(id) },
+            Op::Expand { images, .. } => Op::Expand { to: self.sizes(id), images },
+            Op::Learned { begins, .. } => Op::Learned { shape: self.sizes(id), begins },
+            op => op,
+        }
     }
-    let classes = match graph.nodes[graph.nodes.len() - 1].shape {
-        Shape::Vector(classes) => classes,
-        image @ Shape::Image(..) => image.size(),
-    };
-    build.finish(classes)
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 //! "Connectivity Matters: Neural Network Pruning Through the Lens of Effective Sparsity".)
 //!
 //! Paths are followed channel by channel, after flattening feature by feature. Pixels are not told apart: a kernel
-//! position that reads nothing but padding counts as a connection. It may not know of torch.
+//! position that reads nothing but padding counts as a connection; and so does what reads places that cannot be followed one by one,
+//! such as queries and keys. It may not know of torch.
 
-use super::graph::{Graph, NodeId, Op};
+use super::flow::{Element, Flow, Origin};
+use super::graph::{Graph, NodeId};
 use super::layout::{Layout, Parameter, Role};
 use crate::mask::bits::Bits;
 
@@ -48,23 +50,27 @@ pub struct LayerConnectivity {
 /// Biases and batch-norm shifts are constants and join nothing. A batch-norm scale whose bit is 0 cuts its channel.
 /// Takes a time proportional to the number of weights.
 pub fn effective(graph: &Graph, layout: &Layout, mask: &Bits) -> Connectivity {
-    let walk = Walk { graph, weights: weights_of_nodes(graph, layout), mask };
+    let walk = Walk { flow: Flow::of(graph), weights: weights_of_nodes(graph, layout), mask };
     let from_input = walk.forward();
     let to_output = walk.backward();
+    let last = walk.flow.values.last().into_iter().flatten().flat_map(|factor| &factor.elements);
     let mut result = Connectivity {
         alive: 0,
         effective: 0,
         prunable: 0,
         layers: Vec::new(),
         dead_layers: Vec::new(),
-        disconnected: !from_input.last().is_some_and(|flags| flags.contains(&true)),
+        disconnected: !last.into_iter().any(|element| from_input[*element]),
     };
     for (id, node) in graph.nodes.iter().enumerate() {
         let Some(weight) = walk.weights[id].filter(|weight| weight.role.is_connection()) else { continue };
-        let inputs = &from_input[node.inputs[0]];
+        let (reads, makes) = (&walk.flow.reads[id], &walk.flow.makes[id]);
+        let written: Vec<bool> = reads.iter().map(|element| from_input[*element]).collect();
         let mut layer = LayerConnectivity { name: node.name.clone(), alive: 0, effective: 0, prunable: weight.len };
-        for (row, &read) in rows(weight, inputs.len()).zip(&to_output[id]) {
-            for (position, written) in row.zip(inputs.iter().cycle()) {
+        for (number, (row, made)) in weight.rows().zip(makes).enumerate() {
+            let read = to_output[*made];
+            let own = &written[weight.inputs_of(number, written.len())];
+            for (position, written) in row.zip(own.iter().cycle()) {
                 if mask.get(position) {
                     layer.alive += 1;
                     layer.effective += usize::from(read && *written);
@@ -82,105 +88,97 @@ pub fn effective(graph: &Graph, layout: &Layout, mask: &Bits) -> Connectivity {
     result
 }
 
-/// One flag for each channel of a node's output: whether a path of alive weights reaches it.
+/// One flag for each element of the flow: whether a path of alive weights reaches it.
 type Flags = Vec<bool>;
 
 struct Walk<'a> {
-    graph: &'a Graph,
+    flow: Flow,
     /// For each node its connections or its batch-norm scales, if it has any.
     weights: Vec<Option<&'a Parameter>>,
     mask: &'a Bits,
 }
 
 impl Walk<'_> {
-    /// For each node the channels that some input channel reaches.
-    fn forward(&self) -> Vec<Flags> {
-        let mut reached: Vec<Flags> = Vec::with_capacity(self.graph.nodes.len());
-        for (id, node) in self.graph.nodes.iter().enumerate() {
-            let channels = node.shape.channels();
-            let flags = match (node.op, &*node.inputs) {
-                (Op::Input, _) => vec![true; channels],
-                (Op::Conv { .. } | Op::Linear { .. }, &[from]) => self.through_weights(id, &reached[from]),
-                (Op::BatchNorm, &[from]) => self.through_scales(id, &reached[from]),
-                (Op::Add, &[a, b]) => reached[a].iter().zip(&reached[b]).map(|(a, b)| *a || *b).collect(),
-                (Op::Flatten, &[from]) => {
-                    let pixels = self.graph.nodes[from].shape.pixels();
-                    reached[from].iter().flat_map(|&flag| std::iter::repeat_n(flag, pixels)).collect()
+    /// The elements that some channel of the image reaches.
+    fn forward(&self) -> Flags {
+        let mut reached = vec![false; self.flow.origins.len()];
+        let mut place = 0;
+        while place < reached.len() {
+            let origin = &self.flow.origins[place];
+            if let Origin::Filter(node) = *origin {
+                let flags = self.through_weights(node, &reached);
+                let start = place;
+                place += flags.len().max(1);
+                for (own, flag) in reached[start..].iter_mut().zip(flags) {
+                    *own = flag;
                 }
-                (Op::PadShortcut { before, after, .. }, &[from]) => {
-                    [vec![false; before], reached[from].clone(), vec![false; after]].concat()
-                }
-                (Op::Select { list, .. }, &[from]) => {
-                    self.graph.selections[list].iter().map(|channel| reached[from][*channel]).collect()
-                }
-                (_, &[from, ..]) => reached[from].clone(),
-                (_, &[]) => vec![false; channels],
+                continue;
+            }
+            reached[place] = match origin {
+                Origin::Image | Origin::Unknown => true,
+                Origin::Zeros | Origin::Learned | Origin::Filter(_) => false,
+                Origin::Norm(node, read) => reached[*read] && self.scale_is_alive(*node, place),
+                Origin::Mixed(sources) => sources.iter().any(|source| reached[*source]),
             };
-            reached.push(flags);
+            place += 1;
         }
         reached
     }
 
-    /// For each node the channels that reach some output.
-    fn backward(&self) -> Vec<Flags> {
-        let mut needed: Vec<Flags> = self.graph.nodes.iter().map(|node| vec![false; node.shape.channels()]).collect();
-        if let Some(last) = needed.last_mut() {
-            last.fill(true);
-        }
-        for (id, node) in self.graph.nodes.iter().enumerate().rev() {
-            let own = std::mem::take(&mut needed[id]);
-            for &from in &node.inputs {
-                let below = &mut needed[from];
-                match node.op {
-                    Op::Conv { .. } | Op::Linear { .. } => self.back_through_weights(id, &own, below),
-                    Op::BatchNorm => join(below, &self.through_scales(id, &own)),
-                    Op::Flatten => {
-                        let pixels = self.graph.nodes[from].shape.pixels().max(1);
-                        for (flag, features) in below.iter_mut().zip(own.chunks(pixels)) {
-                            *flag |= features.contains(&true);
-                        }
-                    }
-                    Op::PadShortcut { before, .. } => join(below, &own[before..]),
-                    Op::Select { list, .. } => {
-                        let chosen = self.graph.selections[list].iter().zip(&own);
-                        chosen.for_each(|(channel, flag)| below[*channel] |= flag);
-                    }
-                    _ => join(below, &own),
+    /// The elements that reach some output.
+    fn backward(&self) -> Flags {
+        let mut needed = vec![false; self.flow.origins.len()];
+        let last = self.flow.values.last().into_iter().flatten().flat_map(|factor| &factor.elements);
+        last.chain(&self.flow.lost).for_each(|element| needed[*element] = true);
+        for place in (0..needed.len()).rev() {
+            match &self.flow.origins[place] {
+                // All rows of a node stand together, and their elements after those that they read: the first row does the work.
+                Origin::Filter(node) if self.flow.makes[*node].first() == Some(&place) => {
+                    self.back_through_weights(*node, &mut needed);
                 }
+                Origin::Norm(node, read) => {
+                    needed[*read] |= needed[place] && self.scale_is_alive(*node, place);
+                }
+                Origin::Mixed(sources) => sources.iter().for_each(|source| needed[*source] |= needed[place]),
+                _ => {}
             }
-            needed[id] = own;
         }
         needed
     }
 
-    /// Outputs of layer `id` that an alive weight joins to one of the inputs in `from`.
-    fn through_weights(&self, id: NodeId, from: &[bool]) -> Flags {
+    /// Outputs of node `id` that an alive weight joins to one of the inputs that are reached.
+    fn through_weights(&self, id: NodeId, reached: &[bool]) -> Flags {
         let Some(weight) = self.weights[id] else { return Vec::new() };
-        rows(weight, from.len())
-            .map(|mut row| {
-                let mut flags = from.iter().cycle();
+        let inputs: Vec<bool> = self.flow.reads[id].iter().map(|element| reached[*element]).collect();
+        weight
+            .rows()
+            .enumerate()
+            .map(|(number, mut row)| {
+                let mut flags = inputs[weight.inputs_of(number, inputs.len())].iter().cycle();
                 row.any(|position| flags.next() == Some(&true) && self.mask.get(position))
             })
             .collect()
     }
 
-    /// Adds to `below` the inputs of layer `id` that an alive weight joins to one of the outputs in `own`.
-    fn back_through_weights(&self, id: NodeId, own: &[bool], below: &mut [bool]) {
+    /// Marks the inputs of node `id` that an alive weight joins to one of the outputs that are needed.
+    fn back_through_weights(&self, id: NodeId, needed: &mut [bool]) {
         let Some(weight) = self.weights[id] else { return };
-        let inputs = below.len();
-        for (row, _) in rows(weight, inputs).zip(own).filter(|(_, needed)| **needed) {
-            for (index, position) in row.enumerate() {
+        let (reads, makes) = (&self.flow.reads[id], &self.flow.makes[id]);
+        let rows: Vec<bool> = makes.iter().map(|element| needed[*element]).collect();
+        for (number, (row, _)) in weight.rows().zip(rows).enumerate().filter(|(_, (_, needed))| *needed) {
+            let own = &reads[weight.inputs_of(number, reads.len())];
+            for (position, element) in row.zip(own.iter().cycle()) {
                 if self.mask.get(position) {
-                    below[index % inputs] = true;
+                    needed[*element] = true;
                 }
             }
         }
     }
 
-    /// The channels in `flags` whose batch-norm scale is alive.
-    fn through_scales(&self, id: NodeId, flags: &[bool]) -> Flags {
-        let Some(scale) = self.weights[id] else { return flags.to_vec() };
-        scale.range().zip(flags).map(|(position, flag)| *flag && self.mask.get(position)).collect()
+    /// Whether the batch-norm scale that makes an element is alive.
+    fn scale_is_alive(&self, id: NodeId, element: Element) -> bool {
+        let (Some(scale), Some(first)) = (self.weights[id], self.flow.makes[id].first()) else { return true };
+        self.mask.get(scale.offset + (element - first))
     }
 }
 
@@ -193,18 +191,6 @@ fn weights_of_nodes<'a>(graph: &Graph, layout: &'a Layout) -> Vec<Option<&'a Par
         }
     }
     weights
-}
-
-/// [`Parameter::rows`] of a layer that reads `inputs` channels or features.
-fn rows(weight: &Parameter, inputs: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    debug_assert!(inputs > 0 && weight.fan_in().is_multiple_of(inputs));
-    weight.rows()
-}
-
-fn join(flags: &mut [bool], others: &[bool]) {
-    for (flag, other) in flags.iter_mut().zip(others) {
-        *flag |= other;
-    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! What a network costs: parameters, multiply-adds, memory; of all its weights or of those that a mask keeps.
 //!
-//! Multiply-adds are those of convolutions and linear layers for one image forward, stem, shortcuts and output layer
-//! included, positions of padding too; batch norm, activations, pooling and biases are not counted. One multiply-add
-//! is two FLOPs. It may not know of torch.
+//! Multiply-adds are those of convolutions, linear layers and products of matrices (attention) for one image forward, stem,
+//! shortcuts and output layer included, positions of padding too; norms, activations, pooling and biases are not counted. One
+//! multiply-add is two FLOPs. It may not know of torch.
 
-use super::graph::{Graph, NodeId, Op};
+use super::graph::{Graph, NodeId};
 use super::layout::Layout;
+use super::op::Op;
 use crate::mask::bits::Bits;
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
@@ -64,14 +65,22 @@ impl Cost {
     /// What does not depend on which weights are alive.
     fn unmasked(graph: &Graph) -> Self {
         let mut cost = Self::default();
-        for node in &graph.nodes {
+        for (id, node) in graph.nodes.iter().enumerate() {
+            cost.macs = cost.macs.saturating_add(products(graph, id));
             let bytes = match node.op {
-                Op::Flatten => 0,
+                // These copy nothing, or nothing that grows with the images.
+                Op::Flatten
+                | Op::Reshape { .. }
+                | Op::Permute { .. }
+                | Op::Slice { .. }
+                | Op::Expand { .. }
+                | Op::Learned { .. }
+                | Op::Constant { .. } => 0,
                 Op::MaxPool { .. } => 4 + 8,
                 _ => 4,
             };
             cost.activation_bytes = cost.activation_bytes.saturating_add(size(node.shape).saturating_mul(bytes));
-            if node.op == Op::BatchNorm {
+            if node.op.is_batch_norm() {
                 cost.norm_channels = cost.norm_channels.saturating_add(node.shape.channels());
             }
         }
@@ -80,14 +89,15 @@ impl Cost {
 
     fn add_weights(&mut self, graph: &Graph, id: NodeId, weights: usize) {
         let node = &graph.nodes[id];
-        // Each weight of a convolution is used once for each pixel of the output.
-        let uses = match node.shape {
-            Shape::Image(_, height, width) => height.saturating_mul(width),
-            Shape::Vector(_) => 1,
+        // Each weight is used once for each pixel or place of the output; one of a transposed convolution, of the input.
+        let uses = match node.op {
+            Op::Conv { out, .. } | Op::Linear { out, .. } => size(node.shape) / out.max(1),
+            Op::ConvTransposed { .. } => size(graph.input_of(id)) / graph.input_of(id).channels().max(1),
+            _ => 0,
         };
         self.macs = self.macs.saturating_add(weights.saturating_mul(uses));
         self.prunable = self.prunable.saturating_add(weights);
-        if matches!(node.op, Op::Conv { .. }) {
+        if node.op.is_convolution() {
             self.convolution_weights = self.convolution_weights.saturating_add(weights);
         }
     }
@@ -126,25 +136,58 @@ fn size(shape: Shape) -> usize {
     match shape {
         Shape::Image(channels, height, width) => channels.saturating_mul(height).saturating_mul(width),
         Shape::Vector(features) => features,
+        Shape::Block(axes) | Shape::Shared(axes) => axes.product(),
+    }
+}
+
+/// Multiply-adds of a product of two values.
+fn products(graph: &Graph, id: NodeId) -> usize {
+    let node = &graph.nodes[id];
+    let last = |number: usize| graph.nodes[node.inputs[number]].shape.axes().as_slice().last().copied().unwrap_or(1);
+    match node.op {
+        Op::MatrixProduct => size(node.shape).saturating_mul(last(0)),
+        Op::Attention { .. } => {
+            // Each query with each key, and each share of a value.
+            let (features, values) = (last(0).max(1), last(2).max(1));
+            let keys = graph.nodes[node.inputs[1]].shape.axes();
+            let places = keys.as_slice().iter().rev().nth(1).copied().unwrap_or(1);
+            (size(node.shape) / values).saturating_mul(places).saturating_mul(features.saturating_add(values))
+        }
+        _ => 0,
     }
 }
 
 /// Connections of a node.
 fn weights(graph: &Graph, id: NodeId) -> usize {
     match graph.nodes[id].op {
-        Op::Conv { out, kernel, .. } => {
-            out.saturating_mul(graph.input_of(id).channels()).saturating_mul(kernel.saturating_mul(kernel))
+        Op::Conv { out, window, groups, .. } | Op::ConvTransposed { out, window, groups, .. } => {
+            let inputs = graph.input_of(id).channels() / groups.max(1);
+            let positions =
+                if graph.input_of(id).axes().as_slice().len() == 3 { window.kernel[1] } else { window.size() };
+            out.saturating_mul(inputs).saturating_mul(positions)
         }
-        Op::Linear { out, .. } => out.saturating_mul(size(graph.input_of(id))),
+        Op::Linear { out, .. } => out.saturating_mul(graph.input_of(id).axes().as_slice().last().copied().unwrap_or(0)),
         _ => 0,
     }
 }
 
-/// Parameters of a node that are no connections: biases, scales and shifts.
+/// Parameters of a node that are no connections: biases, scales, shifts, learned tensors.
 fn others(graph: &Graph, id: NodeId) -> usize {
-    match graph.nodes[id].op {
-        Op::Conv { out, bias: true, .. } | Op::Linear { out, bias: true } => out,
-        Op::BatchNorm => graph.nodes[id].shape.channels().saturating_mul(2),
+    let node = &graph.nodes[id];
+    let channels = node.shape.channels();
+    let last = |axes: usize| {
+        let all = node.shape.axes();
+        all.as_slice().iter().rev().take(axes).fold(1usize, |product, size| product.saturating_mul(*size))
+    };
+    match node.op {
+        Op::Conv { out, bias: true, .. }
+        | Op::ConvTransposed { out, bias: true, .. }
+        | Op::Linear { out, bias: true } => out,
+        Op::BatchNorm { affine: true, .. } | Op::GroupNorm { affine: true, .. } => channels.saturating_mul(2),
+        Op::LayerNorm { axes, weight, bias, .. } => last(axes).saturating_mul(usize::from(weight) + usize::from(bias)),
+        Op::RmsNorm { axes, weight: true, .. } => last(axes),
+        Op::Prelu { slopes } => slopes,
+        Op::Learned { shape, .. } => shape.product(),
         _ => 0,
     }
 }
@@ -158,7 +201,7 @@ mod tests {
         let mut build = Builder::new(Shape::Image(2, 8, 8));
         let conv = build.conv("conv", 0, 3, 3, 2).unwrap();
         let norm = build.batch_norm("bn", conv).unwrap();
-        let pool = build.add("pool", Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[norm]).unwrap();
+        let pool = build.add("pool", Op::max_pool(2, 2, 0), &[norm]).unwrap();
         let flat = build.add("flatten", Op::Flatten, &[pool]).unwrap();
         build.linear("fc", flat, 5).unwrap();
         build.finish(5).unwrap()

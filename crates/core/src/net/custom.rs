@@ -13,15 +13,18 @@
 //! [`parse`] reads it with all defaults filled in and all repetitions written out, so that everything after it sees
 //! one form of each network. It may not know of torch, nor where the list stood.
 
+pub mod nodes;
 mod read;
 
 use serde::{Deserialize, Serialize};
 
 use super::cost;
-use super::graph::{Builder, Graph, NodeId, Op};
+use super::graph::{Builder, Graph, NodeId};
+use super::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 
+pub use nodes::NodeList;
 pub use read::parse;
 
 /// Number of outputs of a layer.
@@ -139,20 +142,37 @@ fn text_of(layers: &[Layer]) -> String {
     layers.iter().map(Layer::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A user's network: what [`parse`] makes of a list of layers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Layers {
-    /// What the user calls it.
-    pub name: String,
+/// How a user's network is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnForm {
     /// From the image to the classes, repetitions written out.
-    pub layers: Vec<Layer>,
+    Layers(Vec<Layer>),
+    /// As a file of its own.
+    Nodes(NodeList),
 }
 
-impl Layers {
+/// A user's network: what [`parse`] makes of a table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnNetwork {
+    /// What the user calls it.
+    pub name: String,
+    /// What it is.
+    pub form: OwnForm,
+}
+
+impl OwnNetwork {
     /// One line of text that is the same for all spellings of the same network, whatever its name: what a stage's
     /// identity is made of.
     pub fn canonical(&self) -> String {
-        text_of(&self.layers)
+        match &self.form {
+            OwnForm::Layers(layers) => text_of(layers),
+            OwnForm::Nodes(nodes) => nodes.canonical(),
+        }
+    }
+
+    /// Whether its content names it, not what the user calls it.
+    pub fn is_named_by_content(&self) -> bool {
+        matches!(self.form, OwnForm::Nodes(_))
     }
 
     /// Builds the network for images of shape `input`. Parameters are named by position, as nested `nn.Sequential`
@@ -163,9 +183,15 @@ impl Layers {
     /// When a layer cannot read what the layer before it gives, when the network does not end in one value for each
     /// of `classes`, or when it is too large for any machine.
     pub fn build(&self, input: Shape, classes: usize) -> Result<Graph> {
+        let layers = match &self.form {
+            OwnForm::Layers(layers) => layers,
+            OwnForm::Nodes(nodes) => {
+                return nodes.build(input, classes).map_err(|error| error.at(format!("network `{}`", self.name)));
+            }
+        };
         let grow = || {
             let mut build = Builder::new(input);
-            self.grow(&mut build, &self.layers, "layers", 0, classes)?;
+            self.grow(&mut build, layers, "layers", 0, classes)?;
             let graph = build.finish(classes)?;
             cost::check_size(&graph).map(|()| graph)
         };
@@ -191,13 +217,13 @@ impl Layers {
             let name = format!("{prefix}.{index}");
             let op = match *layer {
                 Layer::Conv { out, kernel, stride, padding, bias } => {
-                    Op::Conv { out: out.count(classes), kernel, stride, padding, bias }
+                    Op::conv(out.count(classes), kernel, stride, padding, bias)
                 }
                 Layer::Linear { out, bias } => Op::Linear { out: out.count(classes), bias },
-                Layer::BatchNorm => Op::BatchNorm,
+                Layer::BatchNorm => Op::BATCH_NORM,
                 Layer::Relu => Op::Relu,
-                Layer::MaxPool { kernel, stride } => Op::MaxPool { kernel, stride, padding: 0 },
-                Layer::AveragePool { kernel, stride } => Op::AvgPool { kernel, stride },
+                Layer::MaxPool { kernel, stride } => Op::max_pool(kernel, stride, 0),
+                Layer::AveragePool { kernel, stride } => Op::avg_pool(kernel, stride),
                 Layer::GlobalAveragePool => Op::GlobalAveragePool,
                 Layer::Flatten => Op::Flatten,
                 Layer::Residual { ref branch, ref shortcut } => {

@@ -1,15 +1,19 @@
 //! The weights before the first epoch.
 //!
 //! Connections are normal with variance 2 / inputs (He et al. 2015, "fan in"), biases and shifts 0, batch-norm scales as
-//! asked. Each parameter has a random stream of its own, so initial weights can be made again at any time from the
+//! asked, those of other norms 1. Each parameter has a random stream of its own, so initial weights can be made again at any time from the
 //! seed alone: rewinding to them needs no file. It may not know of torch.
 
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 
 use super::layout::{Layout, Role};
+use super::op::Beginning;
 use super::snapshot::Snapshot;
 use tombola_words::stream::stream;
 use tombola_words::value::NormStart;
+
+/// What PyTorch starts the slopes of a PReLU with (He et al. 2015).
+const SLOPE: f32 = 0.25;
 
 /// A network before training.
 ///
@@ -21,7 +25,7 @@ pub fn initial(layout: &Layout, norms: NormStart, seed: u64, draw: u64) -> Snaps
         let values = &mut parameters[parameter.range()];
         let mut numbers = stream(seed, "initialisation", &[draw, number as u64]);
         match parameter.role {
-            Role::ConvWeight | Role::LinearWeight => {
+            Role::ConvWeight | Role::TransposedWeight(_) | Role::LinearWeight => {
                 let deviation = (2.0 / parameter.fan_in().max(1) as f64).sqrt();
                 for value in values {
                     let normal: f64 = StandardNormal.sample(&mut numbers);
@@ -33,7 +37,16 @@ pub fn initial(layout: &Layout, norms: NormStart, seed: u64, draw: u64) -> Snaps
                 NormStart::Half => values.fill(0.5),
                 NormStart::Uniform => values.iter_mut().for_each(|value| *value = StandardUniform.sample(&mut numbers)),
             },
-            Role::Bias | Role::NormShift => {}
+            Role::Gain => values.fill(1.0),
+            Role::Slope => values.fill(SLOPE),
+            Role::Learned(Beginning::Constant(number)) => values.fill(number.0 as f32),
+            Role::Learned(Beginning::Normal(deviation)) => {
+                for value in values {
+                    let normal: f64 = StandardNormal.sample(&mut numbers);
+                    *value = (normal * deviation.0) as f32;
+                }
+            }
+            Role::Bias | Role::NormShift | Role::Offset => {}
         }
     }
     let mut buffers = vec![0f32; layout.buffer_len];

@@ -9,13 +9,16 @@
 
 use std::ops::Range;
 
-use super::graph::{Graph, NodeId, Op};
+use super::graph::{Graph, Node, NodeId};
+use super::op::{Beginning, Op, Window};
 
 /// What a parameter does, which decides how it starts and whether it may be pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Weight of a convolution, `[out, in, kernel, kernel]`.
+    /// Weight of a convolution, `[out, in / groups, height, width]`; of signals `[out, in / groups, width]`.
     ConvWeight,
+    /// Weight of a transposed convolution of this many groups, `[in, out / groups, height, width]`.
+    TransposedWeight(usize),
     /// Weight of a fully connected layer, `[out, in]`.
     LinearWeight,
     /// Bias of a convolution or a fully connected layer, `[out]`.
@@ -24,17 +27,30 @@ pub enum Role {
     NormScale,
     /// Shift (β) of a batch norm, `[channels]`.
     NormShift,
+    /// Scale of a layer, group or root mean square norm.
+    Gain,
+    /// Shift of a layer or group norm.
+    Offset,
+    /// Slopes of a PReLU below 0, `[1]` or `[channels]`.
+    Slope,
+    /// A tensor that is learned by itself, and what it holds before training.
+    Learned(Beginning),
 }
 
 impl Role {
     /// Whether weights of this role are connections, the only thing that unstructured pruning removes.
     pub fn is_connection(self) -> bool {
-        matches!(self, Role::ConvWeight | Role::LinearWeight)
+        self.is_convolution() || self == Role::LinearWeight
     }
 
-    /// Whether weights of this role are scales or shifts of a batch norm, which stay float32 where other weights are rounded.
+    /// Whether weights of this role are those of a convolution, transposed or not.
+    pub fn is_convolution(self) -> bool {
+        matches!(self, Role::ConvWeight | Role::TransposedWeight(_))
+    }
+
+    /// Whether weights of this role are scales or shifts of a norm, which stay float32 where other weights are rounded.
     pub fn is_norm(self) -> bool {
-        matches!(self, Role::NormScale | Role::NormShift)
+        matches!(self, Role::NormScale | Role::NormShift | Role::Gain | Role::Offset)
     }
 }
 
@@ -65,29 +81,62 @@ impl Parameter {
     /// `[out, kernel, kernel, in]`, a linear layer `[out, in]`.
     pub fn rows(&self) -> impl Iterator<Item = Range<usize>> {
         let (offset, length) = (self.offset, self.fan_in());
-        (0..self.shape[0]).map(move |row| offset + row * length..offset + (row + 1) * length)
+        (0..self.outputs()).map(move |row| offset + row * length..offset + (row + 1) * length)
+    }
+
+    /// Number of output units.
+    pub fn outputs(&self) -> usize {
+        match (self.role, &*self.shape) {
+            (Role::TransposedWeight(groups), [_, out, ..]) => out * groups,
+            (_, [out, ..]) => *out,
+            (_, []) => 1,
+        }
     }
 
     /// Number of inputs of one output unit: what initialisations scale by.
     pub fn fan_in(&self) -> usize {
-        self.shape.iter().skip(1).product()
+        self.len / self.outputs().max(1)
+    }
+
+    /// The inputs of an output unit among `all` of the layer: those of its group.
+    pub fn inputs_of(&self, output: usize, all: usize) -> Range<usize> {
+        let own = match (self.role, &*self.shape) {
+            (Role::ConvWeight, [_, own, ..]) => *own,
+            (Role::TransposedWeight(groups), [own, ..]) => own / groups.max(1),
+            _ => all,
+        };
+        let groups = (all / own.max(1)).max(1);
+        let group = output / (self.outputs() / groups).max(1);
+        group * own..(group + 1) * own
     }
 
     /// Copies its values from the vector's order into PyTorch's.
     pub fn to_pytorch<T: Copy>(&self, stored: &[T]) -> Vec<T> {
-        match *self.shape {
-            [out, inputs, height, width] => permuted(stored, out, height * width, inputs),
+        match (self.role, &*self.shape) {
+            (Role::ConvWeight, [out, inputs, window @ ..]) => permuted(stored, *out, window.iter().product(), *inputs),
+            // Stored as [groups, out, window, in], there as [groups, in, out, window].
+            (Role::TransposedWeight(groups), &[inputs, out, ref window @ ..]) => {
+                permuted(stored, groups, out * window.iter().product::<usize>(), inputs / groups.max(1))
+            }
             _ => stored.to_vec(),
         }
     }
 
     /// Copies its values from PyTorch's order into the vector's.
     pub fn from_pytorch<T: Copy>(&self, values: &[T]) -> Vec<T> {
-        match *self.shape {
-            [out, inputs, height, width] => permuted(values, out, inputs, height * width),
+        match (self.role, &*self.shape) {
+            (Role::ConvWeight, [out, inputs, window @ ..]) => permuted(values, *out, *inputs, window.iter().product()),
+            (Role::TransposedWeight(groups), &[inputs, out, ref window @ ..]) => {
+                permuted(values, groups, inputs / groups.max(1), out * window.iter().product::<usize>())
+            }
             _ => values.to_vec(),
         }
     }
+}
+
+/// Height and width of a weight, or its width where a value has `axes` axes and no rows.
+fn window_of(axes: usize, window: Window) -> Vec<usize> {
+    if axes == 3 { vec![window.kernel[1]] } else { window.kernel.to_vec() }
 }
 
 /// Transposes the inner two axes of `[out, rows, columns]`.
@@ -143,28 +192,57 @@ impl Layout {
     pub fn of(graph: &Graph) -> Self {
         let mut layout = Self::default();
         for (id, node) in graph.nodes.iter().enumerate() {
+            let read = || graph.input_of(id).axes();
+            let channels = node.shape.channels();
             match node.op {
-                Op::Conv { out, kernel, bias, .. } => {
-                    let inputs = graph.input_of(id).channels();
-                    layout.parameter(id, &node.name, "weight", Role::ConvWeight, &[out, inputs, kernel, kernel]);
-                    if bias {
-                        layout.parameter(id, &node.name, "bias", Role::Bias, &[out]);
-                    }
+                Op::Conv { out, window, groups, bias } => {
+                    let mut shape = vec![out, graph.input_of(id).channels() / groups.max(1)];
+                    shape.extend(window_of(read().as_slice().len(), window));
+                    layout.parameter(id, node, "weight", Role::ConvWeight, &shape);
+                    layout.bias(id, node, bias, out);
+                }
+                Op::ConvTransposed { out, window, groups, bias, .. } => {
+                    let mut shape = vec![graph.input_of(id).channels(), out / groups.max(1)];
+                    shape.extend(window_of(read().as_slice().len(), window));
+                    layout.parameter(id, node, "weight", Role::TransposedWeight(groups), &shape);
+                    layout.bias(id, node, bias, out);
                 }
                 Op::Linear { out, bias } => {
-                    let inputs = graph.input_of(id).size();
-                    layout.parameter(id, &node.name, "weight", Role::LinearWeight, &[out, inputs]);
-                    if bias {
-                        layout.parameter(id, &node.name, "bias", Role::Bias, &[out]);
-                    }
+                    let inputs = read().as_slice().last().copied().unwrap_or(0);
+                    layout.parameter(id, node, "weight", Role::LinearWeight, &[out, inputs]);
+                    layout.bias(id, node, bias, out);
                 }
-                Op::BatchNorm => {
-                    let channels = node.shape.channels();
-                    layout.parameter(id, &node.name, "weight", Role::NormScale, &[channels]);
-                    layout.parameter(id, &node.name, "bias", Role::NormShift, &[channels]);
+                Op::BatchNorm { affine, .. } => {
+                    if affine {
+                        layout.parameter(id, node, "weight", Role::NormScale, &[channels]);
+                        layout.parameter(id, node, "bias", Role::NormShift, &[channels]);
+                    }
                     layout.buffer(id, &node.name, "running_mean", 0.0, channels);
                     layout.buffer(id, &node.name, "running_var", 1.0, channels);
                     layout.norms.push(node.name.clone());
+                }
+                Op::LayerNorm { axes, weight, bias, .. } => {
+                    let all = read();
+                    let shape = &all.as_slice()[all.as_slice().len().saturating_sub(axes)..];
+                    if weight {
+                        layout.parameter(id, node, "weight", Role::Gain, shape);
+                    }
+                    if bias {
+                        layout.parameter(id, node, "bias", Role::Offset, shape);
+                    }
+                }
+                Op::RmsNorm { axes, weight: true, .. } => {
+                    let all = read();
+                    let shape = &all.as_slice()[all.as_slice().len().saturating_sub(axes)..];
+                    layout.parameter(id, node, "weight", Role::Gain, shape);
+                }
+                Op::GroupNorm { affine: true, .. } => {
+                    layout.parameter(id, node, "weight", Role::Gain, &[channels]);
+                    layout.parameter(id, node, "bias", Role::Offset, &[channels]);
+                }
+                Op::Prelu { slopes } => layout.parameter(id, node, "weight", Role::Slope, &[slopes]),
+                Op::Learned { shape, begins } => {
+                    layout.parameter(id, node, "", Role::Learned(begins), shape.as_slice());
                 }
                 _ => {}
             }
@@ -172,11 +250,22 @@ impl Layout {
         layout
     }
 
-    fn parameter(&mut self, node: NodeId, prefix: &str, suffix: &str, role: Role, shape: &[usize]) {
+    fn parameter(&mut self, id: NodeId, node: &Node, suffix: &str, role: Role, shape: &[usize]) {
         let len = shape.iter().product();
-        let (name, shape, offset) = (format!("{prefix}.{suffix}"), shape.to_vec(), self.len);
-        self.parameters.push(Parameter { name, node, role, shape, offset, len });
+        let before = self.parameters.iter().rev().take_while(|parameter| parameter.node == id).count();
+        let name = match node.parameters.get(before) {
+            Some(own) => own.clone(),
+            None if suffix.is_empty() => node.name.clone(),
+            None => format!("{}.{suffix}", node.name),
+        };
+        self.parameters.push(Parameter { name, node: id, role, shape: shape.to_vec(), offset: self.len, len });
         self.len += len;
+    }
+
+    fn bias(&mut self, id: NodeId, node: &Node, bias: bool, out: usize) {
+        if bias {
+            self.parameter(id, node, "bias", Role::Bias, &[out]);
+        }
     }
 
     fn buffer(&mut self, node: NodeId, prefix: &str, suffix: &str, start: f32, len: usize) {

@@ -8,7 +8,7 @@ pub use super::extent::many;
 use super::forest::Plan;
 use super::stage::Stage;
 use crate::net::cost::Cost;
-use crate::net::custom::Layers;
+use crate::net::custom::OwnNetwork;
 use crate::net::{Graph, Node, Op, zoo};
 use crate::sweep::{FIELDS, Field, Settings, Spec};
 use tombola_words::Shape;
@@ -30,7 +30,7 @@ const SECONDS_PER_WEIGHT: f64 = 1.5e-9;
 ///
 /// # Errors
 /// When the network is unknown or cannot work on such images.
-pub fn network(settings: &Settings, own: &BTreeMap<String, Layers>, input: Shape, classes: usize) -> Result<Graph> {
+pub fn network(settings: &Settings, own: &BTreeMap<String, OwnNetwork>, input: Shape, classes: usize) -> Result<Graph> {
     if let Some(layers) = own.get(&settings.network) {
         return layers.build(input, classes);
     }
@@ -64,7 +64,7 @@ pub fn form(settings: &Settings) -> String {
 ///
 /// # Errors
 /// As [`network`] and [`data_form`].
-pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f64> {
+pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, OwnNetwork>) -> Result<f64> {
     let settings = &stage.settings;
     let (shape, classes, images) = data_form(settings)?;
     let graph = network(settings, own, shape, classes)?;
@@ -79,9 +79,9 @@ pub fn epoch_seconds(stage: &Stage, own: &BTreeMap<String, Layers>) -> Result<f6
 /// Multiply-adds of one image, those of half-empty vector registers included.
 fn effective_macs(graph: &Graph) -> usize {
     let macs = |(id, node): (usize, &Node)| match node.op {
-        Op::Conv { out, kernel, .. } => {
+        Op::Conv { out, window, groups, .. } => {
             let pixels = node.shape.size() / out;
-            graph.input_of(id).channels().max(VECTOR.0) * out.max(VECTOR.1) * kernel * kernel * pixels
+            (graph.input_of(id).channels() / groups).max(VECTOR.0) * out.max(VECTOR.1) * window.size() * pixels
         }
         Op::Linear { out, .. } => graph.input_of(id).size() * out,
         _ => 0,

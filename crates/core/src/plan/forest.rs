@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::loaded::LoadedFiles;
 use super::outside::Outside;
 use super::pruning::Pruning;
-use super::stage::{Stage, pruned_id};
+use super::stage::{OwnText, Stage, pruned_id};
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
@@ -61,7 +61,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::grow`].
     pub fn of(spec: &Spec, trials: Vec<Trial>, loaded: LoadedFiles) -> Result<Self> {
-        let networks = spec.networks.iter().map(|(name, layers)| (name.clone(), layers.canonical())).collect();
+        let networks = spec.networks.iter().map(|(name, layers)| (name.clone(), OwnText::of(layers))).collect();
         Self::grow(trials, &spec.run, &Outside { networks, loaded })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::estimate;
 use super::forest::Plan;
-use crate::net::custom::Layers;
+use crate::net::custom::OwnNetwork;
 use crate::net::{Graph, Layout};
 use tombola_words::error::Result;
 
@@ -29,7 +29,7 @@ impl Networks {
     ///
     /// # Errors
     /// When a network is unknown or cannot work on its data.
-    pub fn of(plan: &Plan, roots: &[usize], own: &BTreeMap<String, Layers>) -> Result<Self> {
+    pub fn of(plan: &Plan, roots: &[usize], own: &BTreeMap<String, OwnNetwork>) -> Result<Self> {
         let mut alike: HashMap<String, Network> = HashMap::new();
         let mut of_root = HashMap::new();
         for &root in roots {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::loaded::LoadedFiles;
-use super::stage::dense_id;
+use super::stage::{OwnText, dense_id};
 use crate::sweep::settings::Settings;
 use tombola_words::StageId;
 use tombola_words::value::Value;
@@ -11,8 +11,8 @@ use tombola_words::value::Value;
 /// What identities are made of besides settings.
 #[derive(Debug, Clone, Default)]
 pub struct Outside {
-    /// Canonical text of each network of the user's own.
-    pub networks: HashMap<String, String>,
+    /// Each network of the user's own.
+    pub networks: HashMap<String, OwnText>,
     /// The files that dense networks are loaded from.
     pub loaded: LoadedFiles,
 }
@@ -21,7 +21,6 @@ impl Outside {
     /// The identity of the dense training that these settings ask for.
     pub(super) fn dense_id(&self, settings: &Settings) -> StageId {
         let loaded = self.loaded.get(&settings.load.show()).map(|file| file.checksum.as_str());
-        let network = self.networks.get(&settings.network);
-        dense_id(settings, network.map(String::as_str), loaded)
+        dense_id(settings, self.networks.get(&settings.network), loaded)
     }
 }

@@ -27,7 +27,7 @@ const FLOW_STEPS: i32 = 100;
 pub fn prunable(layout: &Layout, layers: PruneLayers) -> impl Iterator<Item = (usize, &Parameter)> {
     layout.parameters.iter().enumerate().filter(move |(_, parameter)| match layers {
         PruneLayers::All => parameter.role.is_connection(),
-        PruneLayers::Conv => parameter.role == Role::ConvWeight,
+        PruneLayers::Conv => parameter.role.is_convolution(),
         PruneLayers::Linear => parameter.role == Role::LinearWeight,
     })
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::Trial;
 use super::grid::{Axis, Grid, unknown};
 use super::settings::{Decides, FIELDS, Field, Settings};
-use crate::net::custom::{self, Layers};
+use crate::net::custom::{self, OwnForm, OwnNetwork};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Control;
 
@@ -30,7 +30,7 @@ pub struct Spec {
     /// Blocks whose trials are joined.
     pub grids: Vec<Grid>,
     /// Networks that the file defines.
-    pub networks: BTreeMap<String, Layers>,
+    pub networks: BTreeMap<String, OwnNetwork>,
     /// How the sweep is run; only settings that decide nothing else.
     pub run: Settings,
     /// The folder that relative paths in `load` start from; that of the program if nothing.
@@ -65,8 +65,13 @@ impl Spec {
             }
             None => None,
         };
-        let network_tables = table.remove("networks");
+        let mut network_tables = table.remove("networks");
         let networks = read_networks(network_tables.as_ref())?;
+        // Those that are lists of nodes are written back by themselves.
+        if let Some(toml::Value::Table(tables)) = &mut network_tables {
+            tables.retain(|name, _| networks.get(name).is_none_or(|network| !network.is_named_by_content()));
+        }
+        let network_tables = network_tables.filter(|tables| tables.as_table().is_none_or(|tables| !tables.is_empty()));
         let blocks = match table.remove("grid") {
             None => vec![toml::Table::new()],
             Some(toml::Value::Array(blocks)) => blocks
@@ -179,6 +184,34 @@ impl Spec {
         Ok(trials)
     }
 
+    /// Takes the networks that are named by files into the sweep: `read` gives the network in one. From then on they are called by
+    /// the names of those files.
+    ///
+    /// # Errors
+    /// When one cannot be read, or two of the same name differ.
+    pub fn take_network_files(&mut self, read: impl Fn(&Path) -> Result<OwnNetwork>) -> Result<()> {
+        let mut found: BTreeMap<String, OwnNetwork> = BTreeMap::new();
+        let axes = self.grids.iter_mut().flat_map(|grid| grid.axes.iter_mut().chain(grid.exclude.iter_mut().flatten()));
+        for axis in axes.filter(|axis| axis.field.key == "network") {
+            for value in &mut axis.values {
+                if self.networks.contains_key(value) || !is_network_file(value) {
+                    continue;
+                }
+                let network = read(Path::new(value.as_str()))?;
+                let name = network.name.clone();
+                let known = found.get(&name).or_else(|| self.networks.get(&name));
+                if known.is_some_and(|known| known.canonical() != network.canonical()) {
+                    return Err(Error::input(format!("two networks that differ are called `{name}`"))
+                        .hint("give one of the files another name"));
+                }
+                value.clone_from(&name);
+                found.insert(name, network);
+            }
+        }
+        self.networks.extend(found);
+        Ok(())
+    }
+
     fn check_network(&self, name: &str) -> Result<()> {
         if self.networks.contains_key(name) {
             return Ok(());
@@ -263,8 +296,19 @@ impl Spec {
             table.insert("networks".to_string(), networks.clone());
             text.push_str(&format!("\n{table}"));
         }
+        for network in self.networks.values() {
+            if let OwnForm::Nodes(nodes) = &network.form {
+                let name = toml::Value::from(network.name.as_str());
+                text.push_str(&format!("\n[networks.{name}]\n{}", nodes.to_toml()));
+            }
+        }
         text
     }
+}
+
+/// Whether a word for a network is the name of a file that describes one.
+pub fn is_network_file(word: &str) -> bool {
+    Path::new(word).extension().is_some_and(|ending| ending == "toml" || ending == "onnx")
 }
 
 /// A path with `~` written out, where it is known.
@@ -414,7 +458,7 @@ fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
     value.as_array().ok_or_else(wrong)?.iter().map(one).collect()
 }
 
-fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, Layers>> {
+fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, OwnNetwork>> {
     let Some(value) = value else { return Ok(BTreeMap::new()) };
     let tables = value.as_table().ok_or_else(|| {
         Error::input("`networks` must hold tables").hint("write `[networks.NAME]` and under it `layers = [...]`")

@@ -12,9 +12,6 @@ use tombola_core::net::snapshot::Snapshot;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
 
-/// PyTorch's default.
-const NORM_MOMENTUM: f64 = 0.1;
-
 /// A network's state on a device.
 #[derive(Debug)]
 pub struct Arena {
@@ -25,8 +22,11 @@ pub struct Arena {
     pub buffers: Tensor,
     /// Batches seen since the statistics started.
     pub batches: u64,
-    /// How far each training batch moves the batch-norm statistics: 0.1, or 1 to take those of one batch.
-    pub norm_momentum: f64,
+    /// How far each training batch moves the batch-norm statistics, where that is not what each norm says: 1 to take those of one
+    /// batch.
+    pub norm_momentum: Option<f64>,
+    /// What the random numbers of dropout are named by, beside the batch and the node.
+    pub seed: u64,
     /// The numbers that the network computes with.
     pub precision: Precision,
     /// Lengths of the pieces of the weight vector.
@@ -53,8 +53,9 @@ impl Arena {
         let weights = Tensor::from_slice(&snapshot.parameters).to_device(device).set_requires_grad(true);
         let buffers = Tensor::from_slice(&snapshot.buffers).to_device(device);
         let lengths = layout.parameters.iter().map(|parameter| parameter.len as i64).collect();
-        let (batches, norm_momentum, precision) = (snapshot.batches, NORM_MOMENTUM, Precision::Fp32);
-        Ok(Self { layout, weights, buffers, batches, norm_momentum, precision, lengths, norms: OnceCell::new() })
+        let (batches, precision) = (snapshot.batches, Precision::Fp32);
+        let (norm_momentum, seed, norms) = (None, 0, OnceCell::new());
+        Ok(Self { layout, weights, buffers, batches, norm_momentum, seed, precision, lengths, norms })
     }
 
     /// Overwrites all state with that of a snapshot of the same network.
@@ -130,6 +131,12 @@ pub(super) fn shaped(piece: &Tensor, parameter: &Parameter) -> Tensor {
     match (parameter.role, shape.as_slice()) {
         (Role::ConvWeight, &[out, inputs, height, width]) => {
             piece.view([out, height, width, inputs]).permute([0, 3, 1, 2])
+        }
+        (Role::ConvWeight, &[out, inputs, width]) => piece.view([out, width, inputs]).permute([0, 2, 1]),
+        (Role::TransposedWeight(groups), &[inputs, out, height, width]) => {
+            let groups = groups as i64;
+            let pieces = piece.view([groups, out, height, width, inputs / groups]).permute([0, 4, 1, 2, 3]);
+            pieces.reshape([inputs, out, height, width])
         }
         (_, shape) => piece.view(shape),
     }

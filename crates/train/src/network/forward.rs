@@ -7,14 +7,14 @@ use tch::{Device, Kind, Tensor};
 
 use super::arena::Arena;
 use super::fused::{FusedChain, Norm, chains, norm_relu, sum_norm_relu};
-use super::strided::conv;
+use super::noise::TrainingPass;
+use super::operations::Operation;
 use crate::cuda::trials::is_contiguous;
 use crate::done;
-use tombola_core::net::graph::{Graph, Node, NodeId, Op};
 use tombola_core::net::layout::Layout;
+use tombola_core::net::op::NORM_NUMBERS;
+use tombola_core::net::{Graph, Node, NodeId, Op};
 use tombola_words::value::Precision;
-
-const NORM_EPSILON: f64 = 1e-5;
 
 /// What the walk needs to know beforehand of each node.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Forward {
     graph: Arc<Graph>,
     /// Position of each node's first parameter and first buffer in the layout.
     first: Vec<(usize, usize)>,
+    /// How many parameters each node has.
+    parameters: Vec<usize>,
     /// Batch norms and additions that the ReLU behind them takes over. A sum before a batch norm has its own output still.
     chains: Vec<Option<FusedChain>>,
     /// Whether a node is taken over.
@@ -30,8 +32,9 @@ pub struct Forward {
     fused: bool,
     /// The last node that reads each node's output: after it the output is dropped.
     last_reader: Vec<NodeId>,
-    /// The channels that each selection takes, where they are needed.
+    /// The channels that each selection takes, and the tensors that stay as they are, where they are needed.
     selections: Vec<OnceCell<Tensor>>,
+    constants: Vec<OnceCell<Tensor>>,
     /// How many nodes read each node's output: where it is one, that one may overwrite it.
     readers: Vec<usize>,
 }
@@ -47,6 +50,8 @@ impl Forward {
                 (parameter.unwrap_or(0), buffer.unwrap_or(0))
             })
             .collect();
+        let mut parameters = vec![0; nodes.len()];
+        layout.parameters.iter().for_each(|parameter| parameters[parameter.node] += 1);
         let mut readers = vec![0; nodes.len()];
         nodes.iter().flat_map(|node| &node.inputs).for_each(|input| readers[*input] += 1);
         let chains = chains(&graph, &readers);
@@ -65,7 +70,13 @@ impl Forward {
             }
         }
         let selections = graph.selections.iter().map(|_| OnceCell::new()).collect();
-        Self { graph, first, chains, taken, fused: true, last_reader, selections, readers }
+        let constants = graph.constants.iter().map(|_| OnceCell::new()).collect();
+        Self { graph, first, parameters, chains, taken, fused: true, last_reader, selections, constants, readers }
+    }
+
+    /// Whether a training pass draws random numbers: one that is recorded would repeat them.
+    pub fn draws(&self) -> bool {
+        self.graph.nodes.iter().any(|node| matches!(node.op, Op::Dropout { rate, .. } if rate.0 > 0.0))
     }
 
     /// The same, with nothing but operations of libtorch, for any number of images: gradients can be differentiated again, and
@@ -74,8 +85,17 @@ impl Forward {
         Self { fused: false, ..self }
     }
 
+    /// The values of a constant, float32, on the device where the network runs.
+    pub(super) fn constant(&self, list: usize, device: Device) -> &Tensor {
+        self.constants[list].get_or_init(|| {
+            let fixed = &self.graph.constants[list];
+            let sizes: Vec<i64> = fixed.axes.as_slice().iter().map(|size| *size as i64).collect();
+            Tensor::from_slice(&fixed.values()).view(sizes.as_slice()).to_device(device)
+        })
+    }
+
     /// The channels of a selection, `[channels]`, int64, on the device where the network runs.
-    fn selected(&self, list: usize, device: Device) -> &Tensor {
+    pub(super) fn selected(&self, list: usize, device: Device) -> &Tensor {
         self.selections[list].get_or_init(|| {
             let channels: Vec<i64> = self.graph.selections[list].iter().map(|channel| *channel as i64).collect();
             Tensor::from_slice(&channels).to_device(device)
@@ -95,14 +115,14 @@ impl Forward {
         if training {
             arena.batches += 1;
         }
-        let (statistics, momentum) = (arena.buffer_views(), arena.norm_momentum);
+        let statistics = arena.buffer_views();
+        let pass = TrainingPass { momentum: arena.norm_momentum, seed: arena.seed, batch: arena.batches };
         let images = match arena.precision {
             Precision::Fp32 | Precision::Tf32 => images.shallow_clone(),
             Precision::Bf16 => images.to_kind(Kind::BFloat16),
         };
         let images = if is_contiguous(images.device()) { images.contiguous() } else { images };
-        let momentum = training.then_some(momentum);
-        let scores = self.scores(weights, &statistics, images, momentum);
+        let scores = self.scores(weights, &statistics, images, training.then_some(pass));
         match arena.precision {
             Precision::Fp32 | Precision::Tf32 => scores,
             Precision::Bf16 => scores.to_kind(Kind::Float),
@@ -110,14 +130,24 @@ impl Forward {
     }
 
     /// As [`Forward::run`], with the weights and statistics of each parameter and buffer of the layout, all in the numbers that the
-    /// images have; with a momentum in training only.
-    pub fn scores(&self, weights: &[Tensor], statistics: &[Tensor], images: Tensor, momentum: Option<f64>) -> Tensor {
+    /// images have; with a training pass in training only.
+    pub fn scores(
+        &self,
+        weights: &[Tensor],
+        statistics: &[Tensor],
+        images: Tensor,
+        training: Option<TrainingPass>,
+    ) -> Tensor {
+        let each = self.has_shared().then(|| images.detach().flatten(1, -1).narrow(1, 0, 1));
         let mut outputs = vec![Output { tensor: Some(images), twin: None }];
         outputs.resize_with(self.graph.nodes.len(), Output::default);
         for id in (1..self.graph.nodes.len()).filter(|id| !self.taken[*id]) {
             match self.chains[id] {
-                Some(chain) => self.chain(id, chain, &mut outputs, weights, statistics, momentum),
-                None => outputs[id] = self.node(id, &outputs, weights, statistics, momentum).into(),
+                Some(chain) => self.chain(id, chain, &mut outputs, weights, statistics, training),
+                None => {
+                    let place = NodePlace { id, outputs: &outputs, weights, statistics, each: each.as_ref() };
+                    outputs[id] = self.node(&place, training).into();
+                }
             }
             for input in inputs(&self.graph, &self.chains, id, &self.graph.nodes[id]) {
                 if self.last_reader[input] == id {
@@ -136,13 +166,14 @@ impl Forward {
         outputs: &mut [Output],
         weights: &[Tensor],
         statistics: &[Tensor],
-        training: Option<f64>,
+        training: Option<TrainingPass>,
     ) {
         let norm = self.norm(chain.norm, weights, statistics);
+        let momentum = training.map(|pass| pass.momentum.unwrap_or(norm.momentum));
         let x = match chain.sum {
             Some(sum) => {
                 let [x, added] = [0, 1].map(|number| self.input(outputs, self.graph.nodes[sum].inputs[number], id));
-                let both = || sum_norm_relu(&x, &added, norm, training?, NORM_EPSILON);
+                let both = || sum_norm_relu(&x, &added, norm, momentum?);
                 let found = self.fused.then(both).flatten();
                 let whole = found.as_ref().map_or_else(|| add_to(&x, &added), |(whole, _)| whole.shallow_clone());
                 if self.last_reader[sum] != sum {
@@ -158,7 +189,7 @@ impl Forward {
         };
         let residual = chain.residual.map(|residual| self.input(outputs, residual, id));
         let with_twin = self.readers[id] > 1;
-        let fused = || norm_relu(&x, residual.as_ref(), norm, training, NORM_EPSILON, with_twin);
+        let fused = || norm_relu(&x, residual.as_ref(), norm, momentum, with_twin);
         outputs[id] = match self.fused.then(fused).flatten() {
             Some(fused) => Output { tensor: Some(fused.y), twin: fused.twin },
             None => {
@@ -181,86 +212,99 @@ impl Forward {
         twin.or(tensor.as_ref()).map(Tensor::shallow_clone).unwrap_or_default()
     }
 
-    fn is_convolution(&self, id: NodeId) -> bool {
-        matches!(self.graph.nodes[id].op, Op::Conv { .. })
-    }
-
+    /// A batch norm; its chain takes only those with scale and shift.
     fn norm<'a>(&self, id: NodeId, weights: &'a [Tensor], statistics: &'a [Tensor]) -> Norm<'a> {
         let (parameter, buffer) = self.first[id];
+        let (epsilon, momentum, affine) = match self.graph.nodes[id].op {
+            Op::BatchNorm { eps, momentum, affine } => (eps.0, momentum.0, affine),
+            _ => (NORM_NUMBERS.0.0, NORM_NUMBERS.1.0, true),
+        };
         Norm {
-            scale: &weights[parameter],
-            shift: &weights[parameter + 1],
+            factors: affine.then(|| (&weights[parameter], &weights[parameter + 1])),
             mean: &statistics[buffer],
             variance: &statistics[buffer + 1],
+            epsilon,
+            momentum,
         }
     }
 
-    fn normed(&self, x: &Tensor, norm: Norm, training: Option<f64>) -> Tensor {
-        let Norm { scale, shift, mean, variance } = norm;
-        let momentum = training.unwrap_or(0.0);
+    fn normed(&self, x: &Tensor, norm: Norm, training: Option<TrainingPass>) -> Tensor {
+        let Norm { mean, variance, epsilon, momentum, .. } = norm;
+        let (scale, shift) = (norm.factors.map(|(scale, _)| scale), norm.factors.map(|(_, shift)| shift));
+        let momentum = training.map_or(0.0, |pass| pass.momentum.unwrap_or(momentum));
         let (train, cudnn) = (training.is_some(), true);
         if train && x.numel() == mean.numel() {
             move_by_one(x, mean, variance, momentum);
             let none = None::<&Tensor>;
-            return x.batch_norm(Some(scale), Some(shift), none, none, train, momentum, NORM_EPSILON, cudnn);
+            return x.batch_norm(scale, shift, none, none, train, momentum, epsilon, cudnn);
         }
-        x.batch_norm(Some(scale), Some(shift), Some(mean), Some(variance), train, momentum, NORM_EPSILON, cudnn)
+        x.batch_norm(scale, shift, Some(mean), Some(variance), train, momentum, epsilon, cudnn)
     }
 
-    fn node(
-        &self,
-        id: NodeId,
-        outputs: &[Output],
-        weights: &[Tensor],
-        statistics: &[Tensor],
-        training: Option<f64>,
-    ) -> Tensor {
+    fn node(&self, place: &NodePlace, training: Option<TrainingPass>) -> Tensor {
+        let id = place.id;
         let node = &self.graph.nodes[id];
-        let input = |number: usize| self.input(outputs, node.inputs[number], id);
-        let x = input(0);
-        let (parameter, _) = self.first[id];
+        let input = |number: usize| self.input(place.outputs, node.inputs[number], id);
+        let is_convolution = |id: NodeId| self.graph.nodes[id].op.is_convolution();
+        let first = || node.inputs.first().copied().unwrap_or_default();
         match node.op {
-            Op::Input => x,
-            Op::Conv { stride, padding, bias, .. } => {
-                let (stride, padding) = (stride as i64, padding as i64);
-                let bias = bias.then(|| &weights[parameter + 1]);
-                match is_contiguous(x.device()) {
-                    true => conv(&x, &weights[parameter].contiguous(), bias, stride, padding),
-                    false => conv(&x, &weights[parameter], bias, stride, padding),
-                }
-            }
-            Op::Linear { bias, .. } => x.linear(&weights[parameter], bias.then(|| &weights[parameter + 1])),
-            Op::BatchNorm => self.normed(&x, self.norm(id, weights, statistics), training),
+            Op::BatchNorm { .. } => self.normed(&input(0), self.norm(id, place.weights, place.statistics), training),
             // In place where nobody else reads the input; backward needs only the result.
-            Op::Relu if self.readers[node.inputs[0]] == 1 && node.inputs[0] != 0 => {
-                let mut x = x;
-                x.relu_()
-            }
-            Op::Relu => x.relu(),
+            Op::Relu if self.readers[first()] == 1 && self.is_own(first()) => input(0).relu_(),
+            Op::Relu => input(0).relu(),
             // A convolution needs its output no more.
-            Op::Add if self.readers[node.inputs[0]] == 1 && self.is_convolution(node.inputs[0]) => {
-                add_to(&x, &input(1))
+            Op::Add if self.readers[first()] == 1 && is_convolution(first()) => add_to(&input(0), &input(1)),
+            Op::Add => input(0) + input(1),
+            Op::GlobalAveragePool => input(0).mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
+            Op::Flatten => input(0).flatten(1, -1),
+            Op::Select { list, .. } => {
+                let x = input(0);
+                let channels = self.selected(list, x.device());
+                if self.fused { select(&x, channels) } else { x.index_select(1, channels) }
             }
-            Op::Add => x + input(1),
-            Op::MaxPool { kernel, stride, padding } => {
-                let (kernel, stride, padding) = (kernel as i64, stride as i64, padding as i64);
-                x.max_pool2d([kernel, kernel], [stride, stride], [padding, padding], [1, 1], false)
-            }
-            Op::AvgPool { kernel, stride } => {
-                let (kernel, stride) = (kernel as i64, stride as i64);
-                x.avg_pool2d([kernel, kernel], [stride, stride], [0, 0], false, true, None)
-            }
-            Op::GlobalAveragePool => x.mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
-            Op::Flatten => x.flatten(1, -1),
-            Op::Select { list, .. } if self.fused => select(&x, self.selected(list, x.device())),
-            Op::Select { list, .. } => x.index_select(1, self.selected(list, x.device())),
             Op::PadShortcut { stride, before, after } => {
                 let stride = stride as i64;
-                let kept = x.slice(2, 0, None, stride).slice(3, 0, None, stride);
+                let kept = input(0).slice(2, 0, None, stride).slice(3, 0, None, stride);
                 kept.constant_pad_nd([0, 0, 0, 0, before as i64, after as i64])
+            }
+            op => {
+                let inputs: Vec<Tensor> = (0..node.inputs.len()).map(input).collect();
+                let (parameter, _) = self.first[id];
+                let count = self.parameters[id];
+                let weights = &place.weights[parameter..parameter + count];
+                let how = Operation { op, shape: node.shape, inputs: &inputs, weights, each: place.each };
+                how.run(self, training.map(|pass| pass.at(id)))
             }
         }
     }
+
+    /// Whether the output of a node lies in memory of its own, which nothing needs any more on the way back but its one reader.
+    fn is_own(&self, id: NodeId) -> bool {
+        id != 0
+            && (self.graph.nodes[id].op.has_connections()
+                || self.graph.nodes[id].op.is_batch_norm()
+                || self.graph.nodes[id].op == Op::Add)
+    }
+
+    /// Whether something in it is the same for all images.
+    fn has_shared(&self) -> bool {
+        self.graph.nodes.iter().any(|node| !node.shape.is_of_images())
+    }
+
+    /// Whether operations that cannot be differentiated twice may run.
+    pub(super) fn is_fused(&self) -> bool {
+        self.fused
+    }
+}
+
+/// A node that is about to run, and what it reads.
+struct NodePlace<'a> {
+    id: NodeId,
+    outputs: &'a [Output],
+    weights: &'a [Tensor],
+    statistics: &'a [Tensor],
+    /// `[images, 1]`, one number of each image, where something is the same for all of them.
+    each: Option<&'a Tensor>,
 }
 
 /// Moves running statistics by a batch that has one value a channel. Its variance is 0, as in our own kernel (and in Keras and

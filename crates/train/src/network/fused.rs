@@ -8,7 +8,7 @@ use std::ffi::{CStr, c_char};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use tombola_core::net::graph::{Graph, NodeId, Op};
+use tombola_core::net::{Graph, NodeId, Op};
 
 /// A ReLU that ends such a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct FusedChain {
 /// readers after it.
 pub(super) fn chains(graph: &Graph, readers: &[usize]) -> Vec<Option<FusedChain>> {
     let is_inner = |id: NodeId, op: fn(Op) -> bool| readers[id] == 1 && op(graph.nodes[id].op);
-    let is_norm = |id: NodeId| is_inner(id, |op| op == Op::BatchNorm);
+    let is_norm = |id: NodeId| is_inner(id, |op| matches!(op, Op::BatchNorm { affine: true, .. }));
     let is_conv = |id: NodeId| is_inner(id, |op| matches!(op, Op::Conv { .. }));
     let sum = |norm: NodeId, end: NodeId| {
         let sum = graph.nodes[norm].inputs[0];
@@ -82,13 +82,16 @@ unsafe extern "C" {
     ) -> bool;
 }
 
-/// A batch norm's scale, shift, running mean and running variance, `[channels]` each, float32.
+/// A batch norm's scale and shift, if it has them, running mean and running variance, `[channels]` each, float32.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Norm<'a> {
-    pub(super) scale: &'a Tensor,
-    pub(super) shift: &'a Tensor,
+    pub(super) factors: Option<(&'a Tensor, &'a Tensor)>,
     pub(super) mean: &'a Tensor,
     pub(super) variance: &'a Tensor,
+    /// Added to the variance.
+    pub(super) epsilon: f64,
+    /// How far a batch moves its statistics, if nothing else is said.
+    pub(super) momentum: f64,
 }
 
 /// What a kernel gives.
@@ -107,9 +110,9 @@ pub(super) fn norm_relu(
     residual: Option<&Tensor>,
     norm: Norm,
     momentum: Option<f64>,
-    epsilon: f64,
     with_twin: bool,
 ) -> Option<Fused> {
+    let (scale, shift) = norm.factors?;
     let residual = residual.map_or(std::ptr::null(), Tensor::as_ptr);
     let (mut y, mut twin, mut what) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null());
     // SAFETY: all inputs are those of tensors that outlive the call, or null where that is allowed; the results are null or
@@ -118,13 +121,13 @@ pub(super) fn norm_relu(
         tombola_norm_relu(
             x.as_ptr(),
             residual,
-            norm.scale.as_ptr(),
-            norm.shift.as_ptr(),
+            scale.as_ptr(),
+            shift.as_ptr(),
             norm.mean.as_ptr(),
             norm.variance.as_ptr(),
             momentum.is_some(),
             momentum.unwrap_or(0.0),
-            epsilon,
+            norm.epsilon,
             &mut y,
             if with_twin { &mut twin } else { std::ptr::null_mut() },
             &mut what,
@@ -136,25 +139,20 @@ pub(super) fn norm_relu(
 
 /// `x` + `added`, in the memory of `x`, which nobody else may read, and max(0, batch norm of it), in training: both
 /// `[images, channels, height, width]`. Nothing where the kernel cannot do it, and then nothing happened.
-pub(super) fn sum_norm_relu(
-    x: &Tensor,
-    added: &Tensor,
-    norm: Norm,
-    momentum: f64,
-    epsilon: f64,
-) -> Option<(Tensor, Tensor)> {
+pub(super) fn sum_norm_relu(x: &Tensor, added: &Tensor, norm: Norm, momentum: f64) -> Option<(Tensor, Tensor)> {
+    let (scale, shift) = norm.factors?;
     let (mut sum, mut y, mut what) = (std::ptr::null_mut(), std::ptr::null_mut(), std::ptr::null());
     // SAFETY: as for `norm_relu`.
     unsafe {
         tombola_sum_norm_relu(
             x.as_ptr(),
             added.as_ptr(),
-            norm.scale.as_ptr(),
-            norm.shift.as_ptr(),
+            scale.as_ptr(),
+            shift.as_ptr(),
             norm.mean.as_ptr(),
             norm.variance.as_ptr(),
             momentum,
-            epsilon,
+            norm.epsilon,
             &mut sum,
             &mut y,
             &mut what,

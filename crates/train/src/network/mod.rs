@@ -4,4 +4,6 @@ pub mod arena;
 pub mod forward;
 mod fused;
 pub mod leaves;
+pub mod noise;
+mod operations;
 mod strided;

@@ -15,6 +15,8 @@
 
 use tch::{Device, Tensor};
 
+use tombola_core::net::Window;
+
 /// Channels of a block with AVX2 and with AVX-512.
 const BLOCKS: [i64; 2] = [8, 16];
 
@@ -50,12 +52,14 @@ impl Case {
     }
 }
 
-/// The convolution of `x`, `[images, channels, height, width]`, with a square kernel `weight`, `[out, channels, kernel, kernel]`.
-pub(super) fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, stride: i64, padding: i64) -> Tensor {
+/// The convolution of `x`, `[images, channels, height, width]`, with a kernel `weight`, `[out, channels / groups, height, width]`.
+pub(super) fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window, groups: i64) -> Tensor {
+    let pair = |sizes: [usize; 2]| sizes.map(|size| size as i64);
+    let (stride, padding, dilation) = (pair(window.stride), pair(window.padding), pair(window.dilation));
     if x.device() == Device::Cpu && case(x, weight, stride, padding).is_some_and(Case::is_dangerous) {
-        return every(x, stride).conv2d(weight, bias, [1, 1], [0, 0], [1, 1], 1);
+        return every(x, stride[0]).conv2d(weight, bias, [1, 1], [0, 0], [1, 1], groups);
     }
-    x.conv2d(weight, bias, [stride, stride], [padding, padding], [1, 1], 1)
+    x.conv2d(weight, bias, stride, padding, dilation, groups)
 }
 
 /// Every `stride`-th pixel of each row and column, channels-last.
@@ -66,11 +70,13 @@ fn every(x: &Tensor, stride: i64) -> Tensor {
     pixels.contiguous().permute([0, 3, 1, 2])
 }
 
-fn case(x: &Tensor, weight: &Tensor, stride: i64, padding: i64) -> Option<Case> {
+/// The same step along both axes: with two steps, or a kernel that is not square, nothing is copied. Of several groups, each has its
+/// own channels.
+fn case(x: &Tensor, weight: &Tensor, stride: [i64; 2], padding: [i64; 2]) -> Option<Case> {
     match (&*x.size(), &*weight.size()) {
-        (&[_, channels, height, width], &[.., rows, columns]) => {
-            let threads = tch::get_num_threads();
-            Some(Case { channels, height, width, kernel: [rows, columns], stride, padding, threads })
+        (&[_, _, height, width], &[_, channels, rows, columns]) if stride[0] == stride[1] => {
+            let (threads, padding) = (tch::get_num_threads(), padding[0].max(padding[1]));
+            Some(Case { channels, height, width, kernel: [rows, columns], stride: stride[0], padding, threads })
         }
         _ => None,
     }

@@ -68,7 +68,7 @@ fn recalibrate(task: &Task, forward: &Forward, arena: &mut Arena) {
     let images = train.len().min(RECALIBRATION_IMAGES);
     let (batches, momentum) = (arena.batches, arena.norm_momentum);
     // Each batch leaves its own statistics behind.
-    arena.norm_momentum = 1.0;
+    arena.norm_momentum = Some(1.0);
     let mut mean: Option<Tensor> = None;
     let mut seen = 0;
     while seen < images {

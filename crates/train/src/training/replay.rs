@@ -72,13 +72,20 @@ struct Captured {
 }
 
 impl Stepper {
-    /// Steps of `batch` images, by a thread that has entered its device.
-    pub fn new(device: Device, batch: usize) -> Self {
-        let mode = match device {
-            Device::Cuda(number) if graph::possible().is_ok() => Mode::Ready(number),
-            _ => Mode::Eager,
+    /// Steps of `batch` images, by a thread that has entered its device. Those of a network with dropout are eager: a captured step
+    /// would draw the same numbers again and again.
+    pub fn new(device: Device, batch: usize, forward: &Forward) -> Self {
+        let can_capture = |number| (graph::possible().is_ok()).then_some(number);
+        let number = match device {
+            Device::Cuda(number) => can_capture(number),
+            _ => None,
         };
-        Self { batch, eager: 0, mode, refusal: None }
+        let (mode, refusal) = match number {
+            Some(_) if forward.draws() => (Mode::Eager, Some("the network has dropout, which draws anew".to_string())),
+            Some(number) => (Mode::Ready(number), None),
+            None => (Mode::Eager, None),
+        };
+        Self { batch, eager: 0, mode, refusal }
     }
 
     /// Why this training's steps are eager although steps can be captured here. Told once.

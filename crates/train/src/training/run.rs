@@ -100,12 +100,13 @@ impl RunningTraining {
         let inner = form.inner(&start);
         let mut arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
         arena.precision = settings.precision;
+        arena.seed = augment_seed(task);
         let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
         let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
         if let Some(state) = &inner.optimizer {
             optimizer.restore(state)?;
         }
-        let stepper = Stepper::new(task.device, settings.batch_size);
+        let stepper = Stepper::new(task.device, settings.batch_size, &forward);
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
         let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);

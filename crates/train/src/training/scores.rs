@@ -15,7 +15,6 @@ use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
 use tombola_core::prune::rewind::silence;
 use tombola_core::prune::{Scorer, Want};
-use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 
 /// Images of one pass; a part of them where fewer are left.
@@ -79,10 +78,8 @@ impl<'a> TorchScorer<'a> {
     fn of_flow(&self, forward: &Forward, mut arena: Arena) -> Result<Tensor> {
         arena.weights = arena.weights.detach().to_kind(Kind::Double).abs().set_requires_grad(true);
         arena.buffers = arena.buffers.to_kind(Kind::Double).abs();
-        let shape: Vec<i64> = match self.task.graph.input() {
-            Shape::Image(channels, height, width) => vec![1, channels as i64, height as i64, width as i64],
-            Shape::Vector(features) => vec![1, features as i64],
-        };
+        let shape = self.task.graph.input().axes();
+        let shape: Vec<i64> = shape.as_slice().iter().map(|size| *size as i64).collect();
         let ones = Tensor::ones(shape.as_slice(), (Kind::Double, self.task.device));
         let sum = forward.run(&mut arena, &ones, false).sum(Kind::Double);
         let gradient = gradient_of(&sum, &arena.weights, false);

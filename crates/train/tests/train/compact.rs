@@ -33,7 +33,7 @@ fn own(seed: u64) -> Graph {
     let mut build = Builder::new(Shape::Image(2, 13, 11));
     let norm = build.batch_norm("input-norm", 0).unwrap();
     let (out, inner) = (width(), width());
-    let conv = |kernel, stride, padding, out| Op::Conv { out, kernel, stride, padding, bias: true };
+    let conv = |kernel, stride, padding, out| Op::conv(out, kernel, stride, padding, true);
     let stem = build.add("stem", conv(3, 2, 0, out), &[norm]).unwrap();
     let stem = build.relu(stem).unwrap();
     let one = build.add("one", conv(1, 1, 0, inner), &[stem]).unwrap();
@@ -48,9 +48,9 @@ fn own(seed: u64) -> Graph {
     let gate = build.relu(gate).unwrap();
     let last = build.add("last", conv(2, 2, 0, 2 * out), &[gate]).unwrap();
     let (before, after) = (out / 2, out - out / 2);
-    let pool = build.add("pool", Op::AvgPool { kernel: 1, stride: 1 }, &[sum]).unwrap();
+    let pool = build.add("pool", Op::avg_pool(1, 1), &[sum]).unwrap();
     let pad = build.add("pad", Op::PadShortcut { stride: 2, before, after }, &[pool]).unwrap();
-    let pad = build.add("pad-pool", Op::MaxPool { kernel: 3, stride: 1, padding: 1 }, &[pad]).unwrap();
+    let pad = build.add("pad-pool", Op::max_pool(3, 1, 1), &[pad]).unwrap();
     let last = match build.shape(last) == build.shape(pad) {
         true => build.add("padded-sum", Op::Add, &[last, pad]).unwrap(),
         false => last,
@@ -90,7 +90,7 @@ fn narrow(number: usize, seed: u64) -> Graph {
     for (id, node) in graph.nodes.iter().enumerate().skip(1) {
         let op = match node.op {
             op if Some(id) == graph.output_layer() => op,
-            Op::Conv { out, kernel, stride, padding, bias } => Op::Conv { out: out / 8, kernel, stride, padding, bias },
+            Op::Conv { out, window, groups, bias } => Op::Conv { out: out / 8, window, groups, bias },
             Op::Linear { out, bias } => Op::Linear { out: out / 8, bias },
             op => op,
         };

@@ -46,12 +46,12 @@ pub(crate) fn filled(layout: &Layout, salt: &str) -> Snapshot {
     for parameter in &layout.parameters {
         let mut values = noise(&format!("{salt}{}", parameter.name), parameter.len);
         match parameter.role {
-            Role::ConvWeight | Role::LinearWeight => {
+            Role::ConvWeight | Role::TransposedWeight(_) | Role::LinearWeight => {
                 let bound = (6.0 / parameter.fan_in() as f64).sqrt() as f32;
                 values.iter_mut().for_each(|value| *value *= bound);
             }
-            Role::NormScale => values.iter_mut().for_each(|value| *value = 1.0 + *value / 4.0),
-            Role::Bias | Role::NormShift => values.iter_mut().for_each(|value| *value /= 8.0),
+            Role::NormScale | Role::Gain => values.iter_mut().for_each(|value| *value = 1.0 + *value / 4.0),
+            _ => values.iter_mut().for_each(|value| *value /= 8.0),
         }
         parameters[parameter.range()].copy_from_slice(&parameter.from_pytorch(&values));
     }

@@ -260,7 +260,7 @@ fn a_batch_of_one_value_a_channel_moves_statistics_by_a_variance_of_0() {
     tch::set_num_threads(1);
     let mut build = Builder::new(Shape::Image(2, 3, 3));
     let conv = build.conv("conv", 0, 6, 3, 1).unwrap();
-    let pool = build.add("pool", Op::MaxPool { kernel: 3, stride: 3, padding: 0 }, &[conv]).unwrap();
+    let pool = build.add("pool", Op::max_pool(3, 3, 0), &[conv]).unwrap();
     let norm = build.batch_norm("norm", pool).unwrap();
     let relu = build.relu(norm).unwrap();
     let flat = build.add("flat", Op::Flatten, &[relu]).unwrap();

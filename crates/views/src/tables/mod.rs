@@ -28,7 +28,7 @@ use std::path::Path;
 
 use tombola_core::folder::journal::History;
 use tombola_core::folder::{Store, write_atomically, write_for_now};
-use tombola_core::net::custom::Layers;
+use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::Plan;
 use tombola_words::error::{Error, Result};
 
@@ -101,7 +101,7 @@ pub fn write_meanwhile(folder: &Path, plan: &Plan, history: &History) -> Result<
 pub fn write_final(
     folder: &Path,
     stores: &[Store],
-    own: &BTreeMap<String, Layers>,
+    own: &BTreeMap<String, OwnNetwork>,
     plan: &Plan,
     history: &History,
 ) -> Result<()> {

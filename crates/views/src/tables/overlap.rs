@@ -16,7 +16,7 @@ use tombola_core::folder::{Store, mask_of};
 use tombola_core::mask::Bits;
 use tombola_core::mask::overlap::Overlap;
 use tombola_core::net::channels::Channels;
-use tombola_core::net::custom::Layers;
+use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Networks, Plan, Pruning, Stage};
 use tombola_core::prune::unstructured::prunable;
 use tombola_core::sweep::Settings;
@@ -75,7 +75,7 @@ struct Drawing {
 /// When a mask cannot be read.
 pub(super) fn pairs(
     stores: &[Store],
-    own: &BTreeMap<String, Layers>,
+    own: &BTreeMap<String, OwnNetwork>,
     plan: &Plan,
     history: &History,
 ) -> Result<Vec<Pair>> {

@@ -2,6 +2,7 @@ use super::*;
 use crate::net::cost::Cost;
 use crate::net::zoo::{Choice, build};
 use crate::net::{OptimizerState, Role};
+use tombola_words::Shape;
 
 fn zoo(name: &str) -> (Graph, Layout) {
     let graph = build(&Choice { width: 4, ..Choice::named(name) }, Shape::Image(3, 32, 32), 10).unwrap();
@@ -80,7 +81,7 @@ fn layers_are_filled_up_with_dead_channels_that_stay_dead() {
         let exact = Compact::of(&graph, &layout, &mask, streams).unwrap();
         let aligned = Compact::filled(&graph, &layout, &mask, streams, Fill { step: 8, whole_streams }).unwrap();
         let channels = |compact: &Compact| -> Vec<usize> {
-            let norms = compact.graph.nodes.iter().filter(|node| node.op == Op::BatchNorm);
+            let norms = compact.graph.nodes.iter().filter(|node| node.op.is_batch_norm());
             norms.map(|node| node.shape.channels()).collect()
         };
         let all = Compact::of(&graph, &layout, &Bits::ones(layout.len), streams).unwrap();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::net::Builder;
+use crate::net::Op;
 use crate::net::zoo::{self, Choice};
 use proptest::prelude::*;
 use tombola_words::Shape;
@@ -111,8 +112,8 @@ fn random_graph(input: Shape, steps: &[(u8, usize)], flatten: bool) -> Result<Gr
             1 => build.conv(&name, last, out, 1, 2),
             2 => build.batch_norm(&name, last),
             3 => build.relu(last),
-            4 => build.add(&name, Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[last]),
-            5 => build.add(&name, Op::AvgPool { kernel: 2, stride: 1 }, &[last]),
+            4 => build.add(&name, Op::max_pool(2, 2, 0), &[last]),
+            5 => build.add(&name, Op::avg_pool(2, 1), &[last]),
             6 => build.conv(&name, last, channels, 3, 1).and_then(|conv| build.add("add", Op::Add, &[conv, last])),
             _ => build.conv(&name, last, channels + out, 3, 2).and_then(|conv| {
                 let pad =
@@ -149,11 +150,11 @@ fn by_search(graph: &Graph, layout: &Layout, mask: &Bits) -> (usize, usize) {
             .map(|weight| (weight, weight.to_pytorch(&bits[weight.range()])));
         match (node.op, kept) {
             (Op::Input, _) => {}
-            (Op::Conv { out, kernel, .. }, Some((weight, alive))) => {
+            (Op::Conv { out, window, .. }, Some((weight, alive))) => {
                 for o in 0..out {
                     for i in 0..weight.shape[1] {
-                        for k in 0..kernel * kernel {
-                            if alive[(o * weight.shape[1] + i) * kernel * kernel + k] {
+                        for k in 0..window.size() {
+                            if alive[(o * weight.shape[1] + i) * window.size() + k] {
                                 edges.push((first[node.inputs[0]] + i, first[id] + o));
                             }
                         }
@@ -169,7 +170,7 @@ fn by_search(graph: &Graph, layout: &Layout, mask: &Bits) -> (usize, usize) {
                 }
                 weights.extend(edges.iter().copied());
             }
-            (Op::BatchNorm, Some((_, alive))) => {
+            (Op::BatchNorm { .. }, Some((_, alive))) => {
                 let channels = (0..node.shape.channels()).filter(|c| alive[*c]);
                 edges.extend(channels.map(|c| (first[node.inputs[0]] + c, first[id] + c)));
             }

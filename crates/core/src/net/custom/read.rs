@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-use super::{Layer, Layers, Outputs};
+use super::{Layer, NodeList, Outputs, OwnForm, OwnNetwork, nodes};
 use crate::net::zoo;
 use tombola_words::error::{Error, Result, nearest};
 
@@ -32,7 +32,7 @@ const LARGEST_WINDOW: usize = 64;
 /// # Errors
 /// When it is no table with a list `layers`, or holds a layer or key that is not known or out of range. The message
 /// says where: "layer 4 of network `small`, in its residual branch, layer 2".
-pub fn parse(name: &str, value: &Value) -> Result<Layers> {
+pub fn parse(name: &str, value: &Value) -> Result<OwnNetwork> {
     let place = format!("network `{name}`");
     if let Ok(known) = zoo::canonical_name(name) {
         return Err(Error::input(format!("{place} has the name of the built-in network `{known}`"))
@@ -42,11 +42,14 @@ pub fn parse(name: &str, value: &Value) -> Result<Layers> {
         return Err(Error::input(format!("{place} is {}, not a table", kind(value)))
             .hint(format!("write `[networks.{name}]` and below it `layers = [ … ]`")));
     };
+    if table.contains_key(nodes::KEY) {
+        return Ok(OwnNetwork { name: name.to_string(), form: OwnForm::Nodes(NodeList::read(table, &place)?) });
+    }
     refuse_other_keys(table, &["layers"]).map_err(|error| error.at(&place))?;
     let Some(list) = table.get("layers") else {
         return Err(Error::input(format!("{place} has no `layers`")).hint("write `layers = [ … ]` in its table"));
     };
-    Ok(Layers { name: name.to_string(), layers: layers(list, &place, 0)? })
+    Ok(OwnNetwork { name: name.to_string(), form: OwnForm::Layers(layers(list, &place, 0)?) })
 }
 
 /// Reads a list that lies `depth` lists deep and must not be empty.

@@ -4,7 +4,7 @@ use crate::net::layout::Layout;
 
 const FASHION: Shape = Shape::Image(1, 28, 28);
 
-fn read(layers: &str) -> Result<Layers> {
+fn read(layers: &str) -> Result<OwnNetwork> {
     let table: toml::Table = format!("layers = [{layers}]").parse().unwrap();
     parse("mine", &toml::Value::Table(table))
 }
@@ -201,5 +201,5 @@ fn the_largest_numbers_that_can_be_written_overflow_nothing() {
 fn a_network_survives_the_journey_to_a_worker() {
     let network = read(r#"{ residual = [{ conv = 8 }], shortcut = [{ conv = 8 }] }, { linear = "classes" }"#).unwrap();
     let bytes = rmp_serde::to_vec(&network).unwrap();
-    assert_eq!(rmp_serde::from_slice::<Layers>(&bytes).unwrap(), network);
+    assert_eq!(rmp_serde::from_slice::<OwnNetwork>(&bytes).unwrap(), network);
 }

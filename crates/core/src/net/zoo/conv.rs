@@ -1,7 +1,8 @@
 //! Conv-2, Conv-4 and Conv-6 of Frankle and Carbin 2019, "The Lottery Ticket Hypothesis", figure 2: pairs of 3x3
 //! convolutions, each pair followed by a 2x2 max pooling, then two hidden layers of 256.
 
-use crate::net::graph::{Builder, Graph, Op};
+use crate::net::graph::{Builder, Graph};
+use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 
@@ -13,12 +14,12 @@ pub(super) fn build(layers: usize, input: Shape, classes: usize) -> Result<Graph
     let mut position = 0;
     for out in [64, 128, 256].into_iter().take(layers / 2) {
         for _ in 0..2 {
-            let conv = Op::Conv { out, kernel: 3, stride: 1, padding: 1, bias: true };
+            let conv = Op::conv(out, 3, 1, 1, true);
             last = build.add(&format!("features.{position}"), conv, &[last])?;
             last = build.relu(last)?;
             position += 2;
         }
-        last = build.add(&format!("features.{position}"), Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[last])?;
+        last = build.add(&format!("features.{position}"), Op::max_pool(2, 2, 0), &[last])?;
         position += 1;
     }
     last = build.add("flatten", Op::Flatten, &[last])?;

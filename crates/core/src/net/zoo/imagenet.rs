@@ -4,7 +4,8 @@
 //!
 //! Images smaller than 64 pixels keep their size through the stem: a 3x3 convolution and no pooling, as is usual for CIFAR.
 
-use crate::net::graph::{Builder, Graph, NodeId, Op};
+use crate::net::graph::{Builder, Graph, NodeId};
+use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 
@@ -29,7 +30,7 @@ pub(super) fn build(block: Block, stages: [usize; 4], input: Shape, classes: usi
     last = build.batch_norm("bn1", last)?;
     last = build.relu(last)?;
     if large {
-        last = build.add("maxpool", Op::MaxPool { kernel: 3, stride: 2, padding: 1 }, &[last])?;
+        last = build.add("maxpool", Op::max_pool(3, 2, 1), &[last])?;
     }
     for (stage, blocks) in stages.into_iter().enumerate() {
         for number in 0..blocks {

@@ -1,7 +1,8 @@
 //! The two small networks of LeCun et al. 1998, "Gradient-based learning applied to document recognition", in the
 //! form of today's PyTorch programs: ReLU, max pooling and a plain linear output.
 
-use crate::net::graph::{Builder, Graph, NodeId, Op};
+use crate::net::graph::{Builder, Graph, NodeId};
+use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 
@@ -19,10 +20,10 @@ pub(super) fn convolutional(input: Shape, classes: usize) -> Result<Graph> {
     let mut last = 0;
     for (index, (out, padding)) in [(6, 2), (16, 0)].into_iter().enumerate() {
         let number = index + 1;
-        let conv = Op::Conv { out, kernel: 5, stride: 1, padding, bias: true };
+        let conv = Op::conv(out, 5, 1, padding, true);
         last = build.add(&format!("conv{number}"), conv, &[last])?;
         last = build.relu(last)?;
-        last = build.add(&format!("pool{number}"), Op::MaxPool { kernel: 2, stride: 2, padding: 0 }, &[last])?;
+        last = build.add(&format!("pool{number}"), Op::max_pool(2, 2, 0), &[last])?;
     }
     let flat = build.add("flatten", Op::Flatten, &[last])?;
     head(&mut build, flat, [120, 84], classes)?;

@@ -4,7 +4,8 @@
 //! raw input. The stem is a bare convolution; batch norm and ReLU follow the last block.
 
 use super::stages::{BlockPlace, three_stages};
-use crate::net::graph::{Builder, Graph, NodeId, Op};
+use crate::net::graph::{Builder, Graph, NodeId};
+use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 

@@ -2,7 +2,8 @@
 //! three stages of 2n convolutions, depth 6n+2.
 
 use super::stages::{BlockPlace, three_stages};
-use crate::net::graph::{Builder, Graph, NodeId, Op};
+use crate::net::graph::{Builder, Graph, NodeId};
+use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 use tombola_words::value::ShortcutOption;

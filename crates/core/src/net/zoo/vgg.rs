@@ -1,7 +1,8 @@
 //! VGG with batch norm (Simonyan and Zisserman 2015) in the form that pruning papers use for CIFAR: four max
 //! poolings, the mean over what is left, one linear layer. Convolutions have no bias, since batch norm follows.
 
-use crate::net::graph::{Builder, Graph, Op};
+use crate::net::graph::{Builder, Graph};
+use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 
@@ -13,11 +14,7 @@ pub(super) fn build(stages: [usize; 5], input: Shape, classes: usize) -> Result<
     let mut position = 0;
     for (stage, (channels, layers)) in [64, 128, 256, 512, 512].into_iter().zip(stages).enumerate() {
         if stage > 0 {
-            last = build.add(
-                &format!("features.{position}"),
-                Op::MaxPool { kernel: 2, stride: 2, padding: 0 },
-                &[last],
-            )?;
+            last = build.add(&format!("features.{position}"), Op::max_pool(2, 2, 0), &[last])?;
             position += 1;
         }
         for _ in 0..layers {
