@@ -91,7 +91,8 @@ class Files(unittest.TestCase):
         self.assertEqual(self.ops(nodes), "conv batch-norm relu conv batch-norm pad-shortcut add avg-pool flatten linear".split())
         shortcut = next(node for node in nodes if node["op"] == "pad-shortcut")
         self.assertEqual((shortcut["stride"], shortcut["before"], shortcut["after"]), (2, 4, 4))
-        self.assertIn(f'network = "{self.path}"', str(summary))
+        self.assertIn('network = "net.toml"', str(summary))
+        self.assertIn('load = "net.safetensors"', str(summary))
         self.assertEqual(summary.parameters, sum(parameter.numel() for parameter in model.parameters()))
         self.assertTrue(model.training)
 
