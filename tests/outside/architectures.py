@@ -103,7 +103,10 @@ ARCHITECTURES = {
 }
 
 # Those that are refused, and words of the reason.
-REFUSED = {}
+REFUSED = {
+    "nfnet_l0": "`batch_norm` normalises weights",
+    "coat_lite_tiny": "reads the parameter `serial_blocks1.1.cpe.proj.weight` again",
+}
 
 
 def make(name):
@@ -116,4 +119,6 @@ def make(name):
     for module in model.modules():
         for rate in {"Dropout": ["p"], "Dropout2d": ["p"], "StochasticDepth": ["p"], "DropPath": ["drop_prob"]}.get(type(module).__name__, ()):
             setattr(module, rate, 0.0)
+        if isinstance(getattr(module, "drop_rate", None), float):
+            module.drop_rate = 0.0
     return model, shape

@@ -57,6 +57,12 @@ class NetworkFile:
         self.statistics = {name: tensor.to(kind) for name, tensor in self.statistics.items()}
         self.constants = [tensor.to(kind) for tensor in self.constants]
 
+    def weights_of(self, model):
+        """Takes the values that a model has now, under the same names."""
+        with torch.no_grad():
+            for name, tensor in (*self.parameters.items(), *self.statistics.items()):
+                tensor.copy_(model.state_dict()[name])
+
     @property
     def nodes(self):
         return self.table["nodes"]

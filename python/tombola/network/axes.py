@@ -37,13 +37,15 @@ def _lazy(call, argument="self"):
     return call.lowering.view(call, call[argument])
 
 
-@operator("permute", "transpose", "t", "swapaxes", "movedim", "numpy_T", "adjoint", "swapdims")
+@operator("permute", "transpose", "t", "swapaxes", "movedim", "numpy_T", "mT", "adjoint", "swapdims")
 def permute(call):
     x = _lazy(call)
     rank, name = len(x.shape), call.name
     order = list(range(rank))
     if name == "permute":
         order = [call.axis(axis, rank) for axis in call["dims"]]
+    elif name == "numpy_T":
+        order.reverse()
     elif name == "movedim":
         pairs = [[values] if isinstance(values, int) else list(values) for values in (call["source"], call["destination"])]
         source, destination = ([call.axis(axis, rank) for axis in values] for values in pairs)

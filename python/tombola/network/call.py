@@ -14,10 +14,14 @@ class Parameter:
 
 
 class Noise:
-    """What is multiplied with to leave out values: the shape says which ones go together."""
+    """What is multiplied with to leave out values: the shape says which ones go together.
 
-    def __init__(self, shape, kept, scaled=False):
-        self.shape, self.kept, self.scaled = tuple(shape), kept, scaled
+    `kept` is the chance of a 1, `scaled` whether that is what stays of the mean. Before that it may be `uniform`: a number from 0 to 1,
+    and what was added to it.
+    """
+
+    def __init__(self, shape, kept, scaled=False, uniform=None):
+        self.shape, self.kept, self.scaled, self.uniform = tuple(shape), kept, scaled, uniform
 
 
 def line_of(node):

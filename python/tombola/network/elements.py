@@ -15,7 +15,7 @@ PLAIN = {
 POWERS = {"sqrt": 0.5, "rsqrt": -0.5, "square": 2.0, "reciprocal": -1.0}
 PAIRS = {"add": "add", "sub": "subtract", "mul": "multiply", "div": "divide", "maximum": "maximum"}
 # They change the type or place of a tensor, or nothing at all.
-SAME = ("alias", "clone", "contiguous", "detach", "to", "_to_copy", "lift_fresh", "lift_fresh_copy", "type_as", "positive", "requires_grad")
+SAME = ("alias", "clone", "contiguous", "to", "_to_copy", "lift_fresh", "lift_fresh_copy", "type_as", "positive", "requires_grad")
 
 
 @operator("relu")
@@ -295,14 +295,47 @@ def bernoulli(call):
     return Noise(call["self"].shape, call["p"])
 
 
+@operator("rand", "rand_like")
+def rand(call):
+    """The noise of stochastic depth as it was written before: 1 where a number from 0 to 1, and a chance, have the floor 1."""
+    return Noise(call.shape, 1.0, uniform=0.0)
+
+
+@operator("floor")
+def floor(call):
+    noise = call["self"]
+    if not isinstance(noise, Noise) or noise.uniform is None or not 0 < noise.uniform < 1:
+        call.refuse("rounds what is computed from the image", "leave it out; it has no gradient")
+    return Noise(noise.shape, noise.uniform)
+
+
+@operator("detach")
+def detach(call):
+    """Only what has no gradient anyway."""
+    value = call["self"]
+    if isinstance(value, Parameter) or (isinstance(value, View) and call.graph.learns(value.node)):
+        call.refuse("keeps gradients from what is before it", "leave it out, or compute that part before the model")
+    return value
+
+
 def _with_noise(call, name, first, second):
     noise, other = (first, second) if isinstance(first, Noise) else (second, first)
+    if noise.uniform is not None:
+        if name != "add" or _number(other) is None:
+            call.refuse("uses random numbers in a way that is not known", "use `torch.nn.Dropout`")
+        return Noise(noise.shape, 1.0, uniform=noise.uniform + _number(other))
     if name == "div" and noise is first and _number(other) is not None and abs(other - noise.kept) < 1e-9:
         return Noise(noise.shape, noise.kept, True)
     if name == "mul" and isinstance(other, (View, Parameter)):
         view = call.lowering.view(call, other)
         rank = len(view.shape)
         shape = (1,) * (rank - len(noise.shape)) + noise.shape
+        if not noise.scaled and noise.kept < 1:
+            # The other side may have been divided before.
+            before = call.graph.nodes[view.node]
+            factor = before.attributes.get("function") if before.op == "activation" else None
+            if isinstance(factor, dict) and abs(factor.get("linear", [0.0])[0] * noise.kept - 1) < 1e-9:
+                view, noise = view.with_node(before.inputs[0]), Noise(noise.shape, noise.kept, True)
         if not noise.scaled and noise.kept < 1:
             call.refuse("leaves out values without scaling the others", "divide the noise by its chance, as dropout does")
         kinds = {
@@ -312,5 +345,6 @@ def _with_noise(call, name, first, second):
         }
         for of, together in kinds.items():
             if shape == together and (of != "channels" or view.batch == 0):
-                return dropped(call, view, 1 - noise.kept, of)
+                # Without what the subtraction adds: 0.2, not 0.19999999999999996.
+                return dropped(call, view, round(1 - noise.kept, 12), of)
     call.refuse("uses random numbers in a way that is not known", "use `torch.nn.Dropout`, or stochastic depth that drops each image by itself")

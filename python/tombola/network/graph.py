@@ -76,15 +76,23 @@ class Graph:
             self.constants.append(entry)
         return self.add("constant", [], axes, False, list=self.constants.index(entry))
 
-    def finish(self, last):
-        """Leaves what node `last` needs, puts it at the end, and gives every node its name."""
+    def _needed(self, last):
+        """The node and all that it reads, at any distance."""
         needed, waiting = set(), [last]
         while waiting:
             node = waiting.pop()
             if node not in needed:
                 needed.add(node)
                 waiting += self.nodes[node].inputs
-        needed.add(0)
+        return needed
+
+    def learns(self, node):
+        """Whether a node depends on a parameter."""
+        return any(self.nodes[other].weights for other in self._needed(node))
+
+    def finish(self, last):
+        """Leaves what node `last` needs, puts it at the end, and gives every node its name."""
+        needed = self._needed(last) | {0}
         order = [node for node in sorted(needed) if node != last] + ([last] if last else [])
         numbers = {node: number for number, node in enumerate(order)}
         self.nodes = [dataclasses.replace(self.nodes[node], inputs=[numbers[i] for i in self.nodes[node].inputs]) for node in order]

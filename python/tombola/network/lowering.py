@@ -22,7 +22,7 @@ ALIASES = set(
 )
 # They make a tensor out of nothing but its shape; their first argument is only looked at.
 MADE = {"new_zeros", "new_ones", "new_full", "new_empty", "zeros_like", "ones_like", "full_like", "empty_like"}
-RANDOM = {"rand", "randn", "randint", "randperm", "rand_like", "randn_like", "normal", "uniform", "exponential", "multinomial", "poisson"}
+RANDOM = {"randn", "randint", "randperm", "randn_like", "normal", "uniform", "exponential", "multinomial", "poisson"}
 # A constant larger than this is no table of positions but a mistake.
 MOST_VALUES = 1 << 28
 
@@ -118,13 +118,15 @@ class Lowering:
             call.refuse("draws random numbers", "use `torch.nn.Dropout`, or leave them out")
         if name in MADE:
             return self._made(call, name)
-        if name == "bernoulli":
-            return OPERATORS["bernoulli"](call)
+        if name in ("bernoulli", "rand", "rand_like"):
+            return OPERATORS[name](call)
         if not read:
             return self._computed(call, node)
         if name not in OPERATORS:
             near = difflib.get_close_matches(name, OPERATORS, 3)
             known = f"; known are {', '.join(f'`{word}`' for word in near)}" if near else ""
+            if not any(isinstance(value, View) and value.images for value in read):
+                call.refuse("computes weights from other tensors, and is no operation of Tombola", layers.PLAIN)
             call.refuse("is no operation of Tombola", f"write it with operators that docs/python.md lists{known}")
         return OPERATORS[name](call)
 

@@ -1,5 +1,7 @@
 """Operators that join many values: products of matrices, attention, softmax, and what is left of an axis."""
 
+import math
+
 from .call import operator
 from .elements import dropped, pair, paired, scaled
 from .view import IMAGES, View
@@ -164,6 +166,11 @@ def einsum(call):
         call.refuse(f"computes `{call['equation']}`", "write it as products of two tensors, with a letter for each axis")
     views = [call.lowering.view(call, value).resolved() for value in call["tensors"]]
     sizes = {letter: size for word, view in zip(words, views) for letter, size in zip(word, view.shape)}
+    for at, other in ((0, 1), (1, 0)):
+        # The images are matched, with 1 if they are not there.
+        letter = words[at][views[at].batch] if views[at].images else ""
+        if letter not in words[other] and letter in output:
+            words[other], views[other] = letter + words[other], views[other].inserted(0)
     first, second = words
     both = [letter for letter in output if letter in first and letter in second]
     summed = [letter for letter in first if letter in second and letter not in output]
@@ -172,19 +179,9 @@ def einsum(call):
     if any(letter not in output for letter in left + right):
         call.refuse(f"computes `{call['equation']}`", "sum what only one tensor has before")
     turned = []
-    for word, view, order in zip(words, views, (both + left + summed, both + summed + right)):
-        view = view.permuted([word.index(letter) for letter in order])
-        count = len(both)
-        middle = len(left) if word is first else len(summed)
-        sizes_of = [sizes[letter] for letter in order]
-        joined = [_product(sizes_of[count : count + middle]), _product(sizes_of[count + middle :])]
-        turned.append(view.reshaped((*sizes_of[:count], *joined)))
+    for word, view, rows, columns in ((first, views[0], left, summed), (second, views[1], summed, right)):
+        view = view.permuted([word.index(letter) for letter in both + rows + columns])
+        matched, joined = view.shape[: len(both)], [math.prod(sizes[letter] for letter in letters) for letters in (rows, columns)]
+        turned.append(view.reshaped((*matched, *joined)))
     result = product(call, *turned).reshaped([sizes[letter] for letter in both + left + right])
     return result.permuted([(both + left + right).index(letter) for letter in output])
-
-
-def _product(sizes):
-    total = 1
-    for size in sizes:
-        total *= size
-    return total

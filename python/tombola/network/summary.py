@@ -1,6 +1,7 @@
 """What `from_torch` tells of a network that it wrote: its size, what was left out, and the line for a sweep."""
 
 import collections
+import os
 
 
 class Summary:
@@ -22,7 +23,8 @@ class Summary:
             f"{self.network}: {sum(self.operations.values())} nodes for images of {image} and {self.classes} classes ({most}, …)",
             f"{self.weights}: {self.parameters:,} parameters in {self.tensors} tensors",
             *(f"note: {note}" for note in self.notes),
-            f'in a sweep: network = "{self.network}"',
+            f'in a sweep file beside it: network = "{os.path.basename(self.network)}"',
+            f'to prune these weights, if they are trained: load = "{os.path.basename(self.weights)}"',
         ]
         return "\n".join(lines)
 

@@ -178,8 +178,15 @@ class View:
             order.insert(0, batch)
         node = base.stored([base.groups[axis] for axis in order])
         to = [sizes[axis] // (IMAGES if axis == batch else 1) for axis in order]
+        if batch is not None and not base.images and to[0] != 1:
+            # Several for each image: an axis of their own until they are there.
+            node = self.graph.add("expand", [node], [1, *to], True, to=[1, *to], images=True)
+            return View.of(self.graph, node, sizes, batch)._plain(to)
         node = self.graph.add("expand", [node], to, batch is not None, to=to, images=batch is not None)
         return View.of(self.graph, node, sizes, batch)
+
+    def _plain(self, sizes):
+        return self.with_node(self._as(self.node, sizes))
 
     def arranged(self):
         """The number of a node with an axis for each of the view, that of the images first and the others in their order."""

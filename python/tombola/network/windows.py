@@ -117,6 +117,8 @@ def pad(call):
 def _padded(call, x, sides, filling):
     """The axes that grow become height and width for a moment."""
     graph, rank = call.graph, len(x.shape)
+    if list(sides) == [1] and filling == {"constant": 0.0} and rank == 4 and x.batch == 0:
+        return _more_channels(call, x, sides[1])
     while len(x.shape) < 4:
         x = x.inserted(rank)
         rank += 1
@@ -131,8 +133,6 @@ def _padded(call, x, sides, filling):
     (top, bottom), (left, right) = (sides.get(axis, [0, 0]) for axis in grown)
     shape[2], shape[3] = shape[2] + top + bottom, shape[3] + left + right
     stored = (shape[0] // IMAGES, *shape[1:])
-    if len(sides) == 1 and grown[0] == 1 and filling == {"constant": 0.0} and 1 in sides and order[1:] == [3, 1, 2]:
-        return _more_channels(call, x, sides[1])
     node = graph.add("pad", [node], stored, around=[left, right, top, bottom], filling=filling)
     view = View.of(graph, node, shape, 0).permuted([order.index(axis) for axis in range(rank)])
     return view.reshaped(call.shape)
