@@ -26,6 +26,7 @@ mod kill_and_resume;
 mod kit;
 mod loaded;
 mod locks;
+mod networks;
 mod numbers;
 mod operations;
 mod plan;

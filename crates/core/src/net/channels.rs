@@ -4,7 +4,7 @@
 //! layers that write or read it, or not at all ("DepGraph: Towards Any Structural Pruning", Fang et al. 2023, has the
 //! general form). It knows no particular network, no scores and no torch.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::flow::{Element, Flow, Origin};
 use super::graph::{Graph, NodeId};
@@ -84,14 +84,17 @@ impl Channels {
             len: layout.len,
         };
         let mut units: Vec<Option<usize>> = vec![None; classes.parents.len()];
+        let parts = parts(graph, &flow, &classes);
         for (id, node) in graph.nodes.iter().enumerate() {
             let makes = gates.contains(&id) || node.op.has_connections();
-            let mut layer = None;
+            let mut layers: BTreeMap<&[NodeId], usize> = BTreeMap::new();
             for element in flow.makes[id].iter().filter(|_| makes) {
                 let class = classes.root(*element);
                 if !kept.contains(&class) && units[class].is_none() {
-                    let layer = *layer.get_or_insert_with(|| {
-                        channels.layers.push(node.name.clone());
+                    let (part, count) = (parts.get(&class).map_or(&[][..], Vec::as_slice), layers.len());
+                    let layer = *layers.entry(part).or_insert_with(|| {
+                        let name = &node.name;
+                        channels.layers.push(if count == 0 { name.clone() } else { format!("{name} ({})", count + 1) });
                         channels.layers.len() - 1
                     });
                     units[class] = Some(channels.units.len());
@@ -335,6 +338,24 @@ impl Classes {
         }
         kept
     }
+}
+
+/// For each class the nodes that take a part of an axis and have it in it. None of these may ever be left with nothing, so what one
+/// layer makes for several parts counts as several layers.
+fn parts(graph: &Graph, flow: &Flow, classes: &Classes) -> BTreeMap<Element, Vec<NodeId>> {
+    let mut parts: BTreeMap<Element, Vec<NodeId>> = BTreeMap::new();
+    for (id, node) in graph.nodes.iter().enumerate() {
+        if !matches!(node.op, Op::Slice { .. } | Op::Take { .. } | Op::Select { .. }) {
+            continue;
+        }
+        for element in flow.values[id].iter().flat_map(|factor| &factor.elements) {
+            let own = parts.entry(classes.root(*element)).or_default();
+            if own.last() != Some(&id) {
+                own.push(id);
+            }
+        }
+    }
+    parts
 }
 
 /// Whether a node adds two values of images.

@@ -174,13 +174,13 @@ fn positions(size: usize, window: Window, axis: usize, ceil: bool) -> Result<usi
     }
     let kernel = window.dilation[axis].saturating_mul(kernel - 1).saturating_add(1);
     let whole = size + 2 * padding;
-    if whole < kernel {
+    let further = if ceil { stride - 1 } else { 0 };
+    let Some(steps) = (whole + further).checked_sub(kernel) else {
         return Err(format!("a window of {kernel} does not fit into a {name} of {whole}"));
-    }
-    let floor = (whole - kernel) / stride + 1;
+    };
+    let found = steps / stride + 1;
     // The last one must begin inside of the image or the padding before it.
-    let further = ceil && !(whole - kernel).is_multiple_of(stride) && floor * stride < size + padding;
-    Ok(floor + usize::from(further))
+    Ok(found - usize::from(ceil && (found - 1) * stride >= size + padding))
 }
 
 /// An image, or a signal `[1, channels, length]`, by windows.
@@ -386,6 +386,8 @@ mod tests {
         let pool = |ceil| Op::MaxPool { window: Window::square(3, 2, 0), ceil };
         assert_eq!(given(pool(false), &[Shape::Image(4, 8, 8)]).unwrap(), Shape::Image(4, 3, 3));
         assert_eq!(given(pool(true), &[Shape::Image(4, 8, 8)]).unwrap(), Shape::Image(4, 4, 4));
+        assert_eq!(given(pool(true), &[Shape::Image(4, 2, 7)]).unwrap(), Shape::Image(4, 1, 3));
+        assert!(given(pool(false), &[Shape::Image(4, 2, 7)]).is_err());
         let linear = Op::Linear { out: 7, bias: true };
         assert_eq!(given(linear, &[of(&[1, 49, 96])]).unwrap(), of(&[1, 49, 7]));
         assert_eq!(given(linear, &[of(&[4, 49, 96])]).unwrap(), of(&[4, 49, 7]));

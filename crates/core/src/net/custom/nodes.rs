@@ -21,7 +21,7 @@ use toml::{Table, Value};
 use crate::net::graph::{Builder, Fixed, Graph, NodeId};
 use crate::net::op::Op;
 use crate::net::{Layout, cost};
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, nearest};
 use tombola_words::{Axes, Shape};
 
 /// The version of the form.
@@ -262,8 +262,20 @@ fn written(value: &Value) -> Result<Written, String> {
     if let Some(number) = table.iter().find_map(|(key, value)| out_of_range(value).map(|number| (key, number))) {
         return Err(place(format!("`{}` holds {}, expected numbers from 0 to {LARGEST}", number.0, number.1)));
     }
-    let op = Value::Table(table).try_into().map_err(|error: toml::de::Error| place(error.message().to_string()))?;
+    let op = Value::Table(table).try_into().map_err(|error: toml::de::Error| place(unknown(error.message())))?;
     Ok(Written { name, op, from, parameters })
+}
+
+/// What is said of an operation that cannot be read: of a word that is none, the nearest one.
+fn unknown(message: &str) -> String {
+    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match words.split_first() {
+        Some((found, known)) if message.starts_with("unknown variant") => match nearest(found, known.iter().copied()) {
+            Some(near) => format!("`{found}` is unknown; did you mean `{near}`?"),
+            None => message.to_string(),
+        },
+        _ => message.to_string(),
+    }
 }
 
 /// A whole number that no operation has.

@@ -281,12 +281,19 @@ impl Flow {
         match node.op {
             Op::Attention { .. } => {
                 let values = sides.next().unwrap_or_default();
-                if let Some(mask) = sides.next() {
-                    mask.iter().for_each(|factor| self.fix(factor));
-                }
+                let mask = sides.next();
                 let order: Vec<usize> = (0..count - 2).chain([count - 1, count - 2]).collect();
                 let keys = second.iter().map(|factor| factor.permuted(&order)).collect();
-                let scores = self.product(first, keys, count, clean);
+                let mut scores = self.product(first, keys, count, clean);
+                if let (Some(mask), Some(own)) = (mask, sizes.get(3)) {
+                    // Added to the scores of all heads, or each head has its own.
+                    let given = node.shape.axes();
+                    let keys = sizes[1].iter().rev().nth(1).copied().unwrap_or(1);
+                    let of_scores = |axis: usize| if axis + 1 == count { keys } else { given.as_slice()[axis] };
+                    let of_mask = |axis: usize| (axis + own.len()).checked_sub(count).map_or(1, |axis| own[axis]);
+                    let size = |side: usize, axis: usize| if side == 0 { of_scores(axis) } else { of_mask(axis) };
+                    scores = self.matched(vec![scores, mask], size);
+                }
                 // Their softmax shares places out: what is dead there is not 0.
                 self.fix_axes(&scores, |axis| axis + 2 >= count);
                 self.product(scores, values, count, false)
