@@ -80,7 +80,7 @@ pub(super) fn check(layout: &Layout, read: tombola_words::error::Result<Snapshot
     }
 }
 
-fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let Ok(graph) = super::small_network() else { return Vec::new() };
     let (layout, stage) = (Layout::of(&graph), StageId::of("fuzz"));
     let folder = scratch::folder().join("seed");

@@ -202,7 +202,7 @@ fn masks_of_pytorch_and_of_open_lth_are_the_mask_of_the_network() {
 }
 
 #[test]
-fn other_names_are_matched_by_shape_and_order_where_that_is_clear() {
+fn pitfall_31_other_names_are_matched_by_shape_and_order_only_where_that_is_clear() {
     let (_, layout) = network(3);
     same(&dictionary(entries(&layout, |name| name.replace("fc.", "linear."))), &["`linear` for `fc`"]);
     let feature = |name: &str| name.replace("features.", "module.feature.");
@@ -304,4 +304,27 @@ fn every_beginning_of_an_old_file_is_refused() {
     for length in 0..bytes.len() {
         assert!(read(&bytes[..length], &Choices::default()).is_err(), "{length}");
     }
+}
+
+#[test]
+fn masks_are_taken_by_name_and_weights_are_none() {
+    let (graph, layout) = network(3);
+    let take = |made: &Made| mask_in(Path::new("m.pth"), &zipped_file(made), &graph, &layout, None);
+    let byte = |shape: &[usize], values: &[u8]| Made::Tensor("Byte", shape.to_vec(), values.to_vec());
+    let fc = byte(&[3, 2], &[1, 0, 1, 1, 0, 1]);
+    // As open_lth saves a mask; the other layers stay whole.
+    let plain = take(&dictionary([("module.fc.weight", fc.clone())])).unwrap();
+    assert_eq!(plain.mask.count(), plain.mask.len() - 2);
+    assert!(
+        plain.notes.join("; ").contains("it has none for `features.0.weight`, `features.3.weight`"),
+        "{:?}",
+        plain.notes
+    );
+    // In a state dict the weights are not the mask.
+    let all = entries(&layout, |name| format!("model.{name}"));
+    let mask = [("mask_fc___weight".to_string(), fc)];
+    assert_eq!(take(&dictionary(all.clone().into_iter().chain(mask))).unwrap().mask, plain.mask);
+    assert!(take(&dictionary(all)).unwrap_err().message.contains("values other than 0 and 1"));
+    let other = dictionary([("fc.weight", byte(&[2, 3], &[1; 6]))]);
+    assert!(take(&other).unwrap_err().message.contains("no mask of this network; it has `fc.weight`"));
 }

@@ -68,3 +68,49 @@ impl Outside {
         self.loaded.get(&word).map(|file| file.checksum.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{LoadedFile, Plan};
+    use crate::sweep::Spec;
+
+    /// The names of the trainings of a sweep, where its files have these checksums.
+    fn names(text: &str, files: &[(&str, &str)]) -> Vec<StageId> {
+        let spec = Spec::read(Some(&format!("pr = 0.5\nreinit = \"init\"\n{text}")), &[]).unwrap();
+        let file = |(word, checksum): &(&str, &str)| {
+            (word.to_string(), LoadedFile { place: "/x".into(), checksum: checksum.to_string() })
+        };
+        let outside = Outside { loaded: files.iter().map(file).collect(), ..Outside::default() };
+        let plan = Plan::grow(spec.trials().unwrap(), &spec.run, &outside).unwrap();
+        plan.stages.iter().map(|stage| stage.id).collect()
+    }
+
+    #[test]
+    fn contents_of_files_are_part_of_names_and_their_places_are_not() {
+        let plain = names("", &[]);
+        for key in ["load-init", "load-mask"] {
+            let one = names(&format!("{key} = \"a\""), &[("a", "12")]);
+            assert_eq!(one, names(&format!("{key} = \"b/c\""), &[("b/c", "12")]), "{key}");
+            let other = names(&format!("{key} = \"a\""), &[("a", "34")]);
+            assert!(one[1] != other[1] && one[1] != plain[1], "{key}");
+            // The dense network has nothing of a mask.
+            assert_eq!(one[0] == plain[0], key == "load-mask", "{key}");
+        }
+        let of_names = |checksum| names("load-init = \"a\"\nload-names = \"n\"", &[("a", "12"), ("n", checksum)]);
+        assert_ne!(of_names("1")[0], of_names("2")[0]);
+        // Where nothing is loaded, names and heads mean nothing.
+        assert_eq!(names("load-names = \"n\"\nload-head = \"new\"", &[("n", "1")]), plain);
+        let mask = |more: &str| names(&format!("load-mask = \"a\"\n{more}"), &[("a", "12")]);
+        assert_eq!(mask(""), mask("criterion = \"random\"\nscope = \"layer\"\nprune-layers = \"conv\""));
+    }
+
+    #[test]
+    fn weights_of_a_file_are_gone_back_to_as_a_snapshot() {
+        let spec = Spec::read(Some("pr = 0.5\nreinit = \"init\"\nload-init = \"a\""), &[]).unwrap();
+        let plan = Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap();
+        assert_eq!(plan.sources(1).last().map(|(stage, moment)| (*stage, moment.epoch())), Some((0, Some(0))));
+        assert_eq!(plan.stages[1].epochs(), 0..160);
+        assert_eq!(plan.label(1), "resnetb seed 1 · level 1, 50.0 % · init");
+    }
+}

@@ -57,7 +57,8 @@ impl Pruning {
             channels: settings.prunes_channels(),
             criterion: settings.criterion(),
             scope: settings.scope(),
-            layers: settings.prune_layers,
+            // A mask that is given is over all layers.
+            layers: if settings.load_mask.0.is_some() { PruneLayers::All } else { settings.prune_layers },
             output_rate: settings.output_rate,
             streams: settings.streams,
             round_channels: settings.round_channels,
