@@ -104,7 +104,7 @@ ARCHITECTURES = {
     "efficientvit_b0": _timm("efficientvit_b0", 64),
     "nest_tiny": _timm("nest_tiny", 128, img_size=128),
     "caformer_s18": _timm("caformer_s18", 32),
-    "botnet26t": _timm("botnet26t_256", 128),
+    "botnet26t": _timm("botnet26t_256", 128, img_size=128),
     "nextvit_small": _timm("nextvit_small", 64),
     "mambaout_femto": _timm("mambaout_femto", 32),
     "starnet_s1": _timm("starnet_s1", 32),
