@@ -244,6 +244,7 @@ fn gather(session: &MpiSession, link: &mut RankLink) -> Result<()> {
             id,
             sources: Vec::new(),
             loaded: None,
+            mask: None,
             dense_losses: Vec::new(),
             resume: None,
             snapshot_seconds: 1.0,

@@ -1,5 +1,6 @@
 //! `tombola export`: a trained network or a ticket as one file for other programs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,12 +8,13 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
+use tombola_core::checkpoint::{KeptChannels, channel_facts};
 use tombola_core::folder::mask_of;
 use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
 use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
-use tombola_core::plan::{Networks, Plan};
+use tombola_core::plan::{Networks, Plan, Pruning};
 use tombola_core::prune::rewind;
 use tombola_data::split::{Normalisation, split};
 use tombola_exports::{Exported, Form, Script};
@@ -42,7 +44,8 @@ The name's ending says what is written:
   .npz          the mask of each layer as NumPy arrays of bool: `numpy.load(\"masks.npz\")`
 
 A compact network has fewer channels in each layer; where a batch norm reads some channels of a residual stream only, the
-metadata of the safetensors file has their numbers under `select.NAME`, NAME being the batch norm. Images go in normalised:
+metadata of the safetensors file has their numbers under `select.NAME`, NAME being the batch norm. Which channels of the dense
+network each layer has, where not all, is there under `channels.NAME`, so that `load` takes the file for the dense network. Images go in normalised:
 by the mean and standard deviation of each channel of the images trained on (without the validation images), of pixels in [0, 1].
 Both are in the file: as `mean` and `std` in the metadata of .safetensors and .onnx, as `MEAN` and `STD` in .py, which has a
 function `normalised` too, in .pt as the further file `normalisation.json` (`torch.jit.load(FILE, _extra_files=…)`), and in .npz as
@@ -144,6 +147,9 @@ pub fn run(matches: &ArgMatches, script: Script) -> Result<()> {
         ("epoch".to_string(), state.epoch.to_string()),
     ];
     facts.extend(selections(graph));
+    if let (Some(compact), Form::Safetensors) = (&small, form) {
+        facts.extend(channel_facts(&channels(compact, &network.layout)));
+    }
     let pixels = pixels(&results, index)?;
     let written = Exported { graph, layout, state: &state, pixels: pixels.as_ref(), facts: &facts };
     let written = written.write(form, &path, script)?;
@@ -201,6 +207,28 @@ fn selections(graph: &Graph) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Which channels of the dense network each layer of a compact one has, where not all.
+fn channels(compact: &Compact, dense: &Layout) -> Vec<(String, KeptChannels)> {
+    let mut layers: BTreeMap<String, KeptChannels> = BTreeMap::new();
+    for (small, large) in compact.layout.parameters.iter().zip(&dense.parameters) {
+        if small.shape == large.shape {
+            continue;
+        }
+        let places: Vec<usize> =
+            compact.positions[small.range()].iter().map(|position| position - large.offset).collect();
+        let layer = large.name.rsplit_once('.').map_or("", |(layer, _)| layer);
+        let kept = layers.entry(layer.to_string()).or_default();
+        kept.outputs =
+            places.iter().step_by(small.fan_in().max(1)).map(|place| place / large.fan_in().max(1)).collect();
+        if small.role.is_connection() {
+            // The inputs stand behind each other at the first pixel of the kernel.
+            let inputs = places.iter().take(small.shape[1]).map(|place| place % large.shape[1]);
+            kept.inputs = Some(inputs.collect());
+        }
+    }
+    layers.into_iter().collect()
+}
+
 fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool) -> String {
     let (stage, cost) = (&plan.stages[index], Cost::of(graph));
     let form = match (compact, stage.pruning.is_some()) {
@@ -218,7 +246,13 @@ fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool) -
 fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     let stage = &results.plan.stages[index];
     let settings = &results.plan.stages[stage.root].settings;
-    if let Load::Path(path) = &settings.load {
+    let loaded = match &settings.load {
+        Load::Path(path) => Some(path),
+        Load::None | Load::Auto => settings.load_init.0.as_ref(),
+    };
+    // New weights are drawn whatever the dense network began with.
+    let drawn_anew = |pruning: &Pruning| pruning.effective_rewind() == Rewind::Random;
+    if let Some(path) = loaded.filter(|_| !stage.pruning.as_ref().is_some_and(drawn_anew)) {
         return Err(Error::input(format!("the dense network of `{}` began with `{}`", stage.id, path.display()))
             .hint("that file holds its first weights"));
     }

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use tombola_core::sweep::spec::said_twice;
-use tombola_core::sweep::{Decides, FIELDS, Field, Flag, Settings};
+use tombola_core::sweep::{Decides, FIELDS, Field, Flag, NAME_FILES, Settings};
 use tombola_words::error::{Error, Result};
 
 /// Adds a flag for each setting, under the headings of its group.
@@ -59,7 +59,7 @@ pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
             return Err(said_twice(&format!("`{one}`"), &format!("`{other}`"), field));
         }
         let times: Vec<Vec<&str>> = times.map(|values| values.map(String::as_str).collect()).collect();
-        let is_axis = field.decides != Decides::Run && field.key != "load";
+        let is_axis = field.decides != Decides::Run && !NAME_FILES.contains(&field.key);
         let values: Vec<String> = if field.list && is_axis {
             times.iter().map(|values| values.join(" ")).collect()
         } else {

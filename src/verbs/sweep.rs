@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::{flags, network_file};
 use tombola_core::folder::{complete, is_as_written, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
-use tombola_core::sweep::{Flag, Spec};
+use tombola_core::sweep::{Flag, NAME_FILES, Spec};
 use tombola_core::trainable;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
@@ -60,9 +60,10 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
         }
         None => Spec::read(None, &flags)?,
     };
-    if flags.iter().any(|flag| flag.field.key == "load") {
-        spec.base = Some(here()?);
-        spec.places.clear();
+    // As a flag, a path is relative to the shell's folder.
+    for flag in flags.iter().filter(|flag| NAME_FILES.contains(&flag.field.key)) {
+        let base = here()?;
+        flag.values.iter().for_each(|word| spec.name_from(&base, word));
     }
     // As with files that are loaded: a flag is relative to the shell's folder.
     let as_flag = flags.iter().any(|flag| flag.field.key == "network");

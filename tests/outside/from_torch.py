@@ -2,7 +2,8 @@
 
 `from_torch.py generate FOLDER [NAMES…]` writes `FOLDER/NAME/{network.toml,weights.safetensors,case.safetensors}` for each network of
 `architectures.py`. A case has `images` and `labels` of four images, `evaluation` and `training` (the outputs in both modes),
-`statistics.*` (those of batch norms after that one pass) and `gradient.*` (of the mean cross entropy in training), by PyTorch.
+`statistics.*` (those of batch norms after that one pass) and `gradient.*` (of the mean cross entropy in training), by PyTorch in
+float64.
 
 `from_torch.py check [NAMES…]` runs the files by `network_file.py` and compares: outputs, gradients of all parameters, statistics.
 Both sides compute in float64, so that a difference is one of the networks and not of rounding.
@@ -58,7 +59,7 @@ def generate(name, folder):
     os.replace(f"{folder}/network.safetensors", f"{folder}/weights.safetensors")
     tensors, exact = case(model, shape), case(model, shape, torch.float64)
     distance = max(distances(tensors, exact).values())
-    save_file(tensors, f"{folder}/case.safetensors", {"distance": f"{distance:.1e}"})
+    save_file(exact, f"{folder}/case.safetensors", {"distance": f"{distance:.1e}"})
     return summary, exact, distance
 
 

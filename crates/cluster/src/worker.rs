@@ -163,7 +163,8 @@ impl WorkerThread {
 
     /// The snapshots that an assignment names.
     fn sources(&self, assignment: &mut Assignment) -> Result<Sources> {
-        let mut sources = Sources { drawn: assignment.loaded.take(), ..Sources::default() };
+        let mut sources =
+            Sources { drawn: assignment.loaded.take(), mask: assignment.mask.take(), ..Sources::default() };
         for source in assignment.sources.drain(..) {
             let snapshot = source.snapshot.ok_or_else(|| {
                 Error::environment(format!("worker {} holds no copy of snapshot `{}`", self.number, source.moment))
@@ -230,6 +231,7 @@ mod tests {
             id: dense_id(&Settings::default(), None, None),
             sources,
             loaded: None,
+            mask: None,
             dense_losses: Vec::new(),
             resume: None,
             snapshot_seconds: 1.0,

@@ -16,7 +16,7 @@ use tombola_cluster::coordinator::serve::{Count, Sweep};
 use tombola_cluster::coordinator::{Loudness, Progress, Rules, State, limit};
 use tombola_cluster::link::Link;
 use tombola_core::folder::journal::{Chronicle, History, Seal};
-use tombola_core::folder::{Claim, Store, load_checkpoint, refuse_foreign, remove_torn, write_down};
+use tombola_core::folder::{Claim, Store, load_given_mask, load_weights_of, refuse_foreign, remove_torn, write_down};
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::Plan;
 use tombola_core::plan::{Advice, Asked, Stage, estimate, near_misses};
@@ -183,7 +183,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     let mut roots: Vec<usize> = roots.into_iter().collect();
     roots.sort_unstable();
     let workshop = Workshop::open(Arc::clone(&plan), &roots, &asked.spec.networks, run, &devices)?;
-    check_loaded(&plan, &todo, &workshop)?;
+    let notes = check_loaded(&plan, &todo, &workshop)?;
+    notes.iter().for_each(|note| say(note));
     let mut warnings = near;
     warnings.extend(check_data(&workshop, run, &mut chronicle)?);
     warnings.extend(workshop.warnings.iter().cloned());
@@ -208,7 +209,7 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         progress.log(&format!("{STARVED}; {STARVED_CURE}"));
     }
     cut.iter().chain(&warnings).for_each(|warning| progress.log(&format!("warning: {warning}")));
-    words.iter().for_each(|line| progress.log(line));
+    words.iter().chain(&notes).for_each(|line| progress.log(line));
     for Advice { said, cure } in &advice {
         progress.log(&format!("warning: {said}; {cure}"));
     }
@@ -279,15 +280,24 @@ impl Opened {
     }
 }
 
-/// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Dense
-/// networks that are there already need theirs no more.
-fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<()> {
-    for &stage in todo.iter().filter(|stage| plan.stages[**stage].level == 0) {
-        if let (Some(file), Some(network)) = (plan.loaded_file(stage), workshop.network(stage)) {
-            load_checkpoint(file, &network.layout).map_err(|error| error.at("`load`"))?;
+/// Refuses files that were changed, of other networks or with values that are no numbers, before anything is trained. Trainings
+/// that are there already need theirs no more. Returns what the user should know of each file, once.
+fn check_loaded(plan: &Plan, todo: &[usize], workshop: &Workshop) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for &stage in todo {
+        let Some(network) = workshop.network(stage) else { continue };
+        let weights = load_weights_of(plan, stage, network)?.map(|taken| taken.notes);
+        let mask = load_given_mask(plan, stage, network)?.map(|taken| taken.notes);
+        for (part, told) in [(plan.loaded_weights(stage), weights), (plan.loaded_mask(stage), mask)] {
+            let told = told.unwrap_or_default();
+            if let (Some(part), false) = (part, told.is_empty()) {
+                notes.push(format!("`{}`: {}", part.file.place.display(), told.join("; ")));
+            }
         }
     }
-    Ok(())
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.clone()));
+    Ok(notes)
 }
 
 /// Refuses to mix results of different data, and data that are not what they are called, unless that was asked for; then each is a

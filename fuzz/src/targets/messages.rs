@@ -69,6 +69,7 @@ fn seeds() -> Vec<Vec<u8>> {
             id: StageId::of("fuzz"),
             sources: vec![source(Moment::Epoch(4), Some(Arc::clone(&snapshot))), source(Moment::EarlyBird(9), None)],
             loaded: None,
+            mask: Some(Arc::clone(&mask)),
             dense_losses: vec![0.1, f64::NAN],
             resume: Some(Resume {
                 state: Arc::clone(&snapshot),

@@ -2,9 +2,9 @@
 //! read again as the same.
 
 use crate::form::{ARCHIVE, Grammar};
-use crate::{FuzzTarget, few_copies, scratch};
-use tombola_core::checkpoint::zipped;
-use tombola_core::folder::snapshots;
+use crate::{FuzzTarget, few_copies};
+use std::path::Path;
+use tombola_core::checkpoint::{Choices, weights, zipped};
 use tombola_core::net::Layout;
 
 /// The target.
@@ -22,8 +22,8 @@ pub static TARGET: FuzzTarget = FuzzTarget {
 fn run(bytes: &[u8]) {
     let Ok(graph) = super::small_network() else { return };
     let layout = Layout::of(&graph);
-    let path = scratch::file("weights.pth", bytes);
-    super::safetensors::check(&layout, snapshots::load_weights(&path, &layout));
+    let read = weights(Path::new("weights.pth"), bytes, &graph, &layout, &Choices::default());
+    super::safetensors::check(&layout, read.map(|taken| taken.snapshot));
 }
 
 fn seeds() -> Vec<Vec<u8>> {

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::link::{Assignment, SourceSnapshot, Worker};
 use tombola_core::folder::journal::Chronicle;
 use tombola_core::folder::snapshots::Expected;
-use tombola_core::folder::{Store, load_checkpoint};
+use tombola_core::folder::{Store, load_given_mask, load_weights_of};
 use tombola_core::mask::Bits;
 use tombola_core::net::{Layout, Snapshot};
-use tombola_core::plan::{Networks, Part, Plan, Pruning, estimate};
+use tombola_core::plan::{Network, Networks, Part, Plan, Pruning, estimate};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -131,10 +131,13 @@ impl Ledger {
         (epochs, estimate::work_of(own, epoch_work, epochs))
     }
 
-    fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
+    fn network(&self, stage: usize) -> Result<&Network> {
         let network = self.networks.get(&self.plan, stage);
-        let network = network.ok_or_else(|| Error::environment("the stage's network was not built"))?;
-        Ok(Arc::clone(&network.layout))
+        network.ok_or_else(|| Error::environment("the stage's network was not built"))
+    }
+
+    fn layout(&self, stage: usize) -> Result<Arc<Layout>> {
+        Ok(Arc::clone(&self.network(stage)?.layout))
     }
 
     /// What a worker needs to train a stage; `holds` says of which snapshots it has copies, `wants` which of the stage's own are
@@ -160,14 +163,15 @@ impl Ledger {
             };
             sources.push(SourceSnapshot { stage: source, moment, part, snapshot });
         }
-        let file = self.plan.loaded_file(index).filter(|_| stage.level == 0);
-        let loaded = file.map(|file| load_checkpoint(file, &layout)).transpose()?.map(Arc::new);
+        let loaded = load_weights_of(&self.plan, index, self.network(index)?)?;
+        let mask = load_given_mask(&self.plan, index, self.network(index)?)?;
         Ok(Assignment {
             attempt,
             stage: index,
             id: stage.id,
             sources,
-            loaded,
+            loaded: loaded.map(|taken| Arc::new(taken.snapshot)),
+            mask: mask.map(|taken| Arc::new(taken.mask)),
             dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout, wants)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),

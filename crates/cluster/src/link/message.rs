@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
 use tombola_core::plan::{LoadedFiles, Part};
 use tombola_core::training::{Resume, TrainingEvent};
@@ -144,8 +145,10 @@ pub struct Assignment {
     pub id: StageId,
     /// The snapshots that it starts from: the draw, then the rewind.
     pub sources: Vec<SourceSnapshot>,
-    /// Weights of a dense network that is loaded instead of trained.
+    /// Weights of a dense network that is loaded instead of trained, or that it trains from.
     pub loaded: Option<Arc<Snapshot>>,
+    /// The mask, where it is given and not drawn.
+    pub mask: Option<Arc<Bits>>,
     /// Losses of its dense training on the images that steer, as far as it goes on from them.
     pub dense_losses: Vec<f64>,
     /// Where it was when it was interrupted.
@@ -223,6 +226,7 @@ mod tests {
                     snapshot: Some(Arc::clone(&snapshot)),
                 }],
                 loaded: None,
+                mask: None,
                 dense_losses: vec![0.1, f64::MIN_POSITIVE],
                 resume: Some(Resume {
                     state: Arc::clone(&snapshot),

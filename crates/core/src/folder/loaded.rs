@@ -6,12 +6,13 @@
 
 use std::path::Path;
 
-use super::tensor_file::weights_of;
 use super::written::{text_in, write_text};
-use crate::net::{Layout, Snapshot};
-use crate::plan::{LoadedFile, LoadedFiles};
+use crate::checkpoint::{Choices, NamePairs, Taken, TakenMask, mask_in, weights};
+use crate::net::{Snapshot, initial};
+use crate::plan::{LoadedFile, LoadedFiles, LoadedPart, Network, Plan};
 use crate::sweep::Spec;
 use tombola_words::error::{Error, Result};
+use tombola_words::value::Head;
 
 /// What such a line begins with.
 const LINE: &str = "# loaded = ";
@@ -82,12 +83,48 @@ fn quoted(text: &str) -> String {
     quoted + "\""
 }
 
-/// Reads the weights and statistics that a dense network is loaded from.
+/// What names mean in what is loaded.
+fn names_of(part: LoadedPart) -> Result<Option<NamePairs>> {
+    part.names
+        .map(|file| NamePairs::read(&file.place, &file.bytes()?).map_err(|error| error.at("`load-names`")))
+        .transpose()
+}
+
+/// Reads the mask that a stage is given; nothing if it draws one.
+///
+/// # Errors
+/// When the file is not the one that the plan is of, has no mask, or one of another network.
+pub fn load_given_mask(plan: &Plan, stage: usize, network: &Network) -> Result<Option<TakenMask>> {
+    let Some(part) = plan.loaded_mask(stage) else { return Ok(None) };
+    let Network { graph, layout } = network;
+    let names = names_of(part)?;
+    let mask = mask_in(&part.file.place, &part.file.bytes()?, graph, layout, names.as_ref());
+    mask.map(Some).map_err(|error| error.at("`load-mask`"))
+}
+
+/// Reads the weights and statistics that a dense network is, or trains from; nothing if that is no file.
 ///
 /// # Errors
 /// When the file is not the one that the plan is of, no state dict, of another network, or has values that are no numbers.
-pub fn load_checkpoint(file: &LoadedFile, layout: &Layout) -> Result<Snapshot> {
-    let snapshot = weights_of(&file.place, file.bytes()?, layout)?;
+pub fn load_weights_of(plan: &Plan, stage: usize, network: &Network) -> Result<Option<Taken>> {
+    let Some(part) = plan.loaded_weights(stage) else { return Ok(None) };
+    let settings = &plan.stages[stage].settings;
+    let key = if plan.loaded_file(stage).is_some() { "`load`" } else { "`load-init`" };
+    let seed = settings.init_seed.unwrap_or(settings.seed);
+    let new_head = (settings.load_head == Head::New).then(|| initial(&network.layout, settings.norm_start, seed, 0));
+    let choices = Choices { names: names_of(part)?, new_head };
+    let mut taken = load_checkpoint(part.file, network, &choices).map_err(|error| error.at(key))?;
+    if plan.loaded_file(stage).is_none() {
+        // Training begins here, and with all weights.
+        taken.snapshot = Snapshot { epoch: 0, batches: 0, mask: None, ..taken.snapshot };
+    }
+    Ok(Some(taken))
+}
+
+fn load_checkpoint(file: &LoadedFile, network: &Network, choices: &Choices) -> Result<Taken> {
+    let Network { graph, layout } = network;
+    let taken = weights(&file.place, &file.bytes()?, graph, layout, choices)?;
+    let snapshot = &taken.snapshot;
     let parameters = layout.parameters.iter().map(|p| (&p.name, &snapshot.parameters[p.range()]));
     let buffers = layout.buffers.iter().map(|buffer| (&buffer.name, &snapshot.buffers[buffer.range()]));
     let odd = |values: &[f32]| values.iter().filter(|value| !value.is_finite()).count();
@@ -96,7 +133,7 @@ pub fn load_checkpoint(file: &LoadedFile, layout: &Layout) -> Result<Snapshot> {
         .map(|(name, values)| (name, odd(values), values.len()))
         .filter(|(_, odd, _)| *odd > 0)
         .collect();
-    let Some((name, count, len)) = found.first() else { return Ok(snapshot) };
+    let Some((name, count, len)) = found.first() else { return Ok(taken) };
     let more = match found.len() - 1 {
         0 => String::new(),
         1 => ", and one more tensor has such values".to_string(),

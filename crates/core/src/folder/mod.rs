@@ -20,7 +20,7 @@ pub use atomic::{make_folder, remove_torn, write_atomically, write_atomically_by
 pub use claim::Claim;
 pub use foreign::{holds, refuse_foreign, refuse_lost_journal, refuse_unclaimed};
 pub use kept_mask::mask_of;
-pub use loaded::{load_checkpoint, loaded_of, write_down};
+pub use loaded::{load_given_mask, load_weights_of, loaded_of, write_down};
 pub use lock::{Holder, Lock};
 pub use snapshots::Store;
 pub use written::is_as_written;

@@ -141,7 +141,7 @@ impl Store {
     /// When a file is missing, has changed since it was written, or is of another network.
     pub fn load(&self, stage: StageId, name: &str, layout: &Layout, expected: Expected) -> Result<Snapshot> {
         let NeededFiles { weights: (path, sum), optimizer, mask } = self.needed(stage, name, expected);
-        let mut snapshot = weights_of(&path, read_sound(&path, sum)?, layout)?;
+        let mut snapshot = weights_of(&path, &read_sound(&path, sum)?, layout)?;
         if let Some((path, sum)) = optimizer {
             snapshot.optimizer = Some(load_optimizer(&path, &read_sound(&path, sum)?, layout)?);
         }

@@ -1,4 +1,4 @@
-//! Files of tensors: snapshots and masks as safetensors, and those of `torch.save` as safetensors read them.
+//! Files of tensors of our own: snapshots and masks as safetensors.
 //!
 //! Names and shapes are PyTorch's. Equal contents are equal files. It may not know where files lie, or of torch.
 
@@ -9,14 +9,11 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use super::atomic::write_atomically;
-use crate::checkpoint::torch_file;
+use crate::checkpoint::VERSION;
 use crate::mask::Bits;
 use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
 use tombola_words::error::{Error, Result};
 use tombola_words::{Checksum, regular};
-
-/// Version of the files' metadata.
-const VERSION: &str = "1";
 
 /// A named tensor that owns its bytes.
 pub(super) type Named = (String, Dtype, Vec<usize>, Vec<u8>);
@@ -121,7 +118,7 @@ pub(super) fn read_sound(path: &Path, sum: Option<Checksum>) -> Result<Vec<u8>> 
 pub(super) fn parsed<'a>(path: &Path, bytes: &'a [u8]) -> Result<(SafeTensors<'a>, HashMap<String, String>)> {
     let damaged = |error| {
         Error::input(format!("`{}` is no safetensors file, or a damaged one: {error}", path.display()))
-            .hint(torch_file::CURE)
+            .hint("restore the file from a copy, or run the sweep again: what the file held is trained anew")
     };
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
     let about = metadata.metadata().clone().unwrap_or_default();
@@ -154,21 +151,17 @@ pub(super) fn floats(view: &TensorView) -> Vec<f32> {
     view.data().chunks_exact(4).map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])).collect()
 }
 
-/// Reads the weights and statistics of a state dict: one of Tombola's or of any program that names them as PyTorch does, as
-/// safetensors or as `torch.save` writes it, of which nothing is run.
+/// Reads the weights and statistics of a snapshot. What other programs wrote is read by `checkpoint::weights`.
 ///
 /// # Errors
 /// When the file is missing, no state dict, or of another network.
 pub fn load_weights(path: &Path, layout: &Layout) -> Result<Snapshot> {
-    weights_of(path, read(path)?, layout)
+    weights_of(path, &read(path)?, layout)
 }
 
 /// As [`load_weights`], of bytes that were read already; `path` is for errors.
-pub(super) fn weights_of(path: &Path, mut bytes: Vec<u8>, layout: &Layout) -> Result<Snapshot> {
-    if torch_file::is_one(&bytes) {
-        bytes = torch_file::as_safetensors(path, &bytes)?;
-    }
-    let (file, about) = parsed(path, &bytes)?;
+pub(super) fn weights_of(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Snapshot> {
+    let (file, about) = parsed(path, bytes)?;
     let mut parameters = vec![0f32; layout.len];
     for parameter in &layout.parameters {
         let view = tensor(&file, path, &parameter.name, Dtype::F32, &parameter.shape)?;

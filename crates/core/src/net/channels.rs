@@ -140,6 +140,21 @@ impl Channels {
         self.units.is_empty()
     }
 
+    /// How many units of each layer make a multiple of `step` channels: a head or a group has several channels.
+    pub fn steps(&self, step: usize) -> Vec<usize> {
+        let mut steps = vec![step.max(1); self.layers.len()];
+        for unit in &self.units {
+            let Some((first, _)) = unit.filters.first() else { continue };
+            let rows = unit.filters.iter().filter(|(number, _)| number == first).count();
+            let (mut common, mut rest) = (step.max(1), rows);
+            while rest > 0 {
+                (common, rest) = (rest, common % rest);
+            }
+            steps[unit.layer] = step.max(1) / common;
+        }
+        steps
+    }
+
     /// Positions of all batch-norm scales of channels that may be pruned, in order.
     pub fn scales(&self) -> Vec<usize> {
         let mut scales: Vec<usize> = self.units.iter().flat_map(|unit| unit.scales.iter().copied()).collect();

@@ -68,8 +68,9 @@ impl Compact {
             .zip(alive.iter())
             .filter(|(_, alive)| *alive)
             .for_each(|(unit, _)| counts[unit.layer] += 1);
+        let steps = channels.steps(fill.step);
         for (place, unit) in channels.units.iter().enumerate() {
-            let fills = !counts[unit.layer].is_multiple_of(fill.step.max(1));
+            let fills = !counts[unit.layer].is_multiple_of(steps[unit.layer]);
             let read_anyway = fill.whole_streams && unit.filters.is_empty();
             if !kept.get(place) && (fills || read_anyway) {
                 kept.set(place, true);

@@ -8,6 +8,9 @@ use super::op::Op;
 use tombola_words::error::{Error, Result};
 use tombola_words::{Axes, Shape};
 
+/// The most values of what a node gives for one image.
+const MOST_VALUES: usize = 1 << 31;
+
 /// Position of a node in [`Graph::nodes`]. A node's inputs always stand before it.
 pub type NodeId = usize;
 
@@ -125,6 +128,13 @@ impl Builder {
             _ => {}
         }
         let shape = infer(op, &shapes, &listed).map_err(wrong)?;
+        let axes = shape.axes();
+        if axes.as_slice().contains(&0) {
+            return Err(wrong(format!("gives nothing: {shape}")));
+        }
+        if axes.product() > MOST_VALUES {
+            return Err(wrong(format!("gives more than the {MOST_VALUES} values allowed for one image")));
+        }
         let (inputs, parameters) = (inputs.to_vec(), parameters.to_vec());
         self.nodes.push(Node { name: name.to_string(), op, inputs, parameters, shape });
         Ok(self.nodes.len() - 1)

@@ -96,6 +96,7 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
             size if start < end && end <= size && step > 0 => with(one, axis, (end - start).div_ceil(step)),
             size => Err(format!("cannot take the places {start} to {end} of an axis of {size}")),
         },
+        Op::Flatten if !one.is_of_images() => Err(format!("needs something of images, but its input is {one}")),
         Op::Flatten => Ok(Shape::Vector(one.size())),
         Op::Reshape { to } => {
             let shape = if one.is_of_images() { Shape::of_images(to) } else { Shape::Shared(to) };
@@ -134,7 +135,9 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
         Op::Dropout { rate, .. } if !(0.0..1.0).contains(&rate.0) => {
             Err(format!("drops a share of {}, expected one from 0 up to, but not, 1", rate.0))
         }
-        Op::BatchNorm { .. } | Op::GroupNorm { .. } if sizes.len() < 2 => Err(format!("has no channels in {one}")),
+        Op::BatchNorm { .. } | Op::GroupNorm { .. } if sizes.len() < 2 || !one.is_of_images() => {
+            Err(format!("has no channels of images in {one}"))
+        }
         Op::BatchNorm { .. }
         | Op::GroupNorm { .. }
         | Op::Relu

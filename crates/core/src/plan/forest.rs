@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::loaded::LoadedFiles;
-use super::outside::Outside;
+use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
-use super::stage::{OwnText, Stage, pruned_id};
+use super::stage::Stage;
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
@@ -46,7 +46,7 @@ pub struct Plan {
     pub chains: Vec<Chain>,
     /// Trials left out because they mean the same as one that stands before them.
     pub repeated: usize,
-    /// The files that dense networks are loaded from.
+    /// The files that dense networks and masks are loaded from.
     pub loaded: LoadedFiles,
     /// Decimals with which percentages of different densities differ.
     pub(super) decimals: usize,
@@ -88,7 +88,7 @@ impl Plan {
             // Tickets that rewind differently share a twin, and each is shown beside it.
             let beside = stages.len().checked_sub(2).map(|parent| plan.stages[stages[parent]].id);
             let beside = beside.filter(|_| trial.settings.control == Control::Reinit);
-            let beside = beside.map(|parent| pruned_id(parent, trial.settings.rate(), &trial.settings));
+            let beside = beside.map(|parent| outside.pruned_id(parent, trial.settings.rate(), &trial.settings));
             if !leaves.insert((stages[stages.len() - 1], beside)) {
                 plan.repeated += 1;
                 continue;
@@ -171,8 +171,8 @@ impl Plan {
             let own = Settings { control, ..settings.clone() };
             let parent = chain[level - 1];
             self.check(parent, &own, level)?;
-            let alone = pruned_id(self.stages[parent].id, rate, &own);
-            let id = twins.shared(self.stages[parent].id, rate, &own).unwrap_or(alone);
+            let alone = outside.pruned_id(self.stages[parent].id, rate, &own);
+            let id = twins.shared(outside, self.stages[parent].id, rate, &own).unwrap_or(alone);
             let mut pruning = Pruning::of(&own, rate);
             if pruning.draw.is_early_bird() {
                 pruning.draw = self.stages[parent].bird(&pruning);
@@ -180,7 +180,7 @@ impl Plan {
             // A fork is measured against the ticket itself, which is there whether a trial asks for it or not.
             let sibling = (control == Control::Fork).then(|| {
                 let ticket = Settings { control: Control::None, ..own.clone() };
-                let id = pruned_id(self.stages[parent].id, rate, &ticket);
+                let id = outside.pruned_id(self.stages[parent].id, rate, &ticket);
                 let pruning = Pruning { control: Control::None, ..pruning.clone() };
                 let sibling = self.stage(id, settings, Some(parent), Some(pruning));
                 self.stages[sibling].wanted.insert(Moment::Last);
@@ -304,6 +304,7 @@ fn track_also(pruning: &Pruning) -> bool {
     use tombola_words::value::Criterion;
     let Pruning { control, criterion, .. } = pruning;
     *control == Control::None
+        && pruning.mask.is_none()
         && !criterion.needs_images()
         && !matches!(criterion, Criterion::Random | Criterion::SynFlow)
 }

@@ -1,4 +1,4 @@
-//! The files that dense networks of a sweep are loaded from: where each lies, and what it held when the sweep first saw it.
+//! The files that dense networks, masks and names of a sweep are loaded from: where each lies, and what it held when the sweep first saw it.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::sweep::{Spec, Trial};
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
-use tombola_words::value::{Load, Value};
 
 /// Digits of a checksum that tell two files apart in a message.
 const SHOWN: usize = 16;
 
-/// A file that dense networks are loaded from.
+/// A file that something is loaded from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadedFile {
     /// Where it lies, whatever folder the program runs in.
@@ -23,8 +22,17 @@ pub struct LoadedFile {
     pub checksum: String,
 }
 
-/// Every file that a sweep loads, by the word that `load` has for it.
+/// Every file that a sweep loads, by the word that its settings have for it.
 pub type LoadedFiles = BTreeMap<String, LoadedFile>;
+
+/// What a stage takes from a file.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadedPart<'p> {
+    /// The file.
+    pub file: &'p LoadedFile,
+    /// What its names mean, where that is said.
+    pub names: Option<&'p LoadedFile>,
+}
 
 impl LoadedFile {
     /// Reads the file at this place.
@@ -98,11 +106,11 @@ pub fn loaded_anew(spec: &Spec, trials: &[Trial], known: &LoadedFiles) -> Result
 fn each(trials: &[Trial], file: impl Fn(&str, &Path) -> Result<LoadedFile>) -> Result<LoadedFiles> {
     let mut files = LoadedFiles::new();
     for trial in trials {
-        if let Load::Path(path) = &trial.settings.load
-            && let Entry::Vacant(entry) = files.entry(trial.settings.load.show())
-        {
-            let found = file(entry.key(), path).map_err(|error| error.at("`load`"))?;
-            entry.insert(found);
+        for (key, path) in trial.settings.files() {
+            if let Entry::Vacant(entry) = files.entry(path.display().to_string()) {
+                let found = file(entry.key(), path).map_err(|error| error.at(format!("`{key}`")))?;
+                entry.insert(found);
+            }
         }
     }
     Ok(files)

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::digits::percentage;
 use super::forest::Plan;
-use super::loaded::LoadedFile;
+use super::loaded::{LoadedFile, LoadedPart};
 use tombola_words::StageId;
 use tombola_words::value::Value;
 use tombola_words::value::{Control, Shard};
@@ -22,7 +22,11 @@ impl Plan {
         match &stage.pruning {
             None => text.push_str(" · dense"),
             Some(pruning) => {
-                text.push_str(&format!(" · level {}, {}", stage.level, self.left(index)));
+                let left = match &pruning.mask {
+                    Some((file, _)) => format!("mask of {file}"),
+                    None => self.left(index),
+                };
+                text.push_str(&format!(" · level {}, {left}", stage.level));
                 // A twin with new weights stands beside tickets of any rewind.
                 if pruning.control != Control::Reinit {
                     text.push_str(&format!(" · {}", pruning.rewind.show()));
@@ -38,6 +42,24 @@ impl Plan {
     /// The file that the dense network of a stage is loaded from, if it is.
     pub fn loaded_file(&self, index: usize) -> Option<&LoadedFile> {
         self.loaded.get(&self.stages[self.stages[index].root].settings.load.show())
+    }
+
+    /// What the weights of a dense stage are taken from: those of the whole network, or those that it trains from.
+    pub fn loaded_weights(&self, index: usize) -> Option<LoadedPart<'_>> {
+        let settings = &self.stages[index].settings;
+        let init = || self.loaded.get(&settings.load_init.show());
+        let file = self.loaded_file(index).or_else(init).filter(|_| self.stages[index].level == 0)?;
+        let names = self.loaded.get(&settings.load_names.show());
+        Some(LoadedPart { file, names })
+    }
+
+    /// What the mask of a stage is taken from, if it is not drawn.
+    pub fn loaded_mask(&self, index: usize) -> Option<LoadedPart<'_>> {
+        let (mask, names) = self.stages[index].pruning.as_ref()?.mask.as_ref()?;
+        Some(LoadedPart {
+            file: self.loaded.get(mask)?,
+            names: names.as_ref().and_then(|names| self.loaded.get(names)),
+        })
     }
 
     /// The share that the prunings up to a stage leave, as a percentage: as many digits as tell it from the others.

@@ -21,7 +21,7 @@ pub use advice::Advice;
 pub use asked::{Asked, grow};
 pub use extent::Extent;
 pub use forest::{Chain, Part, Plan};
-pub use loaded::{LoadedFile, LoadedFiles, loaded_anew};
+pub use loaded::{LoadedFile, LoadedFiles, LoadedPart, loaded_anew};
 pub use near::near_misses;
 pub use networks::{Network, Networks};
 pub use pruning::Pruning;

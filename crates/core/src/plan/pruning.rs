@@ -4,7 +4,7 @@
 
 use crate::mask::Settling;
 use crate::sweep::settings::Settings;
-use tombola_words::value::{Budget, Control, Criterion, Moment, PruneLayers, Rewind, Scope, Streams};
+use tombola_words::value::{Budget, Control, Criterion, Moment, PruneLayers, Rewind, Scope, Streams, Value};
 
 /// How a level comes from the one before.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +43,10 @@ pub struct Pruning {
     pub settling: Settling,
     /// Points at which the barrier of a fork is measured.
     pub barrier_points: usize,
+    /// The file that the mask is taken from instead of being drawn, and that of its names, by the words that settings have for them.
+    pub mask: Option<(String, Option<String>)>,
+    /// Whether the weights before training came from a file, so that going back to them is going back to a snapshot.
+    pub begins_loaded: bool,
 }
 
 impl Pruning {
@@ -70,6 +74,10 @@ impl Pruning {
                 epsilon: settings.early_bird_epsilon,
             },
             barrier_points: settings.barrier_points,
+            mask: settings.load_mask.0.is_some().then(|| {
+                (settings.load_mask.show(), settings.load_names.0.is_some().then(|| settings.load_names.show()))
+            }),
+            begins_loaded: settings.load_init.0.is_some(),
         }
     }
 
@@ -91,8 +99,12 @@ impl Pruning {
         self.scope != Scope::Layer || self.streams == Streams::Group
     }
 
-    /// The rewind, or new weights for the re-initialised twin.
+    /// The rewind, or new weights for the re-initialised twin. Weights that a file gave are those before the first epoch.
     pub fn effective_rewind(&self) -> Rewind {
-        if self.control == Control::Reinit { Rewind::Random } else { self.rewind }
+        match (self.control, self.rewind) {
+            (Control::Reinit, _) => Rewind::Random,
+            (_, Rewind::Init) if self.begins_loaded => Rewind::Epoch(0),
+            (_, rewind) => rewind,
+        }
     }
 }

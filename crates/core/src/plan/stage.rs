@@ -10,7 +10,6 @@ use super::pruning::Pruning;
 use super::revision::revisions;
 use super::track::{Bird, Track};
 use crate::mask::MaskPlace;
-use crate::net::custom::OwnNetwork;
 use crate::sweep::settings::{Decides, Settings};
 use tombola_words::StageId;
 use tombola_words::value::{Budget, Moment, Rewind, TrackMasks};
@@ -18,47 +17,36 @@ use tombola_words::value::{Budget, Moment, Rewind, TrackMasks};
 /// Part of every identity; raised when the meaning of everything changes. Where only some results do, `revision.rs` says which.
 const MEANING: &str = "tombola stage 1";
 
-/// What a network of the user's own adds to an identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnText {
-    /// Its canonical text.
-    pub text: String,
-    /// Whether that is in the place of the name: what the user calls it changes nothing.
-    pub names: bool,
-}
-
-impl OwnText {
-    /// Of this network.
-    pub(super) fn of(network: &OwnNetwork) -> Self {
-        Self { text: network.canonical(), names: network.is_named_by_content() }
-    }
-}
-
 /// The identity of a dense training.
 ///
-/// `network` is a user's own network, `loaded` the checksum of the file it starts from.
-pub fn dense_id(settings: &Settings, network: Option<&OwnText>, loaded: Option<&str>) -> StageId {
-    let decides = Decides::Training;
-    let (identity, layers) = match network {
-        Some(OwnText { text, names: true }) => {
-            (Settings { network: text.clone(), ..settings.clone() }.identity(decides), None)
-        }
-        other => (settings.identity(decides), other.map(|network| network.text.as_str())),
-    };
-    let mut text = format!("{MEANING}\n{identity}{}", revisions(settings, decides));
-    for (key, value) in [("layers", layers), ("loaded", loaded)] {
-        if let Some(value) = value {
-            text.push_str(&format!("{key}={value}\n"));
-        }
-    }
-    StageId::of(&text)
+/// `network` is the canonical text of a user's own network, `loaded` the checksum of the file it starts from.
+pub fn dense_id(settings: &Settings, network: Option<&str>, loaded: Option<&str>) -> StageId {
+    dense_id_with(settings, &[("layers", network), ("loaded", loaded)])
 }
 
-/// The identity of the training that follows `parent` when it is pruned at `rate` by these settings.
-pub fn pruned_id(parent: StageId, rate: f64, settings: &Settings) -> StageId {
+/// As [`dense_id`], with any contents of files.
+pub(super) fn dense_id_with(settings: &Settings, contents: &[(&str, Option<&str>)]) -> StageId {
+    let decides = Decides::Training;
+    let text = format!("{MEANING}\n{}{}", settings.identity(decides), revisions(settings, decides));
+    StageId::of(&(text + &lines(contents)))
+}
+
+/// The identity of the training that follows `parent` when it is pruned at `rate` by these settings, and by contents of files.
+pub(super) fn pruned_id_with(
+    parent: StageId,
+    rate: f64,
+    settings: &Settings,
+    contents: &[(&str, Option<&str>)],
+) -> StageId {
     let decides = Decides::Pruning;
     let (identity, revisions) = (settings.identity(decides), revisions(settings, decides));
-    StageId::of(&format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}"))
+    let text = format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}");
+    StageId::of(&(text + &lines(contents)))
+}
+
+/// The contents that there are, one a line.
+fn lines(contents: &[(&str, Option<&str>)]) -> String {
+    contents.iter().filter_map(|(key, value)| Some(format!("{key}={}\n", (*value)?))).collect()
 }
 
 /// One training.
@@ -99,7 +87,7 @@ impl Stage {
         }
         match self.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning.fine_tune_epochs)) {
             Some((Rewind::None, epochs)) => 0..epochs,
-            Some((Rewind::Epoch(epoch), _)) => epoch..self.settings.epochs,
+            Some((Rewind::Epoch(epoch), _)) if epoch > 0 => epoch..self.settings.epochs,
             Some(_) => self.first_of_budget()..self.settings.epochs,
             None => 0..self.settings.epochs,
         }
@@ -229,7 +217,7 @@ mod tests {
     fn a_users_network_and_a_loaded_file_are_part_of_the_identity() {
         let settings = Settings::default();
         let ids = [(None, None), (Some("a"), None), (Some("b"), None), (None, Some("a"))]
-            .map(|(n, l)| dense_id(&settings, n.map(|text| OwnText { text: text.into(), names: false }).as_ref(), l));
+            .map(|(n, l)| dense_id(&settings, n, l));
         for (i, id) in ids.iter().enumerate() {
             assert!(!ids[..i].contains(id));
         }

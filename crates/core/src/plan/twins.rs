@@ -10,7 +10,6 @@
 use std::collections::HashMap;
 
 use super::outside::Outside;
-use super::stage::pruned_id;
 use crate::sweep::Trial;
 use crate::sweep::settings::Settings;
 use tombola_words::StageId;
@@ -31,18 +30,18 @@ impl Twins {
             let rate = settings.rate();
             let ticket = Settings { control: Control::None, ..settings.clone() };
             let levels = 1..settings.prune_iterations;
-            let parent = levels.fold(outside.dense_id(settings), |parent, _| pruned_id(parent, rate, &ticket));
-            let name = (rank(settings.rewind), pruned_id(parent, rate, settings));
-            let known = twins.0.entry(effective_id(parent, rate, settings)).or_insert(name);
+            let parent = levels.fold(outside.dense_id(settings), |parent, _| outside.pruned_id(parent, rate, &ticket));
+            let name = (rank(settings.rewind), outside.pruned_id(parent, rate, settings));
+            let known = twins.0.entry(effective_id(outside, parent, rate, settings)).or_insert(name);
             *known = name.min(*known);
         }
         twins
     }
 
     /// The name that a twin with new weights shares with others; none for other trainings.
-    pub(super) fn shared(&self, parent: StageId, rate: f64, settings: &Settings) -> Option<StageId> {
+    pub(super) fn shared(&self, outside: &Outside, parent: StageId, rate: f64, settings: &Settings) -> Option<StageId> {
         let twin = settings.control == Control::Reinit;
-        twin.then(|| self.0.get(&effective_id(parent, rate, settings)).map(|(_, id)| *id)).flatten()
+        twin.then(|| self.0.get(&effective_id(outside, parent, rate, settings)).map(|(_, id)| *id)).flatten()
     }
 }
 
@@ -57,6 +56,6 @@ fn rank(rewind: Rewind) -> (usize, usize) {
     }
 }
 
-fn effective_id(parent: StageId, rate: f64, settings: &Settings) -> StageId {
-    pruned_id(parent, rate, &Settings { rewind: Rewind::Random, ..settings.clone() })
+fn effective_id(outside: &Outside, parent: StageId, rate: f64, settings: &Settings) -> StageId {
+    outside.pruned_id(parent, rate, &Settings { rewind: Rewind::Random, ..settings.clone() })
 }

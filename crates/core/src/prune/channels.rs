@@ -97,16 +97,17 @@ pub fn nothing_scored(channels: &Channels) -> Error {
         false => "no channel that may be pruned has such a score",
     };
     Error::input(text).hint(
-        "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion`",
+        "take a network with channels inside of blocks or without blocks, `streams = \"group\"`, or another `criterion` (`l2` needs no batch norm)",
     )
 }
 
 /// Brings back the highest scores of each layer until its number of channels is a multiple of `step`, or as near to the
 /// next one as it was before.
 fn round_up(mask: &mut Bits, channels: &Channels, sorted: &[(f32, usize)], left: &mut [usize], step: usize) {
+    let steps = channels.steps(step);
     for (_, unit) in sorted.iter().rev() {
         let layer = channels.units[*unit].layer;
-        if !mask.get(*unit) && !left[layer].is_multiple_of(step.max(1)) {
+        if !mask.get(*unit) && !left[layer].is_multiple_of(steps[layer]) {
             mask.set(*unit, true);
             left[layer] += 1;
         }

@@ -21,6 +21,8 @@ pub struct Sources {
     pub rewound: Option<Arc<Snapshot>>,
     /// The end of the ticket that it is a fork of.
     pub sibling: Option<Arc<Snapshot>>,
+    /// The mask, where it is given and not drawn.
+    pub mask: Option<Arc<Bits>>,
 }
 
 /// The state that training goes on from: the source of the rewind, everything zero where the mask is.
@@ -101,7 +103,7 @@ mod tests {
     fn pitfall_5_a_rewind_to_an_epoch_restores_everything_but_the_pruned() {
         let layout = layout();
         let sources =
-            Sources { drawn: Some(trained(&layout, 9.0)), rewound: Some(trained(&layout, 0.5)), sibling: None };
+            Sources { drawn: Some(trained(&layout, 9.0)), rewound: Some(trained(&layout, 0.5)), ..Sources::default() };
         let start =
             starting_point(Rewind::Epoch(4), &sources, &layout, &Settings::default(), 2, mask(&layout)).unwrap();
         let then = trained(&layout, 0.5);
@@ -118,7 +120,7 @@ mod tests {
     fn pitfall_5_a_rewind_to_init_restores_norms_statistics_and_biases() {
         let layout = layout();
         let settings = Settings { norm_start: NormStart::Uniform, ..Settings::default() };
-        let sources = Sources { drawn: Some(trained(&layout, 9.0)), rewound: None, sibling: None };
+        let sources = Sources { drawn: Some(trained(&layout, 9.0)), ..Sources::default() };
         let start =
             starting_point(Rewind::Init, &sources, &layout, &settings, 3, Arc::new(Bits::ones(layout.len))).unwrap();
         let first = initial(&layout, NormStart::Uniform, settings.seed, 0);
@@ -132,7 +134,7 @@ mod tests {
         let rewound = trained(&layout, 0.5);
         let before = rewound.checksum();
         let sources =
-            Sources { drawn: Some(trained(&layout, 9.0)), rewound: Some(Arc::clone(&rewound)), sibling: None };
+            Sources { drawn: Some(trained(&layout, 9.0)), rewound: Some(Arc::clone(&rewound)), ..Sources::default() };
         let go =
             || starting_point(Rewind::Epoch(4), &sources, &layout, &Settings::default(), 1, mask(&layout)).unwrap();
         let mut first = go();
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn fine_tuning_keeps_the_trained_weights_and_takes_a_new_optimiser() {
         let layout = layout();
-        let sources = Sources { drawn: Some(trained(&layout, 9.0)), rewound: None, sibling: None };
+        let sources = Sources { drawn: Some(trained(&layout, 9.0)), ..Sources::default() };
         let start = starting_point(Rewind::None, &sources, &layout, &Settings::default(), 1, mask(&layout)).unwrap();
         assert_eq!((start.parameters[1], start.parameters[0], start.optimizer), (10.0, 0.0, None));
         assert_eq!(start.buffers, trained(&layout, 9.0).buffers);

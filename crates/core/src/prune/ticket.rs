@@ -74,6 +74,19 @@ impl Pruner {
         Ok(Ticket { mask, channels: Some((draw.mask, count)) })
     }
 
+    /// A mask that is given, on top of that which a snapshot has already. Twins with a random mask have as many weights in each layer
+    /// elsewhere.
+    pub fn given(&self, drawn: &Snapshot, mask: &Bits, pruning: &Pruning, key: Key) -> Ticket {
+        let mut mask = mask.clone();
+        if let Some(before) = &drawn.mask {
+            let dead: Vec<usize> =
+                before.iter().enumerate().filter(|(_, alive)| !alive).map(|(place, _)| place).collect();
+            dead.into_iter().for_each(|place| mask.set(place, false));
+        }
+        unstructured::as_twin(&mut mask, &self.layout, pruning, key);
+        Ticket { mask, channels: None }
+    }
+
     /// What is compared between epochs: one bit for each channel, or for each weight that may be pruned.
     pub fn compared(&self, ticket: Ticket, pruning: &Pruning) -> Bits {
         match ticket.channels {

@@ -82,12 +82,17 @@ pub fn draw(
             }
         }
     }
+    as_twin(&mut mask, layout, pruning, key);
+    Ok(mask)
+}
+
+/// For the random-mask twin, moves what each layer keeps to random positions of it.
+pub(super) fn as_twin(mask: &mut Bits, layout: &Layout, pruning: &Pruning, key: Key) {
     if pruning.control == Control::RandomMask {
         for (number, parameter) in prunable(layout, pruning.layers) {
-            shuffle(&mut mask, parameter.range(), number, key);
+            shuffle(mask, parameter.range(), number, key);
         }
     }
-    Ok(mask)
 }
 
 /// Connections that compete with each other.

@@ -6,7 +6,7 @@ pub mod settings;
 pub mod spec;
 
 pub use grid::{Axis, Grid};
-pub use settings::{Decides, FIELDS, Field, Settings, check_fits};
+pub use settings::{Decides, FIELDS, Field, NAME_FILES, Settings, check_fits};
 pub use spec::{Flag, Spec};
 
 /// One point of the sweep.

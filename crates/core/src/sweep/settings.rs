@@ -3,12 +3,13 @@
 //!
 //! A new setting is one entry below and nothing else. It may not know of files, flags or torch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{
-    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, Load, Moment, NormStart, OnFail, Optimizer, Precision,
-    PruneLayers, PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Head, Keep, Load, Moment, NamedFile, NormStart, OnFail,
+    Optimizer, Precision, PruneLayers, PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption,
+    Streams, TrackMasks, Value,
 };
 
 /// What a setting decides, and so which identities it belongs to.
@@ -190,7 +191,7 @@ settings! {
     group "Levels" Levels {
         /// Share of the prunable weights that is gone in the end
         "pruning-ratio" ["pr"] => pruning_ratio: f64 = 0.5, in 0.0..1.0, "a ratio of at least 0 and below 1",
-            if |s| s.prune_iterations > 0;
+            if |s| s.prune_iterations > 0 && draws_masks(s);
         /// Number of prunings, each followed by a training: 0 trains the dense network only, 1 is one-shot
         "prune-iterations" ["priter"] => prune_iterations: usize = 1, in 0..=1000, "a whole number up to 1000";
     }
@@ -200,16 +201,17 @@ settings! {
         "pruning-type" ["prunety"] => pruning_type: PruningType = PruningType::Unstructured;
         /// How weights (magnitude, random, lamp, snip, grasp, synflow) or channels (bn-scale, l1, l2, geometric-median,
         /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
-        "criterion" => criterion: Option<Criterion> = None;
+        "criterion" => criterion: Option<Criterion> = None, if draws_masks;
         /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
         /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation);
         /// auto = layer for geometric-median, global otherwise
-        "scope" => scope: Option<Scope> = None;
+        "scope" => scope: Option<Scope> = None, if draws_masks;
         /// Which layers may be pruned; the original script prunes `conv` only
-        "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels();
+        "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels() && draws_masks(s);
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
         /// 0 never, 1 like the others
-        "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1", if |s| !s.prunes_channels();
+        "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1",
+            if |s| !s.prunes_channels() && draws_masks(s);
         /// Channels of residual streams: whole (only channels inside blocks are pruned) or group (each stream channel in
         /// all layers that share it)
         "streams" => streams: Streams = Streams::Whole, if |s| s.prunes_channels();
@@ -218,7 +220,10 @@ settings! {
             if |s| s.prunes_channels() && s.round_channels > 1;
         /// Training images from which snip, grasp and taylor take their gradients
         "score-images" => score_images: usize = 1024, in 1..=10_000_000, "a whole number from 1 to 10000000",
-            if |s| s.criterion.is_some_and(|criterion| criterion.needs_images());
+            if |s| s.criterion.is_some_and(|criterion| criterion.needs_images()) && draws_masks(s);
+        /// Take the mask of the ticket from a file instead of drawing one: masks as `tombola export` and results folders have them
+        /// (safetensors, .npz), a state dict with masks (`weight_mask`, open_lth), or open_lth's file of masks
+        "load-mask" => load_mask: NamedFile = NamedFile(None), if |s| s.load_mask.0.is_some();
         /// Which snapshot a mask is drawn from: best (on validation), last, epoch:K, or early-bird (when the mask has
         /// settled)
         "draw" => draw: Moment = Moment::Last;
@@ -264,6 +269,13 @@ settings! {
         /// Take the dense network from a file instead of training it: a state dict (safetensors or .pth), or auto for a finished
         /// training with the same settings in a neighbouring results folder
         "load" => load: Load = Load::None, if |s| matches!(s.load, Load::Path(_));
+        /// Train the dense network from the weights in a file, not from random ones; `reinit = "init"` goes back to them
+        "load-init" => load_init: NamedFile = NamedFile(None), if |s| s.load_init.0.is_some();
+        /// What names of files that are loaded mean: a file of TOML with pairs `"theirs" = "ours"`, of tensors or layers
+        "load-names" => load_names: NamedFile = NamedFile(None), if |s| s.load_names.0.is_some() && s.loads();
+        /// The output layer of a network that is loaded: as the file has it, or new for the initial weights of the seed, where the
+        /// file is of another number of classes
+        "load-head" => load_head: Head = Head::Loaded, if |s| s.load_head == Head::New && s.loads_weights();
     }
 
     group "Running" Run {
@@ -331,6 +343,9 @@ settings! {
     }
 }
 
+/// Settings that name files, of which the contents decide and not the names.
+pub const NAME_FILES: [&str; 4] = ["load", "load-init", "load-names", "load-mask"];
+
 /// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
 const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
 /// Bounds of `time-limit`; `auto` sorts below every number.
@@ -368,6 +383,11 @@ fn zoo_has(settings: &Settings, what: &str) -> bool {
 
 fn draws_early_birds(settings: &Settings) -> bool {
     settings.draw.is_early_bird()
+}
+
+/// Whether masks are drawn, not given.
+fn draws_masks(settings: &Settings) -> bool {
+    settings.load_mask.0.is_none()
 }
 
 fn is_adam(settings: &Settings) -> bool {
@@ -448,6 +468,29 @@ impl Settings {
         if loses_streams { self.streams } else { Streams::Whole }
     }
 
+    /// Whether weights of the dense network come from a file.
+    pub fn loads_weights(&self) -> bool {
+        matches!(self.load, Load::Path(_)) || self.load_init.0.is_some()
+    }
+
+    /// Whether anything comes from a file.
+    pub fn loads(&self) -> bool {
+        self.loads_weights() || self.load_mask.0.is_some()
+    }
+
+    /// The files that it names, each with the setting that does.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let load = match &self.load {
+            Load::Path(path) => Some(path),
+            Load::None | Load::Auto => None,
+        };
+        let names = self.load_names.0.as_ref().filter(|_| self.loads());
+        let mask = self.load_mask.0.as_ref().filter(|_| self.prune_iterations > 0);
+        let files =
+            [("load", load), ("load-init", self.load_init.0.as_ref()), ("load-names", names), ("load-mask", mask)];
+        files.into_iter().filter_map(|(key, path)| Some((key, path?.as_path())))
+    }
+
     /// How weights or channels are scored.
     pub fn criterion(&self) -> Criterion {
         self.criterion.unwrap_or(match self.prunes_channels() {
@@ -485,7 +528,8 @@ impl Settings {
         let mut text = String::new();
         for field in FIELDS.iter().filter(|field| field.decides == decides && (field.matters)(self)) {
             // One number is short for three streams; the streams decide.
-            if field.key != "seed" && field.key != "load" {
+            // Of a file its checksum decides.
+            if field.key != "seed" && !NAME_FILES.contains(&field.key) {
                 text.push_str(field.key);
                 text.push('=');
                 text.push_str(&(field.show)(self));
@@ -496,8 +540,11 @@ impl Settings {
     }
 
     /// Rate at which each level prunes the weights still alive, so that `n` levels leave `1 - ratio` of them:
-    /// `1 - (1 - ratio)^(1/n)`. Rounded to 1e-9, so that chains which mean the same rate share their stages.
+    /// `1 - (1 - ratio)^(1/n)`; 0 where the mask is given. Rounded to 1e-9, so that chains which mean the same rate share their stages.
     pub fn rate(&self) -> f64 {
+        if self.load_mask.0.is_some() {
+            return 0.0;
+        }
         rate_of(self.pruning_ratio, self.prune_iterations)
     }
 }

@@ -239,7 +239,12 @@ impl Spec {
         }
     }
 
-    /// Where a path that `load` names lies: `~` is the user's folder, and a relative path starts from [`Spec::base`].
+    /// Says that a path, as a setting has it, starts from another folder than [`Spec::base`].
+    pub fn name_from(&mut self, folder: &Path, word: &str) {
+        self.places.insert(word.to_string(), folder.join(at_home(Path::new(word))));
+    }
+
+    /// Where a path that `load` or its like names lies: `~` is the user's folder, and a relative path starts from [`Spec::base`].
     pub fn place(&self, path: &Path) -> PathBuf {
         if let Some(place) = self.places.get(&path.display().to_string()) {
             return place.clone();

@@ -171,7 +171,8 @@ impl Operation<'_> {
     fn attention(&self, scale: Real, causal: bool, fused: bool) -> Tensor {
         let [q, k, v] = [0, 1, 2].map(|number| &self.inputs[number]);
         let mask = self.inputs.get(3);
-        if fused {
+        // Those take a mask or look at no later places, not both.
+        if fused && !(causal && mask.is_some()) {
             return Tensor::scaled_dot_product_attention(q, k, v, mask, 0.0, causal, scale.0, false);
         }
         // The functions that are faster cannot be differentiated twice.

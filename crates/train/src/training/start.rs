@@ -55,7 +55,7 @@ pub(super) fn first_state(
         if stage.wanted.contains(&Moment::Epoch(0)) {
             listen(TrainingEvent::Snapshot(Moment::Epoch(0), Arc::new(start.clone())));
         }
-        let mask = Bits::ones(task.layout.len);
+        let mask = start.mask.as_deref().cloned().unwrap_or_else(|| Bits::ones(task.layout.len));
         let drawn = Drawn { pruned: scores, start: scores, ..described(task, &mask, PruneLayers::All) };
         listen(TrainingEvent::Drawn(Box::new(drawn)));
         return Ok(start);
@@ -63,7 +63,11 @@ pub(super) fn first_state(
     let missing = || Error::environment("the drawn snapshot is missing");
     let drawn = task.sources.drawn.as_ref().ok_or_else(missing)?;
     let mut scorer = TorchScorer::new(task, drawn, pruning.score_images);
-    let ticket = task.pruner.draw(drawn, pruning, Key { seed, level: stage.level as u64 }, &mut scorer)?;
+    let key = Key { seed, level: stage.level as u64 };
+    let ticket = match &task.sources.mask {
+        Some(mask) => task.pruner.given(drawn, mask, pruning, key),
+        None => task.pruner.draw(drawn, pruning, key, &mut scorer)?,
+    };
     let channels = ticket.channels.as_ref().map(|(_, count)| *count);
     let mask = Arc::new(ticket.mask);
     let mut silenced = (**drawn).clone();

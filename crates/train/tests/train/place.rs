@@ -139,7 +139,7 @@ impl Start {
         let drawn = Some(Arc::clone(dense.snapshot(Moment::Last)));
         let rewound = epoch.map(|epoch| Arc::clone(dense.snapshot(Moment::Epoch(epoch))));
         let dense_losses = dense.epochs.iter().map(|epoch| epoch.steering().loss).collect();
-        Self { sources: Sources { drawn, rewound, sibling: None }, dense_losses, ..Self::default() }
+        Self { sources: Sources { drawn, rewound, ..Sources::default() }, dense_losses, ..Self::default() }
     }
 }
 

@@ -132,7 +132,7 @@ fn pitfalls_2_and_3_nothing_revives_a_pruned_weight_in_any_step_of_any_optimizer
         // Momentum and moments of a dense training are kept, as a rewind to its middle does.
         let mut before = Steps::new(&place, &settings, &first_weights(&place, &settings));
         (0..5).for_each(|_| before.step());
-        let sources = Sources { drawn: None, rewound: Some(Arc::new(before.snapshot())), sibling: None };
+        let sources = Sources { rewound: Some(Arc::new(before.snapshot())), ..Sources::default() };
         let start = starting_point(Rewind::Epoch(1), &sources, &place.layout, &settings, 1, Arc::clone(&mask)).unwrap();
         let mut steps = Steps::new(&place, &settings, &start);
         for taken in 1..=25 {
@@ -524,7 +524,7 @@ fn a_training_that_diverges_in_its_very_last_step_is_an_error_too() {
 fn a_snapshot_of_another_network_is_refused() {
     let (place, other) = (Place::new("resnet"), Place::new("lenet-300-100"));
     let snapshot = first_weights(&other, &settings());
-    let sources = Sources { drawn: Some(Arc::new(snapshot)), rewound: None, sibling: None };
+    let sources = Sources { drawn: Some(Arc::new(snapshot)), ..Sources::default() };
     let error = place.run(&dense(&settings()), Start { sources, ..Start::default() }).unwrap_err();
     assert!(error.kind == Kind::Input && error.message.contains("weights"), "{error}");
     let mut steps = Steps::new(&place, &settings(), &first_weights(&place, &settings()));

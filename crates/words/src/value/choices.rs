@@ -63,6 +63,14 @@ choices! {
         Cyclic = "cyclic",
     }
 
+    /// The output layer of a network that is loaded.
+    Head {
+        /// As the file has it.
+        Loaded = "loaded",
+        /// With its initial weights.
+        New = "new",
+    }
+
     /// How training images are varied.
     Augment {
         /// Not at all.

@@ -10,10 +10,10 @@ mod shard;
 use std::path::PathBuf;
 
 pub use choices::{
-    Augment, Budget, Control, Criterion, EarlyBirdRule, Keep, NormStart, OnFail, Optimizer, Precision, PruneLayers,
-    PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
+    Augment, Budget, Control, Criterion, EarlyBirdRule, Head, Keep, NormStart, OnFail, Optimizer, Precision,
+    PruneLayers, PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
 };
-pub use moment::{Load, Moment, Rewind, TrackMasks};
+pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use shard::Shard;
 
 /// Something that a setting can be.

@@ -157,6 +157,24 @@ pub enum Load {
     Path(PathBuf),
 }
 
+/// A file that a setting names, or none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamedFile(pub Option<PathBuf>);
+
+impl Value for NamedFile {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "none" => Ok(Self(None)),
+            "" => Err("`none` or the path of a file".to_string()),
+            path => Ok(Self(Some(PathBuf::from(path)))),
+        }
+    }
+
+    fn show(&self) -> String {
+        self.0.as_ref().map_or_else(|| "none".to_string(), |path| path.display().to_string())
+    }
+}
+
 impl Value for Load {
     fn parse(text: &str) -> Result<Self, String> {
         match text {

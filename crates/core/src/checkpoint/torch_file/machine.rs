@@ -2,73 +2,24 @@
 //!
 //! It calls nothing, imports nothing and makes nothing but the values below.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use safetensors::Dtype;
+use super::values::{Nested, PickleValue, called, global, long, persistent};
 
 /// More values than any state dict has, those that were let go of among them: a file that makes more is no state dict.
 const MOST_VALUES: usize = 10_000_000;
 /// Tuples within tuples. Each level takes stack where a value is let go of.
 const DEEPEST: usize = 64;
-/// Bytes of a name: of a tensor, a function, a file of the archive. A file may name a long one again and again.
-const LONGEST_NAME: usize = 4096;
-/// Axes of a tensor.
-const MOST_AXES: usize = 64;
-
-/// What a pickle can make here.
-#[derive(Debug, Clone)]
-pub(super) enum PickleValue {
-    Nothing,
-    Integer(i64),
-    Text(Rc<str>),
-    Tuple(Rc<Nested>),
-    /// Position of a list or dictionary in the machine: both grow after they have been put somewhere.
-    List(usize),
-    Dictionary(usize),
-    /// A name that was asked for.
-    Global(Rc<str>),
-    Storage(Rc<Storage>),
-    Tensor(Rc<StoredTensor>),
-    /// Something that would take running code to make.
-    Other,
-}
-
-/// The values of a tuple.
-#[derive(Debug)]
-pub(super) struct Nested {
-    values: Vec<PickleValue>,
-    /// Levels of tuples, this one among them. Lists and dictionaries are positions, which end it.
-    depth: usize,
-}
-
-/// Where the values of tensors lie.
-#[derive(Debug)]
-pub(super) struct Storage {
-    kind: Dtype,
-    key: String,
-}
-
-/// A tensor: which values of its storage it is.
-#[derive(Debug)]
-pub(super) struct StoredTensor {
-    /// Type of its values.
-    pub(super) kind: Dtype,
-    /// Name of the file of its storage.
-    pub(super) storage: String,
-    /// Its first value.
-    pub(super) offset: usize,
-    /// Its shape.
-    pub(super) shape: Vec<usize>,
-    /// Values from one to the next along each axis.
-    pub(super) strides: Vec<usize>,
-}
 
 /// Runs pickles.
 #[derive(Debug, Default)]
 pub(super) struct PickleMachine {
     stack: Vec<PickleValue>,
     marks: Vec<usize>,
-    memo: std::collections::HashMap<usize, PickleValue>,
+    memo: HashMap<usize, PickleValue>,
+    /// Bytes of a value of each storage that was named.
+    pub(super) sizes: HashMap<Rc<str>, usize>,
     lists: Vec<Vec<PickleValue>>,
     dictionaries: Vec<Vec<(PickleValue, PickleValue)>>,
     /// Values made so far.
@@ -117,13 +68,26 @@ impl PickleMachine {
         }
     }
 
-    /// Runs a pickle to its end, and gives what it made.
-    pub(super) fn run(&mut self, pickle: &[u8]) -> Done<PickleValue> {
+    /// The values of a list or tuple, if it is one.
+    pub(super) fn sequence<'v>(&'v self, value: &'v PickleValue) -> Option<&'v [PickleValue]> {
+        match value {
+            PickleValue::List(place) => self.lists.get(*place).map(Vec::as_slice),
+            PickleValue::Tuple(nested) => Some(&nested.values),
+            _ => None,
+        }
+    }
+
+    /// Runs the pickle that `pickle` begins with to its end, and gives what it made and what follows. Lists and dictionaries of
+    /// earlier ones stay.
+    pub(super) fn run<'p>(&mut self, pickle: &'p [u8]) -> Done<(PickleValue, &'p [u8])> {
         let mut reader = PickleReader { bytes: pickle };
+        self.stack.clear();
+        self.marks.clear();
+        self.memo.clear();
         loop {
             let operation = reader.take(1)?[0];
             if operation == b'.' {
-                return self.pop();
+                return Ok((self.pop()?, reader.bytes));
             }
             self.step(operation, &mut reader)?;
             self.made += 1;
@@ -217,15 +181,24 @@ impl PickleMachine {
             }
             b'K' => PickleValue::Integer(reader.number(1)? as i64),
             b'M' => PickleValue::Integer(reader.number(2)? as i64),
-            0x8a => {
-                let length = reader.number(1)?;
+            // LONG1, LONG4
+            0x8a | 0x8b => {
+                let length = reader.number(if operation == 0x8a { 1 } else { 4 })?;
                 long(reader.take(length)?)
             }
+            // INT, LONG, FLOAT, STRING and UNICODE as lines of text
+            b'I' | b'L' => {
+                let line = reader.line()?;
+                line.trim_end_matches('L').parse().map_or(PickleValue::Other, PickleValue::Integer)
+            }
+            b'F' => reader.line().map(|_| PickleValue::Other)?,
+            b'S' => PickleValue::Text(reader.line()?.trim_matches(['\'', '"']).into()),
+            b'V' => PickleValue::Text(reader.line()?.into()),
             b'G' => {
                 reader.take(8)?;
                 PickleValue::Other
             }
-            // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, and bytes, which are no names.
+            // BINUNICODE, SHORT_BINUNICODE, BINUNICODE8, BINSTRING, SHORT_BINSTRING, and bytes, which are no names
             b'X' | b'T' => {
                 let length = reader.number(4)?;
                 reader.text(length)?
@@ -238,7 +211,7 @@ impl PickleMachine {
                 let length = reader.number(8)?;
                 reader.text(length)?
             }
-            b'C' | b'B' | 0x8e => {
+            b'C' | b'B' | 0x8e | 0x96 => {
                 let length = reader.number(match operation {
                     b'C' => 1,
                     b'B' => 4,
@@ -247,6 +220,9 @@ impl PickleMachine {
                 reader.take(length)?;
                 PickleValue::Other
             }
+            // NEXT_BUFFER, READONLY_BUFFER: bytes that stand elsewhere
+            0x97 => PickleValue::Other,
+            0x98 => return Ok(()),
             // EMPTY_TUPLE, TUPLE, TUPLE1 to TUPLE3
             b')' => return self.push_tuple(Vec::new()),
             b't' => {
@@ -290,7 +266,11 @@ impl PickleMachine {
                 self.since_mark()?;
                 PickleValue::Other
             }
-            // BINPUT, LONG_BINPUT, MEMOIZE, BINGET, LONG_BINGET
+            // PUT, BINPUT, LONG_BINPUT, MEMOIZE, GET, BINGET, LONG_BINGET
+            b'p' | b'g' => {
+                let place = reader.line()?.parse().map_err(|_| "it keeps something under no number")?;
+                return if operation == b'p' { self.remember(place) } else { self.recall(place) };
+            }
             b'q' => {
                 let place = reader.number(1)?;
                 return self.remember(place);
@@ -317,16 +297,32 @@ impl PickleMachine {
                 (PickleValue::Text(name), PickleValue::Text(module)) => global(&module, &name),
                 _ => PickleValue::Other,
             },
-            // REDUCE, NEWOBJ, BUILD, BINPERSID
+            // REDUCE, NEWOBJ, NEWOBJ_EX, INST, OBJ, BUILD, BINPERSID
             b'R' | 0x81 => {
                 let (arguments, function) = (self.pop()?, self.pop()?);
                 self.call(&function, &arguments)
             }
+            0x92 => {
+                let (_, arguments, function) = (self.pop()?, self.pop()?, self.pop()?);
+                self.call(&function, &arguments)
+            }
+            b'i' => {
+                let (module, name) = (reader.line()?, reader.line()?);
+                self.since_mark()?;
+                object(&global(&module, &name))
+            }
+            b'o' => self.since_mark()?.first().map_or(PickleValue::Other, object),
             b'b' => {
                 // The state of an object: an ordered dictionary has its attributes there, which are no entries.
                 return self.pop().map(|_| ());
             }
-            b'Q' => storage(&self.pop()?),
+            b'Q' => {
+                let identity = self.pop()?;
+                let sizes = &mut self.sizes;
+                persistent(&identity, |key, size| {
+                    sizes.insert(Rc::clone(key), size);
+                })
+            }
             other => return Err(format!("operation {other:#04x} is unknown")),
         };
         self.stack.push(value);
@@ -343,90 +339,35 @@ impl PickleMachine {
         PickleValue::Dictionary(self.dictionaries.len() - 1)
     }
 
-    /// What one of the known functions makes of its arguments.
+    /// What a function makes of its arguments, as far as it is known.
     fn call(&mut self, function: &PickleValue, arguments: &PickleValue) -> PickleValue {
         let (PickleValue::Global(name), PickleValue::Tuple(arguments)) = (function, arguments) else {
             return PickleValue::Other;
         };
         match (&**name, arguments.values.as_slice()) {
-            ("collections.OrderedDict", []) => self.new_dictionary(),
-            (
-                "torch._utils._rebuild_tensor_v2",
-                [
-                    PickleValue::Storage(storage),
-                    PickleValue::Integer(offset),
-                    PickleValue::Tuple(shape),
-                    PickleValue::Tuple(strides),
-                    ..,
-                ],
-            ) => tensor(storage, *offset, &shape.values, &strides.values)
-                .map_or(PickleValue::Other, |tensor| PickleValue::Tensor(Rc::new(tensor))),
-            ("torch._utils._rebuild_parameter", [tensor @ PickleValue::Tensor(_), ..]) => tensor.clone(),
-            _ => PickleValue::Other,
+            ("collections.OrderedDict" | "__builtin__.dict" | "builtins.dict", []) => self.new_dictionary(),
+            ("collections.defaultdict", _) => self.new_dictionary(),
+            // As Python 2 wrote it.
+            ("collections.OrderedDict" | "__builtin__.dict" | "builtins.dict", [pairs]) => {
+                let pair = |pair: &PickleValue| match self.sequence(pair) {
+                    Some([key, value]) => Some((key.clone(), value.clone())),
+                    _ => None,
+                };
+                let pairs: Vec<_> = self.sequence(pairs).unwrap_or_default().iter().filter_map(pair).collect();
+                // The same list may be given again and again.
+                self.made = self.made.saturating_add(pairs.len());
+                self.dictionaries.push(pairs);
+                PickleValue::Dictionary(self.dictionaries.len() - 1)
+            }
+            (name, arguments) => called(name, arguments),
         }
     }
 }
 
-/// A name that is asked for; one that is too long is none that is known.
-fn global(module: &str, name: &str) -> PickleValue {
-    match module.len() + name.len() <= LONGEST_NAME {
-        true => PickleValue::Global(format!("{module}.{name}").into()),
-        false => PickleValue::Other,
-    }
-}
-
-fn long(bytes: &[u8]) -> PickleValue {
-    if bytes.len() > 8 {
-        return PickleValue::Other;
-    }
-    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-    let mut wide = if negative { [0xff; 8] } else { [0; 8] };
-    wide[..bytes.len()].copy_from_slice(bytes);
-    PickleValue::Integer(i64::from_le_bytes(wide))
-}
-
-/// `("storage", type, key, device, count)`: what PyTorch writes for the values of tensors.
-fn storage(identity: &PickleValue) -> PickleValue {
-    let PickleValue::Tuple(parts) = identity else { return PickleValue::Other };
-    let [PickleValue::Text(word), PickleValue::Global(kind), PickleValue::Text(key), ..] = parts.values.as_slice()
-    else {
-        return PickleValue::Other;
-    };
-    if key.len() > LONGEST_NAME {
-        return PickleValue::Other;
-    }
-    let kind = match kind.strip_prefix("torch.").and_then(|kind| kind.strip_suffix("Storage")) {
-        Some("Float") => Dtype::F32,
-        Some("Double") => Dtype::F64,
-        Some("Half") => Dtype::F16,
-        Some("BFloat16") => Dtype::BF16,
-        Some("Long") => Dtype::I64,
-        Some("Int") => Dtype::I32,
-        Some("Short") => Dtype::I16,
-        Some("Char") => Dtype::I8,
-        Some("Byte") => Dtype::U8,
-        Some("Bool") => Dtype::BOOL,
-        _ => return PickleValue::Other,
-    };
-    match &**word {
-        "storage" => PickleValue::Storage(Rc::new(Storage { kind, key: key.to_string() })),
+/// An object of a class whose arguments do not matter.
+fn object(class: &PickleValue) -> PickleValue {
+    match class {
+        PickleValue::Global(class) => PickleValue::Object(Rc::clone(class)),
         _ => PickleValue::Other,
     }
-}
-
-fn tensor(storage: &Storage, offset: i64, shape: &[PickleValue], strides: &[PickleValue]) -> Option<StoredTensor> {
-    let sizes = |values: &[PickleValue]| -> Option<Vec<usize>> {
-        let size = |value: &PickleValue| match value {
-            PickleValue::Integer(size) => usize::try_from(*size).ok(),
-            _ => None,
-        };
-        values.iter().map(size).collect()
-    };
-    if shape.len() != strides.len() || shape.len() > MOST_AXES {
-        return None;
-    }
-    let (shape, strides) = (sizes(shape)?, sizes(strides)?);
-    let offset = usize::try_from(offset).ok()?;
-    let storage_name = storage.key.clone();
-    Some(StoredTensor { kind: storage.kind, storage: storage_name, offset, shape, strides })
 }

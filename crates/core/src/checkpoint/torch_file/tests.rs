@@ -1,6 +1,5 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-
-use safetensors::SafeTensors;
 
 use super::*;
 
@@ -10,17 +9,21 @@ fn file(name: &str) -> (PathBuf, Vec<u8>) {
     (path, bytes)
 }
 
-fn read(name: &str) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
+/// The tensors of the dictionary that `keys` lead to: shapes and bytes.
+fn read(name: &str, keys: &str) -> BTreeMap<String, (Vec<usize>, Vec<u8>)> {
     let (path, bytes) = file(name);
     assert!(is_one(&bytes));
-    let found = as_safetensors(&path, &bytes).unwrap();
-    let tensors = SafeTensors::deserialize(&found).unwrap();
-    tensors.tensors().into_iter().map(|(name, view)| (name, (view.shape().to_vec(), view.data().to_vec()))).collect()
+    let mut found = TorchFile::open(&path, &bytes).unwrap();
+    let (_, tensors) = found.tables.iter().find(|(place, _)| place.join(".") == keys).unwrap().clone();
+    tensors
+        .iter()
+        .map(|(name, tensor)| (name.to_string(), (tensor.shape.clone(), found.values(name, tensor).unwrap())))
+        .collect()
 }
 
 #[test]
 fn a_state_dict_is_read_with_names_shapes_and_values() {
-    let found = read("plain.pth");
+    let found = read("plain.pth", "");
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
     assert_eq!(
         names,
@@ -45,15 +48,17 @@ fn a_state_dict_is_read_with_names_shapes_and_values() {
 
 #[test]
 fn a_state_dict_inside_of_a_checkpoint_of_a_parallel_training_is_the_same() {
-    assert_eq!(read("checkpoint.pth"), read("plain.pth"));
+    let inner = read("checkpoint.pth", "state_dict");
+    let bare = inner.into_iter().map(|(name, tensor)| (name.replacen("module.", "", 1), tensor)).collect();
+    assert_eq!(read("plain.pth", ""), bare);
 }
 
 #[test]
 fn nothing_in_a_file_is_run() {
     let (path, bytes) = file("evil.pth");
-    let error = as_safetensors(&path, &bytes).unwrap_err();
+    let error = TorchFile::open(&path, &bytes).unwrap_err();
     assert!(error.message.contains("holds no tensors by name"), "{error}");
-    read("checkpoint.pth");
+    read("checkpoint.pth", "state_dict");
     assert!(!PathBuf::from("/tmp/tombola-was-run").exists());
 }
 
@@ -61,7 +66,7 @@ fn nothing_in_a_file_is_run() {
 fn damaged_files_are_refused_and_never_more() {
     let (path, bytes) = file("checkpoint.pth");
     for length in (0..bytes.len()).step_by(7) {
-        assert!(as_safetensors(&path, &bytes[..length]).is_err());
+        assert!(TorchFile::open(&path, &bytes[..length]).is_err());
     }
     // In the pickle itself, where no checksum is.
     let mut archive = Archive::open(&path, &bytes).unwrap();
@@ -71,11 +76,10 @@ fn damaged_files_are_refused_and_never_more() {
             let mut changed = pickle.clone();
             changed[at] = byte;
             let mut machine = PickleMachine::default();
-            if let Ok(top) = machine.run(&changed) {
-                let tensors = named_tensors(&machine, &top).unwrap_or_default();
-                tensors
-                    .iter()
-                    .for_each(|(_, tensor)| assert!(gathered(tensor, &[0; 100]).is_none_or(|b| b.len() <= 100)));
+            if let Ok((top, _)) = machine.run(&changed) {
+                let tables = super::found(&machine, &top).tables;
+                let tensors = tables.iter().flat_map(|(_, tensors)| tensors);
+                tensors.for_each(|(_, tensor)| assert!(tensor.gathered(&[0; 100]).is_none_or(|b| b.len() <= 100)));
             }
         }
     }

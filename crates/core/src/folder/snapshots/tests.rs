@@ -110,7 +110,12 @@ fn a_damaged_or_foreign_file_is_refused_with_the_cure() {
     for bytes in [&b"PK\x03\x04 a zip of pickles"[..], b"", &[255; 64]] {
         std::fs::write(&path, bytes).unwrap();
         let error = load_weights(&path, &Layout::of(&network(3))).unwrap_err();
-        assert!(error.message.contains("model.pth") && error.hint.unwrap().contains("save_file"));
+        assert!(error.message.contains("model.pth") && error.hint.unwrap().contains("run the sweep again"));
+        // The same as a file that the user names.
+        let graph = network(3);
+        let choices = crate::checkpoint::Choices::default();
+        let error = crate::checkpoint::weights(&path, bytes, &graph, &Layout::of(&graph), &choices).unwrap_err();
+        assert!(error.message.contains("model.pth") && error.hint.unwrap().contains("save_file"), "{bytes:?}");
     }
     let missing = load_weights(&folder.path().join("none"), &Layout::of(&network(3))).unwrap_err();
     assert_eq!(missing.kind, tombola_words::error::Kind::Input);

@@ -33,6 +33,9 @@ const MOST_VALUES: usize = 1 << 24;
 /// The key that tells such a file from others, and holds its version.
 pub const KEY: &str = "tombola-network";
 
+/// The largest whole number of an operation.
+const LARGEST: i64 = 1 << 24;
+
 /// One operation as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Written {
@@ -256,8 +259,21 @@ fn written(value: &Value) -> Result<Written, String> {
         Some(names) => names.try_into().map_err(|error| place(told("parameters", &error)))?,
         None => Vec::new(),
     };
+    if let Some(number) = table.iter().find_map(|(key, value)| out_of_range(value).map(|number| (key, number))) {
+        return Err(place(format!("`{}` holds {}, expected numbers from 0 to {LARGEST}", number.0, number.1)));
+    }
     let op = Value::Table(table).try_into().map_err(|error: toml::de::Error| place(error.message().to_string()))?;
     Ok(Written { name, op, from, parameters })
+}
+
+/// A whole number that no operation has.
+fn out_of_range(value: &Value) -> Option<i64> {
+    match value {
+        Value::Integer(number) => Some(*number).filter(|number| !(0..=LARGEST).contains(number)),
+        Value::Array(list) => list.iter().find_map(out_of_range),
+        Value::Table(table) => table.values().find_map(out_of_range),
+        _ => None,
+    }
 }
 
 /// One node as a table of one line, name and operation first.
@@ -338,6 +354,7 @@ mod tests {
             ("network = 1", "network = 2", "expected 1"),
             ("classes = 3", "classes = 5", "5 classes"),
             ("input = [2, 4, 4]", "input = [2, 4, 0]", "`input`"),
+            ("padding = [1, 1]", "padding = [1, 9999999999]", "9999999999"),
         ];
         for (from, to, expected) in cases {
             assert!(SMALL.contains(from), "{from}");

@@ -227,7 +227,9 @@ impl Flow {
                 self.fix(&factor);
             }
             let is_free = given.iter().all(|known| known.axes.iter().all(|axis| !factor.axes.contains(axis)));
-            match is_free && !is_repeated {
+            // Learned places, such as positions, tell nothing about what they are added to.
+            let tells = factor.elements.iter().any(|element| self.origins[*element] != Origin::Learned) || is_shared;
+            match is_free && !is_repeated && tells {
                 true => given.push(factor),
                 false => self.fix(&factor),
             }

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{Budget, Criterion, Moment, Rewind, Scope, Select, Value};
+use tombola_words::value::{Budget, Criterion, Load, Moment, Rewind, Scope, Select, Value};
 
 /// Refuses a criterion that cannot score what is pruned.
 pub fn check_fits(criterion: Criterion, channels: bool) -> Result<()> {
@@ -59,8 +59,40 @@ impl Settings {
             ))
             .hint("for example `1,8,8`"));
         }
+        if let (Load::Path(path), Some(init)) = (&self.load, &self.load_init.0) {
+            return Err(Error::input(format!(
+                "`load-init` names `{}`, but the dense network is not trained: `load` takes it from `{}`",
+                init.display(),
+                path.display()
+            ))
+            .hint("leave one of the two out"));
+        }
         if self.prune_iterations > 0 {
             self.check_pruning()?;
+            self.check_mask()?;
+        }
+        Ok(())
+    }
+
+    /// Refuses what a mask that is given cannot have.
+    fn check_mask(&self) -> Result<()> {
+        let Some(path) = &self.load_mask.0 else { return Ok(()) };
+        let given = |what: String, cure: &str| {
+            Err(Error::input(format!("`load-mask` gives the mask `{}`, but {what}", path.display())).hint(cure))
+        };
+        if self.prune_iterations > 1 {
+            let what = format!("`prune-iterations` asks for {} prunings", self.prune_iterations);
+            return given(what, "say `prune-iterations = 1`: a mask that is given is one pruning");
+        }
+        if self.prunes_channels() {
+            return given(
+                "channels are pruned".to_string(),
+                "say `pruning-type = \"unstructured\"`: a mask is over weights",
+            );
+        }
+        if self.draw.is_early_bird() {
+            let what = "an early bird is drawn when masks settle, and none are drawn".to_string();
+            return given(what, "draw at `last`, `best` or `epoch:K`: the weights are those of that moment");
         }
         Ok(())
     }
