@@ -60,6 +60,7 @@ class Lowering:
             return None
         inner = self.values[module]
         given = dict(zip((other for other in inner.graph.nodes if other.op == "placeholder"), arguments))
+        self.buffers.update({other: self.buffers[outer] for other, outer in given.items() if outer in self.buffers})
         (outputs,) = self._walk(inner, lambda other: self.values[given[other]]).args
         return torch.fx.node.map_arg(outputs, lambda other: self.values[other])
 
@@ -82,7 +83,7 @@ class Lowering:
         if node.target is python.getitem:
             return self.values[node.args[0]][node.args[1]]
         schema = getattr(node.target, "_schema", None)
-        call = Call(self, node, {}, str(getattr(node.target, "name", lambda: node.target)() if schema else node.target))
+        call = Call(self, node, {}, str(node.target))
         if str(node.target) == "wrap_with_autocast" and (inner := self._inner(node)) is not None:
             return inner
         if schema is None:
@@ -94,10 +95,7 @@ class Lowering:
             return None
         call.name, call.shown = name, schema.name.replace("aten::", "")
         call.arguments = self._arguments(node, schema)
-        if self._is_module_with_children(call.module):
-            self.graph.place, self.graph.leaf = call.module, False
-        else:
-            self.graph.place, self.graph.leaf = call.module, True
+        self.graph.place, self.graph.leaf = call.module, not self._has_children(call.module)
         try:
             result = self._result(call, name, node)
         except Mixed as mixed:
@@ -109,7 +107,7 @@ class Lowering:
             self._write(call, result)
         return result
 
-    def _is_module_with_children(self, path):
+    def _has_children(self, path):
         try:
             return any(True for _ in self.model.get_submodule(path).children())
         except AttributeError:
