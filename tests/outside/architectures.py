@@ -74,7 +74,7 @@ ARCHITECTURES = {
     "fastvit_t8": _timm("fastvit_t8", 64),
     "cspresnet50": _timm("cspresnet50", 32),
     "cspdarknet53": _timm("cspdarknet53", 32),
-    "ese_vovnet19b_dw": _timm("ese_vovnet19b_dw", 32),
+    "ese_vovnet19b_dw": _timm("ese_vovnet19b_dw", 64),
     "pvt_v2_b0": _timm("pvt_v2_b0", 32),
     "twins_svt_small": _timm("twins_svt_small", 64, img_size=64),
     "crossvit_9": _timm("crossvit_9_240", 240),
@@ -99,12 +99,29 @@ ARCHITECTURES = {
     "resnetv2_50": _timm("resnetv2_50", 32),
     "mobileone_s0": _timm("mobileone_s0", 32),
     "repvit_m0_9": _timm("repvit_m0_9", 32),
+    "hiera_tiny": _timm("hiera_tiny_224", 64, img_size=64),
+    "eva02_tiny": _timm("eva02_tiny_patch14_224", 56, img_size=56),
+    "efficientvit_b0": _timm("efficientvit_b0", 64),
+    "nest_tiny": _timm("nest_tiny", 128, img_size=128),
+    "caformer_s18": _timm("caformer_s18", 32),
+    "botnet26t": _timm("botnet26t_256", 128, img_size=128),
+    "nextvit_small": _timm("nextvit_small", 64),
+    "mambaout_femto": _timm("mambaout_femto", 32),
+    "starnet_s1": _timm("starnet_s1", 32),
+    "swinv2_tiny": _timm("swinv2_tiny_window8_256", 64, img_size=64),
+    "ecaresnet26t": _timm("ecaresnet26t", 64),
+    "sequencer2d_s": _timm("sequencer2d_s", 64, img_size=64),
+    "volo_d1": _timm("volo_d1_224", 64, img_size=64),
+    "mvitv2_tiny": _timm("mvitv2_tiny", 64, img_size=64),
     "tiny_vit_5m": _timm("tiny_vit_5m_224", 64),
 }
 
 # Those that are refused, and words of the reason.
 REFUSED = {
     "nfnet_l0": "`batch_norm` normalises weights",
+    "sequencer2d_s": "`lstm` is no operation of Tombola",
+    "volo_d1": "`im2col` is no operation of Tombola",
+    "mvitv2_tiny": "`copy_` writes into a part of a tensor",
     "coat_lite_tiny": "reads the parameter `serial_blocks1.1.cpe.proj.weight` again",
 }
 

@@ -68,7 +68,7 @@ def _notes(model, lowering, tensors):
     left = [name for name, _ in model.named_parameters() if name not in tensors]
     if left:
         notes.append(f"{len(left)} parameters are not used and left out: {_some(left)}")
-    folded = [name for name in lowering.buffers.values() if name not in tensors and not name.endswith("num_batches_tracked")]
+    folded = [name for name in dict.fromkeys(lowering.buffers.values()) if name not in tensors and not name.endswith("num_batches_tracked")]
     if folded:
         notes.append(f"{len(folded)} buffers became constants, or were not needed: {_some(folded)}")
     frozen = [name for name, tensor in model.named_parameters() if name in tensors and not tensor.requires_grad]

@@ -1,5 +1,7 @@
 """Operators that have parameters: convolutions, linear layers, norms, and tensors that are learned."""
 
+import math
+
 import torch
 
 from .call import Parameter, operator
@@ -86,6 +88,8 @@ def convolution(call):
     padding = call["padding"]
     if isinstance(padding, str):
         padding = [0] * rank if padding == "valid" else _same(call, weight.tensor, dilation, stride)
+    if not x.images:
+        return _of_shared(call, x, weight, transposed or stride + dilation != [1] * 2 * rank or any(padding))
     bias, added = _bias(call, call["bias"])
     read = x.arranged()
     attributes = {
@@ -102,6 +106,21 @@ def convolution(call):
     node = _layer(call, "conv-transposed" if transposed else "conv", [read], shape, [weight, bias], **attributes)
     result = call.of(node, batch=0)
     return result if added is None else _added(call, result, added.reshaped((call.shape[1], *[1] * rank)))
+
+
+def _of_shared(call, x, weight, moves):
+    """A convolution of what is the same for all images, such as places: with a window of 1 a product of matrices."""
+    from .elements import paired
+    from .products import product
+
+    out, inputs, *kernel = weight.tensor.shape
+    if moves or call["groups"] != 1 or max(kernel) > 1:
+        call.refuse("reads what is the same for all images", "compute it once, or use a kernel of 1")
+    matrix = call.lowering.view(call, weight).reshaped((out, inputs))
+    result = product(call, matrix, x.reshaped((x.shape[0], inputs, math.prod(x.shape[2:]))))
+    if call["bias"] is not None:
+        result = paired(call, "add", result, call.lowering.view(call, call["bias"]).reshaped((out, 1)))
+    return result.reshaped(call.shape)
 
 
 def _added(call, x, bias):

@@ -35,19 +35,34 @@ class Lowering:
         self.graph = Graph(shape)
         self.values, self.learned, self.used = {}, {}, {}
         self.buffers, self.aliases = {}, {}
-        self.order = {node: place for place, node in enumerate(exported.graph.nodes)}
+        self.order = {node: place for place, node in enumerate(_in_order(exported.graph_module))}
         self.notes = []
 
     def run(self):
-        """The value of the output."""
-        for node in self.exported.graph.nodes:
+        """The node of the output, and how many values it has."""
+        return self._output(self._walk(self.exported.graph_module, self._placeholder))
+
+    def _walk(self, module, given):
+        """Lowers one graph after its inputs; gives the node that says what comes out."""
+        for node in module.graph.nodes:
             if node.op == "placeholder":
-                self.values[node] = self._placeholder(node)
+                self.values[node] = given(node)
+            elif node.op == "get_attr":
+                self.values[node] = getattr(module, node.target)
             elif node.op == "call_function":
                 self.values[node] = self._call(node)
-            elif node.op == "output":
-                return self._output(node)
-        raise AssertionError("a graph without output")
+        return node
+
+    def _inner(self, node):
+        """A part of the model that is computed as all others: one without automatic half precision."""
+        _, _, enabled, _, module, *arguments = node.args
+        if enabled:
+            return None
+        inner = self.values[module]
+        given = dict(zip((other for other in inner.graph.nodes if other.op == "placeholder"), arguments))
+        self.buffers.update({other: self.buffers[outer] for other, outer in given.items() if outer in self.buffers})
+        (outputs,) = self._walk(inner, lambda other: self.values[given[other]]).args
+        return torch.fx.node.map_arg(outputs, lambda other: self.values[other])
 
     def _placeholder(self, node):
         signature = self.exported.graph_signature
@@ -68,7 +83,9 @@ class Lowering:
         if node.target is python.getitem:
             return self.values[node.args[0]][node.args[1]]
         schema = getattr(node.target, "_schema", None)
-        call = Call(self, node, {}, str(getattr(node.target, "name", lambda: node.target)() if schema else node.target))
+        call = Call(self, node, {}, str(node.target))
+        if str(node.target) == "wrap_with_autocast" and (inner := self._inner(node)) is not None:
+            return inner
         if schema is None:
             call.refuse("is no operator of PyTorch", "leave out `torch.no_grad`, `torch.autocast` and checkpointing within the model")
         name = schema.name.split("::")[-1]
@@ -78,10 +95,7 @@ class Lowering:
             return None
         call.name, call.shown = name, schema.name.replace("aten::", "")
         call.arguments = self._arguments(node, schema)
-        if self._is_module_with_children(call.module):
-            self.graph.place, self.graph.leaf = call.module, False
-        else:
-            self.graph.place, self.graph.leaf = call.module, True
+        self.graph.place, self.graph.leaf = call.module, not self._has_children(call.module)
         try:
             result = self._result(call, name, node)
         except Mixed as mixed:
@@ -93,7 +107,7 @@ class Lowering:
             self._write(call, result)
         return result
 
-    def _is_module_with_children(self, path):
+    def _has_children(self, path):
         try:
             return any(True for _ in self.model.get_submodule(path).children())
         except AttributeError:
@@ -122,6 +136,8 @@ class Lowering:
             return OPERATORS[name](call)
         if not read:
             return self._computed(call, node)
+        if name in ("copy", "index_put", "scatter"):
+            call.refuse("writes into a part of a tensor", "build it by `torch.cat` or `torch.stack`")
         if name not in OPERATORS:
             near = difflib.get_close_matches(name, OPERATORS, 3)
             known = f"; known are {', '.join(f'`{word}`' for word in near)}" if near else ""
@@ -217,6 +233,15 @@ class Lowering:
         if value.batch != 0 or len(value.shape) != 2 or value.shape[0] != IMAGES:
             call.refuse(f"has the shape {tuple(value.shape)} for {IMAGES} images", "end the model with one value a class")
         return value.arranged(), value.shape[1]
+
+
+def _in_order(module):
+    """All nodes as they are computed, those of inner graphs where they are called."""
+    for node in module.graph.nodes:
+        for argument in node.args if node.op == "call_function" else ():
+            if isinstance(argument, torch.fx.Node) and argument.op == "get_attr":
+                yield from _in_order(getattr(module, argument.target))
+        yield node
 
 
 def _flat(values):

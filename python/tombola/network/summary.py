@@ -18,9 +18,10 @@ class Summary:
 
     def __str__(self):
         image = "x".join(map(str, self.input))
-        most = ", ".join(f"{count} {name}" for name, count in self.operations.most_common(6))
+        most = [f"{count} {name}" for name, count in self.operations.most_common()]
+        most = ", ".join(most if len(most) < 8 else [*most[:6], "…"])
         lines = [
-            f"{self.network}: {sum(self.operations.values())} nodes for images of {image} and {self.classes} classes ({most}, …)",
+            f"{self.network}: {sum(self.operations.values())} nodes for images of {image} and {self.classes} classes ({most})",
             f"{self.weights}: {self.parameters:,} parameters in {self.tensors} tensors",
             *(f"note: {note}" for note in self.notes),
             f'in a sweep file beside it: network = "{os.path.basename(self.network)}"',

@@ -1,5 +1,7 @@
 """Operators of images: pools, other sizes, and what is added around them."""
 
+import math
+
 from .call import operator
 from .layers import window
 from .view import IMAGES, View
@@ -23,6 +25,12 @@ def becomes_vector(node):
         if _name(user) not in KEEPS or not becomes_vector(user):
             return False
     return bool(node.users)
+
+
+def _image(x, *last):
+    """A view as one image for each image of the batch, whose last axes are `last`: what lies between is its channels."""
+    between = math.prod(x.shape) // math.prod(last) // IMAGES
+    return x.reshaped((IMAGES, between, *last))
 
 
 def _signals(call, x):
@@ -55,14 +63,15 @@ def adaptive_pool(call):
         return signal_pool(call, x)
     mean = "avg" in call.name
     sizes = call.shape or tuple(call.node.meta["val"][0].shape)
-    node = x.arranged()
-    if mean and sizes[2:] == (1, 1) and becomes_vector(call.node):
-        view = call.of(call.graph.add("global-average-pool", [node], (sizes[0] // IMAGES, sizes[1])), sizes[:2], 0)
-        return view.inserted(2).inserted(3)
     if sizes[2:] == x.shape[2:]:
-        return x
-    node = call.graph.add("adaptive-pool", [node], (sizes[0] // IMAGES, *sizes[1:]), reduction="mean" if mean else "max", to=list(sizes[2:]))
-    view = call.of(node, sizes, 0)
+        return x if call.shape is not None else [x, None]
+    x = _image(x, *x.shape[2:])
+    if mean and sizes[2:] == (1, 1) and becomes_vector(call.node):
+        view = call.of(call.graph.add("global-average-pool", [x.arranged()], (1, x.shape[1])), x.shape[:2], 0)
+        return view.reshaped(sizes)
+    shape = (x.shape[1], *sizes[2:])
+    node = call.graph.add("adaptive-pool", [x.arranged()], (1, *shape), reduction="mean" if mean else "max", to=list(sizes[2:]))
+    view = call.of(node, (IMAGES, *shape), 0).reshaped(sizes)
     return [view, None] if call.shape is None else view
 
 
@@ -87,8 +96,10 @@ def interpolate(call):
     attributes = {"mode": mode, "to": list(call.shape[2:])}
     if mode != "nearest":
         attributes["align_corners"] = bool(call["align_corners"])
-    shape = (call.shape[0] // IMAGES, *call.shape[1:])
-    return call.of(call.graph.add("interpolate", [x.arranged()], shape, **attributes), batch=0)
+    x = _image(x, *x.shape[2:])
+    shape = (x.shape[1], *call.shape[2:])
+    node = call.graph.add("interpolate", [x.arranged()], (1, *shape), **attributes)
+    return call.of(node, (IMAGES, *shape), 0).reshaped(call.shape)
 
 
 @operator("pad", "constant_pad_nd", "reflection_pad2d", "replication_pad2d")
@@ -109,7 +120,7 @@ def pad(call):
     sides = {axis: amount for axis, amount in sorted(sides.items()) if any(amount)}
     if not sides:
         return x
-    if x.batch in sides or not x.images or len(sides) > 2 or rank > 4:
+    if x.batch in sides or not x.images or len(sides) > 2:
         call.refuse(f"pads the axes {list(sides)} of a tensor of {rank}", "pad height and width of images")
     return _padded(call, x, sides, filling)
 
@@ -117,25 +128,19 @@ def pad(call):
 def _padded(call, x, sides, filling):
     """The axes that grow become height and width for a moment."""
     graph, rank = call.graph, len(x.shape)
-    if list(sides) == [1] and filling == {"constant": 0.0} and rank == 4 and x.batch == 0:
+    if list(sides) == [1] and filling == {"constant": 0.0} and rank == 4 and x.shape[0] == IMAGES and x.batch == 0:
         return _more_channels(call, x, sides[1])
-    while len(x.shape) < 4:
-        x = x.inserted(rank)
-        rank += 1
-    others = [axis for axis in range(rank) if axis not in sides and axis != x.batch]
-    grown = list(sides)
-    while len(grown) < 2:
-        # The last of the others, so that nothing moves where that can be.
-        grown = sorted([*grown, others.pop()])
-    order = [x.batch, *others, *grown]
+    grown = [rank - 2, rank - 1] if list(sides) == [rank - 2] and x.batch != rank - 1 else list(sides)
+    order = [x.batch, *(axis for axis in range(rank) if axis not in grown and axis != x.batch), *grown]
     turned = x.permuted(order)
-    node, shape = turned.arranged(), [*turned.shape]
-    (top, bottom), (left, right) = (sides.get(axis, [0, 0]) for axis in grown)
-    shape[2], shape[3] = shape[2] + top + bottom, shape[3] + left + right
-    stored = (shape[0] // IMAGES, *shape[1:])
-    node = graph.add("pad", [node], stored, around=[left, right, top, bottom], filling=filling)
-    view = View.of(graph, node, shape, 0).permuted([order.index(axis) for axis in range(rank)])
-    return view.reshaped(call.shape)
+    # One axis that grows is the width of images of one row.
+    height, width = ((1,) if len(grown) == 1 else ()) + turned.shape[-len(grown) :]
+    (top, bottom), (left, right) = ([[0, 0]] if len(grown) == 1 else []) + [sides.get(axis, [0, 0]) for axis in grown]
+    image = _image(turned, height, width)
+    shape = (image.shape[1], height + top + bottom, width + left + right)
+    node = graph.add("pad", [image.arranged()], (1, *shape), around=[left, right, top, bottom], filling=filling)
+    padded = View.of(graph, node, (IMAGES, *shape), 0).reshaped([call.shape[axis] for axis in order])
+    return padded.permuted([order.index(axis) for axis in range(rank)])
 
 
 def _more_channels(call, x, amount):
