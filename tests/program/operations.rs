@@ -230,12 +230,12 @@ impl Growing {
             let part = self.add("part", Op::Slice { axis: 1, start: part, end: part + 1, step: 1 }, &[turned]);
             self.add("part", Op::Reshape { to: axes(&[1, 3, places + 1, 4]) }, &[part])
         });
-        let table = Op::Learned { shape: axes(&[50, 3]), begins: Beginning::Normal(Real(0.02)) };
+        let table = Op::Learned { shape: axes(&[50, 1]), begins: Beginning::Normal(Real(0.02)) };
         let table = self.add("attn.bias_table", table, &[]);
         let count = (places + 1) * (places + 1);
         let index: Vec<usize> = (0..count).map(|place| place % 50).collect();
         let bias = self.build.take("looked_up", table, 0, index).unwrap();
-        let bias = self.add("bias", Op::Reshape { to: axes(&[places + 1, places + 1, 3]) }, &[bias]);
+        let bias = self.add("bias", Op::Reshape { to: axes(&[places + 1, places + 1, 1]) }, &[bias]);
         let bias = self.add("bias", Op::Permute { order: axes(&[2, 0, 1]) }, &[bias]);
         let mask: Vec<f32> = (0..count).map(|place| if place % 7 == 3 { -100.0 } else { 0.0 }).collect();
         let mask = self.build.constant("mask", Fixed::of(axes(&[places + 1, places + 1]), &mask)).unwrap();
@@ -283,7 +283,7 @@ fn everything() -> Graph {
     for end in growing.ends.clone().into_iter().skip(1) {
         sum = growing.add("sum", Op::Add, &[sum, end]);
     }
-    let sum = growing.function(Function::Tanh, sum);
+    let sum = growing.function(Function::Linear(Real(0.1), Real(0.0)), sum);
     growing.build.linear("classes", sum, CLASSES).unwrap();
     growing.build.finish(CLASSES).unwrap()
 }
