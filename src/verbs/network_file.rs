@@ -13,7 +13,7 @@ const MOST: u64 = 256 << 20;
 ///
 /// # Errors
 /// When it cannot be read, or describes no network.
-pub fn read(base: Option<&Path>, path: &Path) -> Result<OwnNetwork> {
+pub(super) fn read(base: Option<&Path>, path: &Path) -> Result<OwnNetwork> {
     let place = base.map_or_else(|| path.to_path_buf(), |base| base.join(path));
     let cure = "give the path of a network file, as `tombola.from_torch` writes it; a path in a sweep file is relative to that file, \
                 as a flag to the shell's folder";

@@ -6,6 +6,7 @@
 //! | --- | --- |
 //! | `mask` | packed bits, distances between masks, when masks have settled |
 //! | `net` | a network as a graph: shapes, where its weights lie, channels, costs |
+//! | `onnx` | networks in files of ONNX |
 //! | `sweep` | the settings, and the grid that a sweep file and flags span |
 //! | `place`, `gpus`, `processor` | which device a worker or a rank takes; GPUs that none takes; what this processor can do |
 //! | `gpu_faults` | errors after which a GPU is of no use to a process |
@@ -31,6 +32,7 @@ pub mod machine;
 pub mod mask;
 pub mod memory;
 pub mod net;
+pub mod onnx;
 pub mod own_folder;
 pub mod place;
 pub mod plan;

@@ -101,8 +101,14 @@ impl Exported<'_> {
                 let weights = path.with_extension("safetensors");
                 Store::export(&weights, self.state, self.layout, &facts)?;
                 let name = weights.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                let text = python::module(self, &name);
-                write_atomically(path, |file| file.write_all(text.as_bytes()))?;
+                let constants = path.with_extension("constants.safetensors");
+                let constants_name = constants.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let module = python::module(self, &name, &constants_name)?;
+                if let Some(bytes) = module.fixed {
+                    write_atomically(&constants, |file| file.write_all(&bytes))?;
+                    written.push(constants);
+                }
+                write_atomically(path, |file| file.write_all(module.text.as_bytes()))?;
                 written.push(weights);
             }
             Form::Onnx => {

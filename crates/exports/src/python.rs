@@ -1,22 +1,63 @@
 //! A network as a file of Python: a plain `torch.nn.Module` whose layers have PyTorch's names, and a function that loads its
 //! weights.
 
-use super::Exported;
-use tombola_core::net::{Graph, Op};
-use tombola_words::Shape;
+mod fixed;
+mod layers;
+mod literals;
+mod steps;
 
-/// The file. `weights` is the name of the state dict beside it.
-pub(super) fn module(ticket: &Exported, weights: &str) -> String {
+use super::Exported;
+use fixed::PythonFixed;
+use layers::PythonLayers;
+use literals::quoted;
+use steps::PythonSteps;
+use tombola_core::net::op::Dropped;
+use tombola_core::net::{Graph, Op};
+use tombola_words::error::Result;
+
+/// A file of Python.
+pub(super) struct PythonModule {
+    /// What stands in it.
+    pub(super) text: String,
+    /// The file of constants that are too long to stand in it, if there are any.
+    pub(super) fixed: Option<Vec<u8>>,
+}
+
+/// The file. `weights` is the name of the state dict beside it, `constants` that of the constants beside it.
+///
+/// # Errors
+/// When the constants cannot be written.
+pub(super) fn module(ticket: &Exported, weights: &str, constants: &str) -> Result<PythonModule> {
     let graph = ticket.graph;
     let list = |name: &str| {
         let named = ticket.pixels.map(tombola_words::record::PixelStatistics::named);
         let found = named.and_then(|named| named.into_iter().find(|(known, _)| *known == name));
         found.map_or_else(|| "None".to_string(), |(_, values)| values)
     };
-    let layers: Vec<String> = (0..graph.nodes.len()).filter_map(|id| layer(graph, id)).collect();
-    let steps: Vec<String> = (1..graph.nodes.len()).map(|id| step(graph, id)).collect();
+    let (layers, fixed) = (PythonLayers { graph, layout: ticket.layout }, PythonFixed::of(graph));
+    let writer = PythonSteps { layers: &layers, fixed: &fixed };
+    let steps: Vec<String> = (1..graph.nodes.len()).map(|id| writer.step(id)).collect();
     let input: Vec<String> = graph.input().dimensions().map(|size| size.to_string()).collect();
-    format!(
+    let held = fixed.file()?;
+    let (tensors, kept) = (layers.tensors(), fixed.lines());
+    let mut parts = String::from("**layers()");
+    let mut functions = table("layers", "", &layers.modules());
+    let mut asked = String::from("        layer = self.get_submodule\n");
+    if !tensors.is_empty() {
+        parts.push_str(", **tensors()");
+        asked.push_str("        tensor = self.get_parameter\n");
+        functions.push_str(&table("tensors", "", &tensors));
+    }
+    if !fixed.is_empty() {
+        parts.push_str(", **constants()");
+        asked.push_str("        fixed = self.get_buffer\n");
+        let read = format!("    held = load_file(pathlib.Path(__file__).with_name({}))\n", quoted(constants));
+        functions.push_str(&table("constants", if held.is_some() { &read } else { "" }, &kept));
+    }
+    if drops_parts(graph) {
+        functions.push_str(DROPPED);
+    }
+    let text = format!(
         r#""""A network of Tombola in plain PyTorch: {about}.
 
 `load()` gives it with its weights. Images go in as float32 [images, {input}], normalised: `normalised` does that with
@@ -41,7 +82,7 @@ def normalised(pixels):
     return (pixels - mean) / std
 
 
-def load(file=pathlib.Path(__file__).with_name("{weights}")):
+def load(file=pathlib.Path(__file__).with_name({weights})):
     network = Network()
     network.load_state_dict(load_file(file))
     return network.eval()
@@ -50,76 +91,59 @@ def load(file=pathlib.Path(__file__).with_name("{weights}")):
 class Network(nn.Module):
     def __init__(self):
         super().__init__()
-        for name, layer in layers().items():
-            *parents, last = name.split(".")
-            place = self
-            for parent in parents:
-                if not hasattr(place, parent):
-                    place.add_module(parent, nn.Module())
-                place = getattr(place, parent)
-            place.add_module(last, layer)
+        parts = {{{parts}}}
+        # Parts of parts come after them.
+        for name in sorted(parts, key=lambda name: name.count(".")):
+            put(self, name, parts[name])
 
     def forward(self, x0):
-        layer = self.get_submodule
-{steps}
+{asked}{steps}
         return x{last}
 
 
-def layers():
-    return {{
-{layers}
-    }}
-"#,
-        about = ticket.about(),
+def put(network, name, part):
+    *parents, last = name.split(".")
+    for parent in parents:
+        if parent not in network._modules:
+            setattr(network, parent, nn.Module())
+        network = network._modules[parent]
+    if isinstance(part, (nn.Module, nn.Parameter)):
+        setattr(network, last, part)
+    else:
+        network.register_buffer(last, part, persistent=False)
+{functions}"#,
+        about = ticket.about().replace('\\', "\\\\").replace('"', "\\\""),
         mean = list("mean"),
         std = list("std"),
         input = input.join(", "),
         classes = graph.classes(),
+        weights = quoted(weights),
         steps = steps.join("\n"),
         last = graph.nodes.len() - 1,
-        layers = layers.join("\n"),
-    )
+    );
+    Ok(PythonModule { text, fixed: held })
 }
 
-/// The module of a node that has weights.
-fn layer(graph: &Graph, id: usize) -> Option<String> {
-    let node = &graph.nodes[id];
-    let inputs = || graph.input_of(id).channels();
-    let module = match node.op {
-        Op::Conv { out, kernel, stride, padding, bias } => {
-            format!("Conv2d({}, {out}, {kernel}, {stride}, {padding}, bias={})", inputs(), truth(bias))
-        }
-        Op::Linear { out, bias } => format!("Linear({}, {out}, bias={})", inputs(), truth(bias)),
-        Op::BatchNorm => match node.shape {
-            Shape::Image(channels, ..) => format!("BatchNorm2d({channels})"),
-            Shape::Vector(features) => format!("BatchNorm1d({features})"),
-        },
-        _ => return None,
-    };
-    Some(format!("        \"{}\": nn.{module},", node.name))
+/// A function that gives a table.
+fn table(name: &str, before: &str, lines: &[String]) -> String {
+    match lines {
+        [] => format!("\n\ndef {name}():\n    return {{}}\n"),
+        _ => format!("\n\ndef {name}():\n{before}    return {{\n{}\n    }}\n", lines.join("\n")),
+    }
 }
 
-fn truth(value: bool) -> &'static str {
-    if value { "True" } else { "False" }
+/// Whether whole channels or images are dropped.
+fn drops_parts(graph: &Graph) -> bool {
+    let drops = |op: Op| matches!(op, Op::Dropout { of: Dropped::Channels | Dropped::Images, .. });
+    graph.nodes.iter().any(|node| drops(node.op))
 }
 
-/// The line that computes a node.
-fn step(graph: &Graph, id: usize) -> String {
-    let node = &graph.nodes[id];
-    let x = |number: usize| format!("x{}", node.inputs[number]);
-    let value = match node.op {
-        Op::Input => return String::new(),
-        Op::Conv { .. } | Op::Linear { .. } | Op::BatchNorm => format!("layer(\"{}\")({})", node.name, x(0)),
-        Op::Relu => format!("F.relu({})", x(0)),
-        Op::Add => format!("{} + {}", x(0), x(1)),
-        Op::MaxPool { kernel, stride, padding } => format!("F.max_pool2d({}, {kernel}, {stride}, {padding})", x(0)),
-        Op::AvgPool { kernel, stride } => format!("F.avg_pool2d({}, {kernel}, {stride})", x(0)),
-        Op::GlobalAveragePool => format!("{}.mean((2, 3))", x(0)),
-        Op::Flatten => format!("{}.flatten(1)", x(0)),
-        Op::PadShortcut { stride, before, after } => {
-            format!("F.pad({}[:, :, ::{stride}, ::{stride}], (0, 0, 0, 0, {before}, {after}))", x(0))
-        }
-        Op::Select { list, .. } => format!("{}[:, {:?}]", x(0), graph.selections[list]),
-    };
-    format!("        x{id} = {value}")
-}
+/// What drops whole channels (of two axes) or images (of one).
+const DROPPED: &str = r#"
+
+def dropped(x, rate, training, axes):
+    if not training:
+        return x
+    kept = x.new_empty(x.shape[:axes] + (1,) * (x.dim() - axes)).bernoulli_(1 - rate)
+    return x * kept / (1 - rate)
+"#;

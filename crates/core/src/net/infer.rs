@@ -96,7 +96,8 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
             size if start < end && end <= size && step > 0 => with(one, axis, (end - start).div_ceil(step)),
             size => Err(format!("cannot take the places {start} to {end} of an axis of {size}")),
         },
-        Op::Flatten => Ok(Shape::Vector(one.size())),
+        Op::Flatten if one.is_of_images() && sizes.first() == Some(&1) => Ok(Shape::Vector(one.size())),
+        Op::Flatten => Err(format!("cannot make {one} one vector for each image; reshape it")),
         Op::Reshape { to } => {
             let shape = if one.is_of_images() { Shape::of_images(to) } else { Shape::Shared(to) };
             let fits = to.product() == axes.product() && (!one.is_of_images() || !to.as_slice().is_empty());

@@ -75,7 +75,7 @@ impl Operation<'_> {
                 let [gain, offset] = [0, 1].map(|number| affine.then(|| &self.weights[number]));
                 x.group_norm(groups as i64, gain, offset, eps.0, true)
             }),
-            Op::Activation { function } => activated(self.x(), function),
+            Op::Activation { function } => activated(self.x(), function, forward.is_fused()),
             Op::Prelu { .. } => self.x().prelu(&self.weights[0]),
             Op::Softmax { axis } => self.x().softmax(axis as i64, None::<Kind>),
             Op::Dropout { rate, of } => match noise.filter(|_| rate.0 > 0.0) {
@@ -171,7 +171,8 @@ impl Operation<'_> {
     fn attention(&self, scale: Real, causal: bool, fused: bool) -> Tensor {
         let [q, k, v] = [0, 1, 2].map(|number| &self.inputs[number]);
         let mask = self.inputs.get(3);
-        if fused {
+        // Those take a mask or look at no later places, not both.
+        if fused && !(causal && mask.is_some()) {
             return Tensor::scaled_dot_product_attention(q, k, v, mask, 0.0, causal, scale.0, false);
         }
         // The functions that are faster cannot be differentiated twice.
@@ -217,9 +218,11 @@ fn reduced(x: &Tensor, reduction: Reduction, axes: &[i64], keep: bool) -> Tensor
     }
 }
 
-fn activated(x: &Tensor, function: Function) -> Tensor {
+fn activated(x: &Tensor, function: Function, fused: bool) -> Tensor {
     match function {
         Function::Relu6 => x.relu6(),
+        // A tensor that is made here would be recorded without what it holds.
+        Function::LeakyRelu(slope) if !fused => x.relu() + x.clamp_max(0.0) * slope.0,
         Function::LeakyRelu(slope) => {
             x.prelu(&Tensor::from_slice(&[slope.0 as f32]).to_device(x.device()).to_kind(x.kind()))
         }

@@ -1,0 +1,3 @@
+//! ONNX: its messages, which exports write. It may not know of files or training.
+
+pub mod proto;
