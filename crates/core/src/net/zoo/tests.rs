@@ -94,6 +94,21 @@ fn networks_of_torchvision_and_timm_have_their_sizes() {
 }
 
 #[test]
+fn the_page_on_networks_has_them_all_with_their_parameters() {
+    let page = include_str!("../../../../../docs/networks.md");
+    let row = |name: &str| page.lines().find(|line| line.starts_with(&format!("| `{name}`")));
+    for name in names() {
+        let cells: Vec<&str> = row(name).unwrap_or_else(|| panic!("`{name}`")).split('|').map(str::trim).collect();
+        let parameters = cost(&Choice::named(name), CIFAR).parameters.to_string();
+        assert_eq!(cells[3].replace(',', ""), parameters, "{name}");
+        let (depth, width) = usual_size(name);
+        for (key, number, used) in [("depth", depth, uses_depth(name)), ("width", width, uses_width(name))] {
+            assert_eq!(cells[2].contains(&format!("`{key}` = {number}")), used, "{name}: {key}");
+        }
+    }
+}
+
+#[test]
 fn vgg_19_costs_the_published_multiply_adds() {
     assert_eq!(cost(&Choice::named("vgg-19"), CIFAR).macs, 398_136_320);
 }
