@@ -263,7 +263,7 @@ settings! {
         "seed" => seed: u64 = 1;
         /// Seed of the initialisation alone; auto = seed
         "init-seed" => init_seed: Option<u64> = None;
-        /// Seed of the data order alone; auto = seed
+        /// Seed of the data order alone, and of what dropout leaves out; auto = seed
         "order-seed" => order_seed: Option<u64> = None;
         /// Seed of the augmentation alone; auto = seed
         "augment-seed" => augment_seed: Option<u64> = None, if |s| s.augment != Some(Augment::None);
