@@ -37,7 +37,7 @@ fn wish(matches: &ArgMatches) -> Result<StepWish> {
     }
     Ok(StepWish {
         networks: networks?,
-        depth: number_of(matches, "depth"),
+        depth: matches.get_one::<u64>("depth").map(|depth| *depth as usize),
         precisions,
         batch: number_of(matches, "batch-size"),
         device,

@@ -92,14 +92,14 @@ fn work(command: Command, networks: &'static str, precisions: &'static str) -> C
     let list = |name: &'static str, value: &'static str, default: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).value_delimiter(',').default_value(default).help(help)
     };
-    let count = |name: &'static str, default: &'static str, help: &'static str| {
+    let count = |name: &'static str, default: Option<&'static str>, help: &'static str| {
         let parser = value_parser!(u64).range(1..1_000_000);
         Arg::new(name).long(name).value_name("NUMBER").value_parser(parser).default_value(default).help(help)
     };
     command
         .arg(list("network", "LIST", networks, "Built-in networks, for images of 3x32x32 in ten classes"))
-        .arg(count("depth", "20", "Layers of `resnet` and `resnetb`"))
+        .arg(count("depth", None, "Layers of a network that has several depths [default: its usual one]"))
         .arg(list("precision", "LIST", precisions, "Numbers that networks compute with: fp32, bf16, tf32"))
-        .arg(count("batch-size", "64", "Images of a batch"))
+        .arg(count("batch-size", Some("64"), "Images of a batch"))
         .arg(Arg::new("device").long("device").value_name("DEVICE").default_value("cpu").help("cpu, cuda or cuda:N"))
 }

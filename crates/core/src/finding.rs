@@ -37,15 +37,17 @@ pub struct TunedWork {
 }
 
 impl TunedWork {
-    /// Trainings of a built-in network with some threads each. Nothing where its width or shortcuts are not the usual ones,
-    /// which `tombola tune` measures.
+    /// Trainings of a built-in network with some threads each. Nothing where its width, shortcuts or hidden layers are not the
+    /// usual ones, which `tombola tune` measures.
     pub fn of(machine: String, choice: &Choice, precision: Precision, batch: usize, threads: usize) -> Option<Self> {
         let (name, usual) = (&choice.name, Choice::named(&choice.name));
         let other_width = zoo::uses_width(name) && choice.width != usual.width;
         let other_shortcut = zoo::uses_shortcut(name) && choice.shortcut != usual.shortcut;
+        let other_hidden = zoo::uses_hidden(name) && choice.hidden != usual.hidden;
         let depth = zoo::uses_depth(name).then_some(choice.depth);
         let (network, precision) = (name.clone(), precision.show());
-        (!other_width && !other_shortcut).then_some(Self { machine, network, depth, precision, batch, threads })
+        let is_usual = !other_width && !other_shortcut && !other_hidden;
+        is_usual.then_some(Self { machine, network, depth, precision, batch, threads })
     }
 
     /// The file for it: named after the network, for people, and by a hash of all of it.

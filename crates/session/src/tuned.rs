@@ -7,7 +7,6 @@ use std::path::Path;
 
 use tombola_core::finding::{self, TuneFinding, TunedWork};
 use tombola_core::machine::{cores, machine};
-use tombola_core::net::zoo::Choice;
 use tombola_core::plan::{Asked, estimate};
 use tombola_core::sweep::Settings;
 use tombola_train::cuda::gpu;
@@ -79,10 +78,8 @@ fn work(asked: &Asked, settings: &Settings, first: Device) -> Option<TunedWork> 
     if asked.spec.networks.contains_key(&settings.network) || shape.size() > MEASURED.size() {
         return None;
     }
-    let Settings { network, depth, width, shortcut, .. } = settings;
-    let choice = Choice { name: network.clone(), depth: *depth, width: *width, shortcut: *shortcut };
     let machine = machine(&device::short(first));
-    TunedWork::of(machine, &choice, settings.precision, settings.batch_size, asked.spec.run.threads)
+    TunedWork::of(machine, &settings.choice(), settings.precision, settings.batch_size, asked.spec.run.threads)
 }
 
 /// Whether so many trainings fit into the free memory of a GPU, which others may have taken since: nobody asked for trainings

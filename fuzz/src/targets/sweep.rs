@@ -80,6 +80,7 @@ fn seeds() -> Vec<Vec<u8>> {
         "name = \"small\"\nnetwork = \"lenet-300-100\"\ndataset = \"mnist\"\nepochs = 3\npruning-ratio = [0.5, 0.75]\nseed = [1, 2]\n",
         "network = \"resnet\"\ndepth = 20\nwidth = 16\ndataset = \"cifar-10\"\nprune-iterations = 3\npruning-ratio = 0.8\nlr-milestones = [80, 120]\n\n[[grid]]\nrewind = [\"epoch:1\", \"none\"]\n\n[[grid]]\nreinit = \"random\"\n",
         "dataset = \"synthetic\"\nsynthetic-shape = [1, 8, 8]\nsynthetic-size = 100\nnetwork = \"own\"\nzip = [[\"pruning-ratio\", \"prune-iterations\"]]\npruning-ratio = [0.5, 0.9]\nprune-iterations = [2, 1]\nexclude = [{ seed = 2, pruning-ratio = 0.5 }]\nseed = [1, 2]\n[networks.own]\nlayers = [{ conv = 4 }, \"batch-norm\", \"relu\", \"global-average-pool\", { linear = \"classes\" }]\n",
+        "network = [\"mlp\", \"vit\", \"densenet-bc\"]\nhidden = [[300, 100], [5]]\nwidth = \"auto\"\ndepth = [4, 10]\ndataset = \"cifar-10\"\n",
         "early-bird = true\nhamming = true\nepochs = 30\nepochs-save = [1, 2]\nprune-type = \"structured\"\nnetwork = \"vgg-16\"\ndataset = \"cifar-10\"\ncontrols = true\n",
     ];
     let mut seeds: Vec<Vec<u8>> = texts.iter().map(|text| text.as_bytes().to_vec()).collect();

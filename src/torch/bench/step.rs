@@ -25,8 +25,8 @@ const FORMS: [&str; 4] = ["contiguous eager", "channels-last eager", "contiguous
 pub(crate) struct StepWish {
     /// Names of networks of the zoo.
     pub networks: Vec<String>,
-    /// Layers of residual networks.
-    pub depth: usize,
+    /// Layers of networks that have several depths, if not the usual ones.
+    pub depth: Option<usize>,
     /// Numbers to compute with.
     pub precisions: Vec<Precision>,
     /// Images of a batch.
@@ -40,12 +40,13 @@ pub(crate) struct StepWish {
 impl StepWish {
     /// A network as this wish has it.
     pub(crate) fn choice(&self, network: &str) -> Choice {
-        Choice { depth: self.depth, ..Choice::named(network) }
+        let usual = Choice::named(network);
+        Choice { depth: self.depth.unwrap_or(usual.depth), ..usual }
     }
 
     /// The network and the precision in words.
     fn title(&self, network: &str, precision: Precision) -> String {
-        let depth = if zoo::uses_depth(network) { format!("-{}", self.depth) } else { String::new() };
+        let depth = if zoo::uses_depth(network) { format!("-{}", self.choice(network).depth) } else { String::new() };
         format!("{network}{depth} {}, batch {}", precision.show(), self.batch)
     }
 }
@@ -78,7 +79,7 @@ fn compare(
 ) -> Result<()> {
     let mut own = Steps::of_zoo(wish.device, wish.batch, &wish.choice(network), precision)?;
     let title = wish.title(network, precision);
-    let form = |form: &str| format!("{network} {} {} {form}", wish.depth, precision.show());
+    let form = |form: &str| format!("{network} {} {} {form}", wish.choice(network).depth, precision.show());
     let forms: &[&str] = if peer.is_some() { &FORMS } else { &[] };
     let (mut own_times, mut peer_times) = (Vec::new(), vec![Vec::new(); forms.len()]);
     for round in 0..=ROUNDS {

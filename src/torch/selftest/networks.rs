@@ -42,8 +42,7 @@ fn compared(bench: &CheckBench, names: &[&str], precisions: &[Precision]) -> Res
     for &precision in precisions {
         for name in names {
             bench.step(format!("{name} in {}", precision.show()));
-            let depth = if *name == "resnetb" { 11 } else { 8 };
-            let choice = Choice { depth, width: 8, ..Choice::named(name) };
+            let choice = Choice { depth: zoo::least_depth(name), width: 8, ..Choice::named(name) };
             let found = exactness::of_network(&choice, SHAPE, BATCH, bench.device, precision)?;
             let line = words(name, precision, found);
             let exact = found.error <= shortest(precision);

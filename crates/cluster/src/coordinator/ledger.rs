@@ -423,9 +423,7 @@ mod tests {
 
     #[test]
     fn many_workers_with_large_networks_send_their_progress_less_often() {
-        let settings = Settings::default();
-        let Settings { network, depth, width, shortcut, .. } = settings;
-        let choice = zoo::Choice { name: network, depth, width, shortcut };
+        let choice = Settings::default().choice();
         let layout = Layout::of(&zoo::build(&choice, Shape::Image(3, 32, 32), 10).unwrap());
         assert!(fair_seconds(&layout, 1) < 0.1);
         let many = fair_seconds(&layout, 1000);

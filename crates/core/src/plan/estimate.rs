@@ -34,9 +34,7 @@ pub fn network(settings: &Settings, own: &BTreeMap<String, OwnNetwork>, input: S
     if let Some(layers) = own.get(&settings.network) {
         return layers.build(input, classes);
     }
-    let Settings { network, depth, width, shortcut, .. } = settings;
-    let choice = zoo::Choice { name: network.clone(), depth: *depth, width: *width, shortcut: *shortcut };
-    zoo::build(&choice, input, classes)
+    zoo::build(&settings.choice(), input, classes)
 }
 
 /// Shape, classes and training images of a data set, as its publisher states them: no file is read.

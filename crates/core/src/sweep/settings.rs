@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::net::zoo::{self, Choice};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{
     Augment, Budget, Control, Criterion, EarlyBirdRule, Head, Keep, Load, Moment, NamedFile, NormStart, OnFail,
@@ -99,13 +100,20 @@ macro_rules! settings {
 
 settings! {
     group "Network" Training {
-        /// Network to train: a built-in one (lenet-300-100, lenet-5, conv-2, conv-4, conv-6, resnet, resnetb, resnet-18,
-        /// resnet-50, vgg-11, vgg-13, vgg-16, vgg-19) or one that the sweep file defines under `[networks.NAME]`
+        /// Network to train: a built-in one (lenet-300-100, lenet-5, conv-2, conv-4, conv-6, mlp, alexnet, vgg-11, vgg-13, vgg-16,
+        /// vgg-19 and these with `-plain`, resnet, resnetb, resnet-18, resnet-34, resnet-50, resnet-101, resnet-152, resnext-50,
+        /// wide-resnet, densenet-bc, mobilenet-v2, convnext, vit) or one that the sweep file defines under `[networks.NAME]`
         "network" ["model"] => network: String = "resnetb".to_string();
-        /// Layers of a residual network: 6n+2 for `resnet`, 9n+2 for `resnetb`
-        "depth" => depth: usize = 20, in 1..=10_000, "a whole number from 1 to 10000", if |s| zoo_has(s, "depth");
-        /// Channels of the first stage of a residual network
-        "width" => width: usize = 16, in 1..=4096, "a whole number from 1 to 4096", if |s| zoo_has(s, "width");
+        /// Layers of a network: 6n+2 for `resnet`, 9n+2 for `resnetb`, 6n+4 for `wide-resnet` and `densenet-bc`; blocks of
+        /// `convnext` (6n) and `vit`; auto = 20 for `resnet` and `resnetb`, 28, 100, 12 and 6 for the others
+        "depth" => depth: Option<usize> = None, in DEPTHS, "a whole number from 1 to 10000 or `auto`", if |s| zoo_has(s, "depth");
+        /// Channels of the first stage of a residual network or of `convnext`; how many times wider `wide-resnet` is; channels
+        /// that each layer of `densenet-bc` adds; features of the tokens of `vit`; auto = 16 for `resnet` and `resnetb`, 40, 10, 12
+        /// and 192 for the others
+        "width" => width: Option<usize> = None, in WIDTHS, "a whole number from 1 to 4096 or `auto`", if |s| zoo_has(s, "width");
+        /// Features of each hidden layer of `mlp`, such as `300,100` or `[300, 100]`
+        "hidden" => hidden: Vec<usize> = vec![300, 100], in HIDDEN, "at most 64 whole numbers from 1 to 65536",
+            if |s| zoo_has(s, "hidden");
         /// Shortcut of `resnet` where the shape changes: `a` adds zero channels, `b` is a 1x1 convolution
         "shortcut" => shortcut: ShortcutOption = ShortcutOption::A, if |s| zoo_has(s, "shortcut");
         /// Scale of batch norms at the start: 1.0, 0.5 (network slimming) or `uniform` in [0, 1] (open_lth)
@@ -260,7 +268,7 @@ settings! {
         "seed" => seed: u64 = 1;
         /// Seed of the initialisation alone; auto = seed
         "init-seed" => init_seed: Option<u64> = None;
-        /// Seed of the data order alone; auto = seed
+        /// Seed of the data order alone, and of what dropout leaves out; auto = seed
         "order-seed" => order_seed: Option<u64> = None;
         /// Seed of the augmentation alone; auto = seed
         "augment-seed" => augment_seed: Option<u64> = None, if |s| s.augment != Some(Augment::None);
@@ -346,6 +354,12 @@ settings! {
 /// Settings that name files, of which the contents decide and not the names.
 pub const NAME_FILES: [&str; 4] = ["load", "load-init", "load-names", "load-mask"];
 
+/// Bounds of `depth`.
+const DEPTHS: AutoOr = AutoOr(1, 10_000);
+/// Bounds of `width`.
+const WIDTHS: AutoOr = AutoOr(1, 4096);
+/// Bounds of `hidden`: layers, and features of each.
+const HIDDEN: ListOf = ListOf(64, 65_536);
 /// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
 const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
 /// Bounds of `time-limit`; `auto` sorts below every number.
@@ -364,6 +378,15 @@ impl AutoOr {
     }
 }
 
+/// So many numbers at most, each from 1 to the second bound.
+struct ListOf(usize, usize);
+
+impl ListOf {
+    fn contains(&self, value: &[usize]) -> bool {
+        value.len() <= self.0 && value.iter().all(|number| (1..=self.1).contains(number))
+    }
+}
+
 /// `auto`, or a number above a bound.
 struct AutoAbove(f64);
 
@@ -375,9 +398,10 @@ impl AutoAbove {
 
 fn zoo_has(settings: &Settings, what: &str) -> bool {
     match what {
-        "depth" => crate::net::zoo::uses_depth(&settings.network),
-        "width" => crate::net::zoo::uses_width(&settings.network),
-        _ => crate::net::zoo::uses_shortcut(&settings.network),
+        "depth" => zoo::uses_depth(&settings.network),
+        "width" => zoo::uses_width(&settings.network),
+        "hidden" => zoo::uses_hidden(&settings.network),
+        _ => zoo::uses_shortcut(&settings.network),
     }
 }
 
@@ -433,9 +457,12 @@ impl Settings {
     /// # Errors
     /// When settings contradict each other.
     pub fn resolve(mut self) -> Result<Self> {
-        if let Ok(name) = crate::net::zoo::canonical_name(&self.network) {
+        if let Ok(name) = zoo::canonical_name(&self.network) {
             self.network = name.to_string();
         }
+        let (depth, width) = zoo::usual_size(&self.network);
+        self.depth = self.depth.or(Some(depth));
+        self.width = self.width.or(Some(width));
         self.dataset = tombola_words::catalogue::find(&self.dataset)?.name.to_string();
         self.augment = self.augment.or(Some(match self.dataset.starts_with("cifar") {
             true => Augment::CropFlip,
@@ -456,6 +483,18 @@ impl Settings {
         Ok(self)
     }
 
+    /// The built-in network that they ask for.
+    pub fn choice(&self) -> Choice {
+        let usual = Choice::named(&self.network);
+        Choice {
+            depth: self.depth.unwrap_or(usual.depth),
+            width: self.width.unwrap_or(usual.width),
+            shortcut: self.shortcut,
+            hidden: self.hidden.clone(),
+            name: usual.name,
+        }
+    }
+
     /// Whether channels are pruned, not single weights.
     pub fn prunes_channels(&self) -> bool {
         self.pruning_type == PruningType::Structured
@@ -464,7 +503,7 @@ impl Settings {
     /// Which channels are prunable where the dense network is pulled by `slimming`: those that its tickets may lose. For
     /// weights, and where streams stay whole or are none, the channels inside blocks.
     pub fn slimmed_streams(&self) -> Streams {
-        let loses_streams = self.prunes_channels() && !crate::net::zoo::is_plain(&self.network);
+        let loses_streams = self.prunes_channels() && !zoo::is_plain(&self.network);
         if loses_streams { self.streams } else { Streams::Whole }
     }
 

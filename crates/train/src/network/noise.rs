@@ -14,7 +14,7 @@ use tombola_words::stream::stream;
 pub struct TrainingPass {
     /// How far the statistics of batch norms move, where that is not what each norm says.
     pub momentum: Option<f64>,
-    /// The seed of the training.
+    /// The seed of the data order, which is part of the identity of every training.
     pub seed: u64,
     /// Batches trained, this one among them.
     pub batch: u64,

@@ -100,7 +100,7 @@ impl RunningTraining {
         let inner = form.inner(&start);
         let mut arena = Arena::new(Arc::clone(&form.layout), &inner, task.device)?;
         arena.precision = settings.precision;
-        arena.seed = augment_seed(task);
+        arena.seed = order_seed(task);
         let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
         let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
         if let Some(state) = &inner.optimizer {

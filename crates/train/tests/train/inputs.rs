@@ -80,7 +80,7 @@ pub(crate) fn network(
     image: [usize; 3],
 ) -> (Arc<Graph>, Arc<Layout>) {
     let shortcut = ShortcutOption::parse(shortcut).unwrap();
-    let choice = Choice { name: name.to_string(), depth, width, shortcut };
+    let choice = Choice { depth, width, shortcut, ..Choice::named(name) };
     let graph = zoo::build(&choice, Shape::Image(image[0], image[1], image[2]), 10).unwrap();
     let layout = Layout::of(&graph);
     (Arc::new(graph), Arc::new(layout))

@@ -44,7 +44,7 @@ fn only(layout: &Layout, kept: &[(&str, &[usize])]) -> Bits {
 #[test]
 fn every_weight_of_a_dense_network_is_effective() {
     for name in zoo::names() {
-        let choice = Choice { depth: if *name == "resnetb" { 11 } else { 8 }, ..Choice::named(name) };
+        let choice = Choice { depth: zoo::least_depth(name), ..Choice::named(name) };
         let graph = zoo::build(&choice, Shape::Image(1, 28, 28), 10).unwrap();
         let layout = Layout::of(&graph);
         let found = effective(&graph, &layout, &Bits::ones(layout.len));

@@ -1,21 +1,37 @@
 //! Reads a list of layers from a sweep file, and refuses whatever it does not know, naming the place.
 
+mod values;
+
 use toml::{Table, Value};
 
-use super::{Layer, NodeList, Outputs, OwnForm, OwnNetwork, nodes};
+use self::values::{kind, number, pair, share, switch};
+use super::layer::WORDS;
+use super::{GroupCount, Layer, NodeList, Outputs, OwnForm, OwnNetwork, nodes};
+use crate::net::op::{Dropped, Window};
 use crate::net::zoo;
 use tombola_words::error::{Error, Result, nearest};
 
-/// Layers written as a word.
-const WORDS: [&str; 4] = ["batch-norm", "relu", "global-average-pool", "flatten"];
 /// Layers written as a table: the key that says what they are, an example, and the other keys that they may have.
-const TABLES: [(&str, &str, &[&str]); 6] = [
-    ("conv", "{ conv = 16, kernel = 3 }", &["kernel", "stride", "padding", "bias"]),
+const TABLES: [(&str, &str, &[&str]); 15] = [
+    (
+        "conv",
+        "{ conv = 16, kernel = 3 }",
+        &["kernel", "stride", "padding", "bias", "dilation", "groups", "transposed", "output-padding"],
+    ),
     ("linear", "{ linear = 64 }", &["bias"]),
-    ("max-pool", "{ max-pool = 2 }", &["stride"]),
-    ("average-pool", "{ average-pool = 2 }", &["stride"]),
+    ("max-pool", "{ max-pool = 2 }", &["stride", "padding"]),
+    ("average-pool", "{ average-pool = 2 }", &["stride", "padding"]),
     ("residual", "{ residual = [{ conv = 16 }, \"batch-norm\"] }", &["shortcut"]),
     ("repeat", "{ repeat = 2, layers = [{ conv = 16 }, \"relu\"] }", &["layers"]),
+    ("concat", "{ concat = [[{ conv = 16 }], [{ conv = 16, kernel = 1 }]] }", &[]),
+    ("scale", "{ scale = [\"global-average-pool\", { linear = 16 }, \"sigmoid\"] }", &[]),
+    ("dropout", "{ dropout = 0.5 }", &[]),
+    ("drop-path", "{ drop-path = 0.1 }", &[]),
+    ("group-norm", "{ group-norm = 8 }", &[]),
+    ("pad", "{ pad = 1 }", &[]),
+    ("upsample", "{ upsample = 2 }", &["mode"]),
+    ("channel-shuffle", "{ channel-shuffle = 4 }", &[]),
+    ("attention", "{ attention = 4 }", &["bias"]),
 ];
 
 /// The most layers of one network, repetitions written out.
@@ -107,6 +123,16 @@ fn layer(value: &Value, place: &str, depth: usize) -> Result<Vec<Layer>> {
                     refuse_unknown(table, key, options).map_err(|error| error.at(place))?;
                     residual(table, place, depth).map(|layer| vec![layer])
                 }
+                "concat" => {
+                    refuse_unknown(table, key, options).map_err(|error| error.at(place))?;
+                    concat(table, place, depth).map(|layer| vec![layer])
+                }
+                "scale" => {
+                    refuse_unknown(table, key, options).map_err(|error| error.at(place))?;
+                    let list =
+                        table.get("scale").map(|list| layers(list, &format!("{place}, in its branch"), depth + 1));
+                    Ok(list.transpose()?.map(Layer::Scale).into_iter().collect())
+                }
                 "repeat" => {
                     refuse_unknown(table, key, options).map_err(|error| error.at(place))?;
                     repeat(table, place, depth)
@@ -122,21 +148,16 @@ fn layer(value: &Value, place: &str, depth: usize) -> Result<Vec<Layer>> {
 }
 
 fn word_layer(word: &str) -> Result<Layer> {
-    Ok(match word {
-        "batch-norm" => Layer::BatchNorm,
-        "relu" => Layer::Relu,
-        "global-average-pool" => Layer::GlobalAveragePool,
-        "flatten" => Layer::Flatten,
-        _ => {
-            if let Some((_, example, _)) = TABLES.iter().find(|(key, ..)| *key == word) {
-                return Err(Error::input(format!("`{word}` needs a value")).hint(format!("write it as `{example}`")));
-            }
-            let error = Error::input(format!("`{word}` is not a layer"));
-            return Err(match nearest(word, known_layers()) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(all_layers()),
-            });
-        }
+    if let Some((_, layer)) = WORDS.iter().find(|(known, _)| *known == word) {
+        return Ok(layer.clone());
+    }
+    if let Some((_, example, _)) = TABLES.iter().find(|(key, ..)| *key == word) {
+        return Err(Error::input(format!("`{word}` needs a value")).hint(format!("write it as `{example}`")));
+    }
+    let error = Error::input(format!("`{word}` is not a layer"));
+    Err(match nearest(word, known_layers()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(all_layers()),
     })
 }
 
@@ -150,7 +171,7 @@ fn kind_of(table: &Table) -> Result<(&'static str, &'static [&'static str])> {
                 .hint("write them as two layers"))
         }
         (None, _) => {
-            if let Some(word) = table.keys().find(|key| WORDS.contains(&key.as_str())) {
+            if let Some(word) = table.keys().find(|key| WORDS.iter().any(|(word, _)| word == key)) {
                 return Err(Error::input(format!("`{word}` takes no value")).hint(format!("write it as `\"{word}\"`")));
             }
             let meant = table.keys().find_map(|key| nearest(key, known_layers()).map(|near| (key, near)));
@@ -165,7 +186,7 @@ fn kind_of(table: &Table) -> Result<(&'static str, &'static [&'static str])> {
 }
 
 fn known_layers() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|(key, ..)| *key).chain(WORDS)
+    TABLES.iter().map(|(key, ..)| *key).chain(WORDS.iter().map(|(word, _)| *word))
 }
 
 fn all_layers() -> String {
@@ -193,23 +214,79 @@ fn refuse_other_keys(table: &Table, known: &[&str]) -> Result<()> {
 fn sized(table: &Table, key: &str) -> Result<Layer> {
     let window = |key: &str, least: usize, default: usize| number(table, key, least..=LARGEST_WINDOW, Some(default));
     Ok(match key {
-        "conv" => {
-            let kernel = window("kernel", 1, 3)?;
-            Layer::Conv {
-                out: outputs(table, key)?,
-                kernel,
-                stride: window("stride", 1, 1)?,
-                padding: window("padding", 0, kernel / 2)?,
-                bias: switch(table, "bias", false)?,
-            }
-        }
+        "conv" => conv(table)?,
         "linear" => Layer::Linear { out: outputs(table, key)?, bias: switch(table, "bias", true)? },
-        _ => {
-            let kernel = number(table, key, 1..=LARGEST_WINDOW, None)?;
-            let stride = window("stride", 1, kernel)?;
-            if key == "max-pool" { Layer::MaxPool { kernel, stride } } else { Layer::AveragePool { kernel, stride } }
+        "max-pool" | "average-pool" => {
+            let kernel = pair(table, key, 1..=LARGEST_WINDOW, None)?;
+            let stride = pair(table, "stride", 1..=LARGEST_WINDOW, Some(kernel))?;
+            let padding = pair(table, "padding", 0..=LARGEST_WINDOW, Some([0; 2]))?;
+            let window = Window { kernel, stride, padding, dilation: [1; 2] };
+            if key == "max-pool" { Layer::MaxPool(window) } else { Layer::AveragePool(window) }
         }
+        "dropout" => Layer::Dropout(share(table, key)?, Dropped::Values),
+        "drop-path" => Layer::Dropout(share(table, key)?, Dropped::Images),
+        "pad" => Layer::Pad(pair(table, key, 0..=LARGEST_WINDOW, None)?),
+        "upsample" => Layer::Upsample { factor: window(key, 1, 1)?, bilinear: is_bilinear(table)? },
+        "attention" => {
+            Layer::Attention { heads: number(table, key, 1..=WIDEST, None)?, bias: switch(table, "bias", true)? }
+        }
+        "channel-shuffle" => Layer::ChannelShuffle(number(table, key, 1..=WIDEST, None)?),
+        _ => Layer::GroupNorm(number(table, key, 1..=WIDEST, None)?),
     })
+}
+
+fn conv(table: &Table) -> Result<Layer> {
+    let window = |key: &str, least: usize, default: [usize; 2]| pair(table, key, least..=LARGEST_WINDOW, Some(default));
+    let (kernel, stride, dilation) =
+        (window("kernel", 1, [3; 2])?, window("stride", 1, [1; 2])?, window("dilation", 1, [1; 2])?);
+    // With odd kernels and a stride of 1 the size stays.
+    let padding = window("padding", 0, [0, 1].map(|axis| dilation[axis] * (kernel[axis] / 2)))?;
+    let groups = match table.get("groups") {
+        Some(Value::String(word)) if word == "depthwise" => GroupCount::Depthwise,
+        Some(Value::String(word)) => {
+            return Err(Error::input(format!("`groups = \"{word}\"` is not a number of groups"))
+                .hint("write a number, or `\"depthwise\"` for one group a channel"));
+        }
+        _ => GroupCount::Count(number(table, "groups", 1..=WIDEST, Some(1))?),
+    };
+    let output_padding = window("output-padding", 0, [0; 2])?;
+    let transposed = switch(table, "transposed", false)?;
+    if !transposed && table.contains_key("output-padding") {
+        return Err(Error::input("`output-padding` is of transposed convolutions")
+            .hint("leave it out, or add `transposed = true`"));
+    }
+    Ok(Layer::Conv {
+        out: outputs(table, "conv")?,
+        window: Window { kernel, stride, padding, dilation },
+        groups,
+        bias: switch(table, "bias", false)?,
+        transposed: transposed.then_some(output_padding),
+    })
+}
+
+fn is_bilinear(table: &Table) -> Result<bool> {
+    match table.get("mode") {
+        None => Ok(false),
+        Some(Value::String(word)) if word == "nearest" => Ok(false),
+        Some(Value::String(word)) if word == "bilinear" => Ok(true),
+        Some(other) => Err(Error::input(format!("`mode` is {other}: expected `\"nearest\"` or `\"bilinear\"`"))),
+    }
+}
+
+fn concat(table: &Table, place: &str, depth: usize) -> Result<Layer> {
+    let list = match table.get("concat") {
+        Some(Value::Array(list)) if list.len() > 1 => list,
+        _ => {
+            return Err(Error::input("`concat` is no list of two branches or more")
+                .hint("write it as `{ concat = [[{ conv = 16 }], [{ conv = 16, kernel = 1 }]] }`; an empty branch is the input")
+                .at(place));
+        }
+    };
+    let branches = list.iter().enumerate().map(|(index, branch)| {
+        let place = format!("{place}, in its branch {}", index + 1);
+        list_of(array(branch, &place)?, &place, depth + 1)
+    });
+    branches.collect::<Result<_>>().map(Layer::Concat)
 }
 
 fn residual(table: &Table, place: &str, depth: usize) -> Result<Layer> {
@@ -249,39 +326,5 @@ fn outputs(table: &Table, key: &str) -> Result<Outputs> {
         Some(Value::String(word)) => Err(Error::input(format!("`{key} = \"{word}\"` is not a number of outputs"))
             .hint("write a number, or `\"classes\"` for one output a class")),
         _ => number(table, key, 1..=WIDEST, None).map(Outputs::Count),
-    }
-}
-
-/// Reads a whole number; `default` stands for a missing key.
-fn number(table: &Table, key: &str, range: std::ops::RangeInclusive<usize>, default: Option<usize>) -> Result<usize> {
-    let expected = || format!("expected a whole number from {} to {}", range.start(), range.end());
-    match (table.get(key), default) {
-        (Some(Value::Integer(found)), _) => usize::try_from(*found)
-            .ok()
-            .filter(|number| range.contains(number))
-            .ok_or_else(|| Error::input(format!("`{key} = {found}` is out of range: {}", expected()))),
-        (Some(other), _) => Err(Error::input(format!("`{key}` is {}: {}", kind(other), expected()))),
-        (None, Some(default)) => Ok(default),
-        (None, None) => Err(Error::input(format!("`{key}` is missing: {}", expected()))),
-    }
-}
-
-fn switch(table: &Table, key: &str, default: bool) -> Result<bool> {
-    match table.get(key) {
-        Some(Value::Boolean(value)) => Ok(*value),
-        Some(other) => Err(Error::input(format!("`{key}` is {}: expected `true` or `false`", kind(other)))),
-        None => Ok(default),
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "a text",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number with a point",
-        Value::Boolean(_) => "`true` or `false`",
-        Value::Datetime(_) => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) => "a table",
     }
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::net::cost::Cost;
+
 use crate::net::layout::Layout;
 
 const FASHION: Shape = Shape::Image(1, 28, 28);
@@ -93,6 +94,29 @@ fn networks_that_differ_have_different_canonical_texts() {
         r#"{ residual = ["relu"], shortcut = ["flatten"] }"#,
         r#"{ residual = ["relu", "flatten"] }"#,
         r#"{ residual = ["relu"] }, "flatten""#,
+        r#"{ conv = 8, kernel = [3, 1] }"#,
+        r#"{ conv = 8, kernel = [1, 3] }"#,
+        r#"{ conv = 8, dilation = 2 }"#,
+        r#"{ conv = 8, groups = 2 }"#,
+        r#"{ conv = 8, groups = "depthwise" }"#,
+        r#"{ conv = 8, transposed = true }"#,
+        r#"{ conv = 8, transposed = true, output-padding = 1 }"#,
+        r#"{ max-pool = 8, padding = 1 }"#,
+        r#"{ max-pool = [8, 1] }"#,
+        r#"{ concat = [["relu"], ["flatten"]] }"#,
+        r#"{ concat = [["relu", "flatten"], []] }"#,
+        r#"{ scale = ["relu"] }"#,
+        r#"{ dropout = 0.5 }"#,
+        r#"{ dropout = 0.25 }"#,
+        r#"{ drop-path = 0.5 }"#,
+        r#"{ group-norm = 8 }"#,
+        r#"{ pad = 1 }"#,
+        r#"{ pad = [1, 0] }"#,
+        r#"{ upsample = 2 }"#,
+        r#"{ upsample = 2, mode = "bilinear" }"#,
+        r#"{ channel-shuffle = 2 }"#,
+        r#"{ attention = 2 }"#,
+        r#"{ attention = 2, bias = false }"#,
     ]
     .into_iter()
     .map(|layers| read(layers).unwrap().canonical())
@@ -114,6 +138,15 @@ fn what_is_not_known_is_refused_with_its_place_and_the_nearest_word() {
         (r#"7"#, "found a whole number", "`conv`, `linear`"),
         (r#"{ linear = "clases" }"#, "`linear = \"clases\"`", "`\"classes\"`"),
         (r#"{ repeat = 3 }"#, "`repeat` has no `layers`", "layers ="),
+        (r#"{ conv = 3, groups = "depth" }"#, "`groups = \"depth\"`", "`\"depthwise\"`"),
+        (r#"{ conv = 3, output-padding = 1 }"#, "transposed convolutions", "`transposed = true`"),
+        (r#"{ conv = 3, kernel = [3, 1, 1] }"#, "`kernel` has 3 numbers", "`[height, width]`"),
+        (r#"{ gelu = true }"#, "`gelu` takes no value", "\"gelu\""),
+        (r#""dropout""#, "`dropout` needs a value", "{ dropout = 0.5 }"),
+        (r#"{ concat = [["relu"]] }"#, "no list of two branches", "{ concat = [["),
+        (r#"{ concat = [[], ["gleu"]] }"#, "in its branch 2, layer 1: `gleu`", "did you mean `gelu`?"),
+        (r#"{ scale = ["sigmod"] }"#, "layer 1 of network `mine`, in its branch, layer 1: `sigmod`", "`sigmoid`"),
+        (r#"{ upsample = 2, mode = "cubic" }"#, "`mode` is \"cubic\"", "`\"bilinear\"`"),
         (r#"{ residual = [] }"#, "layer 1 of network `mine`, in its residual branch has an empty list", "at least one"),
         (
             r#""relu", "relu", "relu", { residual = ["relu", "batchnorm"] }"#,
@@ -146,6 +179,10 @@ fn numbers_out_of_range_are_refused_with_the_range() {
     ] {
         assert!(refused(layers).contains("expected a whole number from"), "{layers}");
     }
+    for layers in ["{ dropout = 1.0 }", "{ drop-path = -0.1 }", "{ dropout = 1 }", "{ dropout = nan }"] {
+        assert!(refused(layers).contains("expected a number from 0 up to, but not, 1"), "{layers}");
+    }
+    assert!(refused("{ conv = 8, kernel = [3, 0] }").contains("expected a whole number from 1 to 64"));
     assert!(refused("{ conv = 8, bias = 1 }").contains("expected `true` or `false`"));
 }
 
@@ -189,17 +226,130 @@ fn a_network_that_does_not_fit_together_is_refused_with_the_layer_and_a_cure() {
     assert!(text.contains("`layers.1` with shape 7, but the data has 10 classes"), "{text}");
 }
 
+fn parameters(graph: &Graph) -> Vec<(String, Vec<usize>)> {
+    Layout::of(graph).parameters.into_iter().map(|parameter| (parameter.name, parameter.shape)).collect()
+}
+
+#[test]
+fn every_word_is_a_layer_with_the_parameters_of_pytorch() {
+    let words: Vec<String> = layer::WORDS.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+    let on_images = words.iter().filter(|word| {
+        !["\"tokens\"", "\"positions\"", "\"flatten\"", "\"global-average-pool\""].contains(&word.as_str())
+    });
+    let on_images = on_images.cloned().collect::<Vec<_>>().join(", ");
+    let network =
+        read(&format!(r#"{{ conv = 8 }}, {on_images}, "global-average-pool", {{ linear = "classes" }}"#)).unwrap();
+    assert_eq!(network.canonical().split(' ').count(), words.len() - 4 + 3);
+    let network = network.build(FASHION, 10).unwrap();
+    let others: usize = parameters(&network).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    // Convolution, batch norm, layer norm, RMS norm, one slope, linear layer.
+    assert_eq!(others, 8 * 9 + 16 + 16 + 8 + 1 + 90);
+}
+
+#[test]
+fn convolutions_have_groups_dilation_and_two_sides() {
+    let network = read(
+        r#"{ conv = 8, kernel = [5, 3], stride = [2, 1] }, { conv = 16, groups = "depthwise", dilation = 2 },
+           { conv = 12, groups = 4, kernel = 1 }, { conv = 6, transposed = true, stride = 2, output-padding = 1, groups = 2 },
+           { max-pool = [3, 1], stride = 2, padding = [1, 0] }, { pad = [0, 2] }, { upsample = 2 }, { channel-shuffle = 3 },
+           "flatten", { linear = "classes" }"#,
+    );
+    let graph = network.unwrap().build(FASHION, 10).unwrap();
+    let shapes: Vec<Shape> = graph.nodes.iter().skip(1).map(|node| node.shape).take(8).collect();
+    assert_eq!(
+        shapes,
+        [(8, 14, 28), (16, 14, 28), (12, 14, 28), (6, 28, 56), (6, 14, 28), (6, 14, 32), (6, 28, 64), (6, 28, 64)]
+            .map(|(channels, height, width)| Shape::Image(channels, height, width))
+    );
+    assert_eq!(graph.selections[0], [0, 2, 4, 1, 3, 5]);
+    let shapes: Vec<Vec<usize>> = parameters(&graph).into_iter().map(|(_, shape)| shape).take(4).collect();
+    assert_eq!(shapes, [vec![8, 1, 5, 3], vec![16, 1, 3, 3], vec![12, 4, 1, 1], vec![12, 3, 3, 3]]);
+}
+
+#[test]
+fn branches_are_joined_and_scale_their_input() {
+    let network = read(
+        r#"{ conv = 8 }, { concat = [[], [{ conv = 4 }, "relu"], [{ conv = 4, kernel = 1 }]] },
+           { scale = ["global-average-pool", { linear = 4 }, "silu", { linear = 16 }, "sigmoid"] },
+           { residual = [{ conv = 16 }, { drop-path = 0.1 }] }, { dropout = 0.5 },
+           "global-average-pool", { linear = "classes" }"#,
+    );
+    let graph = network.unwrap().build(FASHION, 10).unwrap();
+    let names: Vec<String> = parameters(&graph).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names[..6],
+        [
+            "layers.0.weight",
+            "layers.1.concat.1.0.weight",
+            "layers.1.concat.2.0.weight",
+            "layers.2.scale.1.weight",
+            "layers.2.scale.1.bias",
+            "layers.2.scale.3.weight"
+        ]
+    );
+    let refused = |layers: &str| read(layers).unwrap().build(FASHION, 10).unwrap_err().to_string();
+    let text = refused(r#"{ conv = 8 }, { scale = ["global-average-pool", { linear = 4 }] }"#);
+    assert!(text.contains("`layers.1`: cannot match") && text.contains("one value a channel"), "{text}");
+    let text = refused(r#"{ conv = 1 }, { scale = [{ conv = 4 }] }"#);
+    assert!(text.contains("larger than its input of 1x28x28"), "{text}");
+    let text = refused(r#"{ concat = [[{ conv = 4 }], [{ conv = 4, stride = 2 }]] }"#);
+    assert!(text.contains("cannot join") && text.contains("compare their strides"), "{text}");
+    let text = refused(r#"{ conv = 8 }, { channel-shuffle = 3 }"#);
+    assert!(text.contains("cannot deal out 8 channels among 3 groups"), "{text}");
+}
+
+#[test]
+fn a_small_transformer_is_a_list_of_layers() {
+    let layers = r#"
+        { conv = 32, kernel = 4, stride = 4, padding = 0, bias = true }, "tokens", "positions",
+        { repeat = 2, layers = [
+          { residual = ["layer-norm", { attention = 4 }, { drop-path = 0.1 }] },
+          { residual = ["layer-norm", { linear = 64 }, "gelu", { linear = 32 }] } ] },
+        "layer-norm", "global-average-pool", { linear = "classes" }"#;
+    let graph = read(layers).unwrap().build(FASHION, 10).unwrap();
+    let found: Vec<(String, Vec<usize>)> = parameters(&graph).into_iter().take(7).collect();
+    let expected: [(&str, &[usize]); 7] = [
+        ("layers.0.weight", &[32, 1, 4, 4]),
+        ("layers.0.bias", &[32]),
+        ("layers.2.positions", &[1, 49, 32]),
+        ("layers.3.residual.0.weight", &[32]),
+        ("layers.3.residual.0.bias", &[32]),
+        ("layers.3.residual.1.qkv.weight", &[96, 32]),
+        ("layers.3.residual.1.qkv.bias", &[96]),
+    ];
+    assert_eq!(found, expected.map(|(name, shape)| (name.to_string(), shape.to_vec())));
+    let refused =
+        |from: &str, to: &str| read(&layers.replacen(from, to, 1)).unwrap().build(FASHION, 10).unwrap_err().to_string();
+    let text = refused("{ attention = 4 }", "{ attention = 5 }");
+    assert!(text.contains("cannot divide 32 features into 5 heads"), "{text}");
+    let text = refused("\"tokens\", ", "");
+    assert!(
+        text.contains("`layers.1`: needs tokens, but its input is 32x7x7") && text.contains("\"tokens\""),
+        "{text}"
+    );
+    let text = refused("\"layer-norm\", { attention", "\"batch-norm\", { attention");
+    assert!(text.contains("`batch-norm` cannot read tokens") && text.contains("before `\"tokens\"`"), "{text}");
+}
+
 #[test]
 fn the_largest_numbers_that_can_be_written_overflow_nothing() {
     let grown = "{ repeat = 9000, layers = [{ conv = 65536, kernel = 1, padding = 64 }] }";
     let text =
         read(&format!(r#"{grown}, "flatten", {{ linear = "classes" }}"#)).unwrap().build(FASHION, 10).unwrap_err();
     assert!(text.message.contains("allowed"), "{text}");
+    for doubled in ["{ upsample = 64 }", "{ concat = [[], []] }", "{ conv = 4, transposed = true, stride = 64 }"] {
+        let network = read(&format!("{{ repeat = 2000, layers = [{doubled}] }}")).unwrap();
+        assert!(network.build(FASHION, 10).unwrap_err().message.contains("allowed"), "{doubled}");
+    }
 }
 
 #[test]
 fn a_network_survives_the_journey_to_a_worker() {
-    let network = read(r#"{ residual = [{ conv = 8 }], shortcut = [{ conv = 8 }] }, { linear = "classes" }"#).unwrap();
+    let network = read(
+        r#"{ residual = [{ conv = 8 }], shortcut = [{ conv = 8, groups = "depthwise" }] }, { dropout = 0.3 }, "elu",
+           { concat = [[], [{ attention = 2 }]] }, { linear = "classes" }"#,
+    )
+    .unwrap();
     let bytes = rmp_serde::to_vec(&network).unwrap();
     assert_eq!(rmp_serde::from_slice::<OwnNetwork>(&bytes).unwrap(), network);
 }

@@ -145,8 +145,10 @@ impl Flow {
     }
 
     /// What is left of a value whose elements move; what can no longer be followed must stay.
-    fn moved(&mut self, value: Value, to: impl Fn(&Factor) -> Option<Factor>) -> Value {
+    fn moved(&mut self, mut value: Value, to: impl Fn(&Factor) -> Option<Factor>) -> Value {
         let mut moved: Value = Vec::new();
+        // One place, such as that of a class token, does not take the axis of many that it is joined to.
+        value.sort_by_key(|factor| factor.elements.len() == 1);
         for factor in value {
             match to(&factor) {
                 Some(new) if moved.iter().all(|known| known.axes.iter().all(|axis| !new.axes.contains(axis))) => {

@@ -6,11 +6,11 @@ use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 
-/// LeNet-300-100: two hidden layers.
-pub(super) fn fully_connected(input: Shape, classes: usize) -> Result<Graph> {
+/// LeNet-300-100 with two hidden layers, or any number of them: `fc1`, `fc2`, …
+pub(super) fn fully_connected(hidden: &[usize], input: Shape, classes: usize) -> Result<Graph> {
     let mut build = Builder::new(input);
     let flat = build.add("flatten", Op::Flatten, &[0])?;
-    head(&mut build, flat, [300, 100], classes)?;
+    head(&mut build, flat, hidden, classes)?;
     build.finish(classes)
 }
 
@@ -26,14 +26,15 @@ pub(super) fn convolutional(input: Shape, classes: usize) -> Result<Graph> {
         last = build.add(&format!("pool{number}"), Op::max_pool(2, 2, 0), &[last])?;
     }
     let flat = build.add("flatten", Op::Flatten, &[last])?;
-    head(&mut build, flat, [120, 84], classes)?;
+    head(&mut build, flat, &[120, 84], classes)?;
     build.finish(classes)
 }
 
-fn head(build: &mut Builder, from: NodeId, hidden: [usize; 2], classes: usize) -> Result<NodeId> {
-    let first = build.linear("fc1", from, hidden[0])?;
-    let first = build.relu(first)?;
-    let second = build.linear("fc2", first, hidden[1])?;
-    let second = build.relu(second)?;
-    build.linear("fc3", second, classes)
+fn head(build: &mut Builder, from: NodeId, hidden: &[usize], classes: usize) -> Result<NodeId> {
+    let mut last = from;
+    for (index, features) in hidden.iter().enumerate() {
+        last = build.linear(&format!("fc{}", index + 1), last, *features)?;
+        last = build.relu(last)?;
+    }
+    build.linear(&format!("fc{}", hidden.len() + 1), last, classes)
 }

@@ -27,7 +27,7 @@ pub(super) fn build(blocks: usize, width: usize, input: Shape, classes: usize) -
 }
 
 fn block(build: &mut Builder, place: &BlockPlace, from: NodeId) -> Result<NodeId> {
-    let BlockPlace { name, channels: inner, stride, first } = place;
+    let BlockPlace { name, channels: inner, stride, first, .. } = place;
     let (inner, stride) = (*inner, *stride);
     let mut last = from;
     for (number, (out, kernel, stride)) in

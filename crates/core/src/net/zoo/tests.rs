@@ -58,6 +58,57 @@ fn resnets_of_imagenet_have_the_sizes_of_torchvision() {
 }
 
 #[test]
+fn published_sizes_of_the_networks_that_scale() {
+    let cifar = |name: &str| cost(&Choice::named(name), CIFAR).parameters;
+    // WRN-28-10 and DenseNet-BC-100-12.
+    assert_eq!((cifar("wide-resnet"), cifar("densenet-bc")), (36_479_194, 769_162));
+    let scaled = |name: &str, depth, width| cost(&Choice { depth, width, ..Choice::named(name) }, CIFAR).parameters;
+    assert_eq!((scaled("wide-resnet", 16, 4), scaled("wide-resnet", 40, 4)), (2_748_890, 8_949_210));
+    assert_eq!((scaled("densenet-bc", 250, 24), scaled("densenet-bc", 190, 40)), (15_324_406, 25_624_430));
+    let mlp = |hidden: &[usize]| cost(&Choice { hidden: hidden.to_vec(), ..Choice::named("mlp") }, MNIST).parameters;
+    assert_eq!((mlp(&[300, 100]), mlp(&[]), mlp(&[500, 300, 10])), (266_610, 7_850, 545_920));
+}
+
+#[test]
+fn networks_of_torchvision_and_timm_have_their_sizes() {
+    let imagenet = |name: &str, depth, width| {
+        let choice = Choice { depth, width, ..Choice::named(name) };
+        Cost::of(&build(&choice, Shape::Image(3, 224, 224), 1000).unwrap()).parameters
+    };
+    for (name, parameters) in [
+        ("resnet-34", 21_797_672),
+        ("resnet-101", 44_549_160),
+        ("resnet-152", 60_192_808),
+        ("resnext-50", 25_028_904),
+        ("mobilenet-v2", 3_504_872),
+        ("alexnet", 61_100_840),
+    ] {
+        assert_eq!(imagenet(name, 0, 0), parameters, "{name}");
+    }
+    // `convnext_tiny`.
+    assert_eq!(imagenet("convnext", 18, 96), 28_589_128);
+    // `vit_tiny_patch16_224` and `vit_base_patch16_224`.
+    assert_eq!((imagenet("vit", 12, 192), imagenet("vit", 12, 768)), (5_717_416, 86_567_656));
+    assert_eq!(cost(&Choice::named("mobilenet-v2"), CIFAR).parameters, 2_236_682);
+    assert_eq!(cost(&Choice::named("alexnet"), CIFAR).parameters, 23_272_266);
+}
+
+#[test]
+fn the_page_on_networks_has_them_all_with_their_parameters() {
+    let page = include_str!("../../../../../docs/networks.md");
+    let row = |name: &str| page.lines().find(|line| line.starts_with(&format!("| `{name}`")));
+    for name in names() {
+        let cells: Vec<&str> = row(name).unwrap_or_else(|| panic!("`{name}`")).split('|').map(str::trim).collect();
+        let parameters = cost(&Choice::named(name), CIFAR).parameters.to_string();
+        assert_eq!(cells[3].replace(',', ""), parameters, "{name}");
+        let (depth, width) = usual_size(name);
+        for (key, number, used) in [("depth", depth, uses_depth(name)), ("width", width, uses_width(name))] {
+            assert_eq!(cells[2].contains(&format!("`{key}` = {number}")), used, "{name}: {key}");
+        }
+    }
+}
+
+#[test]
 fn vgg_19_costs_the_published_multiply_adds() {
     assert_eq!(cost(&Choice::named("vgg-19"), CIFAR).macs, 398_136_320);
 }
@@ -113,6 +164,12 @@ fn an_impossible_depth_is_refused_with_the_rule_and_its_neighbours() {
     assert!(error.contains("6n+2 (8, 14, 20, …") && error.contains("20 and 26"), "{error}");
     let error = refused("resnetb", 0).to_string();
     assert!(error.contains("9n+2 (11, 20, 29, …") && error.contains("nearest depth is 11"), "{error}");
+    let error = refused("wide-resnet", 20).to_string();
+    assert!(error.contains("6n+4 (10, 16, 22, …") && error.contains("16 and 22"), "{error}");
+    let error = refused("convnext", 20).to_string();
+    assert!(error.contains("6n (6, 12, 18, …, at most 4998)") && error.contains("18 and 24"), "{error}");
+    let error = refused("vit", 0).to_string();
+    assert!(error.contains("a whole number (1, 2, 3, …, at most 5000)"), "{error}");
     let error = refused("resnet", usize::MAX).to_string();
     assert!(error.contains("at most 5000") && error.contains("nearest depth is 5000"), "{error}");
 }
@@ -130,6 +187,13 @@ fn an_absurd_size_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
+fn a_width_that_heads_do_not_divide_is_refused() {
+    let error = build(&Choice { width: 100, ..Choice::named("vit") }, CIFAR, 10).unwrap_err();
+    assert!(error.message.contains("`width = 100`") && error.hint.unwrap().contains("multiple of 64"));
+    assert!(build(&Choice { width: 24, ..Choice::named("vit") }, CIFAR, 10).is_ok());
+}
+
+#[test]
 fn images_too_small_for_a_network_are_refused_with_the_layer() {
     let error = build(&Choice::named("vgg-16"), Shape::Image(1, 8, 8), 10).unwrap_err();
     assert!(error.message.contains("`vgg-16` for images of 1x8x8: layer `features."), "{error}");
@@ -143,7 +207,12 @@ fn names_are_found_however_they_are_written() {
     }
     assert_eq!(canonical_name("res-net").unwrap(), "resnet");
     assert_eq!(canonical_name("preresnet").unwrap(), "resnetb");
-    for (wrong, hint) in [("resnt", "`resnet`"), ("resnet-56", "`depth = 56`"), ("transformer", "lenet-300-100")] {
+    for (wrong, hint) in [
+        ("resnt", "`resnet`"),
+        ("densenet-bc-40", "`depth = 40`"),
+        ("resnet-56", "`depth = 56`"),
+        ("transformer", "lenet-300-100"),
+    ] {
         let error = canonical_name(wrong).unwrap_err();
         assert!(error.message.contains(wrong) && error.hint.as_deref().unwrap().contains(hint), "{error}");
     }
@@ -155,6 +224,9 @@ fn settings_that_do_not_matter_are_known() {
     assert_eq!(used("resnet"), [true, true, true]);
     assert_eq!(used("resnetb"), [true, true, false]);
     assert_eq!(used("vgg16"), [false, false, false]);
+    assert_eq!(used("vit"), [true, true, false]);
+    assert_eq!(names().iter().filter(|name| uses_hidden(name)).collect::<Vec<_>>(), [&"mlp"]);
+    assert_eq!((usual_size("resnetb"), usual_size("lenet-5"), least_depth("wide-resnet")), ((20, 16), (20, 16), 10));
     let plain = build(&Choice::named("vgg-16"), CIFAR, 10).unwrap();
     let odd = Choice { depth: 3, width: 0, shortcut: ShortcutOption::B, ..Choice::named("vgg-16") };
     assert_eq!(build(&odd, CIFAR, 10).unwrap(), plain);

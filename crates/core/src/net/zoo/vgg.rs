@@ -1,16 +1,16 @@
-//! VGG with batch norm (Simonyan and Zisserman 2015) in the form that pruning papers use for CIFAR: four max
-//! poolings, the mean over what is left, one linear layer. Convolutions have no bias, since batch norm follows.
+//! VGG (Simonyan and Zisserman 2015) in the form that pruning papers use for CIFAR: four max poolings, the mean over what is
+//! left, one linear layer. With batch norm convolutions have no bias; without it they have one, as the paper's.
 
 use crate::net::graph::{Builder, Graph};
 use crate::net::op::Op;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 
-/// Stages of `stages[i]` convolutions with 64, 128, 256, 512 and 512 channels.
-pub(super) fn build(stages: [usize; 5], input: Shape, classes: usize) -> Result<Graph> {
+/// Stages of `stages[i]` convolutions with 64, 128, 256, 512 and 512 channels, each followed by a batch norm or not.
+pub(super) fn build(stages: [usize; 5], norms: bool, input: Shape, classes: usize) -> Result<Graph> {
     let mut build = Builder::new(input);
     let mut last = 0;
-    // Positions within PyTorch's `nn.Sequential`: convolution, batch norm and ReLU count three, a pooling one.
+    // Positions within PyTorch's `nn.Sequential`: convolution, batch norm, ReLU and pooling count one each.
     let mut position = 0;
     for (stage, (channels, layers)) in [64, 128, 256, 512, 512].into_iter().zip(stages).enumerate() {
         if stage > 0 {
@@ -18,10 +18,13 @@ pub(super) fn build(stages: [usize; 5], input: Shape, classes: usize) -> Result<
             position += 1;
         }
         for _ in 0..layers {
-            last = build.conv(&format!("features.{position}"), last, channels, 3, 1)?;
-            last = build.batch_norm(&format!("features.{}", position + 1), last)?;
+            last = build.add(&format!("features.{position}"), Op::conv(channels, 3, 1, 1, !norms), &[last])?;
+            if norms {
+                position += 1;
+                last = build.batch_norm(&format!("features.{position}"), last)?;
+            }
             last = build.relu(last)?;
-            position += 3;
+            position += 2;
         }
     }
     last = build.add("avgpool", Op::GlobalAveragePool, &[last])?;
