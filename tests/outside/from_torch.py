@@ -10,7 +10,9 @@ Both sides compute in float64, so that a difference is one of the networks and n
 
 The metadata of a case has `distance`: how far the values of float32 lie from those of float64, at most.
 
-Both print a line for each network and end with exit code 1 if one was not as expected. `PYTHONPATH=python` names the package.
+`from_torch.py exported FOLDER` compares what was exported there; `from_torch.py names` lists the networks that come in.
+
+The first two print a line for each network and end with exit code 1 if one was not as expected. `PYTHONPATH=python` names the package.
 """
 
 import copy
@@ -20,7 +22,7 @@ import tempfile
 import time
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import architectures
 import network_file
@@ -115,9 +117,40 @@ def one(command, name, folder):
     return f"{told}, {time.monotonic() - begun:.0f} s", good
 
 
+def exported(folder):
+    """Whether a network that was exported gives what was noted beside it: in PyTorch in float64, in ONNX Runtime in float32."""
+    import importlib.util
+
+    import onnx
+    import onnxruntime
+
+    images = load_file(f"{folder}/case.safetensors")["images"]
+    expected = torch.tensor([float(line) for line in open(f"{folder}/exported.txt")], dtype=torch.float64)
+    spec = importlib.util.spec_from_file_location("exported", f"{folder}/exported.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = module.load()
+    with torch.no_grad():
+        plain = network.double()(images.double()).flatten()
+        single = network.float()(images.float()).flatten().double()
+    onnx.checker.check_model(f"{folder}/exported.onnx")
+    session = onnxruntime.InferenceSession(f"{folder}/exported.onnx", providers=["CPUExecutionProvider"])
+    (scores,) = session.run(None, {session.get_inputs()[0].name: images.float().numpy()})
+    scale = float(expected.abs().max())
+    by = float((plain - expected).abs().max()) / scale
+    rounding = float((single - expected).abs().max()) / scale
+    runtime = float((torch.from_numpy(scores).flatten().double() - expected).abs().max()) / scale
+    good = by <= CLOSE and runtime <= max(1e-4, 10 * rounding)
+    return "equal" if good else f"PyTorch {by:.1e}, ONNX Runtime {runtime:.1e}, float32 in PyTorch {rounding:.1e}"
+
+
 def main():
     command, *arguments = sys.argv[1:]
     torch.set_num_threads(1)
+    if command == "names":
+        return print("\n".join(name for name in architectures.ARCHITECTURES if name not in architectures.REFUSED))
+    if command == "exported":
+        return print(exported(arguments[0]))
     bad = []
     with tempfile.TemporaryDirectory(prefix="tombola-") as place:
         folder, names = (arguments[0], arguments[1:]) if command == "generate" else (place, arguments)

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors};
-use tch::{Device, Kind, Reduction, Tensor};
 use tombola_core::net::custom::{OwnNetwork, parse};
 use tombola_core::net::{Graph, Layout, Snapshot};
 use tombola_train::network::arena::Arena;
 use tombola_train::network::forward::Forward;
+use tombola_train::tch::{Device, Kind, Reduction, Tensor};
 use tombola_words::Shape;
 
 /// How far values may lie apart, as a share of the largest of their tensor: what a file holds is float32.
@@ -33,12 +33,12 @@ pub(crate) fn names() -> Option<Names> {
 }
 
 /// What the script prints; nothing without Python, or where it has no torchvision.
-fn python(arguments: &[&str]) -> Option<String> {
+pub(crate) fn python(arguments: &[&str]) -> Option<String> {
     let Some(python) = std::env::var_os("TOMBOLA_TEST_PYTHON").filter(|path| !path.is_empty()) else {
         skipped("a Python with torchvision and timm (`TOMBOLA_TEST_PYTHON`)");
         return None;
     };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let output = Command::new(python)
         .arg(root.join("tests/outside/from_torch.py"))
         .args(arguments)
@@ -63,6 +63,10 @@ fn skipped(reason: &str) {
 
 /// A network, its weights, and what PyTorch computes with it.
 pub(crate) struct Case {
+    /// The folder with its files.
+    pub(crate) folder: PathBuf,
+    /// Where they go with it.
+    _place: tempfile::TempDir,
     pub(crate) graph: Arc<Graph>,
     pub(crate) layout: Arc<Layout>,
     pub(crate) state: Snapshot,
@@ -80,10 +84,10 @@ impl Case {
         if !folder.join(name).join("case.safetensors").exists() {
             python(&["generate", &folder.to_string_lossy(), name]).unwrap();
         }
-        Self::read(&folder.join(name))
+        Self::read(folder.join(name), place)
     }
 
-    fn read(folder: &Path) -> Self {
+    fn read(folder: PathBuf, place: tempfile::TempDir) -> Self {
         let text = std::fs::read_to_string(folder.join("network.toml")).unwrap();
         let network: OwnNetwork = parse("mine", &toml::Value::Table(text.parse().unwrap())).unwrap();
         let mut expected = tensors(&folder.join("case.safetensors"));
@@ -113,7 +117,8 @@ impl Case {
         for buffer in &layout.buffers {
             state.buffers[buffer.range()].copy_from_slice(&values(&buffer.name));
         }
-        Self { graph: Arc::new(graph), layout: Arc::new(layout), state, images, labels, expected }
+        let (graph, layout) = (Arc::new(graph), Arc::new(layout));
+        Self { folder, _place: place, graph, layout, state, images, labels, expected }
     }
 
     /// Compares outputs, statistics and gradients; the largest distance.
@@ -121,7 +126,7 @@ impl Case {
         let mut arena = exact(&self.layout, &self.state);
         let forward = Forward::new(Arc::clone(&self.graph), &self.layout);
         let mut found: BTreeMap<String, Tensor> = BTreeMap::new();
-        found.insert("evaluation".into(), tch::no_grad(|| forward.run(&mut arena, &self.images, false)));
+        found.insert("evaluation".into(), tombola_train::tch::no_grad(|| forward.run(&mut arena, &self.images, false)));
         let scores = forward.run(&mut arena, &self.images, true);
         let loss = scores.cross_entropy_loss::<Tensor>(&self.labels, None, Reduction::Mean, -100, 0.0);
         found.insert("training".into(), scores.detach());
