@@ -26,6 +26,7 @@ mod kit;
 mod loaded;
 mod locks;
 mod numbers;
+mod onnx_models;
 mod operations;
 mod plan;
 mod power_cuts;
