@@ -28,6 +28,7 @@ mod loaded;
 mod locks;
 mod networks;
 mod numbers;
+mod onnx_models;
 mod operations;
 mod plan;
 mod power_cuts;

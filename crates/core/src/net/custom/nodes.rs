@@ -108,6 +108,24 @@ impl NodeList {
         Ok(list)
     }
 
+    /// The list of a network that is there already.
+    ///
+    /// # Errors
+    /// When it is one that no file may hold: too large, or with names that stand twice.
+    pub fn of(graph: &Graph) -> Result<Self> {
+        let input: Vec<usize> = Vec::from(graph.input().axes()).split_off(1);
+        let constants = graph.constants.iter().map(|fixed| (fixed.axes, fixed.bits.clone())).collect();
+        let nodes = graph.nodes[1..].iter().map(|node| Written {
+            name: node.name.clone(),
+            op: node.op,
+            from: node.inputs.clone(),
+            parameters: node.parameters.clone(),
+        });
+        let (classes, lists) = (graph.classes(), graph.selections.clone());
+        let list = Self { input, classes, lists, constants, nodes: nodes.collect() };
+        list.graph().map(|_| list)
+    }
+
     /// One line of text that is the same for equal networks: what a stage's identity is made of.
     pub fn canonical(&self) -> String {
         let mut hash = blake3::Hasher::new();
