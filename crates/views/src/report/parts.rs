@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::sheet::Sheet;
 
 /// The settings that make another network, or other images.
-const TELLS: [&str; 5] = ["network", "depth", "width", "shortcut", "dataset"];
+const TELLS: [&str; 6] = ["network", "depth", "width", "hidden", "shortcut", "dataset"];
 
 /// One network on one data set.
 #[derive(Debug, Clone, PartialEq, Eq)]
