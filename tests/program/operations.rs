@@ -8,7 +8,7 @@ use tombola_core::mask::Bits;
 use tombola_core::net::channels::Channels;
 use tombola_core::net::compact::Compact;
 use tombola_core::net::op::{
-    Beginning, Dropped, Filling, Function, Interpolation, Op, Pairing, Real, Reduction, Window,
+    Dropped, Filling, Function, Interpolation, LearnedStart, Op, Pairing, Real, Reduction, Window,
 };
 use tombola_core::net::{Builder, Fixed, Graph, Layout, NodeId, Snapshot, initial};
 use tombola_exports::{Exported, Form};
@@ -169,14 +169,14 @@ impl Growing {
         let gate = self.add("gate", Op::conv(8, 1, 1, 0, true), &[squeezed]);
         let gate = self.function(Function::Sigmoid, gate);
         let gated = self.add("gated", Op::Pair { function: Pairing::Multiply }, &[image, gate]);
-        let column = Op::Learned { shape: axes(&[4, 1]), begins: Beginning::Constant(Real(0.1)) };
+        let column = Op::Learned { shape: axes(&[4, 1]), begins: LearnedStart::Constant(Real(0.1)) };
         let column = self.add("column", column, &[]);
         let column = self.add("row", Op::Expand { to: axes(&[1, 4, 3]), images: false }, &[column]);
         let column = self.add("column_of_each", Op::Expand { to: axes(&[1, 4, 3]), images: true }, &[column]);
         self.end("end.column", column);
         let gamma = self.add(
             "block.gamma",
-            Op::Learned { shape: axes(&[8, 1, 1]), begins: Beginning::Constant(Real(0.5)) },
+            Op::Learned { shape: axes(&[8, 1, 1]), begins: LearnedStart::Constant(Real(0.5)) },
             &[],
         );
         let scaled = self.add("scaled", Op::Pair { function: Pairing::Multiply }, &[gated, gamma]);
@@ -206,11 +206,11 @@ impl Growing {
         let places = height * width;
         let tokens = self.add("flat", Op::Reshape { to: axes(&[1, 12, places]) }, &[patches]);
         let tokens = self.add("turn", Op::Permute { order: axes(&[0, 2, 1]) }, &[tokens]);
-        let token = Op::Learned { shape: axes(&[1, 1, 12]), begins: Beginning::Normal(Real(0.02)) };
+        let token = Op::Learned { shape: axes(&[1, 1, 12]), begins: LearnedStart::Normal(Real(0.02)) };
         let token = self.add("cls_token", token, &[]);
         let token = self.add("every", Op::Expand { to: axes(&[1, 1, 12]), images: true }, &[token]);
         let all = self.add("all", Op::Concat { axis: 1 }, &[token, tokens]);
-        let positions = Op::Learned { shape: axes(&[1, places + 1, 12]), begins: Beginning::Normal(Real(0.02)) };
+        let positions = Op::Learned { shape: axes(&[1, places + 1, 12]), begins: LearnedStart::Normal(Real(0.02)) };
         let positions = self.add("pos_embed", positions, &[]);
         let x = self.add("placed", Op::Pair { function: Pairing::Add }, &[all, positions]);
         let normed = self.add("norm1", Op::LayerNorm { axes: 1, eps: Real(1e-6), weight: true, bias: true }, &[x]);
@@ -230,7 +230,7 @@ impl Growing {
             let part = self.add("part", Op::Slice { axis: 1, start: part, end: part + 1, step: 1 }, &[turned]);
             self.add("part", Op::Reshape { to: axes(&[1, 3, places + 1, 4]) }, &[part])
         });
-        let table = Op::Learned { shape: axes(&[50, 1]), begins: Beginning::Normal(Real(0.02)) };
+        let table = Op::Learned { shape: axes(&[50, 1]), begins: LearnedStart::Normal(Real(0.02)) };
         let table = self.add("attn.bias_table", table, &[]);
         let count = (places + 1) * (places + 1);
         let index: Vec<usize> = (0..count).map(|place| place % 50).collect();
@@ -263,7 +263,7 @@ impl Growing {
         let cut = self.add("cut", Op::Reshape { to: axes(&[1, 12, 2, 2, 2, 2]) }, &[image]);
         let cut = self.add("cut", Op::Permute { order: axes(&[0, 2, 4, 3, 5, 1]) }, &[cut]);
         let cut = self.add("cut", Op::Reshape { to: axes(&[4, 4, 12]) }, &[cut]);
-        let token = Op::Learned { shape: axes(&[1, 1, 12]), begins: Beginning::Normal(Real(0.02)) };
+        let token = Op::Learned { shape: axes(&[1, 1, 12]), begins: LearnedStart::Normal(Real(0.02)) };
         let token = self.add("window.token", token, &[]);
         let more = self.add("more", Op::Expand { to: axes(&[1, 4, 12]), images: true }, &[token]);
         let more = self.add("more", Op::Reshape { to: axes(&[4, 1, 12]) }, &[more]);

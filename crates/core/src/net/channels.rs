@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::flow::{Element, Flow, Origin};
+use super::flow::{Element, ElementFlow, Origin};
 use super::graph::{Graph, NodeId};
 use super::layout::{Layout, Parameter, Role};
 use super::op::{Op, Pairing};
@@ -60,7 +60,7 @@ impl Channels {
     /// slimming's channel selection). With [`Streams::Group`]
     /// they are pruned everywhere at once.
     pub fn of(graph: &Graph, layout: &Layout, streams: Streams) -> Self {
-        let flow = Flow::of(graph);
+        let flow = ElementFlow::of(graph);
         let joined = Classes::of(&flow, &BTreeSet::new());
         let gates = match streams {
             Streams::Whole => gates(graph, &flow, &joined),
@@ -269,7 +269,7 @@ struct Classes {
 
 impl Classes {
     /// `gates` are batch norms whose channels are not bound to those that they read.
-    fn of(flow: &Flow, gates: &BTreeSet<NodeId>) -> Self {
+    fn of(flow: &ElementFlow, gates: &BTreeSet<NodeId>) -> Self {
         let mut classes = Self { parents: (0..flow.origins.len()).collect() };
         let is_gate = |element: Element, read: Element| match flow.origins[element] {
             Origin::Norm(node, from) => from == read && gates.contains(&node),
@@ -295,13 +295,13 @@ impl Classes {
     }
 
     /// Classes that some addition of two values of images joined.
-    fn streams(&self, graph: &Graph, flow: &Flow) -> BTreeSet<Element> {
+    fn streams(&self, graph: &Graph, flow: &ElementFlow) -> BTreeSet<Element> {
         let sums = (0..graph.nodes.len()).filter(|id| is_sum(graph, *id));
         sums.flat_map(|id| &flow.values[id]).flat_map(|factor| &factor.elements).map(|e| self.root(*e)).collect()
     }
 
     /// Classes that must stay.
-    fn kept(&self, graph: &Graph, flow: &Flow, streams: Streams) -> BTreeSet<Element> {
+    fn kept(&self, graph: &Graph, flow: &ElementFlow, streams: Streams) -> BTreeSet<Element> {
         let mut kept: BTreeSet<Element> = flow.fixed.iter().map(|element| self.root(*element)).collect();
         let (mut made, mut unmade) = (BTreeSet::new(), BTreeSet::new());
         for (element, origin) in flow.origins.iter().enumerate() {
@@ -342,7 +342,7 @@ impl Classes {
 
 /// For each class the nodes that take a part of an axis and have it in it. None of these may ever be left with nothing, so what one
 /// layer makes for several parts counts as several layers.
-fn parts(graph: &Graph, flow: &Flow, classes: &Classes) -> BTreeMap<Element, Vec<NodeId>> {
+fn parts(graph: &Graph, flow: &ElementFlow, classes: &Classes) -> BTreeMap<Element, Vec<NodeId>> {
     let mut parts: BTreeMap<Element, Vec<NodeId>> = BTreeMap::new();
     for (id, node) in graph.nodes.iter().enumerate() {
         if !matches!(node.op, Op::Slice { .. } | Op::Take { .. } | Op::Select { .. }) {
@@ -371,7 +371,7 @@ fn is_sum(graph: &Graph, id: NodeId) -> bool {
 
 /// Batch norms that read a residual stream, or what another layer reads too, and whose output reaches no sum or product: they can
 /// leave channels out.
-fn gates(graph: &Graph, flow: &Flow, classes: &Classes) -> BTreeSet<NodeId> {
+fn gates(graph: &Graph, flow: &ElementFlow, classes: &Classes) -> BTreeSet<NodeId> {
     let streams = classes.streams(graph, flow);
     // The last node keeps all its channels, and so does what is added to something.
     let mut bound = vec![false; graph.nodes.len()];

@@ -9,7 +9,7 @@
 //! position that reads nothing but padding counts as a connection; and so does what reads places that cannot be followed one by one,
 //! such as queries and keys. It may not know of torch.
 
-use super::flow::{Element, Flow, Origin};
+use super::flow::{Element, ElementFlow, Origin};
 use super::graph::{Graph, NodeId};
 use super::layout::{Layout, Parameter, Role};
 use crate::mask::bits::Bits;
@@ -50,7 +50,7 @@ pub struct LayerConnectivity {
 /// Biases and batch-norm shifts are constants and join nothing. A batch-norm scale whose bit is 0 cuts its channel.
 /// Takes a time proportional to the number of weights.
 pub fn effective(graph: &Graph, layout: &Layout, mask: &Bits) -> Connectivity {
-    let walk = Walk { flow: Flow::of(graph), weights: weights_of_nodes(graph, layout), mask };
+    let walk = Walk { flow: ElementFlow::of(graph), weights: weights_of_nodes(graph, layout), mask };
     let from_input = walk.forward();
     let to_output = walk.backward();
     let last = walk.flow.values.last().into_iter().flatten().flat_map(|factor| &factor.elements);
@@ -92,7 +92,7 @@ pub fn effective(graph: &Graph, layout: &Layout, mask: &Bits) -> Connectivity {
 type Flags = Vec<bool>;
 
 struct Walk<'a> {
-    flow: Flow,
+    flow: ElementFlow,
     /// For each node its connections or its batch-norm scales, if it has any.
     weights: Vec<Option<&'a Parameter>>,
     mask: &'a Bits,

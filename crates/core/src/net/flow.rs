@@ -2,23 +2,24 @@
 //!
 //! An **element** is one channel or feature from where it is made (a filter, a learned number, the image) to where the next
 //! layer reads it; operations that only move values pass elements on, sums and products make new ones of those of their sides.
-//! Every value has its elements along its axes as [`Factor`]s. What is pruned together ([`super::channels`]) and what a path of
+//! Every value has its elements along its axes as [`ElementFactor`]s. What is pruned together ([`super::channels`]) and what a path of
 //! alive weights reaches ([`super::connectivity`]) both follow from here. It knows no particular network, no masks and no torch.
 
 mod factor;
+mod pairs;
 mod rules;
 
 use super::graph::{Graph, NodeId};
 
-pub(crate) use factor::Factor;
+pub(crate) use factor::ElementFactor;
 
-/// Position of an element in [`Flow::origins`].
+/// Position of an element in [`ElementFlow::origins`].
 pub(crate) type Element = usize;
 
 /// Where an element comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A row of a weight of this node: what it reads stands in [`Flow::reads`].
+    /// A row of a weight of this node: what it reads stands in [`ElementFlow::reads`].
     Filter(NodeId),
     /// A channel of the image.
     Image,
@@ -36,9 +37,9 @@ pub(crate) enum Origin {
 
 /// The elements of a network.
 #[derive(Debug, Default)]
-pub(crate) struct Flow {
+pub(crate) struct ElementFlow {
     /// The elements of what each node gives.
-    pub(crate) values: Vec<Vec<Factor>>,
+    pub(crate) values: Vec<Vec<ElementFactor>>,
     /// For each node with a weight matrix the element of each of its inputs.
     pub(crate) reads: Vec<Vec<Element>>,
     /// For each node with parameters the element of each of its outputs.
@@ -55,7 +56,7 @@ pub(crate) struct Flow {
     clean: Vec<bool>,
 }
 
-impl Flow {
+impl ElementFlow {
     /// Follows them through a network.
     pub(crate) fn of(graph: &Graph) -> Self {
         let mut flow = Self::default();
@@ -79,13 +80,13 @@ impl Flow {
     }
 
     /// Nobody knows where they go: they must stay.
-    fn fix(&mut self, factor: &Factor) {
+    fn fix(&mut self, factor: &ElementFactor) {
         self.fixed.extend(&factor.elements);
         self.lost.extend(&factor.elements);
     }
 
     /// The elements along one axis of a value of `size` places there. What is not known by one axis alone must stay.
-    fn along(&mut self, value: &[Factor], axis: usize, size: usize) -> Vec<Element> {
+    fn along(&mut self, value: &[ElementFactor], axis: usize, size: usize) -> Vec<Element> {
         if let Some(factor) = value.iter().find(|factor| factor.axes == [axis]) {
             return factor.elements.clone();
         }
@@ -97,7 +98,7 @@ impl Flow {
     }
 
     /// Binds elements along all axes but `axis` into one, the first: what is left lies along that axis alone.
-    fn bound(&mut self, factor: &Factor, axis: usize) -> Factor {
+    fn bound(&mut self, factor: &ElementFactor, axis: usize) -> ElementFactor {
         let Some(place) = factor.axes.iter().position(|own| *own == axis) else { return factor.clone() };
         let mut first: Vec<Option<Element>> = vec![None; factor.sizes[place]];
         for (index, element) in factor.elements.iter().enumerate() {
@@ -117,6 +118,6 @@ impl Flow {
         for (own, sources) in elements.iter().zip(&sources) {
             self.ties.extend(sources.iter().map(|source| (*own, *source)));
         }
-        Factor { axes: vec![axis], sizes: vec![factor.sizes[place]], elements }
+        ElementFactor { axes: vec![axis], sizes: vec![factor.sizes[place]], elements }
     }
 }

@@ -7,7 +7,7 @@
 use rand_distr::{Distribution, StandardNormal, StandardUniform};
 
 use super::layout::{Layout, Role};
-use super::op::Beginning;
+use super::op::LearnedStart;
 use super::snapshot::Snapshot;
 use tombola_words::stream::stream;
 use tombola_words::value::NormStart;
@@ -39,8 +39,8 @@ pub fn initial(layout: &Layout, norms: NormStart, seed: u64, draw: u64) -> Snaps
             },
             Role::Gain => values.fill(1.0),
             Role::Slope => values.fill(SLOPE),
-            Role::Learned(Beginning::Constant(number)) => values.fill(number.0 as f32),
-            Role::Learned(Beginning::Normal(deviation)) => {
+            Role::Learned(LearnedStart::Constant(number)) => values.fill(number.0 as f32),
+            Role::Learned(LearnedStart::Normal(deviation)) => {
                 for value in values {
                     let normal: f64 = StandardNormal.sample(&mut numbers);
                     *value = (normal * deviation.0) as f32;

@@ -10,7 +10,7 @@
 use std::ops::Range;
 
 use super::graph::{Graph, Node, NodeId};
-use super::op::{Beginning, Op, Window};
+use super::op::{LearnedStart, Op, Window};
 
 /// What a parameter does, which decides how it starts and whether it may be pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub enum Role {
     /// Slopes of a PReLU below 0, `[1]` or `[channels]`.
     Slope,
     /// A tensor that is learned by itself, and what it holds before training.
-    Learned(Beginning),
+    Learned(LearnedStart),
 }
 
 impl Role {

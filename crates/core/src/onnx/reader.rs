@@ -7,7 +7,7 @@ use super::names::{is_of_pytorch, told};
 use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::tensors::{count_of, floats_of, integers_of, is_of_floats, sizes_of};
 use super::values::{MOST_KNOWN, OnnxValue, Whole};
-use crate::net::op::{Beginning, Op, Real};
+use crate::net::op::{LearnedStart, Op, Real};
 use crate::net::{Builder, Fixed, Graph, NodeId};
 use tombola_words::error::{Error, Result as Told};
 use tombola_words::{Axes, Shape};
@@ -364,13 +364,15 @@ impl<'a> OnnxReader<'a> {
 }
 
 /// What a learned tensor held before training, as far as its values tell.
-fn beginning(values: &[f32]) -> Beginning {
+fn beginning(values: &[f32]) -> LearnedStart {
     match values {
-        [first, rest @ ..] if rest.iter().all(|value| value == first) => Beginning::Constant(Real(f64::from(*first))),
-        [] => Beginning::Constant(Real(0.0)),
+        [first, rest @ ..] if rest.iter().all(|value| value == first) => {
+            LearnedStart::Constant(Real(f64::from(*first)))
+        }
+        [] => LearnedStart::Constant(Real(0.0)),
         _ => {
             let square: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
-            Beginning::Normal(Real((square / values.len() as f64).sqrt()))
+            LearnedStart::Normal(Real((square / values.len() as f64).sqrt()))
         }
     }
 }

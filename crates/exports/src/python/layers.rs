@@ -2,7 +2,7 @@
 
 use super::literals::{number, quoted, sides, truth, tuple};
 use tombola_core::net::layout::Role;
-use tombola_core::net::op::{Beginning, Window};
+use tombola_core::net::op::{LearnedStart, Window};
 use tombola_core::net::{Graph, Layout, NodeId, Op, Parameter};
 use tombola_words::Shape;
 
@@ -117,10 +117,10 @@ impl<'a> PythonLayers<'a> {
         };
         let line = |parameter: &Parameter| {
             let begins = match parameter.role {
-                Role::Learned(Beginning::Constant(value)) if value.0 != 0.0 => {
+                Role::Learned(LearnedStart::Constant(value)) if value.0 != 0.0 => {
                     format!("torch.full({}, {})", tuple(&parameter.shape), number(value.0))
                 }
-                Role::Learned(Beginning::Normal(deviation)) => {
+                Role::Learned(LearnedStart::Normal(deviation)) => {
                     format!("torch.randn({}) * {}", tuple(&parameter.shape), number(deviation.0))
                 }
                 _ => format!("torch.zeros({})", tuple(&parameter.shape)),

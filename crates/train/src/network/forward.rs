@@ -86,7 +86,7 @@ impl Forward {
     }
 
     /// The values of a constant, float32, on the device where the network runs.
-    pub(super) fn constant(&self, list: usize, device: Device) -> &Tensor {
+    fn constant(&self, list: usize, device: Device) -> &Tensor {
         self.constants[list].get_or_init(|| {
             let fixed = &self.graph.constants[list];
             let sizes: Vec<i64> = fixed.axes.as_slice().iter().map(|size| *size as i64).collect();
@@ -95,7 +95,7 @@ impl Forward {
     }
 
     /// The channels of a selection, `[channels]`, int64, on the device where the network runs.
-    pub(super) fn selected(&self, list: usize, device: Device) -> &Tensor {
+    fn selected(&self, list: usize, device: Device) -> &Tensor {
         self.selections[list].get_or_init(|| {
             let channels: Vec<i64> = self.graph.selections[list].iter().map(|channel| *channel as i64).collect();
             Tensor::from_slice(&channels).to_device(device)
@@ -272,8 +272,15 @@ impl Forward {
                 let (parameter, _) = self.first[id];
                 let count = self.parameters[id];
                 let weights = &place.weights[parameter..parameter + count];
-                let how = Operation { op, shape: node.shape, inputs: &inputs, weights, each: place.each };
-                how.run(self, training.map(|pass| pass.at(id)))
+                let device = || place.each.or(inputs.first()).map_or(Device::Cpu, Tensor::device);
+                let list = match op {
+                    Op::Take { list, .. } => Some(self.selected(list, device())),
+                    Op::Constant { list } => Some(self.constant(list, device())),
+                    _ => None,
+                };
+                let (shape, each, fused) = (node.shape, place.each, self.fused);
+                let how = Operation { op, shape, inputs: &inputs, weights, each, list, fused };
+                how.run(training.map(|pass| pass.at(id)))
             }
         }
     }
@@ -289,11 +296,6 @@ impl Forward {
     /// Whether something in it is the same for all images.
     fn has_shared(&self) -> bool {
         self.graph.nodes.iter().any(|node| !node.shape.is_of_images())
-    }
-
-    /// Whether operations that cannot be differentiated twice may run.
-    pub(super) fn is_fused(&self) -> bool {
-        self.fused
     }
 }
 

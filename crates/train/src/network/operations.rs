@@ -1,8 +1,7 @@
 //! One operation of a network by the functions of libtorch. It may not know of graphs: shapes, inputs and weights in, a tensor out.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::forward::Forward;
 use super::noise::Noise;
 use super::strided::conv;
 use crate::cuda::trials::is_contiguous;
@@ -21,6 +20,10 @@ pub(super) struct Operation<'a> {
     pub(super) weights: &'a [Tensor],
     /// One number of each image, `[images, 1]`, where something is the same for all of them.
     pub(super) each: Option<&'a Tensor>,
+    /// The places that are taken (int64), or the values of a constant (float32).
+    pub(super) list: Option<&'a Tensor>,
+    /// Whether functions may run that cannot be differentiated twice.
+    pub(super) fused: bool,
 }
 
 fn long(sizes: &[usize]) -> Vec<i64> {
@@ -46,7 +49,7 @@ impl Operation<'_> {
     }
 
     /// Runs it; with noise in training only.
-    pub(super) fn run(&self, forward: &Forward, noise: Option<Noise>) -> Tensor {
+    pub(super) fn run(&self, noise: Option<Noise>) -> Tensor {
         match self.op {
             Op::Conv { window, groups, bias, .. } => self.flat(|x| {
                 let weight = self.window_weight();
@@ -75,7 +78,7 @@ impl Operation<'_> {
                 let [gain, offset] = [0, 1].map(|number| affine.then(|| &self.weights[number]));
                 x.group_norm(groups as i64, gain, offset, eps.0, true)
             }),
-            Op::Activation { function } => activated(self.x(), function, forward.is_fused()),
+            Op::Activation { function } => activated(self.x(), function, self.fused),
             Op::Prelu { .. } => self.x().prelu(&self.weights[0]),
             Op::Softmax { axis } => self.x().softmax(axis as i64, None::<Kind>),
             Op::Dropout { rate, of } => match noise.filter(|_| rate.0 > 0.0) {
@@ -93,7 +96,7 @@ impl Operation<'_> {
                 }
             }
             Op::MatrixProduct => self.x().matmul(&self.inputs[1]),
-            Op::Attention { scale, causal } => self.attention(scale, causal, forward.is_fused()),
+            Op::Attention { scale, causal } => self.attention(scale, causal),
             Op::MaxPool { window, ceil } => self.flat(|x| {
                 let Window { kernel, stride, padding, dilation } = window;
                 x.max_pool2d(pair(kernel), pair(stride), pair(padding), pair(dilation), ceil)
@@ -104,7 +107,9 @@ impl Operation<'_> {
             }),
             Op::AdaptivePool { reduction: Reduction::Max, to } => self.x().adaptive_max_pool2d(pair(to)).0,
             Op::AdaptivePool { to, .. } => self.x().adaptive_avg_pool2d(pair(to)),
-            Op::Take { axis, list } => self.x().index_select(axis as i64, forward.selected(list, self.x().device())),
+            Op::Take { axis, .. } => {
+                self.list.map(|places| self.x().index_select(axis as i64, places)).unwrap_or_default()
+            }
             Op::Slice { axis, start, end, step } => {
                 self.x().slice(axis as i64, start as i64, Some(end as i64), step as i64)
             }
@@ -128,9 +133,9 @@ impl Operation<'_> {
                 Interpolation::Bicubic => self.x().upsample_bicubic2d(pair(to), align_corners, None, None),
             },
             Op::Learned { .. } => self.weights[0].shallow_clone(),
-            Op::Constant { list } => {
-                let (device, kind) = self.each.map_or((Device::Cpu, Kind::Float), |each| (each.device(), each.kind()));
-                forward.constant(list, device).to_kind(kind)
+            Op::Constant { .. } => {
+                let kind = self.each.map_or(Kind::Float, Tensor::kind);
+                self.list.map(|values| values.to_kind(kind)).unwrap_or_default()
             }
             // These run where the graph is walked.
             Op::Input
@@ -168,11 +173,11 @@ impl Operation<'_> {
         }
     }
 
-    fn attention(&self, scale: Real, causal: bool, fused: bool) -> Tensor {
+    fn attention(&self, scale: Real, causal: bool) -> Tensor {
         let [q, k, v] = [0, 1, 2].map(|number| &self.inputs[number]);
         let mask = self.inputs.get(3);
         // Those take a mask or look at no later places, not both.
-        if fused && !(causal && mask.is_some()) {
+        if self.fused && !(causal && mask.is_some()) {
             return Tensor::scaled_dot_product_attention(q, k, v, mask, 0.0, causal, scale.0, false);
         }
         // The functions that are faster cannot be differentiated twice.

@@ -3,7 +3,7 @@
 use super::layer::Layer;
 use crate::net::cost::MOST_ACTIVATION_BYTES;
 use crate::net::graph::{Builder, NodeId};
-use crate::net::op::{Beginning, Filling, Interpolation, NORM_NUMBERS, Op, Pairing, Real, Reduction};
+use crate::net::op::{Filling, Interpolation, LearnedStart, NORM_NUMBERS, Op, Pairing, Real, Reduction};
 use tombola_words::error::{Error, Result};
 use tombola_words::{Axes, Shape};
 
@@ -146,7 +146,7 @@ impl Grower {
         let Shape::Block(shape) = self.build.shape(from) else {
             return Err(needs_tokens(name, self.build.shape(from)));
         };
-        let learned = Op::Learned { shape, begins: Beginning::Normal(POSITIONS) };
+        let learned = Op::Learned { shape, begins: LearnedStart::Normal(POSITIONS) };
         let learned = self.build.add(&format!("{name}.positions"), learned, &[])?;
         self.build.add(name, Op::Pair { function: Pairing::Add }, &[from, learned])
     }

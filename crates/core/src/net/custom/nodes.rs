@@ -38,7 +38,7 @@ const LARGEST: i64 = 1 << 24;
 
 /// One operation as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Written {
+struct WrittenNode {
     name: String,
     op: Op,
     from: Vec<NodeId>,
@@ -53,7 +53,7 @@ pub struct NodeList {
     lists: Vec<Vec<usize>>,
     /// Axes and values.
     constants: Vec<(Axes, Vec<u32>)>,
-    nodes: Vec<Written>,
+    nodes: Vec<WrittenNode>,
 }
 
 impl NodeList {
@@ -102,7 +102,7 @@ impl NodeList {
         let one = |(number, value): (usize, &Value)| {
             written(value).map_err(|what| wrong(format!("node {}: {what}", number + 1)))
         };
-        let nodes: Vec<Written> = values.iter().enumerate().map(one).collect::<Result<_>>()?;
+        let nodes: Vec<WrittenNode> = values.iter().enumerate().map(one).collect::<Result<_>>()?;
         let list = Self { input, classes, lists, constants, nodes };
         list.graph().map_err(|error| error.at(place))?;
         Ok(list)
@@ -115,7 +115,7 @@ impl NodeList {
     pub fn of(graph: &Graph) -> Result<Self> {
         let input: Vec<usize> = Vec::from(graph.input().axes()).split_off(1);
         let constants = graph.constants.iter().map(|fixed| (fixed.axes, fixed.bits.clone())).collect();
-        let nodes = graph.nodes[1..].iter().map(|node| Written {
+        let nodes = graph.nodes[1..].iter().map(|node| WrittenNode {
             name: node.name.clone(),
             op: node.op,
             from: node.inputs.clone(),
@@ -179,7 +179,7 @@ impl NodeList {
     }
 
     /// Refuses an operation that asks for a list, place or constant that is not there.
-    fn check_lists(&self, node: &Written, build: &Builder) -> Result<()> {
+    fn check_lists(&self, node: &WrittenNode, build: &Builder) -> Result<()> {
         let wrong = |what: String| Err(Error::input(format!("layer `{}`: {what}", node.name)));
         let axis = |axis: usize| {
             let from = *node.from.first()?;
@@ -257,7 +257,7 @@ fn short(text: &str) -> String {
 }
 
 /// One node.
-fn written(value: &Value) -> Result<Written, String> {
+fn written(value: &Value) -> Result<WrittenNode, String> {
     let Value::Table(table) = value else {
         return Err(format!("found {}, expected a table", short(&value.to_string())));
     };
@@ -281,7 +281,7 @@ fn written(value: &Value) -> Result<Written, String> {
         return Err(place(format!("`{}` holds {}, expected numbers from 0 to {LARGEST}", number.0, number.1)));
     }
     let op = Value::Table(table).try_into().map_err(|error: toml::de::Error| place(unknown(error.message())))?;
-    Ok(Written { name, op, from, parameters })
+    Ok(WrittenNode { name, op, from, parameters })
 }
 
 /// What is said of an operation that cannot be read: of a word that is none, the nearest one.
@@ -307,7 +307,7 @@ fn out_of_range(value: &Value) -> Option<i64> {
 }
 
 /// One node as a table of one line, name and operation first.
-fn line(node: &Written) -> String {
+fn line(node: &WrittenNode) -> String {
     let mut parts = vec![format!("name = {}", Value::from(node.name.as_str()))];
     let attributes = match Value::try_from(node.op) {
         Ok(Value::Table(table)) => table,

@@ -4,7 +4,7 @@ use super::Element;
 
 /// Elements of a value over some of its axes. Along the other axes nothing is told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Factor {
+pub(crate) struct ElementFactor {
     /// The axes, in order.
     pub(crate) axes: Vec<usize>,
     /// Their sizes.
@@ -13,7 +13,7 @@ pub(crate) struct Factor {
     pub(crate) elements: Vec<Element>,
 }
 
-impl Factor {
+impl ElementFactor {
     /// Along one axis.
     pub(crate) fn line(axis: usize, elements: Vec<Element>) -> Self {
         Self { axes: vec![axis], sizes: vec![elements.len()], elements }
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn features_become_heads_and_come_back() {
-        let line = Factor::line(2, (0..12).collect());
+        let line = ElementFactor::line(2, (0..12).collect());
         let heads = line.reshaped(&[1, 5, 12], &[1, 5, 3, 4]).unwrap();
         assert_eq!((&*heads.axes, &*heads.sizes), (&[2, 3][..], &[3, 4][..]));
         let turned = heads.permuted(&[0, 2, 1, 3]);
@@ -169,18 +169,21 @@ mod tests {
 
     #[test]
     fn flattening_repeats_a_channel_for_each_of_its_pixels() {
-        let line = Factor::line(1, vec![7, 8]);
+        let line = ElementFactor::line(1, vec![7, 8]);
         let flat = line.reshaped(&[1, 2, 2, 2], &[1, 8]).unwrap();
-        assert_eq!(flat, Factor::line(1, vec![7, 7, 7, 7, 8, 8, 8, 8]));
+        assert_eq!(flat, ElementFactor::line(1, vec![7, 7, 7, 7, 8, 8, 8, 8]));
         let tokens = line.reshaped(&[1, 2, 2, 2], &[1, 2, 4]).unwrap();
         assert_eq!(tokens, line);
-        assert_eq!(Factor::line(1, vec![3]).reshaped(&[1, 1, 4], &[1, 4]), Some(Factor::line(1, vec![3; 4])));
+        assert_eq!(
+            ElementFactor::line(1, vec![3]).reshaped(&[1, 1, 4], &[1, 4]),
+            Some(ElementFactor::line(1, vec![3; 4]))
+        );
         assert_eq!(line.taken(1, &[1, 1, 0]).elements, [8, 8, 7]);
     }
 
     #[test]
     fn windows_of_tokens_leave_features_alone() {
-        let line = Factor::line(2, vec![1, 2, 3]);
+        let line = ElementFactor::line(2, vec![1, 2, 3]);
         let cut = line.reshaped(&[1, 16, 3], &[1, 2, 2, 2, 2, 3]).unwrap();
         assert_eq!(cut.axes, [5]);
         let moved = cut.permuted(&[0, 1, 3, 2, 4, 5]).reshaped(&[1, 2, 2, 2, 2, 3], &[4, 4, 3]).unwrap();

@@ -4,17 +4,16 @@
 
 use super::super::graph::{Graph, NodeId};
 use super::super::op::{Filling, Op, Pairing};
-use super::{Element, Factor, Flow, Origin};
-use tombola_words::Shape;
+use super::{Element, ElementFactor, ElementFlow, Origin};
 
 /// The elements of a value.
-type Value = Vec<Factor>;
+pub(super) type NodeValue = Vec<ElementFactor>;
 
-impl Flow {
+impl ElementFlow {
     /// The elements of what node `id` gives, and whether what is dead there is 0.
-    pub(super) fn through(&mut self, graph: &Graph, id: NodeId) -> (Value, bool) {
+    pub(super) fn through(&mut self, graph: &Graph, id: NodeId) -> (NodeValue, bool) {
         let node = &graph.nodes[id];
-        let inputs: Vec<Value> = node.inputs.iter().map(|input| self.values[*input].clone()).collect();
+        let inputs: Vec<NodeValue> = node.inputs.iter().map(|input| self.values[*input].clone()).collect();
         let clean: Vec<bool> = node.inputs.iter().map(|input| self.clean[*input]).collect();
         let all_clean = clean.iter().all(|clean| *clean);
         let axes = node.inputs.first().map(|input| graph.nodes[*input].shape.axes()).unwrap_or_default();
@@ -24,7 +23,7 @@ impl Flow {
         match node.op {
             Op::Input => {
                 let image = self.fresh(node.shape.channels(), |_| Origin::Image);
-                (vec![Factor::line(1, image)], true)
+                (vec![ElementFactor::line(1, image)], true)
             }
             Op::Conv { out, groups, .. } | Op::ConvTransposed { out, groups, .. } => {
                 (self.convolved(id, &value, from, out, groups), true)
@@ -35,9 +34,9 @@ impl Flow {
                 let made = self.fresh(out, |_| Origin::Filter(id));
                 self.makes[id].clone_from(&made);
                 // What is dead along another axis gets the bias.
-                let others: Value = value.into_iter().filter(|factor| !factor.axes.contains(&last)).collect();
+                let others: NodeValue = value.into_iter().filter(|factor| !factor.axes.contains(&last)).collect();
                 let clean = others.is_empty();
-                (others.into_iter().chain([Factor::line(last, made)]).collect(), clean)
+                (others.into_iter().chain([ElementFactor::line(last, made)]).collect(), clean)
             }
             Op::BatchNorm { affine, .. } => {
                 let read = self.along(&value, 1, node.shape.channels());
@@ -98,7 +97,7 @@ impl Flow {
                 let read = self.along(&value, 1, from[1]);
                 let zeros = self.fresh(before + after, |_| Origin::Zeros);
                 let all = [&zeros[..before], &read, &zeros[before..]].concat();
-                (vec![Factor::line(1, all)], all_clean)
+                (vec![ElementFactor::line(1, all)], all_clean)
             }
             Op::Select { list, .. } => (self.moved(value, |f| Some(f.taken(1, &graph.selections[list]))), all_clean),
             Op::Take { axis, list } => (self.moved(value, |f| Some(f.taken(axis, &graph.selections[list]))), all_clean),
@@ -131,22 +130,26 @@ impl Flow {
             }
             Op::Learned { .. } => {
                 let long = (0..to.len()).filter(|axis| to[*axis] > 1);
-                let value: Value =
-                    long.map(|axis| Factor::line(axis, self.fresh(to[axis], |_| Origin::Learned))).collect();
+                let value: NodeValue =
+                    long.map(|axis| ElementFactor::line(axis, self.fresh(to[axis], |_| Origin::Learned))).collect();
                 (value, true)
             }
             Op::Constant { .. } => (Vec::new(), false),
         }
     }
 
-    fn fix_axes(&mut self, value: &[Factor], is_one: impl Fn(usize) -> bool) {
+    pub(super) fn fix_axes(&mut self, value: &[ElementFactor], is_one: impl Fn(usize) -> bool) {
         let fixed = value.iter().filter(|factor| factor.axes.iter().any(|axis| is_one(*axis)));
         fixed.for_each(|factor| self.fixed.extend(&factor.elements));
     }
 
     /// What is left of a value whose elements move; what can no longer be followed must stay.
-    fn moved(&mut self, mut value: Value, to: impl Fn(&Factor) -> Option<Factor>) -> Value {
-        let mut moved: Value = Vec::new();
+    pub(super) fn moved(
+        &mut self,
+        mut value: NodeValue,
+        to: impl Fn(&ElementFactor) -> Option<ElementFactor>,
+    ) -> NodeValue {
+        let mut moved: NodeValue = Vec::new();
         // One place, such as that of a class token, does not take the axis of many that it is joined to.
         value.sort_by_key(|factor| factor.elements.len() == 1);
         for factor in value {
@@ -161,17 +164,24 @@ impl Flow {
     }
 
     /// The elements of the channels alone: operations over rows and columns mix those.
-    fn only_channels(&mut self, value: Value) -> Value {
+    fn only_channels(&mut self, value: NodeValue) -> NodeValue {
         self.moved(value, |factor| Some(factor.clone()).filter(|factor| factor.axes == [1]))
     }
 
     /// The value with other elements along one axis.
-    fn replaced(&self, value: Value, axis: usize, elements: Vec<Element>) -> Value {
+    fn replaced(&self, value: NodeValue, axis: usize, elements: Vec<Element>) -> NodeValue {
         let others = value.into_iter().filter(|factor| !factor.axes.contains(&axis));
-        others.chain([Factor::line(axis, elements)]).collect()
+        others.chain([ElementFactor::line(axis, elements)]).collect()
     }
 
-    fn convolved(&mut self, id: NodeId, value: &[Factor], from: &[usize], out: usize, groups: usize) -> Value {
+    fn convolved(
+        &mut self,
+        id: NodeId,
+        value: &[ElementFactor],
+        from: &[usize],
+        out: usize,
+        groups: usize,
+    ) -> NodeValue {
         let read = self.along(value, 1, from[1]);
         value.iter().filter(|factor| factor.axes != [1]).for_each(|factor| self.fix(factor));
         let made = self.fresh(out, |_| Origin::Filter(id));
@@ -183,186 +193,7 @@ impl Flow {
         }
         self.reads[id] = read;
         self.makes[id].clone_from(&made);
-        vec![Factor::line(1, made)]
-    }
-
-    /// Sums and products of values whose axes are matched from the last on.
-    fn paired(&mut self, inputs: Vec<Value>, shapes: &[&[usize]]) -> Value {
-        let count = shapes.iter().map(|shape| shape.len()).max().unwrap_or(0);
-        let mut sides = Vec::new();
-        for (value, shape) in inputs.into_iter().zip(shapes) {
-            let before = count - shape.len();
-            sides.push(self.moved(value, |factor| factor.renamed(|axis| Some(axis + before))));
-        }
-        let size = |side: usize, axis: usize| {
-            (axis + shapes[side].len()).checked_sub(count).map_or(1, |axis| shapes[side][axis])
-        };
-        self.matched(sides, size)
-    }
-
-    /// The elements of something that is made of both sides, place by place. `size` gives that of an axis of a side.
-    fn matched(&mut self, sides: Vec<Value>, size: impl Fn(usize, usize) -> usize) -> Value {
-        let [first, second]: [Value; 2] = match sides.try_into() {
-            Ok(sides) => sides,
-            Err(_) => return Vec::new(),
-        };
-        let (first, second) = self.aligned(first, second);
-        let mut given: Value = Vec::new();
-        let mut left: Vec<Factor> = Vec::new();
-        let mut others = second;
-        for factor in first {
-            match others.iter().position(|other| other.axes == factor.axes && other.sizes == factor.sizes) {
-                Some(place) => {
-                    let other = others.remove(place);
-                    let sources: Vec<[Element; 2]> =
-                        factor.elements.iter().zip(&other.elements).map(|(a, b)| [*a, *b]).collect();
-                    given.push(Factor { elements: self.mixed(&sources), ..factor });
-                }
-                None => left.push(factor),
-            }
-        }
-        // Known on one side only. The other side has one place there, which all share, or many that nobody can take apart.
-        for (side, factor) in left.into_iter().map(|factor| (0, factor)).chain(others.into_iter().map(|f| (1, f))) {
-            let is_shared = factor.axes.iter().all(|axis| size(1 - side, *axis) == 1);
-            let is_repeated = factor.axes.iter().zip(&factor.sizes).any(|(axis, own)| size(1 - side, *axis) > *own);
-            if !is_shared || is_repeated {
-                self.fix(&factor);
-            }
-            let is_free = given.iter().all(|known| known.axes.iter().all(|axis| !factor.axes.contains(axis)));
-            // Learned places, such as positions, tell nothing about what they are added to.
-            let tells = factor.elements.iter().any(|element| self.origins[*element] != Origin::Learned) || is_shared;
-            match is_free && !is_repeated && tells {
-                true => given.push(factor),
-                false => self.fix(&factor),
-            }
-        }
-        given
-    }
-
-    /// New elements of these, with which they live and die.
-    fn mixed(&mut self, sources: &[[Element; 2]]) -> Vec<Element> {
-        let made = self.fresh(sources.len(), |index| Origin::Mixed(sources[index].to_vec()));
-        for (own, sources) in made.iter().zip(sources) {
-            self.ties.extend(sources.iter().map(|source| (*own, *source)));
-        }
-        made
-    }
-
-    /// Brings both sides to the same axes, where one of them shares some with the other: heads of queries with heads of values.
-    fn aligned(&mut self, first: Value, second: Value) -> (Value, Value) {
-        let lines = |own: &Value| -> Vec<usize> {
-            own.iter().filter(|factor| factor.axes.len() == 1).map(|factor| factor.axes[0]).collect()
-        };
-        let (of_first, of_second) = (lines(&first), lines(&second));
-        let mut narrowed = |value: Value, axes: &[usize]| -> Value {
-            let mut narrow = Vec::new();
-            for factor in value {
-                match axes.iter().find(|axis| factor.axes.len() > 1 && factor.axes.contains(axis)) {
-                    Some(axis) => narrow.push(self.bound(&factor, *axis)),
-                    None => narrow.push(factor),
-                }
-            }
-            narrow
-        };
-        (narrowed(first, &of_second), narrowed(second, &of_first))
-    }
-
-    /// Products of matrices: of two values, or of queries, keys and values.
-    fn multiplied(&mut self, graph: &Graph, id: NodeId, inputs: Vec<Value>, clean: bool) -> Value {
-        let node = &graph.nodes[id];
-        let shapes: Vec<Shape> = node.inputs.iter().map(|input| graph.nodes[*input].shape).collect();
-        let sizes: Vec<Vec<usize>> = shapes.iter().map(|shape| Vec::from(shape.axes())).collect();
-        let count = node.shape.axes().as_slice().len();
-        let mut sides = Vec::new();
-        for (value, own) in inputs.into_iter().zip(&sizes) {
-            let before = count.saturating_sub(own.len());
-            sides.push(self.moved(value, |factor| factor.renamed(|axis| Some(axis + before))));
-        }
-        let mut sides = sides.into_iter();
-        let (first, second) = (sides.next().unwrap_or_default(), sides.next().unwrap_or_default());
-        match node.op {
-            Op::Attention { .. } => {
-                let values = sides.next().unwrap_or_default();
-                let mask = sides.next();
-                let order: Vec<usize> = (0..count - 2).chain([count - 1, count - 2]).collect();
-                let keys = second.iter().map(|factor| factor.permuted(&order)).collect();
-                let mut scores = self.product(first, keys, count, clean);
-                if let (Some(mask), Some(own)) = (mask, sizes.get(3)) {
-                    // Added to the scores of all heads, or each head has its own.
-                    let given = node.shape.axes();
-                    let keys = sizes[1].iter().rev().nth(1).copied().unwrap_or(1);
-                    let of_scores = |axis: usize| if axis + 1 == count { keys } else { given.as_slice()[axis] };
-                    let of_mask = |axis: usize| (axis + own.len()).checked_sub(count).map_or(1, |axis| own[axis]);
-                    let size = |side: usize, axis: usize| if side == 0 { of_scores(axis) } else { of_mask(axis) };
-                    scores = self.matched(vec![scores, mask], size);
-                }
-                // Their softmax shares places out: what is dead there is not 0.
-                self.fix_axes(&scores, |axis| axis + 2 >= count);
-                self.product(scores, values, count, false)
-            }
-            _ => self.product(first, second, count, clean),
-        }
-    }
-
-    /// Of two values whose axes are counted as those of the product.
-    fn product(&mut self, first: Value, second: Value, count: usize, clean: bool) -> Value {
-        let (rows, columns) = (count - 2, count - 1);
-        let mut sides = [(first, columns), (second, rows)];
-        let mut inner: [Option<Factor>; 2] = [None, None];
-        for (side, (value, contracted)) in sides.iter_mut().enumerate() {
-            let mut left = Vec::new();
-            for factor in std::mem::take(value) {
-                match (factor.axes.contains(contracted), factor.axes.len()) {
-                    (false, _) => left.push(factor),
-                    (true, 1) => inner[side] = Some(factor),
-                    // A head goes as a whole.
-                    (true, _) => {
-                        let head = factor.axes.iter().copied().find(|axis| axis != contracted).unwrap_or(rows);
-                        let bound = self.bound(&factor, head);
-                        left.push(bound);
-                    }
-                }
-            }
-            *value = left;
-        }
-        match inner {
-            [Some(a), Some(b)] if clean && a.sizes == b.sizes => {
-                self.ties.extend(a.elements.iter().copied().zip(b.elements.iter().copied()));
-                self.lost.extend(a.elements.into_iter().chain(b.elements));
-            }
-            lost => lost.iter().flatten().for_each(|factor| self.fix(factor)),
-        }
-        let [(first, _), (second, _)] = sides;
-        // The rows are those of the first side, the columns those of the second: each has one place on the other.
-        let size = |side: usize, axis: usize| match (side, axis) {
-            (0, axis) if axis == columns => 1,
-            (1, axis) if axis == rows => 1,
-            _ => 0,
-        };
-        self.matched(vec![first, second], size)
-    }
-
-    fn joined(&mut self, graph: &Graph, id: NodeId, inputs: Vec<Value>, axis: usize) -> Value {
-        let sizes: Vec<usize> =
-            graph.nodes[id].inputs.iter().map(|input| graph.nodes[*input].shape.axes().as_slice()[axis]).collect();
-        let mut line = Vec::new();
-        let mut others: Vec<Value> = Vec::new();
-        let is_told = inputs.iter().any(|value| value.iter().any(|factor| factor.axes.contains(&axis)));
-        for (value, size) in inputs.into_iter().zip(&sizes) {
-            if is_told {
-                line.extend(self.along(&value, axis, *size));
-            }
-            others.push(value.into_iter().filter(|factor| !factor.axes.contains(&axis)).collect());
-        }
-        let mut rest = others.into_iter();
-        let mut given = rest.next().unwrap_or_default();
-        for next in rest {
-            given = self.matched(vec![given, next], |_, _| 0);
-        }
-        if is_told {
-            given.push(Factor::line(axis, line));
-        }
-        given
+        vec![ElementFactor::line(1, made)]
     }
 }
 
@@ -370,10 +201,10 @@ impl Flow {
 mod tests {
     use super::*;
     use crate::net::Builder;
-    use tombola_words::Axes;
+    use tombola_words::{Axes, Shape};
 
     /// Whether two elements share their fate.
-    fn together(flow: &Flow, a: Element, b: Element) -> bool {
+    fn together(flow: &ElementFlow, a: Element, b: Element) -> bool {
         let mut known = vec![a];
         loop {
             let next: Vec<Element> = flow
@@ -410,7 +241,7 @@ mod tests {
         let mean = Op::Reduce { reduction: super::super::super::op::Reduction::Mean, axes: axes(&[1]), keep: false };
         let pooled = build.add("mean", mean, &[out]).unwrap();
         build.linear("fc", pooled, 3).unwrap();
-        let flow = Flow::of(&build.finish(3).unwrap());
+        let flow = ElementFlow::of(&build.finish(3).unwrap());
         let made = &flow.makes[all];
         // Two heads of two features: 0, 1 and 2, 3 of queries, keys, values.
         for of in [1, 4, 5, 8, 9] {

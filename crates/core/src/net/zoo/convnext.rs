@@ -5,7 +5,7 @@
 
 use super::imagenet::is_large;
 use crate::net::graph::{Builder, Graph, NodeId};
-use crate::net::op::{Beginning, Dropped, Function, Op, Pairing, Real, Window};
+use crate::net::op::{Dropped, Function, LearnedStart, Op, Pairing, Real, Window};
 use tombola_words::error::{Error, Result};
 use tombola_words::{Axes, Shape};
 
@@ -71,7 +71,7 @@ fn block(build: &mut Builder, name: &str, from: NodeId, dropped: Real) -> Result
     last = build.linear(&format!("{name}.block.5"), last, channels)?;
     last = build.add("permute", Op::Permute { order: axes(&[0, 2, 1])? }, &[last])?;
     last = build.add("unflatten", Op::Reshape { to: shape }, &[last])?;
-    let begins = Beginning::Constant(LAYER_SCALE);
+    let begins = LearnedStart::Constant(LAYER_SCALE);
     let scale =
         build.add(&format!("{name}.layer_scale"), Op::Learned { shape: axes(&[channels, 1, 1])?, begins }, &[])?;
     last = build.add("scaled", Op::Pair { function: Pairing::Multiply }, &[last, scale])?;

@@ -5,7 +5,7 @@
 
 use super::imagenet::is_large;
 use crate::net::graph::{Builder, Graph, NodeId};
-use crate::net::op::{Beginning, Function, Op, Pairing, Real};
+use crate::net::op::{Function, LearnedStart, Op, Pairing, Real};
 use tombola_words::error::{Error, Result};
 use tombola_words::{Axes, Shape};
 
@@ -28,11 +28,11 @@ pub(super) fn build(depth: usize, width: usize, input: Shape, classes: usize) ->
     let tokens = 1 + build.shape(patches).pixels();
     let mut last = build.add("flatten", Op::Reshape { to: axes(&[1, width, tokens - 1])? }, &[patches])?;
     last = build.add("permute", Op::Permute { order: axes(&[0, 2, 1])? }, &[last])?;
-    let begins = Beginning::Constant(Real(0.0));
+    let begins = LearnedStart::Constant(Real(0.0));
     let class = build.add("cls_token", Op::Learned { shape: axes(&[1, 1, width])?, begins }, &[])?;
     let class = build.add("expand", Op::Expand { to: axes(&[1, 1, width])?, images: true }, &[class])?;
     last = build.add("cat", Op::Concat { axis: 1 }, &[class, last])?;
-    let begins = Beginning::Normal(POSITIONS);
+    let begins = LearnedStart::Normal(POSITIONS);
     let positions = build.add("pos_embed", Op::Learned { shape: axes(&[1, tokens, width])?, begins }, &[])?;
     last = build.add("embedded", Op::Pair { function: Pairing::Add }, &[last, positions])?;
     for index in 0..depth {
