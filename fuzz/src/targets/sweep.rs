@@ -3,7 +3,7 @@
 
 use crate::form::{Grammar, WHOLE};
 use crate::{FuzzTarget, MOST_MEMORY};
-use tombola_core::net::custom::Layers;
+use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{self, estimate};
 use tombola_core::sweep::{FIELDS, Grid, Spec, Trial};
 use tombola_words::value::Load;
@@ -35,7 +35,7 @@ fn run(bytes: &[u8]) {
         .unwrap_or_else(|error| panic!("the complete sweep file is refused: {error}\n{complete}"));
     assert_eq!(again.to_toml(), complete, "the complete sweep file reads as another");
     assert_eq!(spec.difference(&again), None);
-    let own = |spec: &Spec| spec.networks.values().map(Layers::canonical).collect::<Vec<_>>();
+    let own = |spec: &Spec| spec.networks.values().map(OwnNetwork::canonical).collect::<Vec<_>>();
     assert_eq!(own(&spec), own(&again), "a network is another in the complete sweep file");
     let points = spec.grids.iter().map(points).fold(0usize, usize::saturating_add);
     let certain = spec.grids.iter().any(|grid| grid.zip.is_empty() && self::points(grid) > TOO_MANY);

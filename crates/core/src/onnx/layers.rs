@@ -1,7 +1,7 @@
 //! Layers with weights: convolutions, products and norms.
 
 use super::attributes::{MOST, axis_of};
-use super::names::{LayerNames, is_of_pytorch};
+use super::names::{LayerNames, is_of_pytorch, module_of};
 use super::operators::{OnnxInputs, shortest};
 use super::proto::NodeProto;
 use super::reader::{OnnxReader, OnnxWeight, Taken};
@@ -109,7 +109,7 @@ impl OnnxReader<'_> {
             Some(&[left, right]) if is_signal && left == right => Ok(([0, left], [0; 4])),
             Some(&[top, left, bottom, right]) if top == bottom && left == right => Ok(([top, left], [0; 4])),
             Some(&[top, left, bottom, right]) => Ok(([0; 2], [left, right, top, bottom])),
-            other => Err(format!("its padding is {other:?}")),
+            other => Err(format!("its padding has {} numbers that are read", other.map_or(0, <[usize]>::len))),
         }
     }
 
@@ -140,7 +140,10 @@ impl OnnxReader<'_> {
 
     /// A product: with a weight it waits for a bias.
     pub(super) fn product(&mut self, inputs: &OnnxInputs, at: usize) -> Taken<OnnxValue> {
+        // A tensor without a name, in no module, is one that is multiplied by, not a layer's.
+        let is_layer = |name: &str| is_of_pytorch(name) || !module_of(self.operator_at(at)).is_empty();
         if let OnnxValue::Weight { tensor, turned } = *inputs.at(1)?
+            && is_layer(&self.tensor(tensor).name)
             && sizes_of(self.tensor(tensor))?.len() == 2
             && !matches!(inputs.at(0)?, OnnxValue::Weight { .. })
         {

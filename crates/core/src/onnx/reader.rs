@@ -6,7 +6,7 @@ use super::OnnxTensor;
 use super::names::{is_of_pytorch, told};
 use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::tensors::{count_of, floats_of, integers_of, is_of_floats, sizes_of};
-use super::values::{MOST_KNOWN, OnnxValue, Whole};
+use super::values::{KnownSize, MOST_KNOWN, MOST_KNOWN_TOGETHER, OnnxValue};
 use crate::net::op::{Beginning, Op, Real};
 use crate::net::{Builder, Fixed, Graph, NodeId};
 use tombola_words::error::{Error, Result as Told};
@@ -15,6 +15,8 @@ use tombola_words::{Axes, Shape};
 /// What helps where an operator cannot be taken over.
 const CURE: &str =
     "write the network from the model itself: `tombola.from_torch(model, (channels, height, width), \"network.toml\")`";
+/// The most names of one list in words.
+const MOST_TOLD: usize = 8;
 /// The most operators of a file.
 const MOST_NODES: usize = 100_000;
 /// The most values that one image may become between two operators.
@@ -90,7 +92,8 @@ impl<'a> OnnxReader<'a> {
             return Err(Error::input(format!("the model is for {count} images at a time"))
                 .hint("export it for any number (`dynamic_axes={\"input\": {0: \"N\"}}`), or with one image"));
         }
-        let shape = Axes::of(&sizes).filter(|_| sizes.len() > 1).map(Shape::of_images);
+        let shape =
+            Axes::of(&sizes).filter(|axes| sizes.len() > 1 && axes.product() <= MOST_VALUES).map(Shape::of_images);
         let shape = shape.ok_or_else(|| {
             Error::input(format!(
                 "the input `{}` has {} axes, expected [images, channels, height, width]",
@@ -129,7 +132,7 @@ impl<'a> OnnxReader<'a> {
                     count_of(&sizes)
                 ));
             }
-            return Ok(OnnxValue::Wholes(sizes, integers_of(tensor)?.into_iter().map(Whole::from).collect()));
+            return Ok(OnnxValue::Wholes(sizes, integers_of(tensor)?.into_iter().map(KnownSize::from).collect()));
         }
         if is_known {
             return Ok(OnnxValue::Floats(sizes, floats_of(tensor)?));
@@ -147,9 +150,15 @@ impl<'a> OnnxReader<'a> {
             return Err(Error::input(format!("has {} nodes, at most {MOST_NODES} are read", self.nodes.len())));
         }
         let nodes = self.nodes;
+        let mut known = 0;
         for (at, node) in nodes.iter().enumerate() {
             let outputs =
                 self.operator(node, at).map_err(|what| Error::input(format!("{}: {what}", told(node))).hint(CURE))?;
+            known += outputs.iter().map(OnnxValue::known).sum::<usize>();
+            if known > MOST_KNOWN_TOGETHER {
+                let what = format!("{}: more than {MOST_KNOWN_TOGETHER} numbers are known up to here", told(node));
+                return Err(Error::input(what).hint(CURE));
+            }
             for (name, value) in node.outputs.iter().zip(outputs) {
                 self.values.insert(name, value);
             }
@@ -208,6 +217,14 @@ impl<'a> OnnxReader<'a> {
             shape = vec![columns, rows];
         }
         Ok(OnnxTensor { name: name.to_string(), shape, values })
+    }
+
+    /// Names of tensors of the file, at most a few, that a network holds as constants and that may once have been learned.
+    pub(super) fn made_constants(&self, graph: &Graph) -> Vec<String> {
+        let is_ours = |name: &str| name.starts_with("constant");
+        let constants = graph.nodes.iter().filter(|node| matches!(node.op, Op::Constant { .. }));
+        let made = constants.map(|node| &node.name).filter(|name| !is_ours(name) && !name.contains("mask"));
+        made.take(MOST_TOLD).cloned().collect()
     }
 
     /// The operator at a position of the file.

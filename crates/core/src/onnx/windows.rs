@@ -10,7 +10,7 @@ use crate::net::op::{Filling, Interpolation, Op, Real, Reduction, Window};
 use tombola_words::Axes;
 
 impl OnnxReader<'_> {
-    /// Whole numbers that an attribute has, or an input of later operators.
+    /// KnownSize numbers that an attribute has, or an input of later operators.
     pub(super) fn numbers(
         &self,
         node: &NodeProto,
