@@ -33,10 +33,11 @@ pub struct FuzzTarget {
 }
 
 /// All of them.
-pub static TARGETS: [&FuzzTarget; 10] = [
+pub static TARGETS: [&FuzzTarget; 11] = [
     &targets::journal::TARGET,
     &targets::sweep::TARGET,
     &targets::network::TARGET,
+    &targets::onnx::TARGET,
     &targets::safetensors::TARGET,
     &targets::torch_file::TARGET,
     &targets::idx::TARGET,

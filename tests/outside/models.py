@@ -117,7 +117,7 @@ def models():
 def exported(model, images, path, how):
     dynamic = {"input": {0: "N"}, "output": {0: "N"}}
     more = {"input_names": ["input"], "output_names": ["output"]}
-    if how.startswith("dynamo"):
+    if how == "dynamo":
         axes = torch.export.Dim("N", min=1, max=64)
         torch.onnx.export(model, (images,), path, dynamo=True, external_data=False, dynamic_shapes=({0: axes},), **more)
         return
@@ -132,10 +132,13 @@ def main():
     for name, model, side in models():
         model = moved(model).eval()
         images = torch.randn(3, 3, side, side)
-        for how in ("training", "one", "dynamo", "dynamo-training", "eval"):
+        for how in ("training", "one", "dynamo", "eval"):
+            if (name, how[:6]) == ("convnext", "dynamo"):
+                # Its pool becomes strides over memory there.
+                continue
             file, own = f"{name}-{how}", copy.deepcopy(model)
             try:
-                own.train(how not in ("dynamo", "eval"))
+                own.train(how in ("training", "one"))
                 # The exporter prints what it does.
                 with contextlib.redirect_stdout(sys.stderr):
                     exported(own, images[:1] if how == "one" else images, str(folder / f"{file}.onnx"), how)

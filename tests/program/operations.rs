@@ -298,7 +298,7 @@ fn state_of(layout: &Layout) -> Snapshot {
 }
 
 /// What the network gives for images, in evaluation.
-fn scores(graph: &Graph, layout: &Layout, state: &Snapshot, images: &Tensor) -> Tensor {
+pub(super) fn scores(graph: &Graph, layout: &Layout, state: &Snapshot, images: &Tensor) -> Tensor {
     let forward = Forward::new(Arc::new(graph.clone()), layout);
     let mut arena = Arena::new(Arc::new(layout.clone()), state, Device::Cpu).unwrap();
     tch::no_grad(|| forward.run(&mut arena, images, false))
@@ -313,6 +313,16 @@ fn compact(graph: &Graph, layout: &Layout, state: &Snapshot) -> (Compact, Snapsh
     let small = Compact::of(graph, layout, &mask, Streams::Group).unwrap();
     let state = small.gather(state);
     (small, state)
+}
+
+/// The network with every operation, and what is left of it without some channels.
+pub(super) fn networks() -> [(&'static str, Graph, Layout, Snapshot); 2] {
+    let graph = everything();
+    let layout = Layout::of(&graph);
+    let state = state_of(&layout);
+    let (small, small_state) = compact(&graph, &layout, &state);
+    assert!(small.layout.len < layout.len);
+    [("dense", graph, layout, state), ("compact", (*small.graph).clone(), (*small.layout).clone(), small_state)]
 }
 
 fn written(folder: &Folder, name: &str, graph: &Graph, layout: &Layout, state: &Snapshot) -> Vec<String> {
@@ -332,24 +342,17 @@ fn written(folder: &Folder, name: &str, graph: &Graph, layout: &Layout, state: &
 
 #[test]
 fn every_operation_gives_the_same_in_each_program_that_it_is_exported_to() {
-    let graph = everything();
-    let layout = Layout::of(&graph);
-    let state = state_of(&layout);
     let images = Tensor::randn([5, 3, 17, 14], (Kind::Float, Device::Cpu));
     let Some(python) = Python::with("operations in PyTorch and ONNX Runtime", &["torch", "onnx", "onnxruntime"]) else {
         return;
     };
     let folder = Folder::new();
-    let (small, small_state) = compact(&graph, &layout, &state);
-    assert!(small.layout.len < layout.len);
-    for (name, graph, layout, state) in
-        [("dense", &graph, &layout, &state), ("compact", &*small.graph, &*small.layout, &small_state)]
-    {
-        let expected = scores(graph, layout, state, &images);
+    for (name, graph, layout, state) in networks() {
+        let expected = scores(&graph, &layout, &state, &images);
         let test = folder.path(&format!("{name}.test.safetensors")).display().to_string();
         let named = [("images", images.shallow_clone()), ("scores", expected)];
         Tensor::write_safetensors(&named, &test).unwrap();
-        let files = written(&folder, name, graph, layout, state);
+        let files = written(&folder, name, &graph, &layout, &state);
         let found = python.run("operations.py", std::iter::once(&test).chain(&files));
         let found: std::collections::BTreeMap<String, f64> = serde_json::from_str(&found).unwrap();
         assert_eq!(found.len(), files.len());

@@ -7,6 +7,7 @@ pub mod idx;
 pub mod journal;
 pub mod messages;
 pub mod network;
+pub mod onnx;
 pub mod safetensors;
 pub mod sweep;
 pub mod torch_file;

@@ -15,7 +15,7 @@ impl NodeProto {
         self.attribute(name)?.integer
     }
 
-    /// Whole numbers, if there are any.
+    /// KnownSize numbers, if there are any.
     pub(super) fn integers(&self, name: &str) -> Option<&[i64]> {
         self.attribute(name).map(|attribute| &*attribute.integers).filter(|list| !list.is_empty())
     }

@@ -4,7 +4,7 @@ use super::attributes::axis_of;
 use super::folding;
 use super::operators::{OnnxInputs, shortest};
 use super::proto::NodeProto;
-use super::reader::{OnnxReader, Taken};
+use super::reader::{OnnxReader, OnnxTaken};
 use super::values::{GeluPart, OnnxValue};
 use crate::net::NodeId;
 use crate::net::op::{Function, Op, Pairing, Real};
@@ -14,7 +14,7 @@ const SOFTPLUS_LIMIT: f64 = 20.0;
 
 impl OnnxReader<'_> {
     /// One of two values where a condition holds, the other elsewhere.
-    pub(super) fn chosen(&self, inputs: &OnnxInputs) -> Taken<OnnxValue> {
+    pub(super) fn chosen(&self, inputs: &OnnxInputs) -> OnnxTaken<OnnxValue> {
         let (condition, yes, no) = (inputs.at(0)?, inputs.at(1)?, inputs.at(2)?);
         if let (OnnxValue::Large(large), OnnxValue::Node(x)) = (condition, yes)
             && large == x
@@ -26,7 +26,7 @@ impl OnnxReader<'_> {
         known.ok_or_else(|| "chooses between values, which has no counterpart here".to_string())
     }
 
-    fn function(&mut self, name: &str, x: NodeId, function: Function) -> Taken<OnnxValue> {
+    fn function(&mut self, name: &str, x: NodeId, function: Function) -> OnnxTaken<OnnxValue> {
         self.add(name, Op::Activation { function }, &[x]).map(OnnxValue::Node)
     }
 
@@ -41,7 +41,7 @@ impl OnnxReader<'_> {
         }
     }
 
-    pub(super) fn of_each(&mut self, node: &NodeProto, x: &OnnxValue, name: &str) -> Taken<OnnxValue> {
+    pub(super) fn of_each(&mut self, node: &NodeProto, x: &OnnxValue, name: &str) -> OnnxTaken<OnnxValue> {
         if let Some(known) = folding::of_one(&node.operator, x) {
             return Ok(known);
         }
@@ -62,7 +62,7 @@ impl OnnxReader<'_> {
         self.function(name, x, function)
     }
 
-    pub(super) fn paired(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<OnnxValue> {
+    pub(super) fn paired(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<OnnxValue> {
         let mut values = inputs.all();
         let mut sum = values.next().ok_or("has no input")?.clone();
         for value in values {
@@ -71,7 +71,7 @@ impl OnnxReader<'_> {
         Ok(sum)
     }
 
-    fn pair(&mut self, operator: &str, a: &OnnxValue, b: &OnnxValue, name: &str) -> Taken<OnnxValue> {
+    fn pair(&mut self, operator: &str, a: &OnnxValue, b: &OnnxValue, name: &str) -> OnnxTaken<OnnxValue> {
         if let Some(known) = folding::of_two(operator, a, b) {
             return Ok(known);
         }
@@ -105,7 +105,7 @@ impl OnnxReader<'_> {
         }
     }
 
-    fn of_nodes(&mut self, operator: &str, a: &OnnxValue, b: &OnnxValue, name: &str) -> Taken<OnnxValue> {
+    fn of_nodes(&mut self, operator: &str, a: &OnnxValue, b: &OnnxValue, name: &str) -> OnnxTaken<OnnxValue> {
         let (first, second) = (self.node_of(a)?, self.node_of(b)?);
         let function = match operator {
             "Add" if self.shape(first) == self.shape(second) && self.shape(first).is_of_images() => {
@@ -121,7 +121,7 @@ impl OnnxReader<'_> {
         self.add(name, Op::Pair { function }, &[first, second]).map(OnnxValue::Node)
     }
 
-    fn with_number(&mut self, operator: &str, x: NodeId, number: f64, name: &str) -> Taken<OnnxValue> {
+    fn with_number(&mut self, operator: &str, x: NodeId, number: f64, name: &str) -> OnnxTaken<OnnxValue> {
         let linear = |factor: f64, added: f64| Function::Linear(Real(factor), Real(added));
         let function = match operator {
             "Add" => linear(1.0, number),
@@ -139,7 +139,7 @@ impl OnnxReader<'_> {
         }
     }
 
-    fn number_with(&mut self, operator: &str, number: f64, x: NodeId, name: &str) -> Taken<OnnxValue> {
+    fn number_with(&mut self, operator: &str, number: f64, x: NodeId, name: &str) -> OnnxTaken<OnnxValue> {
         match operator {
             "Sub" => self.function(name, x, Function::Linear(Real(-1.0), Real(number))),
             "Div" => {
@@ -152,7 +152,7 @@ impl OnnxReader<'_> {
     }
 
     /// A product with a weight, and the bias of the layer.
-    fn biased(&mut self, a: &OnnxValue, b: &OnnxValue) -> Taken<Option<OnnxValue>> {
+    fn biased(&mut self, a: &OnnxValue, b: &OnnxValue) -> OnnxTaken<Option<OnnxValue>> {
         for (product, bias) in [(a, b), (b, a)] {
             if let (
                 OnnxValue::Product { from, tensor, turned, at },
@@ -170,7 +170,7 @@ impl OnnxReader<'_> {
     }
 
     /// The next part of x · Φ(x), in the orders in which exporters write it.
-    fn gelu(&mut self, operator: &str, a: &OnnxValue, b: &OnnxValue, name: &str) -> Taken<Option<OnnxValue>> {
+    fn gelu(&mut self, operator: &str, a: &OnnxValue, b: &OnnxValue, name: &str) -> OnnxTaken<Option<OnnxValue>> {
         for (part, other) in [(a, b), (b, a)] {
             let OnnxValue::Gelu(x, part) = *part else { continue };
             let number = other.number();
@@ -192,7 +192,7 @@ impl OnnxReader<'_> {
     }
 
     /// x · f(x), where that has a name of its own.
-    fn gated(&mut self, a: &OnnxValue, b: &OnnxValue, name: &str) -> Taken<Option<OnnxValue>> {
+    fn gated(&mut self, a: &OnnxValue, b: &OnnxValue, name: &str) -> OnnxTaken<Option<OnnxValue>> {
         for (x, gate) in [(a, b), (b, a)] {
             let (OnnxValue::Node(x), Some((function, from))) = (x, self.function_of(gate)) else { continue };
             let whole = match function {
@@ -208,7 +208,7 @@ impl OnnxReader<'_> {
         Ok(None)
     }
 
-    pub(super) fn softmax(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    pub(super) fn softmax(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let count = self.sizes(x).len();
         let axis = axis_of(node.integer("axis").unwrap_or(if self.opset < 13 { 1 } else { -1 }), count)?;

@@ -1,14 +1,14 @@
 //! Operators whose inputs are known when the file is read: arithmetic of sizes and places.
 
 use super::tensors::count_of;
-use super::values::{MOST_KNOWN, OnnxValue, Whole};
+use super::values::{KnownSize, MOST_KNOWN, OnnxValue};
 
 /// The result of an operator of two known values, matched from the last axis on; none if it is not known.
 pub(super) fn of_two(operator: &str, a: &OnnxValue, b: &OnnxValue) -> Option<OnnxValue> {
     match (a, b) {
         (OnnxValue::Wholes(first, a), OnnxValue::Wholes(second, b)) => {
             let (sizes, pairs) = matched(first, a, second, b)?;
-            let values: Option<Vec<Whole>> = pairs.into_iter().map(|(a, b)| of_wholes(operator, a, b)).collect();
+            let values: Option<Vec<KnownSize>> = pairs.into_iter().map(|(a, b)| of_wholes(operator, a, b)).collect();
             Some(OnnxValue::Wholes(sizes, values?))
         }
         _ => {
@@ -70,20 +70,20 @@ fn matched<T: Copy>(first: &[usize], a: &[T], second: &[usize], b: &[T]) -> Opti
     Some((sizes.clone(), pairs.collect::<Option<_>>()?))
 }
 
-fn of_wholes(operator: &str, a: Whole, b: Whole) -> Option<Whole> {
+fn of_wholes(operator: &str, a: KnownSize, b: KnownSize) -> Option<KnownSize> {
     let (x, y) = (a.value, b.value);
-    let truth = |is: bool| Some(Whole::from(i64::from(is)));
+    let truth = |is: bool| Some(KnownSize::from(i64::from(is)));
     match operator {
-        "Add" if a.each == b.each => Some(Whole { value: x.checked_add(y)?, each: a.each }),
+        "Add" if a.each == b.each => Some(KnownSize { value: x.checked_add(y)?, each: a.each }),
         "Add" if x == 0 => Some(b),
         "Add" | "Sub" if y == 0 => Some(a),
-        "Sub" if a.each == b.each => Some(Whole { value: x.checked_sub(y)?, each: a.each }),
-        "Mul" if !(a.each && b.each) => Some(Whole { value: x.checked_mul(y)?, each: a.each || b.each }),
+        "Sub" if a.each == b.each => Some(KnownSize { value: x.checked_sub(y)?, each: a.each }),
+        "Mul" if !(a.each && b.each) => Some(KnownSize { value: x.checked_mul(y)?, each: a.each || b.each }),
         "Div" if y == 0 => None,
-        "Div" if a.each && b.each => (x % y == 0).then(|| Whole::from(x / y)),
-        "Div" if a.each => (x.checked_rem(y)? == 0).then(|| Whole { value: x / y, each: true }),
-        "Div" if !b.each => Some(Whole::from(x.checked_div(y)?)),
-        "Mod" if !a.each && !b.each => x.checked_rem_euclid(y).map(Whole::from),
+        "Div" if a.each && b.each => (x % y == 0).then(|| KnownSize::from(x / y)),
+        "Div" if a.each => (x.checked_rem(y)? == 0).then(|| KnownSize { value: x / y, each: true }),
+        "Div" if !b.each => Some(KnownSize::from(x.checked_div(y)?)),
+        "Mod" if !a.each && !b.each => x.checked_rem_euclid(y).map(KnownSize::from),
         "Equal" => truth(a == b),
         "Greater" if a.each == b.each => truth(x > y),
         "Less" if a.each == b.each => truth(x < y),
@@ -96,12 +96,14 @@ fn of_wholes(operator: &str, a: Whole, b: Whole) -> Option<Whole> {
 /// A function of each known number.
 pub(super) fn of_one(operator: &str, value: &OnnxValue) -> Option<OnnxValue> {
     if let (OnnxValue::Wholes(sizes, values), "Neg") = (value, operator) {
-        let values: Option<Vec<Whole>> =
-            values.iter().map(|whole| Some(Whole { value: whole.value.checked_neg()?, each: whole.each })).collect();
+        let values: Option<Vec<KnownSize>> = values
+            .iter()
+            .map(|whole| Some(KnownSize { value: whole.value.checked_neg()?, each: whole.each }))
+            .collect();
         return Some(OnnxValue::Wholes(sizes.clone(), values?));
     }
     if let (OnnxValue::Wholes(sizes, values), "Not") = (value, operator) {
-        let values = values.iter().map(|whole| Whole::from(i64::from(whole.value == 0))).collect();
+        let values = values.iter().map(|whole| KnownSize::from(i64::from(whole.value == 0))).collect();
         return Some(OnnxValue::Wholes(sizes.clone(), values));
     }
     let (sizes, values) = floats(value)?;
@@ -126,7 +128,7 @@ pub(super) fn chosen(condition: &OnnxValue, yes: &OnnxValue, no: &OnnxValue) -> 
         return None;
     };
     let (sizes, pairs) = matched(first, a, second, b)?;
-    let index: Vec<Whole> = (0..pairs.len() as i64).map(Whole::from).collect();
+    let index: Vec<KnownSize> = (0..pairs.len() as i64).map(KnownSize::from).collect();
     let (sizes, places) = matched(own, holds, &sizes, &index)?;
     let values = places.into_iter().map(|(holds, place)| {
         let (yes, no) = pairs[place.value as usize];
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn sizes_are_counted_for_each_image() {
         let list = |values: &[(i64, bool)]| {
-            OnnxValue::list(values.iter().map(|(value, each)| Whole { value: *value, each: *each }).collect())
+            OnnxValue::list(values.iter().map(|(value, each)| KnownSize { value: *value, each: *each }).collect())
         };
         let of = |operator, a: &[(i64, bool)], b: &[(i64, bool)]| match of_two(operator, &list(a), &list(b)) {
             Some(OnnxValue::Wholes(_, values)) => {

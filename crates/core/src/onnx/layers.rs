@@ -1,10 +1,10 @@
 //! Layers with weights: convolutions, products and norms.
 
 use super::attributes::{MOST, axis_of};
-use super::names::{LayerNames, is_of_pytorch};
+use super::names::{LayerNames, is_of_pytorch, module_of};
 use super::operators::{OnnxInputs, shortest};
 use super::proto::NodeProto;
-use super::reader::{OnnxReader, OnnxWeight, Taken};
+use super::reader::{OnnxReader, OnnxWeight, OnnxTaken};
 use super::tensors::{floats_of, sizes_of};
 use super::values::OnnxValue;
 use crate::net::op::{Op, Real, Window};
@@ -13,7 +13,7 @@ use tombola_words::{Axes, Shape};
 
 impl OnnxReader<'_> {
     /// The tensor that a layer reads as a weight.
-    fn weight(&self, value: Option<&OnnxValue>) -> Taken<Option<usize>> {
+    fn weight(&self, value: Option<&OnnxValue>) -> OnnxTaken<Option<usize>> {
         match value {
             None => Ok(None),
             Some(OnnxValue::Weight { tensor, turned: false }) => Ok(Some(*tensor)),
@@ -28,7 +28,7 @@ impl OnnxReader<'_> {
     }
 
     /// The weight and the bias of a layer, and their names.
-    fn layer(&mut self, node: &NodeProto, inputs: &OnnxInputs, turned: bool) -> Taken<(usize, LayerNames)> {
+    fn layer(&mut self, node: &NodeProto, inputs: &OnnxInputs, turned: bool) -> OnnxTaken<(usize, LayerNames)> {
         let weight = self.weight(Some(inputs.at(1)?))?.unwrap_or_default();
         let bias = self.weight(inputs.get(2))?;
         let (first, second) = (&self.tensor(weight).name, bias.map(|bias| &*self.tensor(bias).name));
@@ -40,7 +40,7 @@ impl OnnxReader<'_> {
         Ok((weight, names))
     }
 
-    pub(super) fn convolution(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> Taken<NodeId> {
+    pub(super) fn convolution(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> OnnxTaken<NodeId> {
         let mut x = self.node_of(inputs.at(0)?)?;
         let (weight, names) = self.layer(node, inputs, false)?;
         let sizes = sizes_of(self.tensor(weight))?;
@@ -90,7 +90,7 @@ impl OnnxReader<'_> {
         node: &NodeProto,
         kernel: [usize; 2],
         is_signal: bool,
-    ) -> Taken<([usize; 2], [usize; 4])> {
+    ) -> OnnxTaken<([usize; 2], [usize; 4])> {
         let same = matches!(node.text("auto_pad"), Some("SAME_UPPER" | "SAME_LOWER"));
         if same && node.integers("strides").is_none_or(|strides| strides.iter().all(|stride| *stride == 1)) {
             let whole = node.sides("dilations", 1)?;
@@ -109,12 +109,12 @@ impl OnnxReader<'_> {
             Some(&[left, right]) if is_signal && left == right => Ok(([0, left], [0; 4])),
             Some(&[top, left, bottom, right]) if top == bottom && left == right => Ok(([top, left], [0; 4])),
             Some(&[top, left, bottom, right]) => Ok(([0; 2], [left, right, top, bottom])),
-            other => Err(format!("its padding is {other:?}")),
+            other => Err(format!("its padding has {} numbers that are read", other.map_or(0, <[usize]>::len))),
         }
     }
 
     /// Of known values whether all are this one; otherwise a weight.
-    fn is_constant(&self, value: &OnnxValue, number: f32) -> Taken<bool> {
+    fn is_constant(&self, value: &OnnxValue, number: f32) -> OnnxTaken<bool> {
         match value {
             OnnxValue::Floats(_, values) => Ok(values.iter().all(|value| *value == number)),
             OnnxValue::Weight { tensor, .. } if !is_of_pytorch(&self.tensor(*tensor).name) => {
@@ -124,7 +124,7 @@ impl OnnxReader<'_> {
         }
     }
 
-    pub(super) fn gemm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> Taken<NodeId> {
+    pub(super) fn gemm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> OnnxTaken<NodeId> {
         let factors = [node.float("alpha").unwrap_or(1.0), node.float("beta").unwrap_or(1.0)];
         if factors != [1.0; 2] || node.integer("transA").unwrap_or(0) != 0 {
             return Err(format!("multiplies by {factors:?} or turns its input"));
@@ -139,8 +139,11 @@ impl OnnxReader<'_> {
     }
 
     /// A product: with a weight it waits for a bias.
-    pub(super) fn product(&mut self, inputs: &OnnxInputs, at: usize) -> Taken<OnnxValue> {
+    pub(super) fn product(&mut self, inputs: &OnnxInputs, at: usize) -> OnnxTaken<OnnxValue> {
+        // A tensor without a name, in no module, is one that is multiplied by, not a layer's.
+        let is_layer = |name: &str| is_of_pytorch(name) || !module_of(self.operator_at(at)).is_empty();
         if let OnnxValue::Weight { tensor, turned } = *inputs.at(1)?
+            && is_layer(&self.tensor(tensor).name)
             && sizes_of(self.tensor(tensor))?.len() == 2
             && !matches!(inputs.at(0)?, OnnxValue::Weight { .. })
         {
@@ -159,7 +162,7 @@ impl OnnxReader<'_> {
         turned: bool,
         bias: Option<usize>,
         at: usize,
-    ) -> Taken<NodeId> {
+    ) -> OnnxTaken<NodeId> {
         let node = self.operator_at(at);
         self.linear_of(node, from, tensor, turned, bias)
     }
@@ -171,7 +174,7 @@ impl OnnxReader<'_> {
         tensor: usize,
         turned: bool,
         bias: Option<usize>,
-    ) -> Taken<NodeId> {
+    ) -> OnnxTaken<NodeId> {
         let sizes = sizes_of(self.tensor(tensor))?;
         let &[rows, columns] = &*sizes else { return Err(format!("its weight has {} axes", sizes.len())) };
         let (out, read) = if turned { (rows, columns) } else { (columns, rows) };
@@ -207,7 +210,7 @@ impl OnnxReader<'_> {
         sizes_of(self.tensor(tensor)).is_ok_and(|sizes| sizes == [out])
     }
 
-    pub(super) fn batch_norm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> Taken<NodeId> {
+    pub(super) fn batch_norm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let eps = Real(shortest(node.float("epsilon").unwrap_or(1e-5)));
         // ONNX says what is kept, PyTorch what is taken.
@@ -237,7 +240,7 @@ impl OnnxReader<'_> {
         self.add_named(&layer, Op::BatchNorm { eps, momentum, affine }, &[x], parameters)
     }
 
-    pub(super) fn layer_norm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> Taken<NodeId> {
+    pub(super) fn layer_norm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let count = self.sizes(x).len();
         let axes = count - axis_of(node.integer("axis").unwrap_or(-1), count)?;
@@ -272,7 +275,7 @@ impl OnnxReader<'_> {
         self.add_named(&names.layer, op, &[x], parameters)
     }
 
-    pub(super) fn group_norm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> Taken<NodeId> {
+    pub(super) fn group_norm(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let eps = Real(shortest(node.float("epsilon").unwrap_or(1e-5)));
         let channels = self.shape(x).channels();
@@ -292,7 +295,7 @@ impl OnnxReader<'_> {
         self.add_named(&names.layer, Op::GroupNorm { groups, eps, affine }, &[x], names.parameters())
     }
 
-    pub(super) fn prelu(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> Taken<NodeId> {
+    pub(super) fn prelu(&mut self, node: &NodeProto, inputs: &OnnxInputs) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let tensor = self.weight(Some(inputs.at(1)?))?.unwrap_or_default();
         let slopes = sizes_of(self.tensor(tensor))?.iter().product();

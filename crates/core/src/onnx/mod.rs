@@ -6,10 +6,12 @@
 mod attributes;
 mod elementwise;
 mod folding;
+mod known;
 mod layers;
 mod moves;
 mod names;
 mod operators;
+mod places;
 pub mod proto;
 mod reader;
 mod tensors;
@@ -25,7 +27,7 @@ use reader::OnnxReader;
 use tombola_words::error::{Error, Result};
 
 /// Exports that keep what pruning needs.
-const TRAINING: &str = "`torch.onnx.export(model.train(), images, file, training=torch.onnx.TrainingMode.TRAINING, \
+const TRAINING: &str = "`torch.onnx.export(model.train(), images, file, dynamo=False, training=torch.onnx.TrainingMode.TRAINING, \
                         do_constant_folding=False, export_params=True)`";
 
 /// A network that was read.
@@ -77,6 +79,13 @@ pub fn network(bytes: &[u8], with_state: bool) -> Result<OnnxNetwork> {
     if !has_norms && is(|op| op.is_convolution()) {
         notes.push(format!(
             "it has no batch norms: where the model has some, the export took them into the convolutions; to keep them: {TRAINING}"
+        ));
+    }
+    let made = reader.made_constants(&graph);
+    if !made.is_empty() {
+        notes.push(format!(
+            "it has tensors without names of PyTorch, which stay as they are and are not trained: {}",
+            made.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         ));
     }
     let mut state = Vec::new();

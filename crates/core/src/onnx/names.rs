@@ -3,7 +3,7 @@
 use super::proto::NodeProto;
 
 /// How exporters begin the names that they make themselves.
-const MADE: [&str; 6] = ["onnx::", "val_", "_val_", "constant", "Constant_", "_"];
+const MADE: [&str; 7] = ["onnx::", "val_", "_val_", "constant", "Constant_", "scalar_tensor", "_"];
 
 /// Whether a name is one that PyTorch gives to a parameter, not one that an exporter made.
 pub(super) fn is_of_pytorch(name: &str) -> bool {
@@ -15,6 +15,7 @@ pub(super) fn is_of_pytorch(name: &str) -> bool {
         && !name.contains(['/', ':', ' '])
         && name.chars().any(|letter| letter.is_alphabetic())
         && !last.contains("mask")
+        && !name.ends_with("_cast")
 }
 
 /// The path of the module that an operator comes from, as far as the file tells.
@@ -93,7 +94,9 @@ mod tests {
         for name in ["layer1.0.conv1.weight", "cls_token", "gamma", "x.weight", "xception.conv"] {
             assert!(is_of_pytorch(name), "{name}");
         }
-        for name in ["onnx::MatMul_12", "123", "/norm/Constant_output_0", "x12_scale", "attn.mask", "val_3"] {
+        for name in
+            ["onnx::MatMul_12", "123", "/norm/Constant_output_0", "x12_scale", "attn.mask", "val_3", "threshold_cast"]
+        {
             assert!(!is_of_pytorch(name), "{name}");
         }
         let node = NodeProto { name: "/blocks/blocks.0/attn/qkv/MatMul".to_string(), ..NodeProto::default() };

@@ -2,7 +2,7 @@
 
 use super::names::module_of;
 use super::proto::NodeProto;
-use super::reader::{OnnxReader, Taken};
+use super::reader::{OnnxReader, OnnxTaken};
 use super::values::OnnxValue;
 use crate::net::op::{Function, Op};
 use crate::net::{NodeId, op::Dropped, op::Real};
@@ -14,7 +14,7 @@ pub(super) struct OnnxInputs {
 
 impl OnnxInputs {
     /// An input that must be there.
-    pub(super) fn at(&self, place: usize) -> Taken<&OnnxValue> {
+    pub(super) fn at(&self, place: usize) -> OnnxTaken<&OnnxValue> {
         self.get(place).ok_or_else(|| format!("has no input {place}"))
     }
 
@@ -31,7 +31,7 @@ impl OnnxInputs {
 
 impl<'a> OnnxReader<'a> {
     /// The values that an operator gives.
-    pub(super) fn operator(&mut self, node: &'a NodeProto, at: usize) -> Taken<Vec<OnnxValue>> {
+    pub(super) fn operator(&mut self, node: &'a NodeProto, at: usize) -> OnnxTaken<Vec<OnnxValue>> {
         if !matches!(&*node.domain, "" | "ai.onnx") {
             return Err(format!("is an operator of `{}`, expected those of ONNX", node.domain));
         }
@@ -73,14 +73,14 @@ impl<'a> OnnxReader<'a> {
         one(OnnxValue::Node(id))
     }
 
-    fn dropout(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    fn dropout(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let known = inputs.get(1).and_then(OnnxValue::number);
         let rate = known.or(node.float("ratio")).map_or(0.5, shortest);
         self.add(name, Op::Dropout { rate: Real(rate), of: Dropped::Values }, &[x])
     }
 
-    fn activation(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    fn activation(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let alpha = |default: f64| Real(node.float("alpha").map_or(default, shortest));
         let function = match &*node.operator {
             "Relu" => None,

@@ -4,9 +4,9 @@ use prost::Message;
 
 /// The kinds of values: `TensorProto.DataType`.
 pub const FLOAT: i32 = 1;
-/// Whole numbers of 32 bits.
+/// KnownSize numbers of 32 bits.
 pub const INT32: i32 = 6;
-/// Whole numbers of 64 bits.
+/// KnownSize numbers of 64 bits.
 pub const INT64: i32 = 7;
 /// Truth values of one byte.
 pub const BOOL: i32 = 9;
@@ -132,7 +132,7 @@ pub struct Attribute {
     /// Numbers with points.
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
-    /// Whole numbers.
+    /// KnownSize numbers.
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub integers: Vec<i64>,
     /// Which of them it is.
@@ -156,7 +156,7 @@ impl Attribute {
         Self { name: name.to_string(), text: Some(value.as_bytes().to_vec()), kind: ONE_TEXT, ..Self::default() }
     }
 
-    /// Whole numbers.
+    /// KnownSize numbers.
     pub fn of_integers(name: &str, values: &[i64]) -> Self {
         Self { name: name.to_string(), integers: values.to_vec(), kind: INTEGERS, ..Self::default() }
     }

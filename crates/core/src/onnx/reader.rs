@@ -6,7 +6,7 @@ use super::OnnxTensor;
 use super::names::{is_of_pytorch, told};
 use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::tensors::{count_of, floats_of, integers_of, is_of_floats, sizes_of};
-use super::values::{MOST_KNOWN, OnnxValue, Whole};
+use super::values::{KnownSize, MOST_KNOWN, MOST_KNOWN_TOGETHER, OnnxValue};
 use crate::net::op::{LearnedStart, Op, Real};
 use crate::net::{Builder, Fixed, Graph, NodeId};
 use tombola_words::error::{Error, Result as Told};
@@ -15,13 +15,15 @@ use tombola_words::{Axes, Shape};
 /// What helps where an operator cannot be taken over.
 const CURE: &str =
     "write the network from the model itself: `tombola.from_torch(model, (channels, height, width), \"network.toml\")`";
+/// The most names of one list in words.
+const MOST_TOLD: usize = 8;
 /// The most operators of a file.
 const MOST_NODES: usize = 100_000;
 /// The most values that one image may become between two operators.
 const MOST_VALUES: usize = 1 << 36;
 
 /// What is taken over of a file.
-pub(super) type Taken<T> = Result<T, String>;
+pub(super) type OnnxTaken<T> = Result<T, String>;
 
 /// One node of the network.
 struct OnnxStep {
@@ -90,7 +92,8 @@ impl<'a> OnnxReader<'a> {
             return Err(Error::input(format!("the model is for {count} images at a time"))
                 .hint("export it for any number (`dynamic_axes={\"input\": {0: \"N\"}}`), or with one image"));
         }
-        let shape = Axes::of(&sizes).filter(|_| sizes.len() > 1).map(Shape::of_images);
+        let shape =
+            Axes::of(&sizes).filter(|axes| sizes.len() > 1 && axes.product() <= MOST_VALUES).map(Shape::of_images);
         let shape = shape.ok_or_else(|| {
             Error::input(format!(
                 "the input `{}` has {} axes, expected [images, channels, height, width]",
@@ -119,7 +122,7 @@ impl<'a> OnnxReader<'a> {
     }
 
     /// A tensor of the file as a value: numbers that are known, or a weight.
-    pub(super) fn tensor_value(&mut self, tensor: &'a TensorProto, name: &str) -> Taken<OnnxValue> {
+    pub(super) fn tensor_value(&mut self, tensor: &'a TensorProto, name: &str) -> OnnxTaken<OnnxValue> {
         let sizes = sizes_of(tensor)?;
         let is_known = !is_of_pytorch(name) && count_of(&sizes) == 1;
         if !is_of_floats(tensor) {
@@ -129,7 +132,7 @@ impl<'a> OnnxReader<'a> {
                     count_of(&sizes)
                 ));
             }
-            return Ok(OnnxValue::Wholes(sizes, integers_of(tensor)?.into_iter().map(Whole::from).collect()));
+            return Ok(OnnxValue::Wholes(sizes, integers_of(tensor)?.into_iter().map(KnownSize::from).collect()));
         }
         if is_known {
             return Ok(OnnxValue::Floats(sizes, floats_of(tensor)?));
@@ -147,9 +150,15 @@ impl<'a> OnnxReader<'a> {
             return Err(Error::input(format!("has {} nodes, at most {MOST_NODES} are read", self.nodes.len())));
         }
         let nodes = self.nodes;
+        let mut known = 0;
         for (at, node) in nodes.iter().enumerate() {
             let outputs =
                 self.operator(node, at).map_err(|what| Error::input(format!("{}: {what}", told(node))).hint(CURE))?;
+            known += outputs.iter().map(OnnxValue::known).sum::<usize>();
+            if known > MOST_KNOWN_TOGETHER {
+                let what = format!("{}: more than {MOST_KNOWN_TOGETHER} numbers are known up to here", told(node));
+                return Err(Error::input(what).hint(CURE));
+            }
             for (name, value) in node.outputs.iter().zip(outputs) {
                 self.values.insert(name, value);
             }
@@ -210,6 +219,14 @@ impl<'a> OnnxReader<'a> {
         Ok(OnnxTensor { name: name.to_string(), shape, values })
     }
 
+    /// Names of tensors of the file, at most a few, that a network holds as constants and that may once have been learned.
+    pub(super) fn made_constants(&self, graph: &Graph) -> Vec<String> {
+        let is_ours = |name: &str| name.starts_with("constant");
+        let constants = graph.nodes.iter().filter(|node| matches!(node.op, Op::Constant { .. }));
+        let made = constants.map(|node| &node.name).filter(|name| !is_ours(name) && !name.contains("mask"));
+        made.take(MOST_TOLD).cloned().collect()
+    }
+
     /// The operator at a position of the file.
     pub(super) fn operator_at(&self, at: usize) -> &'a NodeProto {
         &self.nodes[at]
@@ -221,7 +238,7 @@ impl<'a> OnnxReader<'a> {
     }
 
     /// The values that an operator reads, without those that are left out at the end.
-    pub(super) fn inputs(&self, node: &NodeProto) -> Taken<Vec<Option<OnnxValue>>> {
+    pub(super) fn inputs(&self, node: &NodeProto) -> OnnxTaken<Vec<Option<OnnxValue>>> {
         let value = |name: &String| match (name.is_empty(), self.values.get(name.as_str())) {
             (true, _) => Ok(None),
             (false, Some(value)) => Ok(Some(value.clone())),
@@ -246,7 +263,7 @@ impl<'a> OnnxReader<'a> {
     }
 
     /// Adds a node.
-    pub(super) fn add(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> Taken<NodeId> {
+    pub(super) fn add(&mut self, name: &str, op: Op, inputs: &[NodeId]) -> OnnxTaken<NodeId> {
         self.add_named(name, op, inputs, Vec::new())
     }
 
@@ -257,7 +274,7 @@ impl<'a> OnnxReader<'a> {
         op: Op,
         inputs: &[NodeId],
         parameters: Vec<String>,
-    ) -> Taken<NodeId> {
+    ) -> OnnxTaken<NodeId> {
         let id = self.build.add_named(name, op, inputs, &parameters).map_err(|error| error.message)?;
         if self.shape(id).axes().product() > MOST_VALUES {
             return Err(format!("gives {}, which is too large", self.shape(id)));
@@ -267,7 +284,7 @@ impl<'a> OnnxReader<'a> {
     }
 
     /// Takes places of an axis.
-    pub(super) fn take(&mut self, name: &str, from: NodeId, axis: usize, places: Vec<usize>) -> Taken<NodeId> {
+    pub(super) fn take(&mut self, name: &str, from: NodeId, axis: usize, places: Vec<usize>) -> OnnxTaken<NodeId> {
         let size = self.sizes(from).get(axis).copied().unwrap_or(0);
         let is_row = !places.is_empty() && places.windows(2).all(|pair| pair[0] + 1 == pair[1]);
         if let Some(place) = places.iter().find(|place| **place >= size) {
@@ -295,7 +312,7 @@ impl<'a> OnnxReader<'a> {
     }
 
     /// The node that gives a value: a weight that meets others becomes a tensor that is learned, or a constant.
-    pub(super) fn node_of(&mut self, value: &OnnxValue) -> Taken<NodeId> {
+    pub(super) fn node_of(&mut self, value: &OnnxValue) -> OnnxTaken<NodeId> {
         match value {
             OnnxValue::Node(id) => Ok(*id),
             OnnxValue::Weight { tensor, turned } => {
@@ -317,7 +334,7 @@ impl<'a> OnnxReader<'a> {
     }
 
     /// A tensor that stays as it is.
-    fn constant(&mut self, name: &str, sizes: &[usize], values: &[f32]) -> Taken<NodeId> {
+    fn constant(&mut self, name: &str, sizes: &[usize], values: &[f32]) -> OnnxTaken<NodeId> {
         let fixed = Fixed::of(Axes::of(sizes).ok_or("has too many axes")?, values);
         if fixed.axes.product() != values.len() {
             return Err(format!("has {} values, expected {}", values.len(), fixed.axes.product()));
@@ -329,7 +346,7 @@ impl<'a> OnnxReader<'a> {
         Ok(id)
     }
 
-    fn learned_or_constant(&mut self, tensor: usize) -> Taken<NodeId> {
+    fn learned_or_constant(&mut self, tensor: usize) -> OnnxTaken<NodeId> {
         if let Some(id) = self.learned.get(&tensor) {
             return Ok(*id);
         }

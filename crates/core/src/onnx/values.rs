@@ -6,13 +6,13 @@ use crate::net::NodeId;
 
 /// A whole number, or as many for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Whole {
+pub(super) struct KnownSize {
     pub(super) value: i64,
     /// Whether it is multiplied by the number of images.
     pub(super) each: bool,
 }
 
-impl From<i64> for Whole {
+impl From<i64> for KnownSize {
     fn from(value: i64) -> Self {
         Self { value, each: false }
     }
@@ -42,7 +42,7 @@ pub(super) enum OnnxValue {
         at: usize,
     },
     /// Sizes, places and the like: sizes of a tensor and its values.
-    Wholes(Vec<usize>, Vec<Whole>),
+    Wholes(Vec<usize>, Vec<KnownSize>),
     /// Numbers with points that are known: sizes and values.
     Floats(Vec<usize>, Vec<f32>),
     /// What a node gives with its axes in another order, in which that of the images is not the first one: until it is again, no
@@ -67,13 +67,24 @@ pub(super) enum GeluPart {
     Double,
 }
 
-/// The most numbers that are known while a file is read, of one value.
-pub(super) const MOST_KNOWN: usize = 1 << 22;
+/// The most numbers of one value that are known while a file is read.
+pub(super) const MOST_KNOWN: usize = 1 << 18;
+/// The most of all values together.
+pub(super) const MOST_KNOWN_TOGETHER: usize = 1 << 22;
 
 impl OnnxValue {
     /// A list of whole numbers.
-    pub(super) fn list(values: Vec<Whole>) -> Self {
+    pub(super) fn list(values: Vec<KnownSize>) -> Self {
         OnnxValue::Wholes(vec![values.len()], values)
+    }
+
+    /// How many numbers of it are known.
+    pub(super) fn known(&self) -> usize {
+        match self {
+            OnnxValue::Wholes(_, values) => values.len(),
+            OnnxValue::Floats(_, values) => values.len(),
+            _ => 1,
+        }
     }
 
     /// Its one number with a point, if that is all.

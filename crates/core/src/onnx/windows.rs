@@ -3,21 +3,21 @@
 use super::attributes::{MOST, axis_of};
 use super::operators::OnnxInputs;
 use super::proto::NodeProto;
-use super::reader::{OnnxReader, Taken};
+use super::reader::{OnnxReader, OnnxTaken};
 use super::values::OnnxValue;
 use crate::net::NodeId;
 use crate::net::op::{Filling, Interpolation, Op, Real, Reduction, Window};
 use tombola_words::Axes;
 
 impl OnnxReader<'_> {
-    /// Whole numbers that an attribute has, or an input of later operators.
+    /// KnownSize numbers that an attribute has, or an input of later operators.
     pub(super) fn numbers(
         &self,
         node: &NodeProto,
         inputs: &OnnxInputs,
         attribute: &str,
         place: usize,
-    ) -> Taken<Option<Vec<i64>>> {
+    ) -> OnnxTaken<Option<Vec<i64>>> {
         if let Some(found) = node.integers(attribute) {
             return Ok(Some(found.to_vec()));
         }
@@ -30,7 +30,7 @@ impl OnnxReader<'_> {
         }
     }
 
-    pub(super) fn pool(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    pub(super) fn pool(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let mut x = self.node_of(inputs.at(0)?)?;
         let global = |reduction| Op::Reduce { reduction, axes: Axes::of(&[2, 3]).unwrap_or_default(), keep: true };
         match &*node.operator {
@@ -84,11 +84,11 @@ impl OnnxReader<'_> {
         (reaches(height, top, bottom, 0)? && reaches(width, left, right, 1)?).then_some(([top, left], true))
     }
 
-    pub(super) fn reduced(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    pub(super) fn reduced(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let sizes = self.sizes(x);
         let axes = self.numbers(node, inputs, "axes", 1)?.ok_or("does not say its axes")?;
-        let axes: Vec<usize> = axes.iter().map(|axis| axis_of(*axis, sizes.len())).collect::<Taken<_>>()?;
+        let axes: Vec<usize> = axes.iter().map(|axis| axis_of(*axis, sizes.len())).collect::<OnnxTaken<_>>()?;
         let mut axes = axes;
         axes.sort_unstable();
         axes.dedup();
@@ -106,12 +106,12 @@ impl OnnxReader<'_> {
         self.add(name, Op::Reduce { reduction, axes, keep }, &[x])
     }
 
-    pub(super) fn padded(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    pub(super) fn padded(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let count = self.sizes(x).len();
         let pads = self.numbers(node, inputs, "pads", 1)?.ok_or("does not say how much")?;
         let axes: Vec<usize> = match self.numbers(node, inputs, "axes", 3)? {
-            Some(axes) => axes.iter().map(|axis| axis_of(*axis, count)).collect::<Taken<_>>()?,
+            Some(axes) => axes.iter().map(|axis| axis_of(*axis, count)).collect::<OnnxTaken<_>>()?,
             None => (0..count).collect(),
         };
         if pads.len() != 2 * axes.len() {
@@ -145,7 +145,7 @@ impl OnnxReader<'_> {
         }
     }
 
-    pub(super) fn resized(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> Taken<NodeId> {
+    pub(super) fn resized(&mut self, node: &NodeProto, inputs: &OnnxInputs, name: &str) -> OnnxTaken<NodeId> {
         let x = self.node_of(inputs.at(0)?)?;
         let sizes = self.sizes(x);
         let &[_, _, height, width] = &*sizes else {

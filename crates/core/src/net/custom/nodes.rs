@@ -126,6 +126,12 @@ impl NodeList {
         list.graph().map(|_| list)
     }
 
+    /// The axes of one image, and the number of classes.
+    pub fn form(&self) -> (Axes, usize) {
+        let sizes = [&[1], &*self.input].concat();
+        (Axes::of(&sizes).unwrap_or_default(), self.classes)
+    }
+
     /// One line of text that is the same for equal networks: what a stage's identity is made of.
     pub fn canonical(&self) -> String {
         let mut hash = blake3::Hasher::new();
