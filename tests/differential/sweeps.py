@@ -50,13 +50,16 @@ def own_network(draw):
     if draw.chance(OFTEN):
         layers.append("global-average-pool")
     else:
-        layers += ["flatten", {"linear": draw.choice([12, 20])}, "relu"]
+        layers += ["flatten", {"linear": draw.choice([12, 20])}, draw.choice(["relu", "relu", "gelu"])]
+        if draw.chance(SELDOM):
+            layers.append({"dropout": 0.25})
     return layers + [{"linear": "classes"}]
 
 
 def network(draw, networks):
     """Settings of a network, and whether it has batch norms."""
-    kind = draw.choice(["lenet-300-100", "lenet-5", "conv-2", "resnet", "resnet", "resnetb", "resnetb", "own", "own", "own"])
+    kinds = ["lenet-300-100", "lenet-5", "conv-2", "resnet", "resnet", "resnetb", "resnetb", "own", "own", "own"]
+    kind = draw.choice([*kinds, "mlp", "wide-resnet", "densenet-bc"])
     if kind == "own":
         name = f"own-{len(networks) + 1}"
         networks[name] = own_network(draw)
@@ -66,7 +69,13 @@ def network(draw, networks):
         settings |= {"depth": 8, "width": draw.choice([3, 4]), "shortcut": draw.choice("ab")}
     if kind == "resnetb":
         settings |= {"depth": 11, "width": draw.choice([2, 4])}
-    return settings, kind.startswith("resnet")
+    if kind == "mlp":
+        settings["hidden"] = draw.choice([[], [12], [20, 12]])
+    if kind == "wide-resnet":
+        settings |= {"depth": 10, "width": 1}
+    if kind == "densenet-bc":
+        settings |= {"depth": draw.choice([10, 16]), "width": draw.choice([2, 4])}
+    return settings, kind.startswith("resnet") or kind in ("wide-resnet", "densenet-bc")
 
 
 def data(draw, settings):

@@ -59,6 +59,10 @@ class Network:
     def average(self, source):
         return self.add("same", [source], self.nodes[source].shape[:1])
 
+    def concat(self, sources):
+        shapes = [self.nodes[source].shape for source in sources]
+        return self.add("concat", list(sources), [sum(shape[0] for shape in shapes), *shapes[0][1:]])
+
     def layers(self):
         """Convolutions and linear layers, in order."""
         return [node for node in self.nodes if node.op in ("conv", "linear")]
@@ -88,6 +92,8 @@ class Network:
                 reached.append(numpy.ones(node.shape[0], bool))
             elif node.op == "add":
                 reached.append(read[0] | read[1])
+            elif node.op == "concat":
+                reached.append(numpy.concatenate(read))
             elif node.op == "flatten":
                 reached.append(numpy.repeat(read[0], self.nodes[node.inputs[0]].pixels))
             elif node.op == "pad":
@@ -111,6 +117,11 @@ class Network:
                 own = own[node.before :][: self.nodes[node.inputs[0]].shape[0]]
             elif node.op == "norm":
                 own = own & norms.get(node.name, True)
+            if node.op == "concat":
+                ends = numpy.cumsum([self.nodes[source].shape[0] for source in node.inputs])
+                for source, part in zip(node.inputs, numpy.split(own, ends[:-1])):
+                    needed[source] |= part
+                continue
             for source in node.inputs:
                 needed[source] |= own
         return counts
@@ -171,6 +182,8 @@ class Channels:
                 for a, b in zip(*read):
                     a, b = sorted((self._root(a), self._root(b)))
                     self.leader[b] = a
+            elif node.op == "concat":
+                own = [element for elements in read for element in elements]
             elif node.op == "flatten":
                 pixels = self.network.nodes[node.inputs[0]].pixels
                 own = [element for element in read[0] for _ in range(pixels)]
@@ -221,6 +234,8 @@ def build(settings, own):
         grow(network, own[name]["layers"], "layers", 0, classes)
     elif name == "lenet-300-100":
         head(network, network.flatten(0), [300, 100], classes)
+    elif name == "mlp":
+        head(network, network.flatten(0), settings["hidden"], classes)
     elif name == "lenet-5":
         last = 0
         for number, (out, padding) in enumerate([(6, 2), (16, 0)], 1):
@@ -246,6 +261,27 @@ def build(settings, own):
             for block in range((settings["depth"] - 2) // 9):
                 last = bottleneck(network, last, f"layer{stage + 1}.{block}", width << stage, stage > 0, block == 0)
         network.linear("fc", network.average(network.same(network.norm("bn", last))), classes)
+    elif name == "wide-resnet":
+        last = network.conv("conv1", 0, 16, 3)
+        for stage in range(3):
+            for block in range((settings["depth"] - 4) // 6):
+                place = f"block{stage + 1}.layer.{block}"
+                last = wide(network, last, place, 16 * width << stage, 2 if stage > 0 and block == 0 else 1)
+        network.linear("fc", network.average(network.same(network.norm("bn1", last))), classes)
+    elif name == "densenet-bc":
+        last = network.conv("features.conv0", 0, 2 * width, 3)
+        for part in (1, 2, 3):
+            for layer in range(1, (settings["depth"] - 4) // 6 + 1):
+                place = f"features.denseblock{part}.denselayer{layer}"
+                inner = network.conv(f"{place}.conv1", network.same(network.norm(f"{place}.norm1", last)), 4 * width, 1)
+                added = network.conv(f"{place}.conv2", network.same(network.norm(f"{place}.norm2", inner)), width, 3)
+                last = network.concat([last, added])
+            if part < 3:
+                place = f"features.transition{part}"
+                half = network.nodes[last].shape[0] // 2
+                last = network.conv(f"{place}.conv", network.same(network.norm(f"{place}.norm", last)), half, 1)
+                last = network.pool(last, 2)
+        network.linear("classifier", network.average(network.same(network.norm("features.norm5", last))), classes)
     else:
         raise ValueError(f"unknown network {name}")
     return network
@@ -254,7 +290,7 @@ def build(settings, own):
 def head(network, last, hidden, classes):
     for number, out in enumerate([*hidden, classes], 1):
         last = network.linear(f"fc{number}", last, out)
-        last = network.same(last) if number < 3 else last
+        last = network.same(last) if number <= len(hidden) else last
 
 
 def basic(network, source, name, out, smaller, settings):
@@ -267,6 +303,15 @@ def basic(network, source, name, out, smaller, settings):
         before = (out - network.nodes[source].shape[0]) // 2
         source = network.add("pad", [source], network.nodes[last].shape, before=before)
     return network.same(network.add("add", [last, source], network.nodes[last].shape))
+
+
+def wide(network, source, name, out, stride):
+    active = network.same(network.norm(f"{name}.bn1", source))
+    last = network.conv(f"{name}.conv1", active, out, 3, stride)
+    last = network.conv(f"{name}.conv2", network.same(network.norm(f"{name}.bn2", last)), out, 3)
+    if network.nodes[source].shape[0] != out:
+        source = network.conv(f"{name}.convShortcut", active, out, 1, stride)
+    return network.add("add", [last, source], network.nodes[last].shape)
 
 
 def bottleneck(network, source, name, inner, smaller, first):
@@ -282,13 +327,16 @@ def grow(network, layers, prefix, last, classes):
     """Layers of a sweep file, one after the other."""
     for place, layer in enumerate(layers):
         name = f"{prefix}.{place}"
-        if layer in ("batch-norm", "relu", "flatten", "global-average-pool"):
+        if layer in ("batch-norm", "relu", "gelu", "flatten", "global-average-pool"):
             last = {
                 "batch-norm": lambda: network.norm(name, last),
                 "relu": lambda: network.same(last),
+                "gelu": lambda: network.same(last),
                 "flatten": lambda: network.flatten(last),
                 "global-average-pool": lambda: network.average(last),
             }[layer]()
+        elif "dropout" in layer:
+            last = network.same(last)
         elif "conv" in layer:
             kernel = layer.get("kernel", 3)
             more = layer.get("stride", 1), layer.get("padding"), layer.get("bias", False)

@@ -12,6 +12,7 @@
 
 mod channels;
 mod compact;
+mod counterparts;
 mod criteria;
 mod exactness;
 mod gpu;
