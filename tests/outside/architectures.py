@@ -116,6 +116,15 @@ ARCHITECTURES = {
     "tiny_vit_5m": _timm("tiny_vit_5m_224", 64),
 }
 
+# Large or slow ones, which are not compared each time.
+SLOW = {
+    "resnet50", "wide_resnet50_2", "resnext50_32x4d", "vgg11", "vgg16_bn", "alexnet", "densenet121", "inception_v3", "efficientnet_v2_s",
+    "convnext_tiny", "vit_b_16", "swin_t", "swin_v2_t", "maxvit_t", "mixer_s16", "ghostnet_100", "efficientformer_l1", "res2net50_26w_4s",
+    "hrnet_w18_small", "xception41", "legacy_xception", "gmlp_s16", "resmlp_12", "cspresnet50", "cspdarknet53", "twins_svt_small",
+    "crossvit_9", "convmixer_768_32", "seresnet18", "cait_xxs24", "beit_base", "coatnet_0", "focalnet_tiny", "davit_tiny", "dpn68",
+    "resnetv2_50", "mobileone_s0", "hiera_tiny", "eva02_tiny", "nest_tiny", "caformer_s18", "nextvit_small", "swinv2_tiny",
+}
+
 # Those that are refused, and words of the reason.
 REFUSED = {
     "nfnet_l0": "`batch_norm` normalises weights",

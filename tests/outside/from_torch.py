@@ -10,7 +10,8 @@ Both sides compute in float64, so that a difference is one of the networks and n
 
 The metadata of a case has `distance`: how far the values of float32 lie from those of float64, at most.
 
-`from_torch.py exported FOLDER` compares what was exported there; `from_torch.py names` lists the networks that come in.
+`from_torch.py exported FOLDER` compares what was exported there; `from_torch.py names [quick]` lists the networks that come in, or those
+of them that are compared each time.
 
 The first two print a line for each network and end with exit code 1 if one was not as expected. `PYTHONPATH=python` names the package.
 """
@@ -148,7 +149,8 @@ def main():
     command, *arguments = sys.argv[1:]
     torch.set_num_threads(1)
     if command == "names":
-        return print("\n".join(name for name in architectures.ARCHITECTURES if name not in architectures.REFUSED))
+        left_out = set(architectures.REFUSED) | (architectures.SLOW if arguments == ["quick"] else set())
+        return print("\n".join(name for name in architectures.ARCHITECTURES if name not in left_out))
     if command == "exported":
         return print(exported(arguments[0]))
     bad = []

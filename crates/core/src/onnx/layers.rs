@@ -4,7 +4,7 @@ use super::attributes::{MOST, axis_of};
 use super::names::{LayerNames, is_of_pytorch, module_of};
 use super::operators::{OnnxInputs, shortest};
 use super::proto::NodeProto;
-use super::reader::{OnnxReader, OnnxWeight, OnnxTaken};
+use super::reader::{OnnxReader, OnnxTaken, OnnxWeight};
 use super::tensors::{floats_of, sizes_of};
 use super::values::OnnxValue;
 use crate::net::op::{Op, Real, Window};
