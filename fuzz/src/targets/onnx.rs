@@ -176,3 +176,16 @@ fn words() -> Vec<String> {
     ];
     words.map(str::to_string).to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_models_are_read() {
+        for seed in seeds() {
+            let read = network(&seed, true).unwrap_or_else(|error| panic!("{error}"));
+            assert!(!read.state.is_empty());
+        }
+    }
+}

@@ -81,6 +81,7 @@ impl OnnxReader<'_> {
         {
             return Ok(biased);
         }
+        let (a, b) = (&self.settled(a)?, &self.settled(b)?);
         if let ("Greater", OnnxValue::Node(id), Some(SOFTPLUS_LIMIT)) = (operator, a, b.number()) {
             return Ok(OnnxValue::Large(*id));
         }

@@ -14,6 +14,7 @@ mod operators;
 mod places;
 pub mod proto;
 mod reader;
+mod state;
 mod tensors;
 mod values;
 mod windows;
@@ -81,7 +82,7 @@ pub fn network(bytes: &[u8], with_state: bool) -> Result<OnnxNetwork> {
             "it has no batch norms: where the model has some, the export took them into the convolutions; to keep them: {TRAINING}"
         ));
     }
-    let made = reader.made_constants(&graph);
+    let made = state::made_constants(&graph);
     if !made.is_empty() {
         notes.push(format!(
             "it has tensors without names of PyTorch, which stay as they are and are not trained: {}",

@@ -35,7 +35,12 @@ impl<'a> OnnxReader<'a> {
         if !matches!(&*node.domain, "" | "ai.onnx") {
             return Err(format!("is an operator of `{}`, expected those of ONNX", node.domain));
         }
-        let inputs = OnnxInputs { values: self.inputs(node)? };
+        let mut inputs = OnnxInputs { values: self.inputs(node)? };
+        if node.operator != "Add" {
+            for value in inputs.values.iter_mut().flatten() {
+                *value = self.settled(value)?;
+            }
+        }
         let name = &*module_of(node);
         let one = |value: OnnxValue| Ok(vec![value]);
         match &*node.operator {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::OnnxTensor;
 use super::names::{is_of_pytorch, told};
 use super::proto::{GraphProto, NodeProto, TensorProto};
+use super::state::{OnnxWeight, state_of};
 use super::tensors::{count_of, floats_of, integers_of, is_of_floats, sizes_of};
 use super::values::{KnownSize, MOST_KNOWN, MOST_KNOWN_TOGETHER, OnnxValue};
 use crate::net::op::{LearnedStart, Op, Real};
@@ -15,8 +16,6 @@ use tombola_words::{Axes, Shape};
 /// What helps where an operator cannot be taken over.
 const CURE: &str =
     "write the network from the model itself: `tombola.from_torch(model, (channels, height, width), \"network.toml\")`";
-/// The most names of one list in words.
-const MOST_TOLD: usize = 8;
 /// The most operators of a file.
 const MOST_NODES: usize = 100_000;
 /// The most values that one image may become between two operators.
@@ -33,17 +32,6 @@ struct OnnxStep {
     parameters: Vec<String>,
 }
 
-/// A parameter and where the file has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct OnnxWeight {
-    /// PyTorch's name.
-    pub(super) name: String,
-    /// Its position among the tensors.
-    pub(super) tensor: usize,
-    /// Whether the file has its rows as columns.
-    pub(super) turned: bool,
-}
-
 /// A network in the making.
 pub(super) struct OnnxReader<'a> {
     pub(super) opset: i64,
@@ -56,6 +44,8 @@ pub(super) struct OnnxReader<'a> {
     constants: Vec<Fixed>,
     /// The node of each tensor that is learned by itself.
     learned: HashMap<usize, NodeId>,
+    /// The node of each product, by the position of its operator, to which no bias is added.
+    products: HashMap<usize, NodeId>,
     pub(super) weights: Vec<OnnxWeight>,
 }
 
@@ -111,6 +101,7 @@ impl<'a> OnnxReader<'a> {
             lists: Vec::new(),
             constants: Vec::new(),
             learned: HashMap::new(),
+            products: HashMap::new(),
             weights: Vec::new(),
         };
         reader.values.insert(&input.name, OnnxValue::Node(0));
@@ -207,24 +198,7 @@ impl<'a> OnnxReader<'a> {
     /// # Errors
     /// When the file has none, or one that is cut off.
     pub(super) fn state_of(&self, name: &str) -> Told<OnnxTensor> {
-        let found = self.weights.iter().find(|weight| weight.name == name);
-        let found = found.ok_or_else(|| Error::input(format!("holds no `{name}`")))?;
-        let tensor = self.tensor(found.tensor);
-        let (mut shape, mut values) =
-            (sizes_of(tensor).map_err(Error::input)?, floats_of(tensor).map_err(Error::input)?);
-        if let (true, &[rows, columns]) = (found.turned, &*shape) {
-            values = (0..rows * columns).map(|place| values[place % rows * columns + place / rows]).collect();
-            shape = vec![columns, rows];
-        }
-        Ok(OnnxTensor { name: name.to_string(), shape, values })
-    }
-
-    /// Names of tensors of the file, at most a few, that a network holds as constants and that may once have been learned.
-    pub(super) fn made_constants(&self, graph: &Graph) -> Vec<String> {
-        let is_ours = |name: &str| name.starts_with("constant");
-        let constants = graph.nodes.iter().filter(|node| matches!(node.op, Op::Constant { .. }));
-        let made = constants.map(|node| &node.name).filter(|name| !is_ours(name) && !name.contains("mask"));
-        made.take(MOST_TOLD).cloned().collect()
+        state_of(name, &self.weights, &self.tensors)
     }
 
     /// The operator at a position of the file.
@@ -320,7 +294,14 @@ impl<'a> OnnxReader<'a> {
                 let order = Axes::of(&[1, 0]).unwrap_or_default();
                 if *turned { self.add("transpose", Op::Permute { order }, &[id]) } else { Ok(id) }
             }
-            OnnxValue::Product { from, tensor, turned, at } => self.linear(*from, *tensor, *turned, None, *at),
+            OnnxValue::Product { from, tensor, turned, at } => match self.products.get(at) {
+                Some(id) => Ok(*id),
+                None => {
+                    let id = self.linear(*from, *tensor, *turned, None, *at)?;
+                    self.products.insert(*at, id);
+                    Ok(id)
+                }
+            },
             OnnxValue::Floats(sizes, values) => self.constant("constant", sizes, values),
             OnnxValue::Wholes(sizes, values) if values.iter().all(|whole| !whole.each) => {
                 let values: Vec<f32> = values.iter().map(|whole| whole.value as f32).collect();
@@ -330,6 +311,14 @@ impl<'a> OnnxReader<'a> {
             OnnxValue::Moved(..) => Err("reads a value whose images do not lie along the first axis".to_string()),
             OnnxValue::Large(..) => Err("is a condition, which has no counterpart here".to_string()),
             OnnxValue::Gelu(..) => Err("is a part of an error function that is no GELU".to_string()),
+        }
+    }
+
+    /// A product that is read by something else than the sum with its bias is a node.
+    pub(super) fn settled(&mut self, value: &OnnxValue) -> OnnxTaken<OnnxValue> {
+        match value {
+            OnnxValue::Product { .. } => self.node_of(value).map(OnnxValue::Node),
+            _ => Ok(value.clone()),
         }
     }
 
