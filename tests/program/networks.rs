@@ -108,6 +108,10 @@ fn heads_and_gated_channels_are_pruned_and_exported() {
     for name in ["t.safetensors", "t.py", "t.onnx", "t.pt"] {
         folder.tombola(&format!("export units 1 --out {name}")).expect(0);
     }
+    // What was exported is a network, and its weights are those of a network.
+    let again = format!("network = \"t.onnx\"\nload-init = \"t.onnx\"\n{SWEEP}");
+    folder.write("again.toml", again);
+    folder.tombola("run again.toml --out again --quiet --priter 0").expect(0);
     let text = folder.read("t.py");
     assert!(text.contains("scaled_dot_product_attention") && text.contains("positions"), "{text}");
 }

@@ -9,6 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::npz::{self, NumpyArray};
 use super::torch_file::{self, StoredTable, StoredTensor, TorchFile};
+use crate::onnx;
 use tombola_words::error::{Error, Result};
 
 /// Version of the metadata of files of ours.
@@ -76,6 +77,17 @@ impl<'a> TensorFile<'a> {
             };
             let tables = torch.tables.iter().map(table).collect();
             return Ok(Self { path, bytes, tables, facts: HashMap::new(), ordered: true, torch: Some(torch) });
+        }
+        if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
+            let state = onnx::onnx_state(bytes).map_err(|error| error.at(format!("`{}`", path.display())))?;
+            let tensor = |tensor: onnx::OnnxTensor| FileTensor {
+                name: tensor.name.into(),
+                kind: Dtype::F32,
+                shape: tensor.shape.into(),
+                values: ValuePlace::Own(tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+            };
+            let tables = vec![TensorTable { place: String::new(), tensors: state.into_iter().map(tensor).collect() }];
+            return Ok(Self { path, bytes, tables, facts: HashMap::new(), ordered: false, torch: None });
         }
         torch_file::refuse_others(path, bytes)?;
         let damaged = |error| {
