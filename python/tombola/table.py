@@ -13,6 +13,7 @@ _COLUMNS = {
     TEXT: """
         stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
+        hidden load-init load-mask load-names load-head
         selected_on error track rule early_bird differs value other_value place
         computed_with
     """,

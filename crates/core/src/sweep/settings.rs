@@ -61,11 +61,13 @@ macro_rules! settings {
         #[derive(Debug, Clone, PartialEq)]
         pub struct Settings {
             $($($(#[doc = $doc])+ pub $field: $type,)*)*
+            /// Whether the network is one of the user's own, whatever it is called: no setting, it follows from the sweep file.
+            pub own_network: bool,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($($field: $default,)*)* }
+                Self { $($($field: $default,)*)* own_network: false }
             }
         }
 
@@ -397,6 +399,9 @@ impl AutoAbove {
 }
 
 fn zoo_has(settings: &Settings, what: &str) -> bool {
+    if settings.own_network {
+        return false;
+    }
     match what {
         "depth" => zoo::uses_depth(&settings.network),
         "width" => zoo::uses_width(&settings.network),
@@ -457,10 +462,12 @@ impl Settings {
     /// # Errors
     /// When settings contradict each other.
     pub fn resolve(mut self) -> Result<Self> {
-        if let Ok(name) = zoo::canonical_name(&self.network) {
+        if let Ok(name) = zoo::canonical_name(&self.network)
+            && !self.own_network
+        {
             self.network = name.to_string();
         }
-        let (depth, width) = zoo::usual_size(&self.network);
+        let (depth, width) = zoo::usual_size(if self.own_network { "" } else { &self.network });
         self.depth = self.depth.or(Some(depth));
         self.width = self.width.or(Some(width));
         self.dataset = tombola_words::catalogue::find(&self.dataset)?.name.to_string();
@@ -503,7 +510,8 @@ impl Settings {
     /// Which channels are prunable where the dense network is pulled by `slimming`: those that its tickets may lose. For
     /// weights, and where streams stay whole or are none, the channels inside blocks.
     pub fn slimmed_streams(&self) -> Streams {
-        let loses_streams = self.prunes_channels() && !zoo::is_plain(&self.network);
+        let plain = !self.own_network && zoo::is_plain(&self.network);
+        let loses_streams = self.prunes_channels() && !plain;
         if loses_streams { self.streams } else { Streams::Whole }
     }
 

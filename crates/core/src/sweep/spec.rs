@@ -168,6 +168,7 @@ impl Spec {
             for mut settings in points {
                 settings.epochs_save.clone_from(&self.run.epochs_save);
                 self.check_network(&settings.network)?;
+                settings.own_network = self.networks.contains_key(&settings.network);
                 let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {
                     true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
                     _ => &[settings.control],
@@ -470,7 +471,7 @@ fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, OwnNetw
     })?;
     let mut networks = BTreeMap::new();
     for (name, table) in tables {
-        if crate::net::zoo::canonical_name(name).is_ok() {
+        if crate::net::zoo::is_reserved(name) {
             return Err(Error::input(format!("`[networks.{name}]` has the name of a built-in network"))
                 .hint("give your network another name"));
         }

@@ -116,7 +116,7 @@ struct Gatherer {
 impl Methods {
     /// Sorts a plan.
     pub(super) fn of(plan: &Plan) -> Self {
-        let mut fields = rows::columns();
+        let mut fields = rows::columns(plan);
         fields.retain(|field| field.decides != Decides::Levels && !rows::is_seed(field));
         let mut gatherer = Gatherer {
             fields,

@@ -28,7 +28,7 @@ impl SeedFiles {
         if !settings().any(|settings| matches!(settings.load, Load::Path(_))) {
             return Self::default();
         }
-        let mut fields = rows::columns();
+        let mut fields = rows::columns(plan);
         fields.retain(|field| field.decides == Decides::Training && !rows::is_seed(field) && field.key != "load");
         let own = Self { fields, groups: HashSet::new() };
         let mut pairs: HashMap<String, BTreeSet<([String; 4], String)>> = HashMap::new();

@@ -52,7 +52,7 @@ const MEASURED: [&str; 30] = [
 /// # Errors
 /// When the file cannot be written.
 pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
-    let columns = rows::columns();
+    let columns = rows::columns(plan);
     let standings = Standing::of(plan, history);
     let header = ["trial", "level", "stage", "state"].into_iter().chain(columns.iter().map(|field| field.key));
     let mut sheet = CsvSheet::new(file, header.chain(MEASURED))?;

@@ -13,9 +13,15 @@ use tombola_words::value::Value;
 /// The settings over which a summary takes the mean.
 const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
+/// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
+/// what they were.
+const LATER: [&str; 5] = ["hidden", "load-mask", "load-init", "load-names", "load-head"];
+
 /// The settings that are columns: all that can change what comes out.
-pub(super) fn columns() -> Vec<&'static Field> {
-    FIELDS.iter().filter(|field| field.decides != Decides::Run).collect()
+pub(super) fn columns(plan: &Plan) -> Vec<&'static Field> {
+    let acts = |field: &Field| plan.chains.iter().any(|chain| (field.matters)(&chain.trial.settings));
+    let is_one = |field: &&Field| field.decides != Decides::Run && (!LATER.contains(&field.key) || acts(field));
+    FIELDS.iter().filter(is_one).collect()
 }
 
 /// Whether trials that differ in this setting alone are repetitions of each other.

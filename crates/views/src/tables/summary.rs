@@ -42,7 +42,7 @@ struct Repeats {
 /// # Errors
 /// When the file cannot be written.
 pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
-    let mut columns = rows::columns();
+    let mut columns = rows::columns(plan);
     columns.retain(|field| !rows::is_seed(field));
     let groups = groups(plan, &columns);
     let used: Vec<usize> =

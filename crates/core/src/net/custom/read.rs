@@ -50,7 +50,7 @@ const LARGEST_WINDOW: usize = 64;
 /// says where: "layer 4 of network `small`, in its residual branch, layer 2".
 pub fn parse(name: &str, value: &Value) -> Result<OwnNetwork> {
     let place = format!("network `{name}`");
-    if let Ok(known) = zoo::canonical_name(name) {
+    if let Some(known) = zoo::canonical_name(name).ok().filter(|_| zoo::is_reserved(name)) {
         return Err(Error::input(format!("{place} has the name of the built-in network `{known}`"))
             .hint("give your own network another name"));
     }

@@ -100,6 +100,29 @@ fn known(name: &str) -> Option<&'static BuiltIn> {
     canonical_name(name).ok().and_then(find)
 }
 
+/// The networks that were there from the beginning. No other network may have their names; those that came later give way to a
+/// network of the user's own, of which there may be results.
+const RESERVED: [&str; 13] = [
+    "lenet-300-100",
+    "lenet-5",
+    "conv-2",
+    "conv-4",
+    "conv-6",
+    "vgg-11",
+    "vgg-13",
+    "vgg-16",
+    "vgg-19",
+    "resnet-18",
+    "resnet-50",
+    "resnet",
+    "resnetb",
+];
+
+/// Whether a network of the user's own may not have this name.
+pub fn is_reserved(name: &str) -> bool {
+    canonical_name(name).is_ok_and(|known| RESERVED.contains(&known))
+}
+
 /// Whether [`Choice::depth`] matters for this network.
 pub fn uses_depth(name: &str) -> bool {
     known(name).is_some_and(|known| known.depths.is_some())
