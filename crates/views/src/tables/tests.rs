@@ -154,7 +154,6 @@ fn results_of_a_small_sweep() {
     network | lenet-300-100 | lenet-300-100 | lenet-300-100
     depth |  |  |
     width |  |  |
-    hidden |  |  |
     shortcut |  |  |
     bn-init | 1.0 | 1.0 | 1.0
     dataset | fashion-mnist | fashion-mnist | fashion-mnist
