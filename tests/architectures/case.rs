@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use safetensors::{Dtype, SafeTensors};
 use tombola_core::net::custom::{OwnNetwork, parse};
@@ -12,6 +11,8 @@ use tombola_train::network::arena::Arena;
 use tombola_train::network::forward::Forward;
 use tombola_train::tch::{Device, Kind, Reduction, Tensor};
 use tombola_words::Shape;
+
+use crate::common::python::Python;
 
 /// How far values may lie apart, as a share of the largest of their tensor: what a file holds is float32.
 const CLOSE: f64 = 1e-5;
@@ -34,34 +35,15 @@ pub(crate) fn names() -> Option<Names> {
     Some(Names { taken: listed.lines().map(str::to_string).collect(), all: asked == "all" })
 }
 
-/// What the script prints; nothing without Python, or where it has no torchvision.
+/// What the script prints; nothing without a Python that has those networks, which is noted once.
 pub(crate) fn python(arguments: &[&str]) -> Option<String> {
-    let Some(python) = std::env::var_os("TOMBOLA_TEST_PYTHON").filter(|path| !path.is_empty()) else {
-        skipped("a Python with torchvision and timm (`TOMBOLA_TEST_PYTHON`)");
-        return None;
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let output = Command::new(python)
-        .arg(root.join("tests/outside/from_torch.py"))
-        .args(arguments)
-        .env("PYTHONPATH", root.join("python"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("OMP_NUM_THREADS", "1")
-        .output()
-        .unwrap();
+    static PYTHON: OnceLock<Option<Python>> = OnceLock::new();
+    let python = PYTHON.get_or_init(|| Python::with("architectures", &["torchvision", "timm", "onnx"])).as_ref()?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside/from_torch.py");
+    let output = python.command().arg(script).args(arguments).env("OMP_NUM_THREADS", "1").output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     Some(text(&output.stdout))
-}
-
-/// Tells that a test was left out, as `scripts/test` looks for it.
-fn skipped(reason: &str) {
-    use std::io::Write as _;
-    println!("skipped: needs {reason}");
-    if let Some(path) = std::env::var_os("TOMBOLA_SKIPPED_TESTS") {
-        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
-        writeln!(file, "architectures: needs {reason}").unwrap();
-    }
 }
 
 /// A network, its weights, and what PyTorch computes with it.

@@ -13,6 +13,9 @@
     reason = "a test that fails should say where"
 )]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod case;
 mod pruned;
 

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::flow::{Element, ElementFlow, Origin};
+use super::flow::{Element, ElementFactor, ElementFlow, Origin};
 use super::graph::{Graph, NodeId};
 use super::layout::{Layout, Parameter, Role};
 use super::op::{Op, Pairing};
@@ -26,15 +26,6 @@ pub struct Unit {
     pub filters: Vec<(usize, usize)>,
 }
 
-/// Units along some axes of a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct UnitFactor {
-    axes: Vec<usize>,
-    sizes: Vec<usize>,
-    /// The last axis goes round fastest; none for one that stays.
-    units: Vec<Option<usize>>,
-}
-
 /// The channels of a network that may be pruned: heads of attention and hidden units among them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channels {
@@ -42,8 +33,8 @@ pub struct Channels {
     pub units: Vec<Unit>,
     /// Names of the layers whose channels they are. None of these may ever be empty.
     pub layers: Vec<String>,
-    /// For what each node gives its axes, and the units along them.
-    values: Vec<(Axes, Vec<UnitFactor>)>,
+    /// For what each node gives its axes, and the units along them; none for one that stays.
+    values: Vec<(Axes, Vec<ElementFactor<Option<usize>>>)>,
     /// For each node with parameters the unit of each of its outputs; none for one that stays.
     makes: Vec<Vec<Option<usize>>>,
     /// For each node with a weight matrix the unit of each channel that it reads; none for one that stays.
@@ -109,10 +100,10 @@ impl Channels {
         channels.makes = flow.makes.iter().map(unit_of).collect();
         channels.reads = flow.reads.iter().map(unit_of).collect();
         for (node, value) in graph.nodes.iter().zip(&flow.values) {
-            let lines = value.iter().map(|factor| UnitFactor {
+            let lines = value.iter().map(|factor| ElementFactor {
                 axes: factor.axes.clone(),
                 sizes: factor.sizes.clone(),
-                units: unit_of(&factor.elements),
+                elements: unit_of(&factor.elements),
             });
             channels.values.push((node.shape.axes(), lines.collect()));
         }
@@ -181,10 +172,9 @@ impl Channels {
         let mut alive: Vec<Vec<bool>> = axes.as_slice().iter().map(|size| vec![true; *size]).collect();
         for factor in factors {
             for (place, axis) in factor.axes.iter().enumerate() {
-                let inner: usize = factor.sizes[place + 1..].iter().product();
                 let mut any = vec![false; factor.sizes[place]];
-                for (index, unit) in factor.units.iter().enumerate() {
-                    any[index / inner.max(1) % factor.sizes[place]] |= unit.is_none_or(|unit| mask.get(unit));
+                for (index, unit) in factor.elements.iter().enumerate() {
+                    any[factor.index(index, place)] |= unit.is_none_or(|unit| mask.get(unit));
                 }
                 alive[*axis] = any;
             }

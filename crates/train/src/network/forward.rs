@@ -28,6 +28,8 @@ pub struct Forward {
     chains: Vec<Option<FusedChain>>,
     /// Whether a node is taken over.
     taken: Vec<bool>,
+    /// Whether something in it is the same for all images.
+    has_shared: bool,
     /// Whether those may be run as one: not where gradients are differentiated again.
     fused: bool,
     /// The last node that reads each node's output: after it the output is dropped.
@@ -71,7 +73,20 @@ impl Forward {
         }
         let selections = graph.selections.iter().map(|_| OnceCell::new()).collect();
         let constants = graph.constants.iter().map(|_| OnceCell::new()).collect();
-        Self { graph, first, parameters, chains, taken, fused: true, last_reader, selections, constants, readers }
+        let has_shared = graph.nodes.iter().any(|node| !node.shape.is_of_images());
+        Self {
+            graph,
+            first,
+            parameters,
+            chains,
+            taken,
+            has_shared,
+            fused: true,
+            last_reader,
+            selections,
+            constants,
+            readers,
+        }
     }
 
     /// Whether a training pass draws random numbers: one that is recorded would repeat them.
@@ -138,7 +153,7 @@ impl Forward {
         images: Tensor,
         training: Option<TrainingPass>,
     ) -> Tensor {
-        let each = self.has_shared().then(|| images.detach().flatten(1, -1).narrow(1, 0, 1));
+        let each = self.has_shared.then(|| images.detach().flatten(1, -1).narrow(1, 0, 1));
         let mut outputs = vec![Output { tensor: Some(images), twin: None }];
         outputs.resize_with(self.graph.nodes.len(), Output::default);
         for id in (1..self.graph.nodes.len()).filter(|id| !self.taken[*id]) {
@@ -291,11 +306,6 @@ impl Forward {
             && (self.graph.nodes[id].op.has_connections()
                 || self.graph.nodes[id].op.is_batch_norm()
                 || self.graph.nodes[id].op == Op::Add)
-    }
-
-    /// Whether something in it is the same for all images.
-    fn has_shared(&self) -> bool {
-        self.graph.nodes.iter().any(|node| !node.shape.is_of_images())
     }
 }
 

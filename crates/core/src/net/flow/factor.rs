@@ -2,27 +2,29 @@
 
 use super::Element;
 
-/// Elements of a value over some of its axes. Along the other axes nothing is told apart.
+/// Elements of a value, or what is known of each, over some of its axes. Along the other axes nothing is told apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ElementFactor {
+pub(crate) struct ElementFactor<T = Element> {
     /// The axes, in order.
     pub(crate) axes: Vec<usize>,
     /// Their sizes.
     pub(crate) sizes: Vec<usize>,
     /// An element for each place of these axes, the last of which goes round fastest.
-    pub(crate) elements: Vec<Element>,
+    pub(crate) elements: Vec<T>,
+}
+
+impl<T> ElementFactor<T> {
+    /// Where the element at `index` lies along the axis at `place`.
+    pub(crate) fn index(&self, index: usize, place: usize) -> usize {
+        let inner: usize = self.sizes[place + 1..].iter().product();
+        index / inner.max(1) % self.sizes[place].max(1)
+    }
 }
 
 impl ElementFactor {
     /// Along one axis.
     pub(crate) fn line(axis: usize, elements: Vec<Element>) -> Self {
         Self { axes: vec![axis], sizes: vec![elements.len()], elements }
-    }
-
-    /// Where the element at `index` lies along the axis at `place`.
-    pub(crate) fn index(&self, index: usize, place: usize) -> usize {
-        let inner: usize = self.sizes[place + 1..].iter().product();
-        index / inner.max(1) % self.sizes[place].max(1)
     }
 
     /// The axes in another order: axis `order[i]` becomes axis `i`.
