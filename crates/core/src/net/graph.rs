@@ -121,6 +121,7 @@ impl Builder {
         let shapes = inputs.iter().map(|&id| self.nodes.get(id).map(|node| node.shape));
         let shapes: Vec<Shape> =
             shapes.collect::<Option<_>>().ok_or_else(|| wrong("reads a layer that is not before it".to_string()))?;
+        self.check_lists(op, &shapes).map_err(wrong)?;
         let mut listed = Listed::default();
         match op {
             Op::Take { list, .. } => listed.places = self.selections.get(list).map_or(0, Vec::len),
@@ -138,6 +139,31 @@ impl Builder {
         let (inputs, parameters) = (inputs.to_vec(), parameters.to_vec());
         self.nodes.push(Node { name: name.to_string(), op, inputs, parameters, shape });
         Ok(self.nodes.len() - 1)
+    }
+
+    /// Refuses an operation that asks for a list, a constant or a place that is not there.
+    fn check_lists(&self, op: Op, inputs: &[Shape]) -> Result<(), String> {
+        let (axis, list) = match op {
+            Op::Select { list, .. } => (1, list),
+            Op::Take { axis, list } => (axis, list),
+            Op::Constant { list } if list >= self.constants.len() => {
+                return Err(format!("there is no constant {list}"));
+            }
+            _ => return Ok(()),
+        };
+        let places = self.selections.get(list).ok_or_else(|| format!("there is no list {list}"))?;
+        if let Op::Select { out, .. } = op
+            && out != places.len()
+        {
+            return Err(format!("list {list} has not {out} channels"));
+        }
+        let there = inputs.first().and_then(|shape| shape.axes().as_slice().get(axis).copied());
+        // What has no such axis is refused with its shape.
+        let Some(there) = there else { return Ok(()) };
+        match places.iter().find(|place| **place >= there) {
+            Some(place) => Err(format!("there is no place {place} among {there}")),
+            None => Ok(()),
+        }
     }
 
     /// Convolution without bias, padded so that stride 1 keeps the size (odd kernels).
@@ -177,10 +203,6 @@ impl Builder {
     /// # Errors
     /// As [`Builder::add`], and when `from` has no such channel.
     pub fn select(&mut self, name: &str, from: NodeId, channels: Vec<usize>) -> Result<NodeId> {
-        let there = self.shape(from).channels();
-        if let Some(channel) = channels.iter().find(|channel| **channel >= there) {
-            return Err(Error::input(format!("layer `{name}`: there is no channel {channel} among {there}")));
-        }
         let op = Op::Select { list: self.selections.len(), out: channels.len() };
         self.selections.push(channels);
         self.add(name, op, &[from])
@@ -191,10 +213,6 @@ impl Builder {
     /// # Errors
     /// As [`Builder::add`], and when the axis has no such place.
     pub fn take(&mut self, name: &str, from: NodeId, axis: usize, places: Vec<usize>) -> Result<NodeId> {
-        let there = self.shape(from).axes().as_slice().get(axis).copied().unwrap_or(0);
-        if let Some(place) = places.iter().find(|place| **place >= there) {
-            return Err(Error::input(format!("layer `{name}`: there is no place {place} among {there}")));
-        }
         let op = Op::Take { axis, list: self.selections.len() };
         self.selections.push(places);
         self.add(name, op, &[from])
@@ -208,11 +226,6 @@ impl Builder {
     /// The lists that nodes of a network that was there before stand for, in the same places.
     pub fn selections(&mut self, selections: Vec<Vec<usize>>) {
         self.selections = selections;
-    }
-
-    /// The shape that node `id` gives, if there is one.
-    pub fn known_shape(&self, id: NodeId) -> Option<Shape> {
-        self.nodes.get(id).map(|node| node.shape)
     }
 
     /// A tensor that stays as it is.

@@ -168,7 +168,12 @@ impl NodeList {
         build.selections(self.lists.clone());
         for (number, node) in self.nodes.iter().enumerate() {
             let place = |error: Error| error.at(format!("node {}", number + 1));
-            self.check_lists(node, &build).map_err(place)?;
+            if node.op == Op::Input {
+                return Err(place(Error::input(format!(
+                    "layer `{}`: the image is node 0, and there is one",
+                    node.name
+                ))));
+            }
             build.add_named(&node.name, node.op, &node.from, &node.parameters).map_err(place)?;
         }
         let graph = build.finish(self.classes)?;
@@ -181,33 +186,6 @@ impl NodeList {
             Some(pair) => Err(Error::input(format!("the name `{}` stands twice", pair[0]))
                 .hint("give each node with weights a name of its own; one tensor cannot be that of two nodes")),
             None => Ok(graph),
-        }
-    }
-
-    /// Refuses an operation that asks for a list, place or constant that is not there.
-    fn check_lists(&self, node: &WrittenNode, build: &Builder) -> Result<()> {
-        let wrong = |what: String| Err(Error::input(format!("layer `{}`: {what}", node.name)));
-        let axis = |axis: usize| {
-            let from = *node.from.first()?;
-            build.known_shape(from)?.axes().as_slice().get(axis).copied()
-        };
-        let chosen = |list: usize, size: Option<usize>| match (self.lists.get(list), size) {
-            (None, _) => wrong(format!("there is no list {list}")),
-            (Some(places), Some(size)) => match places.iter().find(|place| **place >= size) {
-                Some(place) => wrong(format!("there is no place {place} among {size}")),
-                None => Ok(()),
-            },
-            _ => Ok(()),
-        };
-        match node.op {
-            Op::Select { list, out } => match self.lists.get(list) {
-                Some(places) if places.len() != out => wrong(format!("list {list} has not {out} channels")),
-                _ => chosen(list, axis(1)),
-            },
-            Op::Take { axis: along, list } => chosen(list, axis(along)),
-            Op::Constant { list } if list >= self.constants.len() => wrong(format!("there is no constant {list}")),
-            Op::Input => wrong("the image is node 0, and there is one".to_string()),
-            _ => Ok(()),
         }
     }
 
