@@ -108,9 +108,9 @@ mod tests {
         let second = cifar_record(&[9], 30);
         let images = read_bytes(&[&first, &second], Format::CIFAR_10).unwrap();
         assert_eq!(images.labels, [7, 0, 9]);
-        assert_eq!(images.dimensions(), (3, 32, 32));
+        assert_eq!(images.shape, tombola_words::Shape::Image(3, 32, 32));
         // `cifar_record` gives channel c of pixel p the value start + p + 100 c, modulo 256.
-        let second_image = images.image(1).unwrap();
+        let second_image = images.example(1).unwrap();
         assert_eq!(second_image[..6], [20, 120, 220, 21, 121, 221]);
         assert_eq!(second_image[3 * 33 + 1], 153, "row 1, column 1, green");
     }

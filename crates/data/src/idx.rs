@@ -44,7 +44,7 @@ pub fn read(images: &Path, labels: &Path, classes: usize) -> Result<Images> {
         ))
         .hint("the two files are not of the same part: take images and labels that belong together"));
     }
-    check_labels(&found, classes).map_err(|error| {
+    check_labels(&found.iter().map(|label| u16::from(*label)).collect::<Vec<_>>(), classes).map_err(|error| {
         error.at(format!("`{}`", labels.display())).hint("this file belongs to another data set, or is damaged")
     })?;
     Images::new(pixels, found, (1, rows, columns), classes)
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn files_are_read_plain_and_compressed_whatever_their_names() {
         let (images, labels) = good();
-        let expected = Images::new((0..18).collect(), vec![0, 1, 2], (1, 2, 3), 3).unwrap();
+        let expected = Images::new((0..18).collect(), vec![0_u8, 1, 2], (1, 2, 3), 3).unwrap();
         assert_eq!(read_bytes(&images, &labels).unwrap(), expected);
         assert_eq!(read_bytes(&gzip(&images), &gzip(&labels)).unwrap(), expected);
         assert_eq!(read_bytes(&gzip(&images), &labels).unwrap(), expected);

@@ -1,49 +1,86 @@
-//! Images and labels in memory, as bytes.
+//! Examples and labels in memory: images, signals or rows of features.
 //!
 //! Whatever the file format, this is what comes out. It knows nothing of files, tensors or training. A process
 //! holds one copy of a data set, so neither type can be cloned.
 
 use std::fmt;
 
+use super::values::Values;
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 
-/// More than this is refused, whoever asks: no known data set of small images comes near it.
+/// More than this is not read into memory, whoever asks: no set of small images that has a name here comes near it.
 pub const MOST_BYTES: u64 = 4 << 30;
 
-/// Labels are bytes, so there cannot be more classes.
-pub const MOST_CLASSES: usize = 256;
+/// Labels have two bytes, and one of their values is left free.
+pub const MOST_CLASSES: usize = 65_535;
 
-/// One part (training or test) of a data set.
+/// What one value of an example is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// A byte, which stands for a number from 0 to 1.
+    Byte,
+    /// A number as it is, in four bytes, the lowest first.
+    Float,
+}
+
+impl Element {
+    /// Bytes of one value.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Byte => 1,
+            Self::Float => 4,
+        }
+    }
+}
+
+/// One part (training, validation or test) of a data set.
 #[derive(PartialEq, Eq)]
 pub struct Images {
-    /// Image after image, each `[height, width, channels]`, row major, 0 to 255.
-    pub pixels: Vec<u8>,
-    /// One label an image, each below `classes`.
-    pub labels: Vec<u8>,
-    /// [`Shape::Image`]: channels, height and width of every image.
+    /// Example after example, row major. Channels come last: an image is `[height, width, channels]`, a signal
+    /// `[length, channels]`, a row `[features]`.
+    pub values: Values,
+    /// What each of the values is.
+    pub element: Element,
+    /// One label an example, each below `classes`.
+    pub labels: Vec<u16>,
+    /// Of every example: [`Shape::Image`], [`Shape::Block`] of channels and length for a signal, [`Shape::Vector`] for a row.
     pub shape: Shape,
     /// How many classes there can be, whether or not each occurs.
     pub classes: usize,
 }
 
 impl Images {
-    /// Puts the parts together. `dimensions` are channels, height and width.
+    /// Images of bytes. `dimensions` are channels, height and width.
     ///
     /// # Errors
     /// Pixels and labels that do not fit each other, and labels that are not below `classes`.
-    pub fn new(pixels: Vec<u8>, labels: Vec<u8>, dimensions: (usize, usize, usize), classes: usize) -> Result<Self> {
+    pub fn new<L: Into<u16>>(
+        pixels: Vec<u8>,
+        labels: Vec<L>,
+        dimensions: (usize, usize, usize),
+        classes: usize,
+    ) -> Result<Self> {
         let shape = Shape::Image(dimensions.0, dimensions.1, dimensions.2);
-        let expected = labels.len().checked_mul(shape.size());
-        if expected != Some(pixels.len()) {
+        let labels = labels.into_iter().map(Into::into).collect();
+        Self::of(pixels.into(), Element::Byte, labels, shape, classes)
+    }
+
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// As [`Images::new`].
+    pub fn of(values: Values, element: Element, labels: Vec<u16>, shape: Shape, classes: usize) -> Result<Self> {
+        let expected = labels.len().checked_mul(shape.size()).and_then(|values| values.checked_mul(element.bytes()));
+        if expected != Some(values.len()) {
             return Err(Error::input(format!(
                 "{} bytes of pixels do not fit {} images of {shape}",
-                pixels.len(),
+                values.len(),
                 labels.len()
             )));
         }
         check_labels(&labels, classes)?;
-        Ok(Self { pixels, labels, shape, classes })
+        Ok(Self { values, element, labels, shape, classes })
     }
 
     /// Number of images.
@@ -56,18 +93,20 @@ impl Images {
         self.labels.is_empty()
     }
 
-    /// Channels, height and width.
-    pub fn dimensions(&self) -> (usize, usize, usize) {
-        match self.shape {
-            Shape::Image(channels, height, width) => (channels, height, width),
-            shape => (shape.channels(), shape.size() / shape.channels().max(1), 1),
-        }
+    /// Bytes of one example.
+    pub fn example_bytes(&self) -> usize {
+        self.shape.size() * self.element.bytes()
     }
 
-    /// The pixels of image `index`, `[height, width, channels]`; none if there is no such image.
-    pub fn image(&self, index: usize) -> Option<&[u8]> {
-        let size = self.shape.size();
-        self.pixels.get(index.checked_mul(size)?..index.checked_add(1)?.checked_mul(size)?)
+    /// The sizes of an example as its values lie, channels last.
+    pub fn layout(&self) -> Vec<usize> {
+        layout(self.shape)
+    }
+
+    /// The values of example `index`, channels last; none if there is no such example.
+    pub fn example(&self, index: usize) -> Option<&[u8]> {
+        let size = self.example_bytes();
+        self.values.get(index.checked_mul(size)?..index.checked_add(1)?.checked_mul(size)?)
     }
 
     /// Keeps the first `count` images and frees the memory of the others; nothing happens if there are fewer.
@@ -75,8 +114,7 @@ impl Images {
         if count < self.len() {
             self.labels.truncate(count);
             self.labels.shrink_to_fit();
-            self.pixels.truncate(count * self.shape.size());
-            self.pixels.shrink_to_fit();
+            self.values.truncate(count * self.example_bytes());
         }
     }
 
@@ -92,6 +130,16 @@ impl Images {
     }
 }
 
+/// The sizes of an example of some shape as its values lie, channels last.
+pub fn layout(shape: Shape) -> Vec<usize> {
+    let mut sizes: Vec<usize> = shape.dimensions().collect();
+    // Channels come first in a shape.
+    if sizes.len() > 1 {
+        sizes.rotate_left(1);
+    }
+    sizes
+}
+
 impl fmt::Debug for Images {
     // The pixels would fill the screen many times over.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +148,7 @@ impl fmt::Debug for Images {
 }
 
 /// Refuses the first label that is not below `classes`.
-pub(crate) fn check_labels(labels: &[u8], classes: usize) -> Result<()> {
+pub(crate) fn check_labels(labels: &[u16], classes: usize) -> Result<()> {
     match labels.iter().position(|&label| usize::from(label) >= classes) {
         None => Ok(()),
         Some(index) => Err(Error::input(format!(
@@ -111,16 +159,18 @@ pub(crate) fn check_labels(labels: &[u8], classes: usize) -> Result<()> {
     }
 }
 
-/// A data set: training images (from which validation is split off) and test images.
+/// A data set: training images (from which validation is split off, unless there are some of its own) and test images.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DataSet {
-    /// Its name in the catalogue.
+    /// Its name in the catalogue, or the user's.
     pub name: String,
     /// What may be trained on.
     pub train: Images,
+    /// What epochs are chosen on, where the publisher says so.
+    pub validation: Option<Images>,
     /// What is only reported on.
     pub test: Images,
-    /// BLAKE3 in hexadecimal of everything decoded: shape, classes, pixels and labels of both parts. The same images
+    /// BLAKE3 in hexadecimal of everything decoded: shape, classes, values and labels of all parts. The same images
     /// give the same fingerprint, however the files were compressed and wherever they lay.
     pub fingerprint: String,
 }
@@ -131,33 +181,55 @@ impl DataSet {
     /// # Errors
     /// An empty part, or parts that differ in shape or classes.
     pub fn new(name: impl Into<String>, train: Images, test: Images) -> Result<Self> {
+        Self::of(name, train, None, test)
+    }
+
+    /// As [`DataSet::new`], with images that validate.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of(name: impl Into<String>, train: Images, validation: Option<Images>, test: Images) -> Result<Self> {
         let name = name.into();
-        for (part, images) in [("training", &train), ("test", &test)] {
+        let parts = [("training", Some(&train)), ("validation", validation.as_ref()), ("test", Some(&test))];
+        let parts: Vec<(&str, &Images)> = parts.into_iter().filter_map(|(part, images)| Some((part, images?))).collect();
+        for (part, images) in &parts {
             if images.is_empty() {
                 return Err(Error::input(format!("`{name}` has no {part} images")));
             }
         }
-        if (train.shape, train.classes) != (test.shape, test.classes) {
-            return Err(Error::input(format!(
-                "`{name}` has training images of {} in {} classes, but test images of {} in {} classes",
-                train.shape, train.classes, test.shape, test.classes
-            )));
+        for (part, images) in &parts {
+            if (train.shape, train.classes, train.element) != (images.shape, images.classes, images.element) {
+                return Err(Error::input(format!(
+                    "`{name}` has training images of {} in {} classes, but {part} images of {} in {} classes",
+                    train.shape, train.classes, images.shape, images.classes
+                )));
+            }
         }
-        let fingerprint = fingerprint(&train, &test);
-        Ok(Self { name, train, test, fingerprint })
+        let fingerprint = fingerprint(&parts);
+        Ok(Self { name, train, validation, test, fingerprint })
     }
 }
 
-fn fingerprint(train: &Images, test: &Images) -> String {
+fn fingerprint(parts: &[(&str, &Images)]) -> String {
     let mut hasher = blake3::Hasher::new();
-    for part in [train, test] {
-        let (channels, height, width) = part.dimensions();
+    for (_, part) in parts {
+        // Sets of bytes keep the fingerprints that they had when there was nothing else.
+        if part.element == Element::Float {
+            hasher.update(b"floats");
+        }
+        let sizes = match part.shape {
+            Shape::Image(channels, height, width) => vec![channels, height, width],
+            shape => shape.dimensions().collect(),
+        };
         // The sizes come first, so that no two data sets can be cut differently from the same bytes.
-        for number in [part.len(), channels, height, width, part.classes] {
+        for number in [part.len()].into_iter().chain(sizes).chain([part.classes]) {
             hasher.update(&(number as u64).to_le_bytes());
         }
-        hasher.update(&part.pixels);
-        hasher.update(&part.labels);
+        hasher.update(&part.values);
+        match part.classes {
+            ..=256 => hasher.update(&part.labels.iter().map(|label| *label as u8).collect::<Vec<u8>>()),
+            _ => hasher.update(&part.labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>()),
+        };
     }
     hasher.finalize().to_hex().to_string()
 }
@@ -167,16 +239,16 @@ mod tests {
     use super::*;
 
     fn three() -> Images {
-        Images::new((0..12).collect(), vec![0, 1, 2], (1, 2, 2), 3).unwrap()
+        Images::new((0..12).collect(), vec![0_u8, 1, 2], (1, 2, 2), 3).unwrap()
     }
 
     #[test]
     fn an_image_is_found_at_its_place_and_nowhere_else() {
         let images = three();
         assert_eq!(images.len(), 3);
-        assert_eq!(images.image(1), Some(&[4, 5, 6, 7][..]));
-        assert_eq!(images.image(3), None);
-        assert_eq!(images.image(usize::MAX), None);
+        assert_eq!(images.example(1), Some(&[4, 5, 6, 7][..]));
+        assert_eq!(images.example(3), None);
+        assert_eq!(images.example(usize::MAX), None);
     }
 
     #[test]
@@ -185,15 +257,15 @@ mod tests {
         images.truncate(9);
         assert_eq!(images.len(), 3);
         images.truncate(2);
-        assert_eq!((images.pixels.as_slice(), images.labels.as_slice()), (&[0, 1, 2, 3, 4, 5, 6, 7][..], &[0, 1][..]));
+        assert_eq!((&*images.values, images.labels.as_slice()), (&[0, 1, 2, 3, 4, 5, 6, 7][..], &[0, 1][..]));
         assert_eq!(images.images_per_class(), [1, 1, 0]);
     }
 
     #[test]
     fn pixels_that_do_not_fit_the_labels_are_refused() {
-        let error = Images::new(vec![0; 11], vec![0, 1, 2], (1, 2, 2), 3).unwrap_err();
+        let error = Images::new(vec![0; 11], vec![0_u8, 1, 2], (1, 2, 2), 3).unwrap_err();
         assert_eq!(error.message, "11 bytes of pixels do not fit 3 images of 1x2x2");
-        let error = Images::new(vec![0; 12], vec![0, 3, 2], (1, 2, 2), 3).unwrap_err();
+        let error = Images::new(vec![0; 12], vec![0_u8, 3, 2], (1, 2, 2), 3).unwrap_err();
         assert_eq!(error.message, "label 3 of image 1 is out of range; expected 0 to 2");
     }
 
@@ -201,8 +273,8 @@ mod tests {
     fn the_fingerprint_sees_every_pixel_label_and_size() {
         let whole = DataSet::new("a", three(), three()).unwrap().fingerprint;
         assert_eq!(whole, DataSet::new("b", three(), three()).unwrap().fingerprint, "the name is not content");
-        let mut pixel = three();
-        pixel.pixels[11] += 1;
+        let pixels = (0..11).chain([12]).collect();
+        let pixel = Images::new(pixels, vec![0_u8, 1, 2], (1, 2, 2), 3).unwrap();
         let mut label = three();
         label.labels[0] = 2;
         let mut fewer = three();
@@ -210,13 +282,13 @@ mod tests {
         for other in [pixel, label, fewer] {
             assert_ne!(whole, DataSet::new("a", three(), other).unwrap().fingerprint);
         }
-        let tall = || Images::new((0..12).collect(), vec![0, 1, 2], (1, 4, 1), 3).unwrap();
+        let tall = || Images::new((0..12).collect(), vec![0_u8, 1, 2], (1, 4, 1), 3).unwrap();
         assert_ne!(whole, DataSet::new("a", tall(), tall()).unwrap().fingerprint);
     }
 
     #[test]
     fn parts_that_differ_or_are_empty_are_refused() {
-        let tall = Images::new((0..12).collect(), vec![0, 1, 2], (1, 4, 1), 3).unwrap();
+        let tall = Images::new((0..12).collect(), vec![0_u8, 1, 2], (1, 4, 1), 3).unwrap();
         assert!(DataSet::new("a", three(), tall).unwrap_err().message.contains("1x2x2"));
         let mut none = three();
         none.truncate(0);

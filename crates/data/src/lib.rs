@@ -12,17 +12,21 @@
 pub mod check;
 mod checksum;
 pub mod cifar;
+pub mod example;
 pub mod fetch;
 pub mod idx;
 pub mod images;
 pub mod places;
+pub mod readers;
 pub mod split;
 pub mod synthetic;
+mod values;
 
-pub use images::{DataSet, Images};
+pub use images::{DataSet, Element, Images};
 pub use places::load;
 pub use split::{Normalisation, Split, split, unlike};
 pub use synthetic::{load_or_make, synthetic};
+pub use values::Values;
 
 #[cfg(test)]
 mod samples;

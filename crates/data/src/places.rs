@@ -397,7 +397,7 @@ mod tests {
         }
         let data = load("fashion-mnist", Some(Path::new(SYSTEM))).unwrap();
         assert_eq!((data.train.len(), data.test.len()), (60_000, 10_000));
-        assert_eq!((data.train.dimensions(), data.train.classes), ((1, 28, 28), 10));
+        assert_eq!((data.train.shape, data.train.classes), (tombola_words::Shape::Image(1, 28, 28), 10));
         assert_eq!(data.train.images_per_class(), [6000; 10]);
         assert_eq!(data.test.images_per_class(), [1000; 10]);
         // The mean and standard deviation that everybody uses for this set, of all training images.

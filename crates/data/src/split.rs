@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::images::Images;
+use super::images::{Element, Images};
 use tombola_words::error::{Error, Result};
 
 /// Validation images unless asked otherwise, where there are enough: MNIST-like sets become 55,000 + 5,000,
@@ -104,7 +104,7 @@ fn chance(found: usize, count: usize, share: f64) -> f64 {
     if share >= 1.0 { 1.0 } else { (-(count as f64) * (term(part, share) + term(1.0 - part, 1.0 - share))).exp() }
 }
 
-/// Mean and standard deviation of each channel, of pixels in [0, 1].
+/// Mean and standard deviation of each channel, of pixels in [0, 1], or of numbers as they are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalisation {
     /// One value a channel.
@@ -120,26 +120,33 @@ impl Normalisation {
     /// # Errors
     /// A range that is empty or goes beyond the images.
     pub fn of(images: &Images, range: Range<usize>) -> Result<Self> {
-        let (channels, height, width) = images.dimensions();
-        let size = images.shape.size();
-        let pixels = range
+        let size = images.example_bytes();
+        let values = range
             .start
             .checked_mul(size)
             .zip(range.end.checked_mul(size))
-            .and_then(|(start, end)| images.pixels.get(start..end))
-            .filter(|pixels| !pixels.is_empty())
+            .and_then(|(start, end)| images.values.get(start..end))
+            .filter(|values| !values.is_empty())
             .ok_or_else(|| {
                 Error::input(format!("cannot normalise by images {} to {} of {}", range.start, range.end, images.len()))
             })?;
-        // At most 2^32 bytes are ever loaded, so 64 bits hold the sum of their squares.
+        let channels = images.shape.channels();
+        Ok(match images.element {
+            Element::Byte => Self::of_bytes(values, channels),
+            Element::Float => Self::of_floats(values, channels),
+        })
+    }
+
+    fn of_bytes(values: &[u8], channels: usize) -> Self {
+        // 64 bits hold the sum of the squares of 2^48 bytes.
         let (mut sums, mut squares) = (vec![0_u64; channels], vec![0_u64; channels]);
-        for pixel in pixels.chunks_exact(channels) {
+        for pixel in values.chunks_exact(channels) {
             for (channel, &value) in pixel.iter().enumerate() {
                 sums[channel] += u64::from(value);
                 squares[channel] += u64::from(value) * u64::from(value);
             }
         }
-        let count = (range.len() * height * width) as u64;
+        let count = (values.len() / channels) as u64;
         let (mut mean, mut standard_deviation) = (Vec::new(), Vec::new());
         for (sum, square) in sums.into_iter().zip(squares) {
             mean.push((sum as f64 / (count as f64 * 255.0)) as f32);
@@ -150,7 +157,30 @@ impl Normalisation {
                 _ => ((scaled as f64).sqrt() / (count as f64 * 255.0)) as f32,
             });
         }
-        Ok(Self { mean, standard_deviation })
+        Self { mean, standard_deviation }
+    }
+
+    /// In two passes and in one order: the same on every machine.
+    fn of_floats(values: &[u8], channels: usize) -> Self {
+        let sums = |of: &dyn Fn(usize, f64) -> f64| {
+            let mut sums = vec![0.0_f64; channels];
+            for (place, value) in values.as_chunks::<4>().0.iter().enumerate() {
+                let channel = place % channels;
+                sums[channel] += of(channel, f64::from(f32::from_le_bytes(*value)));
+            }
+            sums
+        };
+        let count = (values.len() / 4 / channels) as f64;
+        let means: Vec<f64> = sums(&|_, value| value).into_iter().map(|sum| sum / count).collect();
+        let squares = sums(&|channel, value| (value - means[channel]).powi(2));
+        let deviation = |square: f64| match (square / count).sqrt() as f32 {
+            0.0 => 1.0,
+            deviation => deviation,
+        };
+        Self {
+            standard_deviation: squares.into_iter().map(deviation).collect(),
+            mean: means.into_iter().map(|mean| mean as f32).collect(),
+        }
     }
 }
 
@@ -207,7 +237,7 @@ mod tests {
     }
 
     fn two_channels(values: &[[u8; 2]]) -> Images {
-        Images::new(values.concat(), vec![0; values.len()], (2, 1, 1), 1).unwrap()
+        Images::new(values.concat(), vec![0_u8; values.len()], (2, 1, 1), 1).unwrap()
     }
 
     #[test]

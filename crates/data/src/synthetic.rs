@@ -31,7 +31,7 @@ const PIXEL_NOISE: i32 = 48;
 /// class has as many images as any other, give or take one.
 ///
 /// # Errors
-/// A size of 0, more than 256 classes, more than 4 GiB of pixels.
+/// A size of 0, more than 65,535 classes, more than 4 GiB of pixels.
 pub fn synthetic(shape: (usize, usize, usize), classes: usize, train: usize, test: usize) -> Result<DataSet> {
     let (channels, height, width) = shape;
     let sizes = [
@@ -66,7 +66,7 @@ pub fn synthetic(shape: (usize, usize, usize), classes: usize, train: usize, tes
         let mut labels = Vec::with_capacity(count);
         for index in 0..count {
             let class = index % classes;
-            labels.push(class as u8);
+            labels.push(class as u16);
             append_image(&prototypes[class], &mut stream(purpose, shape, index), shape, &mut pixels);
         }
         Images::new(pixels, labels, shape, classes)
@@ -170,8 +170,8 @@ mod tests {
         let data = synthetic((1, 8, 8), 3, 31, 30).unwrap();
         assert_eq!(data.train.images_per_class(), [11, 10, 10]);
         assert_eq!(data.test.images_per_class(), [10, 10, 10]);
-        let train: Vec<_> = (0..31).map(|index| data.train.image(index)).collect();
-        assert!((0..30).all(|index| !train.contains(&data.test.image(index))));
+        let train: Vec<_> = (0..31).map(|index| data.train.example(index)).collect();
+        assert!((0..30).all(|index| !train.contains(&data.test.example(index))));
     }
 
     #[test]
@@ -183,7 +183,7 @@ mod tests {
             ((1, 8, 8), 0, 9, 9, "0 classes"),
             ((1, 8, 8), 2, 0, 9, "0 training images"),
             ((1, 8, 8), 2, 9, 0, "0 test images"),
-            ((1, 8, 8), 257, 9, 9, "257 classes; expected at most 256"),
+            ((1, 8, 8), 65_536, 9, 9, "257 classes; expected at most 65535"),
             ((3, 224, 224), 10, 50_000, 9, "need more than 4294967296 bytes"),
             ((usize::MAX, 2, 2), 10, 9, 9, "need more than"),
             ((1, 8, 8), 10, usize::MAX, 9, "need more than"),
@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn the_smallest_images_can_be_made() {
-        assert_eq!(synthetic((1, 1, 1), 256, 1, 1).unwrap().train.pixels.len(), 1);
-        assert_eq!(synthetic((2, 1, 5), 2, 2, 2).unwrap().test.pixels.len(), 20);
+        assert_eq!(synthetic((1, 1, 1), 256, 1, 1).unwrap().train.values.len(), 1);
+        assert_eq!(synthetic((2, 1, 5), 2, 2, 2).unwrap().test.values.len(), 20);
     }
 
     /// Test accuracy of a network with one hidden layer of 64 units after `epochs` of plain SGD, batches of 10.
@@ -212,7 +212,7 @@ mod tests {
         };
         let (mut first, mut second) = (weights(HIDDEN, inputs), weights(classes, HIDDEN));
         let input = |images: &Images, index| -> Vec<f32> {
-            images.image(index).unwrap().iter().map(|&pixel| (f32::from(pixel) - 128.0) / 50.0).collect()
+            images.example(index).unwrap().iter().map(|&pixel| (f32::from(pixel) - 128.0) / 50.0).collect()
         };
         let times = |weights: &[f32], vector: &[f32]| -> Vec<f32> {
             weights.chunks_exact(vector.len()).map(|row| row.iter().zip(vector).map(|(a, b)| a * b).sum()).collect()

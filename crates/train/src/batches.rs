@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
-use tombola_data::images::{DataSet, Images};
+use tombola_data::images::{DataSet, Element, Images};
 use tombola_data::split::{Normalisation, Split};
 use tombola_words::stream::stream;
 
@@ -27,10 +27,14 @@ struct ResidentPart {
 
 impl ResidentPart {
     fn new(images: &Images, device: Device) -> Self {
-        let (channels, height, width) = images.dimensions();
-        let size = [images.len() as i64, height as i64, width as i64, channels as i64];
-        let pixels = Tensor::from_data_size(&images.pixels, &size, Kind::Uint8);
-        let labels = Tensor::from_slice(&images.labels).to_kind(Kind::Int64);
+        let size: Vec<i64> = [images.len()].into_iter().chain(images.layout()).map(|size| size as i64).collect();
+        let kind = match images.element {
+            Element::Byte => Kind::Uint8,
+            Element::Float => Kind::Float,
+        };
+        let pixels = Tensor::from_data_size(&images.values, &size, kind);
+        let labels: Vec<i64> = images.labels.iter().map(|label| i64::from(*label)).collect();
+        let labels = Tensor::from_slice(&labels);
         Self { pixels: Mutex::new(pixels.to_device(device)), labels: Mutex::new(labels.to_device(device)) }
     }
 

@@ -25,6 +25,7 @@ mod checksum;
 mod duration;
 pub mod error;
 pub mod fault;
+mod own_data;
 pub mod process;
 pub mod record;
 pub mod regular;
@@ -37,5 +38,6 @@ pub mod value;
 
 pub use checksum::Checksum;
 pub use duration::seconds;
+pub use own_data::{Alpha, AxesOrder, DataForm, DataOptions, DataShape, Resize};
 pub use shape::{Axes, MOST_AXES, Shape};
 pub use stage_id::StageId;

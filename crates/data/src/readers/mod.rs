@@ -1,0 +1,18 @@
+//! Readers, one a format: from files to examples.
+//!
+//! Nothing in a file is believed before it is checked, and no more memory is taken than an example needs, whatever a file says of
+//! itself. Readers may not know what becomes of examples.
+
+use std::path::Path;
+
+use super::example::Parts;
+use tombola_words::DataOptions;
+use tombola_words::error::{Error, Result};
+
+/// Finds out which format lies at a path, and where the parts of its set are.
+///
+/// # Errors
+/// Nothing there, nothing that is known, or options that the format does not have.
+pub fn open(path: &Path, _options: &DataOptions) -> Result<Parts> {
+    Err(Error::input(format!("`{}` is of no format that is read", path.display())))
+}

@@ -1,0 +1,66 @@
+//! The values of many examples, one after the other: in memory of the process, or in a file that is mapped into it.
+//!
+//! Whoever reads them need not know which. It knows nothing of what the values mean.
+
+use std::ops::{Deref, Range};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+/// Bytes that somebody holds.
+pub struct Values(Place);
+
+enum Place {
+    Own(Vec<u8>),
+    /// A part of a file. Its pages are the system's: processes of a machine share them, and they go where memory is short.
+    Mapped(Arc<Mmap>, Range<usize>),
+}
+
+impl Values {
+    /// Part of a mapped file; none if the file is shorter.
+    pub(crate) fn mapped(map: Arc<Mmap>, range: Range<usize>) -> Option<Self> {
+        map.get(range.clone())?;
+        Some(Self(Place::Mapped(map, range)))
+    }
+
+    /// Whether they lie in a file and not in memory of the process.
+    pub fn are_mapped(&self) -> bool {
+        matches!(self.0, Place::Mapped(..))
+    }
+
+    /// Keeps the first `count` bytes; nothing happens if there are fewer.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        match &mut self.0 {
+            Place::Own(bytes) => {
+                bytes.truncate(count);
+                bytes.shrink_to_fit();
+            }
+            Place::Mapped(_, range) => range.end = range.end.min(range.start + count),
+        }
+    }
+}
+
+impl From<Vec<u8>> for Values {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Place::Own(bytes))
+    }
+}
+
+impl Deref for Values {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Place::Own(bytes) => bytes,
+            Place::Mapped(map, range) => map.get(range.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl PartialEq for Values {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Values {}
