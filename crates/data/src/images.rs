@@ -4,7 +4,10 @@
 //! holds one copy of a data set, so neither type can be cloned.
 
 use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
 
+use super::own::PartFile;
 use super::values::Values;
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
@@ -35,11 +38,14 @@ impl Element {
 }
 
 /// One part (training, validation or test) of a data set.
-#[derive(PartialEq, Eq)]
 pub struct Images {
     /// Example after example, row major. Channels come last: an image is `[height, width, channels]`, a signal
     /// `[length, channels]`, a row `[features]`.
+    ///
+    /// Empty where they are read from `file` when they are needed.
     pub values: Values,
+    /// Where values are read from that do not fit into memory.
+    pub file: Option<Arc<PartFile>>,
     /// What each of the values is.
     pub element: Element,
     /// One label an example, each below `classes`.
@@ -80,7 +86,49 @@ impl Images {
             )));
         }
         check_labels(&labels, classes)?;
-        Ok(Self { values, element, labels, shape, classes })
+        Ok(Self { values, file: None, element, labels, shape, classes })
+    }
+
+    /// The examples of a file of the cache: mapped if they `fit` into memory, else read when they are needed.
+    pub(crate) fn on_disk(
+        file: Arc<PartFile>,
+        fit: bool,
+        element: Element,
+        labels: Vec<u16>,
+        shape: Shape,
+        classes: usize,
+    ) -> Result<Self> {
+        check_labels(&labels, classes)?;
+        let (values, file) = if fit { (file.mapped()?, None) } else { (Vec::new().into(), Some(file)) };
+        Ok(Self { values, file, element, labels, shape, classes })
+    }
+
+    /// Gives the values of the examples in `range` to `see`, some at a time.
+    ///
+    /// # Errors
+    /// When there are no such examples, or they cannot be read.
+    pub fn each_piece(&self, range: Range<usize>, see: &mut dyn FnMut(&[u8])) -> Result<()> {
+        let size = self.example_bytes();
+        match &self.file {
+            None => {
+                let bytes = range.start.checked_mul(size).zip(range.end.checked_mul(size));
+                let values =
+                    bytes.and_then(|(start, end)| self.values.get(start..end)).ok_or_else(|| self.none(&range))?;
+                see(values);
+            }
+            Some(file) => {
+                let mut values = vec![0; size];
+                for index in range {
+                    file.read(index, &mut values)?;
+                    see(&values);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn none(&self, range: &Range<usize>) -> Error {
+        Error::input(format!("there are no images {} to {} of {}", range.start, range.end, self.len()))
     }
 
     /// Number of images.
@@ -140,6 +188,16 @@ pub fn layout(shape: Shape) -> Vec<usize> {
     sizes
 }
 
+impl PartialEq for Images {
+    fn eq(&self, other: &Self) -> bool {
+        let file = |images: &Self| images.file.as_ref().map(Arc::as_ptr);
+        let form = |images: &Self| (images.element, images.shape, images.classes, file(images));
+        form(self) == form(other) && self.labels == other.labels && self.values == other.values
+    }
+}
+
+impl Eq for Images {}
+
 impl fmt::Debug for Images {
     // The pixels would fill the screen many times over.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,7 +218,7 @@ pub(crate) fn check_labels(labels: &[u16], classes: usize) -> Result<()> {
 }
 
 /// A data set: training images (from which validation is split off, unless there are some of its own) and test images.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct DataSet {
     /// Its name in the catalogue, or the user's.
     pub name: String,
@@ -176,6 +234,11 @@ pub struct DataSet {
 }
 
 impl DataSet {
+    /// Whether its values are read when they are needed, because they do not fit into memory.
+    pub fn reads_ahead(&self) -> bool {
+        self.train.file.is_some()
+    }
+
     /// Joins both parts and computes the fingerprint.
     ///
     /// # Errors
@@ -191,7 +254,8 @@ impl DataSet {
     pub fn of(name: impl Into<String>, train: Images, validation: Option<Images>, test: Images) -> Result<Self> {
         let name = name.into();
         let parts = [("training", Some(&train)), ("validation", validation.as_ref()), ("test", Some(&test))];
-        let parts: Vec<(&str, &Images)> = parts.into_iter().filter_map(|(part, images)| Some((part, images?))).collect();
+        let parts: Vec<(&str, &Images)> =
+            parts.into_iter().filter_map(|(part, images)| Some((part, images?))).collect();
         for (part, images) in &parts {
             if images.is_empty() {
                 return Err(Error::input(format!("`{name}` has no {part} images")));
@@ -213,25 +277,37 @@ impl DataSet {
 fn fingerprint(parts: &[(&str, &Images)]) -> String {
     let mut hasher = blake3::Hasher::new();
     for (_, part) in parts {
-        // Sets of bytes keep the fingerprints that they had when there was nothing else.
-        if part.element == Element::Float {
-            hasher.update(b"floats");
-        }
-        let sizes = match part.shape {
-            Shape::Image(channels, height, width) => vec![channels, height, width],
-            shape => shape.dimensions().collect(),
-        };
-        // The sizes come first, so that no two data sets can be cut differently from the same bytes.
-        for number in [part.len()].into_iter().chain(sizes).chain([part.classes]) {
-            hasher.update(&(number as u64).to_le_bytes());
-        }
+        fingerprint_head(&mut hasher, part.len(), part.element, part.shape, part.classes);
         hasher.update(&part.values);
-        match part.classes {
-            ..=256 => hasher.update(&part.labels.iter().map(|label| *label as u8).collect::<Vec<u8>>()),
-            _ => hasher.update(&part.labels.iter().flat_map(|label| label.to_le_bytes()).collect::<Vec<u8>>()),
-        };
+        fingerprint_labels(&mut hasher, &part.labels, part.classes);
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Adds what comes before the values of a part. Sizes come first, so that no two data sets can be cut differently from the same bytes.
+pub(crate) fn fingerprint_head(
+    hasher: &mut blake3::Hasher,
+    count: usize,
+    element: Element,
+    shape: Shape,
+    classes: usize,
+) {
+    // Sets of bytes keep the fingerprints that they had when there was nothing else.
+    if element == Element::Float {
+        hasher.update(b"floats");
+    }
+    for number in [count].into_iter().chain(shape.dimensions()).chain([classes]) {
+        hasher.update(&(number as u64).to_le_bytes());
+    }
+}
+
+/// Adds what comes after the values of a part.
+pub(crate) fn fingerprint_labels(hasher: &mut blake3::Hasher, labels: &[u16], classes: usize) {
+    let bytes: Vec<u8> = match classes {
+        ..=256 => labels.iter().map(|label| *label as u8).collect(),
+        _ => labels.iter().flat_map(|label| label.to_le_bytes()).collect(),
+    };
+    hasher.update(&bytes);
 }
 
 #[cfg(test)]

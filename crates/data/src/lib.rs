@@ -16,6 +16,7 @@ pub mod example;
 pub mod fetch;
 pub mod idx;
 pub mod images;
+pub mod own;
 pub mod places;
 pub mod readers;
 pub mod split;

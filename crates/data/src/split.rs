@@ -120,33 +120,33 @@ impl Normalisation {
     /// # Errors
     /// A range that is empty or goes beyond the images.
     pub fn of(images: &Images, range: Range<usize>) -> Result<Self> {
-        let size = images.example_bytes();
-        let values = range
-            .start
-            .checked_mul(size)
-            .zip(range.end.checked_mul(size))
-            .and_then(|(start, end)| images.values.get(start..end))
-            .filter(|values| !values.is_empty())
-            .ok_or_else(|| {
-                Error::input(format!("cannot normalise by images {} to {} of {}", range.start, range.end, images.len()))
-            })?;
-        let channels = images.shape.channels();
-        Ok(match images.element {
-            Element::Byte => Self::of_bytes(values, channels),
-            Element::Float => Self::of_floats(values, channels),
-        })
+        if range.is_empty() || range.end > images.len() {
+            return Err(Error::input(format!(
+                "cannot normalise by images {} to {} of {}",
+                range.start,
+                range.end,
+                images.len()
+            )));
+        }
+        match images.element {
+            Element::Byte => Self::of_bytes(images, range),
+            Element::Float => Self::of_floats(images, range),
+        }
     }
 
-    fn of_bytes(values: &[u8], channels: usize) -> Self {
+    fn of_bytes(images: &Images, range: Range<usize>) -> Result<Self> {
+        let channels = images.shape.channels();
         // 64 bits hold the sum of the squares of 2^48 bytes.
         let (mut sums, mut squares) = (vec![0_u64; channels], vec![0_u64; channels]);
-        for pixel in values.chunks_exact(channels) {
-            for (channel, &value) in pixel.iter().enumerate() {
-                sums[channel] += u64::from(value);
-                squares[channel] += u64::from(value) * u64::from(value);
+        let count = (range.len() * images.shape.pixels()) as u64;
+        images.each_piece(range, &mut |values| {
+            for pixel in values.chunks_exact(channels) {
+                for (channel, &value) in pixel.iter().enumerate() {
+                    sums[channel] += u64::from(value);
+                    squares[channel] += u64::from(value) * u64::from(value);
+                }
             }
-        }
-        let count = (values.len() / channels) as u64;
+        })?;
         let (mut mean, mut standard_deviation) = (Vec::new(), Vec::new());
         for (sum, square) in sums.into_iter().zip(squares) {
             mean.push((sum as f64 / (count as f64 * 255.0)) as f32);
@@ -157,30 +157,33 @@ impl Normalisation {
                 _ => ((scaled as f64).sqrt() / (count as f64 * 255.0)) as f32,
             });
         }
-        Self { mean, standard_deviation }
+        Ok(Self { mean, standard_deviation })
     }
 
     /// In two passes and in one order: the same on every machine.
-    fn of_floats(values: &[u8], channels: usize) -> Self {
-        let sums = |of: &dyn Fn(usize, f64) -> f64| {
+    fn of_floats(images: &Images, range: Range<usize>) -> Result<Self> {
+        let channels = images.shape.channels();
+        let count = (range.len() * images.shape.pixels()) as f64;
+        let sums = |of: &dyn Fn(usize, f64) -> f64| -> Result<Vec<f64>> {
             let mut sums = vec![0.0_f64; channels];
-            for (place, value) in values.as_chunks::<4>().0.iter().enumerate() {
-                let channel = place % channels;
-                sums[channel] += of(channel, f64::from(f32::from_le_bytes(*value)));
-            }
-            sums
+            images.each_piece(range.clone(), &mut |values| {
+                for (place, value) in values.as_chunks::<4>().0.iter().enumerate() {
+                    let channel = place % channels;
+                    sums[channel] += of(channel, f64::from(f32::from_le_bytes(*value)));
+                }
+            })?;
+            Ok(sums)
         };
-        let count = (values.len() / 4 / channels) as f64;
-        let means: Vec<f64> = sums(&|_, value| value).into_iter().map(|sum| sum / count).collect();
-        let squares = sums(&|channel, value| (value - means[channel]).powi(2));
+        let means: Vec<f64> = sums(&|_, value| value)?.into_iter().map(|sum| sum / count).collect();
+        let squares = sums(&|channel, value| (value - means[channel]).powi(2))?;
         let deviation = |square: f64| match (square / count).sqrt() as f32 {
             0.0 => 1.0,
             deviation => deviation,
         };
-        Self {
+        Ok(Self {
             standard_deviation: squares.into_iter().map(deviation).collect(),
             mean: means.into_iter().map(|mean| mean as f32).collect(),
-        }
+        })
     }
 }
 

@@ -1,0 +1,283 @@
+//! From the bytes of an image file to values in the form that a set has: channels, bits and size.
+//!
+//! What a file says of its size is checked before anything is unpacked. It knows nothing of labels or of other images.
+
+use std::io::Cursor;
+
+use image::imageops::{self, FilterType};
+use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
+
+use crate::example::Numbers;
+use tombola_words::{Alpha, Resize};
+
+/// No image that is learned from has more; many small files claim to.
+const MOST_PIXELS: u64 = 1 << 26;
+/// No side is longer.
+const LONGEST_SIDE: u32 = 65_535;
+/// What decoding one image may take, in bytes.
+const MOST_MEMORY: u64 = 1 << 30;
+
+/// What the first bytes of an image say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PictureForm {
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+    /// Whether there is more than grey.
+    pub is_coloured: bool,
+    /// Whether it says how transparent it is.
+    pub has_alpha: bool,
+    /// Bits of a value, 8 or 16.
+    pub bits: u8,
+}
+
+/// What images are brought to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// 1 (grey), 3 (colour) or 4 (colour and alpha).
+    pub channels: usize,
+    /// 16 bits a value are numbers from 0 to 1; 8 are bytes.
+    pub bits: u8,
+    /// Height and width.
+    pub size: (usize, usize),
+    /// How they come to that.
+    pub resize: Resize,
+    /// What becomes of alpha where there is no channel for it.
+    pub alpha: Alpha,
+}
+
+/// Reads the first bytes of an image. The error says what is wrong with it.
+pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
+    let decoder = opened(bytes)?.into_decoder().map_err(|error| told(&error))?;
+    let (width, height) = decoder.dimensions();
+    let colour = decoder.color_type();
+    check_size(width, height)?;
+    if matches!(colour, ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err(
+            "its values are floating-point numbers; expected 8 or 16 bits: give such images as arrays".to_string()
+        );
+    }
+    Ok(PictureForm {
+        height,
+        width,
+        is_coloured: colour.has_color(),
+        has_alpha: colour.has_alpha(),
+        bits: if colour.bytes_per_pixel() / colour.channel_count() == 2 { 16 } else { 8 },
+    })
+}
+
+/// Decodes an image and brings it to the form that is wanted: values `[height, width, channels]`. The error says what is wrong with it.
+pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
+    // Sizes first: decoders reserve what a file promises.
+    look(bytes)?;
+    let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
+    let (height, width) = (wanted.size.0 as u32, wanted.size.1 as u32);
+    let fit = Fit { height, width, resize: wanted.resize };
+    Ok(match (wanted.bits, wanted.channels) {
+        (16, 1) => numbers16(&fit.applied(grey16(&image, wanted.alpha))),
+        (16, 3) => numbers16(&fit.applied(colour16(&image, wanted.alpha))),
+        (16, _) => numbers16(&fit.applied(image.into_rgba16())),
+        (_, 1) => Numbers::Bytes(fit.applied(grey(&image, wanted.alpha)).into_raw()),
+        (_, 3) => Numbers::Bytes(fit.applied(colour(image, wanted.alpha)).into_raw()),
+        _ => Numbers::Bytes(fit.applied(image.into_rgba8()).into_raw()),
+    })
+}
+
+fn opened(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(LONGEST_SIDE);
+    limits.max_image_height = Some(LONGEST_SIDE);
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    match reader.format() {
+        Some(_) => Ok(reader),
+        None => Err("it is no PNG, JPEG, WebP, BMP or TIFF".to_string()),
+    }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), String> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels == 0 {
+        return Err(format!("it has {width}x{height} pixels"));
+    }
+    if width > LONGEST_SIDE || height > LONGEST_SIDE || pixels > MOST_PIXELS {
+        return Err(format!(
+            "it says that it has {width}x{height} pixels; expected sides up to {LONGEST_SIDE} and at most {MOST_PIXELS} pixels"
+        ));
+    }
+    Ok(())
+}
+
+fn told(error: &image::ImageError) -> String {
+    format!("it cannot be decoded: {error}")
+}
+
+/// Pillow's grey: ITU-R BT.601 in 16-bit fixed point.
+fn luma(pixel: [u32; 3]) -> u32 {
+    (pixel[0] * 19595 + pixel[1] * 38470 + pixel[2] * 7471 + 0x8000) >> 16
+}
+
+/// A value over a ground of white or black, `most` being opaque.
+fn over(value: u32, alpha: u32, most: u32, ground: Alpha) -> u32 {
+    let ground = if ground == Alpha::White { most } else { 0 };
+    ((u64::from(value) * u64::from(alpha) + u64::from(ground) * u64::from(most - alpha) + u64::from(most / 2))
+        / u64::from(most)) as u32
+}
+
+fn colour(image: DynamicImage, alpha: Alpha) -> ImageBuffer<Rgb<u8>, Vec<u8>> {
+    if alpha == Alpha::Drop || !image.color().has_alpha() {
+        return image.into_rgb8();
+    }
+    let image = image.into_rgba8();
+    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
+        let [red, green, blue, opaque] = image.get_pixel(x, y).0;
+        Rgb([red, green, blue].map(|value| over(value.into(), opaque.into(), 255, alpha) as u8))
+    })
+}
+
+fn grey(image: &DynamicImage, alpha: Alpha) -> ImageBuffer<Luma<u8>, Vec<u8>> {
+    if !image.color().has_color() && (alpha == Alpha::Drop || !image.color().has_alpha()) {
+        return image.to_luma8();
+    }
+    let image = image.to_rgba8();
+    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
+        let Rgba([red, green, blue, opaque]) = *image.get_pixel(x, y);
+        let value = luma([red, green, blue].map(u32::from));
+        Luma([if alpha == Alpha::Drop { value } else { over(value, opaque.into(), 255, alpha) } as u8])
+    })
+}
+
+fn colour16(image: &DynamicImage, alpha: Alpha) -> ImageBuffer<Rgb<u16>, Vec<u16>> {
+    if alpha == Alpha::Drop || !image.color().has_alpha() {
+        return image.to_rgb16();
+    }
+    let image = image.to_rgba16();
+    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
+        let [red, green, blue, opaque] = image.get_pixel(x, y).0;
+        Rgb([red, green, blue].map(|value| over(value.into(), opaque.into(), 65_535, alpha) as u16))
+    })
+}
+
+fn grey16(image: &DynamicImage, alpha: Alpha) -> ImageBuffer<Luma<u16>, Vec<u16>> {
+    if !image.color().has_color() && (alpha == Alpha::Drop || !image.color().has_alpha()) {
+        return image.to_luma16();
+    }
+    let image = image.to_rgba16();
+    ImageBuffer::from_fn(image.width(), image.height(), |x, y| {
+        let Rgba([red, green, blue, opaque]) = *image.get_pixel(x, y);
+        // 65,535 times the sum of the weights just fits.
+        let value = luma([red, green, blue].map(u32::from));
+        Luma([if alpha == Alpha::Drop { value } else { over(value, opaque.into(), 65_535, alpha) } as u16])
+    })
+}
+
+fn numbers16<P: Pixel<Subpixel = u16>>(image: &ImageBuffer<P, Vec<u16>>) -> Numbers {
+    Numbers::Floats(image.as_raw().iter().map(|value| f32::from(*value) / 65_535.0).collect())
+}
+
+/// A size, and how to come to it.
+struct Fit {
+    height: u32,
+    width: u32,
+    resize: Resize,
+}
+
+impl Fit {
+    /// Linear, and as wide as what a pixel of the result covers: what Pillow calls bilinear.
+    fn applied<P: Pixel + 'static>(&self, image: ImageBuffer<P, Vec<P::Subpixel>>) -> ImageBuffer<P, Vec<P::Subpixel>>
+    where
+        P::Subpixel: 'static,
+    {
+        let (width, height) = image.dimensions();
+        if (width, height) == (self.width, self.height) {
+            return image;
+        }
+        match self.resize {
+            Resize::Stretch => imageops::resize(&image, self.width, self.height, FilterType::Triangle),
+            Resize::Crop => {
+                let scale = (f64::from(self.width) / f64::from(width)).max(f64::from(self.height) / f64::from(height));
+                let side = |length: u32, least: u32| ((f64::from(length) * scale).round() as u32).max(least);
+                let (wide, high) = (side(width, self.width), side(height, self.height));
+                // A long and narrow image would be stretched to more than anybody wants.
+                let resized = match check_size(wide, high) {
+                    Ok(()) => imageops::resize(&image, wide, high, FilterType::Triangle),
+                    Err(_) => imageops::resize(&image, self.width, self.height, FilterType::Triangle),
+                };
+                let (left, top) = ((resized.width() - self.width) / 2, (resized.height() - self.height) / 2);
+                imageops::crop_imm(&resized, left, top, self.width, self.height).to_image()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::ImageFormat;
+
+    use super::*;
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        image.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+        bytes
+    }
+
+    fn wanted(channels: usize, bits: u8, size: (usize, usize)) -> Wanted {
+        Wanted { channels, bits, size, resize: Resize::Stretch, alpha: Alpha::Drop }
+    }
+
+    #[test]
+    fn files_without_loss_give_back_their_pixels() {
+        let image = ImageBuffer::from_fn(5, 3, |x, y| Rgb([(x * 50) as u8, (y * 80) as u8, 7]));
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::WebP] {
+            let bytes = encoded(&DynamicImage::ImageRgb8(image.clone()), format);
+            let form = look(&bytes).unwrap();
+            assert_eq!((form.height, form.width, form.is_coloured, form.bits), (3, 5, true, 8), "{format:?}");
+            assert_eq!(decode(&bytes, &wanted(3, 8, (3, 5))).unwrap(), Numbers::Bytes(image.as_raw().clone()));
+        }
+    }
+
+    #[test]
+    fn sixteen_bits_stay_sixteen_bits() {
+        let image = ImageBuffer::from_fn(2, 1, |x, _| Luma([(x * 65_535) as u16]));
+        let bytes = encoded(&DynamicImage::ImageLuma16(image), ImageFormat::Png);
+        assert_eq!(look(&bytes).unwrap().bits, 16);
+        assert_eq!(decode(&bytes, &wanted(1, 16, (1, 2))).unwrap(), Numbers::Floats(vec![0.0, 1.0]));
+        assert_eq!(decode(&bytes, &wanted(1, 8, (1, 2))).unwrap(), Numbers::Bytes(vec![0, 255]));
+    }
+
+    #[test]
+    fn alpha_is_dropped_or_laid_over_a_ground() {
+        let image = ImageBuffer::from_fn(1, 1, |_, _| Rgba([200, 100, 0, 51]));
+        let bytes = encoded(&DynamicImage::ImageRgba8(image), ImageFormat::Png);
+        let under = |alpha| decode(&bytes, &Wanted { alpha, ..wanted(3, 8, (1, 1)) }).unwrap();
+        assert_eq!(under(Alpha::Drop), Numbers::Bytes(vec![200, 100, 0]));
+        assert_eq!(under(Alpha::White), Numbers::Bytes(vec![244, 224, 204]));
+        assert_eq!(under(Alpha::Black), Numbers::Bytes(vec![40, 20, 0]));
+        // (200 · 19595 + 100 · 38470 + 32768) / 65536 = 118.99…
+        assert_eq!(decode(&bytes, &wanted(1, 8, (1, 1))).unwrap(), Numbers::Bytes(vec![118]));
+    }
+
+    #[test]
+    fn the_middle_is_cut_out_after_the_shorter_side_fits() {
+        let image = ImageBuffer::from_fn(8, 2, |x, _| Luma([(x * 10) as u8]));
+        let bytes = encoded(&DynamicImage::ImageLuma8(image), ImageFormat::Png);
+        let crop = Wanted { resize: Resize::Crop, ..wanted(1, 8, (2, 2)) };
+        assert_eq!(decode(&bytes, &crop).unwrap(), Numbers::Bytes(vec![30, 40, 30, 40]));
+    }
+
+    #[test]
+    fn what_is_no_image_or_too_large_is_refused_in_words() {
+        assert!(look(b"hello").unwrap_err().contains("no PNG"));
+        let mut bytes = encoded(&DynamicImage::new_luma8(3, 3), ImageFormat::Png);
+        assert!(decode(&bytes[..40], &wanted(1, 8, (3, 3))).is_err());
+        // A header of its own with sides of 60,000, and the checksum of it.
+        bytes[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&bytes[12..29]);
+        bytes[29..33].copy_from_slice(&checksum.sum().to_be_bytes());
+        assert!(look(&bytes).unwrap_err().contains("60000x60000 pixels"), "{:?}", look(&bytes));
+    }
+}
