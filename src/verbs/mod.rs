@@ -15,6 +15,7 @@ pub mod folder;
 pub mod init;
 pub mod manual;
 mod network_file;
+mod own_data;
 pub mod plan;
 pub mod process;
 pub mod repair;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{flags, network_file};
+use super::{flags, network_file, own_data};
 use tombola_core::folder::{complete, is_as_written, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
 use tombola_core::sweep::{Flag, NAME_FILES, Spec};
@@ -69,6 +69,9 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     let as_flag = flags.iter().any(|flag| flag.field.key == "network");
     let base = spec.base.clone().filter(|_| !as_flag);
     spec.take_network_files(|path| network_file::read(base.as_deref(), path))?;
+    let data_as_flag = flags.iter().any(|flag| flag.field.key == "dataset");
+    let base = spec.base.clone().filter(|_| !data_as_flag).map_or_else(here, Ok)?;
+    spec.take_data(|path, options| own_data::look(&base, path, options))?;
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
         (None, Some(name)) => results_of(Path::new("results"), name),

@@ -19,6 +19,15 @@ pub struct Split {
     pub train: Range<usize>,
     /// What epochs are chosen on: the images after them. Empty if no validation was asked for.
     pub validation: Range<usize>,
+    /// Whether those are images of a part of their own.
+    pub has_own_validation: bool,
+}
+
+impl Split {
+    /// These ranges of the training images.
+    pub fn of(train: Range<usize>, validation: Range<usize>) -> Self {
+        Self { train, validation, has_own_validation: false }
+    }
 }
 
 /// Splits the first `limit` of `total` training images: the last `validation` of them validate, the rest is trained on.
@@ -43,7 +52,7 @@ pub fn split(total: usize, limit: Option<usize>, validation: Option<usize>) -> R
         ))
         .hint("take fewer validation images or a larger `--train-limit`"));
     }
-    Ok(Split { train: 0..used - validation, validation: used - validation..used })
+    Ok(Split::of(0..used - validation, used - validation..used))
 }
 
 /// Chance below which the classes of a split are no accident.
@@ -61,9 +70,10 @@ pub fn unlike(images: &Images, split: &Split) -> Option<String> {
         }
         counts
     };
-    let (trained_on, used) = (split.train.len(), split.train.start..split.validation.end.max(split.train.end));
+    let held_out = if split.has_own_validation { 0..0 } else { split.validation.clone() };
+    let (trained_on, used) = (split.train.len(), split.train.start..held_out.end.max(split.train.end));
     let all = count(used.clone());
-    let held_out = unlike_whole(&count(split.validation.clone()), &all, &|count| {
+    let held_out = unlike_whole(&count(held_out), &all, &|count| {
         format!("{count} validation images, otherwise than in the {trained_on} that are trained on")
     });
     held_out.or_else(|| {
@@ -195,16 +205,16 @@ mod tests {
 
     #[test]
     fn the_published_splits_are_the_defaults() {
-        assert_eq!(split(60_000, None, None).unwrap(), Split { train: 0..55_000, validation: 55_000..60_000 });
-        assert_eq!(split(50_000, None, None).unwrap(), Split { train: 0..45_000, validation: 45_000..50_000 });
+        assert_eq!(split(60_000, None, None).unwrap(), Split::of(0..55_000, 55_000..60_000));
+        assert_eq!(split(50_000, None, None).unwrap(), Split::of(0..45_000, 45_000..50_000));
     }
 
     #[test]
     fn the_limit_comes_before_the_split() {
-        assert_eq!(split(60_000, Some(1000), None).unwrap(), Split { train: 0..900, validation: 900..1000 });
-        assert_eq!(split(60_000, Some(109), Some(9)).unwrap(), Split { train: 0..100, validation: 100..109 });
-        assert_eq!(split(60_000, Some(2), None).unwrap(), Split { train: 0..1, validation: 1..2 });
-        assert_eq!(split(100, None, Some(0)).unwrap(), Split { train: 0..100, validation: 100..100 });
+        assert_eq!(split(60_000, Some(1000), None).unwrap(), Split::of(0..900, 900..1000));
+        assert_eq!(split(60_000, Some(109), Some(9)).unwrap(), Split::of(0..100, 100..109));
+        assert_eq!(split(60_000, Some(2), None).unwrap(), Split::of(0..1, 1..2));
+        assert_eq!(split(100, None, Some(0)).unwrap(), Split::of(0..100, 100..100));
     }
 
     #[test]
@@ -231,7 +241,7 @@ mod tests {
         fn parts_touch_and_never_overlap(
             total in 1usize..100_000, limit in 1usize..100_000, validation in proptest::option::of(0usize..1000),
         ) {
-            if let Ok(Split { train, validation: held_out }) = split(total, Some(limit), validation) {
+            if let Ok(Split { train, validation: held_out, .. }) = split(total, Some(limit), validation) {
                 prop_assert_eq!((train.start, train.end, held_out.end), (0, held_out.start, limit));
                 prop_assert!(!train.is_empty() && limit <= total);
                 prop_assert!(validation.is_none_or(|asked| asked == held_out.len()));

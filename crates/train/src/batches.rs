@@ -221,7 +221,7 @@ mod tests {
 
     fn parts(count: usize) -> (Images, Parts) {
         let data = DataSet::new("test", images(count), images(count)).unwrap();
-        let split = Split { train: 0..count - 1, validation: count - 1..count };
+        let split = Split::of(0..count - 1, count - 1..count);
         let normalisation = Normalisation { mean: vec![0.5, 0.25], standard_deviation: vec![0.5, 0.2] };
         (images(count), Resident::new(&data, Device::Cpu).parts(&split, &normalisation))
     }

@@ -12,7 +12,7 @@ use tombola_core::plan::{Network, Networks, Plan, estimate};
 use tombola_core::prune::Pruner;
 use tombola_core::sweep::Settings;
 use tombola_data as data;
-use tombola_data::{DataSet, Normalisation, Split};
+use tombola_data::{DataSet, Images, Normalisation, Split};
 use tombola_words::Shape;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
@@ -70,8 +70,7 @@ impl Workshop {
             let set = &mut sets.get_mut(&name);
             let Some(set) = set else { continue };
             set.check(settings)?;
-            let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
-                .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
+            let split = split_of(settings, set.data.train.len(), set.data.validation.as_ref().map(Images::len))?;
             let normalisation = set.normalisation(&split)?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
@@ -123,6 +122,26 @@ impl Workshop {
     }
 }
 
+/// How the examples of a set are split: those that validate have a part of their own, or are the last of those to train on.
+///
+/// # Errors
+/// As [`data::split`], and a `validation-size` where there is a part of its own.
+pub fn split_of(settings: &Settings, training: usize, validating: Option<usize>) -> Result<Split> {
+    let at = |error: Error| error.at(format!("data set `{}`", settings.dataset));
+    let Some(validating) = validating else {
+        return data::split(training, settings.train_limit, settings.validation_size).map_err(at);
+    };
+    match settings.validation_size {
+        None => data::split(training, settings.train_limit, Some(0))
+            .map(|split| Split { validation: 0..validating, has_own_validation: true, ..split })
+            .map_err(at),
+        Some(size) => Err(at(Error::input(format!(
+            "`validation-size` is {size}, but the data have a validation part of their own, of {validating} examples"
+        ))
+        .hint("leave `validation-size` out, or say `validation = \"\"` in the block `[datasets.NAME]` to leave that part aside"))),
+    }
+}
+
 /// What is not its publisher's of the files of a data set, by [`data::places::strangers`].
 ///
 /// # Errors
@@ -171,14 +190,7 @@ impl Set {
             }
         }
         let residents = different.iter().map(|device| Arc::new(Resident::new(&data, *device))).collect();
-        let (channels, height, width) = data.train.dimensions();
-        Ok(Self {
-            shape: Shape::Image(channels, height, width),
-            data,
-            residents,
-            known: Vec::new(),
-            odd: BTreeSet::new(),
-        })
+        Ok(Self { shape: data.train.shape, data, residents, known: Vec::new(), odd: BTreeSet::new() })
     }
 
     /// Refuses data of another form than their publisher states, which the networks are built for.
@@ -210,11 +222,14 @@ impl Set {
 /// # Errors
 /// When its files are missing or damaged.
 pub fn fingerprint(settings: &Settings, folder: Option<&Path>) -> Result<String> {
-    data_of(settings, folder).map(|data| data.fingerprint)
+    data_of(settings, folder, 0).map(|data| data.fingerprint)
 }
 
 /// The data set that settings name, read or made.
-fn data_of(settings: &Settings, folder: Option<&Path>) -> Result<DataSet> {
+fn data_of(settings: &Settings, folder: Option<&Path>, memory: u64) -> Result<DataSet> {
+    if let Some(own) = &settings.own_data {
+        return data::own::open(&own.name, &own.path, &own.options, own.form()?, memory);
+    }
     let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);
     data::load_or_make(&settings.dataset, made, folder)
 }

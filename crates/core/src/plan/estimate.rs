@@ -13,7 +13,7 @@ use crate::net::{Graph, Node, Op, zoo};
 use crate::sweep::{FIELDS, Field, Settings, Spec};
 use tombola_words::Shape;
 use tombola_words::catalogue;
-use tombola_words::error::Result;
+use tombola_words::error::{Error, Result};
 use tombola_words::value::Budget;
 
 /// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
@@ -37,11 +37,17 @@ pub fn network(settings: &Settings, own: &BTreeMap<String, OwnNetwork>, input: S
     zoo::build(&settings.choice(), input, classes)
 }
 
-/// Shape, classes and training images of a data set, as its publisher states them: no file is read.
+/// Shape, classes and training images of a data set, as its publisher states them or as they were found: no file is read.
 ///
 /// # Errors
 /// When the data set is unknown.
 pub fn data_form(settings: &Settings) -> Result<(Shape, usize, usize)> {
+    if let Some(own) = &settings.own_data {
+        let form = own.form()?;
+        let shape =
+            form.shape.shape().ok_or_else(|| Error::input(format!("`{}` has a shape that cannot be", own.name)))?;
+        return Ok((shape, form.classes, form.train));
+    }
     let known = catalogue::find(&settings.dataset)?;
     Ok(match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
         ("synthetic", &[channels, height, width]) => {

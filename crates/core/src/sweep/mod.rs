@@ -1,11 +1,13 @@
 //! What was asked: settings, the grid that a sweep file and flags span, and its points, the trials.
 
 pub mod grid;
+pub mod own_data;
 pub mod schedule;
 pub mod settings;
 pub mod spec;
 
 pub use grid::{Axis, Grid};
+pub use own_data::OwnData;
 pub use settings::{Decides, FIELDS, Field, NAME_FILES, Settings, check_fits};
 pub use spec::{Flag, Spec};
 

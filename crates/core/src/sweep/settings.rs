@@ -4,7 +4,9 @@
 //! A new setting is one entry below and nothing else. It may not know of files, flags or torch.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::own_data::OwnData;
 use crate::net::zoo::{self, Choice};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{
@@ -63,11 +65,13 @@ macro_rules! settings {
             $($($(#[doc = $doc])+ pub $field: $type,)*)*
             /// Whether the network is one of the user's own, whatever it is called: no setting, it follows from the sweep file.
             pub own_network: bool,
+            /// The data set, where it is the user's own: no setting either.
+            pub own_data: Option<Arc<OwnData>>,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($($field: $default,)*)* own_network: false }
+                Self { $($($field: $default,)*)* own_network: false, own_data: None }
             }
         }
 
@@ -123,7 +127,8 @@ settings! {
     }
 
     group "Data" Training {
-        /// Data set: fashion-mnist, mnist, cifar-10, cifar-100 or synthetic
+        /// Data set: fashion-mnist, mnist, cifar-10, cifar-100, synthetic, or your own: a path, or the name of a block
+        /// `[datasets.NAME]` of the sweep file
         "dataset" => dataset: String = "cifar-10".to_string();
         /// Use only the first N training images (validation included)
         "train-limit" => train_limit: Option<usize> = None;
@@ -135,7 +140,7 @@ settings! {
         /// Shape of synthetic images: channels, height, width
         "synthetic-shape" => synthetic_shape: Vec<usize> = vec![1, 8, 8], if |s| s.dataset == "synthetic";
         /// Classes of synthetic images
-        "synthetic-classes" => synthetic_classes: usize = 10, in 2..=256, "a whole number from 2 to 256",
+        "synthetic-classes" => synthetic_classes: usize = 10, in 2..=65_535, "a whole number from 2 to 65535",
             if |s| s.dataset == "synthetic";
         /// Training images of the synthetic set; the test set has half as many
         "synthetic-size" => synthetic_size: usize = 1000, in 4..=100_000_000, "a whole number from 4 to 100000000",
@@ -470,8 +475,10 @@ impl Settings {
         let (depth, width) = zoo::usual_size(if self.own_network { "" } else { &self.network });
         self.depth = self.depth.or(Some(depth));
         self.width = self.width.or(Some(width));
-        self.dataset = tombola_words::catalogue::find(&self.dataset)?.name.to_string();
-        self.augment = self.augment.or(Some(match self.dataset.starts_with("cifar") {
+        if self.own_data.is_none() {
+            self.dataset = tombola_words::catalogue::find(&self.dataset)?.name.to_string();
+        }
+        self.augment = self.augment.or(Some(match self.own_data.is_none() && self.dataset.starts_with("cifar") {
             true => Augment::CropFlip,
             false => Augment::None,
         }));

@@ -5,13 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Trial;
 use super::grid::{Axis, Grid, unknown};
+use super::own_data::{self, OwnData, is_data_path};
 use super::settings::{Decides, FIELDS, Field, Settings};
 use crate::net::custom::{self, OwnForm, OwnNetwork};
+use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Control;
+use tombola_words::{DataForm, DataOptions};
 
 /// The first line of a complete sweep file.
 const COMPLETE: &str = "# What was asked, complete: every setting, defaults written out.";
@@ -31,6 +35,8 @@ pub struct Spec {
     pub grids: Vec<Grid>,
     /// Networks that the file defines.
     pub networks: BTreeMap<String, OwnNetwork>,
+    /// Data of the user's own: those that the file defines, and those that are named by their paths.
+    pub datasets: BTreeMap<String, Arc<OwnData>>,
     /// How the sweep is run; only settings that decide nothing else.
     pub run: Settings,
     /// The folder that relative paths in `load` start from; that of the program if nothing.
@@ -65,6 +71,8 @@ impl Spec {
             }
             None => None,
         };
+        let datasets = own_data::read(table.remove("datasets").as_ref()).map_err(|error| place(error, "datasets"))?;
+        let datasets = datasets.into_iter().map(|(name, data)| (name, Arc::new(data))).collect();
         let mut network_tables = table.remove("networks");
         let networks = read_networks(network_tables.as_ref())?;
         // Those that are lists of nodes are written back by themselves.
@@ -91,6 +99,7 @@ impl Spec {
             name,
             grids: Vec::new(),
             networks,
+            datasets,
             run: Settings::default(),
             base: None,
             places: BTreeMap::new(),
@@ -168,6 +177,8 @@ impl Spec {
             for mut settings in points {
                 settings.epochs_save.clone_from(&self.run.epochs_save);
                 self.check_network(&settings.network)?;
+                settings.own_data = self.datasets.get(&settings.dataset).cloned();
+                self.check_data(&settings.dataset)?;
                 settings.own_network = self.networks.contains_key(&settings.network);
                 let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {
                     true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
@@ -211,6 +222,59 @@ impl Spec {
         }
         self.networks.extend(found);
         Ok(())
+    }
+
+    /// Takes the user's own data into the sweep: `look` says what lies at the path of each that a trial may be trained on, and of
+    /// which nobody knows yet. Those that are named by their paths are called by the last part of it from then on.
+    ///
+    /// # Errors
+    /// When one cannot be read, or two of the same name differ.
+    pub fn take_data(&mut self, look: impl Fn(&Path, &DataOptions) -> Result<(PathBuf, DataForm)>) -> Result<()> {
+        let axes = self.grids.iter_mut().flat_map(|grid| grid.axes.iter_mut().chain(grid.exclude.iter_mut().flatten()));
+        let mut named = Vec::new();
+        for value in axes.filter(|axis| axis.field.key == "dataset").flat_map(|axis| &mut axis.values) {
+            if is_data_path(value) && !self.datasets.contains_key(value) {
+                let path = PathBuf::from(value.as_str());
+                let mut name = own_data::name_of_path(&path);
+                if catalogue::find(&name).is_ok() || is_data_path(&name) {
+                    name.push_str("-own");
+                }
+                let data = OwnData { name: name.clone(), path, options: DataOptions::default(), form: None };
+                match self.datasets.get(&name) {
+                    Some(known) if known.path != data.path => {
+                        return Err(Error::input(format!(
+                            "two data sets are called `{name}`: `{}` and `{}`",
+                            known.path.display(),
+                            data.path.display()
+                        ))
+                        .hint("give them blocks `[datasets.NAME]` of their own"));
+                    }
+                    Some(_) => {}
+                    None => drop(self.datasets.insert(name.clone(), Arc::new(data))),
+                }
+                value.clone_from(&name);
+            }
+            named.push(value.clone());
+        }
+        for (name, data) in &mut self.datasets {
+            if data.form.is_none() && named.contains(name) {
+                let (path, form) = look(&data.path, &data.options)?;
+                *data = Arc::new(OwnData { path, form: Some(form), ..OwnData::clone(data) });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_data(&self, name: &str) -> Result<()> {
+        if self.datasets.contains_key(name) {
+            return Ok(());
+        }
+        catalogue::find(name).map(|_| ()).map_err(|error| {
+            match tombola_words::error::nearest(name, self.datasets.keys().map(String::as_str)) {
+                Some(own) => error.hint(format!("did you mean your own data set `{own}`?")),
+                None => error,
+            }
+        })
     }
 
     fn check_network(&self, name: &str) -> Result<()> {
@@ -296,6 +360,9 @@ impl Spec {
                 let shown = (field.show)(&Settings::default());
                 text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
             }
+        }
+        for data in self.datasets.values() {
+            text.push_str(&data.to_toml());
         }
         if let Some(networks) = &self.network_tables {
             let mut table = toml::Table::new();

@@ -400,7 +400,7 @@ fn a_network_trained_in_pytorch_classifies_the_same_images_correctly() {
     let part = || Images::new(pixels.clone(), labels.clone(), (1, SIZE, SIZE), 10).unwrap();
     let data = Resident::new(&DataSet::new("reference", part(), part()).unwrap(), Device::Cpu);
     let normalisation = Normalisation { mean: vec![0.5], standard_deviation: vec![0.25] };
-    let parts = data.parts(&Split { train: 0..record.images, validation: 0..0 }, &normalisation);
+    let parts = data.parts(&Split::of(0..record.images, 0..0), &normalisation);
 
     let mut arena = Arena::new(Arc::clone(&layout), &load("resnet-8.safetensors", &layout), Device::Cpu).unwrap();
     let found = evaluate(&Forward::new(graph, &layout), &mut arena, &parts.test, 300);
