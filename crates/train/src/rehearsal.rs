@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::batches::{Batches, Resident, Variation};
+use crate::augment::Variation;
+use crate::batches::{Batches, Resident};
 use crate::cuda::gpu;
 use crate::done;
 use crate::network::arena::{Arena, to_vec};
