@@ -72,7 +72,9 @@ impl Workshop {
             set.check(settings)?;
             let split = data::split(set.data.train.len(), settings.train_limit, settings.validation_size)
                 .map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
-            let normalisation = set.normalisation(&split)?;
+            let given = settings.input_statistics();
+            let normalisation = set.normalisation(&split)?.replaced(given.0, given.1);
+            let normalisation = normalisation.map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
         let warning = |name: &str, text: &str| {
@@ -111,9 +113,13 @@ impl Workshop {
             let Normalisation { mean, standard_deviation } = &cut.normalisation;
             let count = cut.split.train.len();
             let dataset = &stage.settings.dataset;
-            format!(
-                "{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} of {count} images"
-            )
+            let of = match stage.settings.input_statistics() {
+                (None, None) => format!("of {count} images"),
+                (Some(_), Some(_)) => "as given".to_string(),
+                (Some(_), None) => format!("of {count} images, the mean as given"),
+                (None, Some(_)) => format!("of {count} images, the standard deviation as given"),
+            };
+            format!("{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} {of}")
         });
         words.collect()
     }
