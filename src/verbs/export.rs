@@ -178,7 +178,8 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
         false => Err(Error::input("the data are not those that it was trained on")),
         true => {
             let split = split(data.train.len(), settings.train_limit, settings.validation_size)?;
-            Normalisation::of(&data.train, split.train)
+            let given = settings.input_statistics();
+            Normalisation::of(&data.train, split.train)?.replaced(given.0, given.1)
         }
     });
     match measured {

@@ -28,11 +28,12 @@ fn test_images(folder: &Folder, row: &HashMap<String, String>) -> String {
     let data = tombola_data::synthetic((shape[0], shape[1], shape[2]), 10, IMAGES, IMAGES / 2).unwrap();
     let split = split(data.train.len(), None, None).unwrap();
     let normalisation = Normalisation::of(&data.train, split.train.clone()).unwrap();
-    let parts = Resident::new(&data, Device::Cpu).parts(&split, &normalisation);
+    let data = std::sync::Arc::new(data);
+    let parts = Resident::new(std::sync::Arc::clone(&data), Device::Cpu).parts(&split, &normalisation);
     let (images, labels) = parts.test.range(0..parts.test.len());
     let path = folder.path("test.safetensors").display().to_string();
     let plain = Normalisation { mean: vec![0.0; shape[0]], standard_deviation: vec![1.0; shape[0]] };
-    let (pixels, _) = Resident::new(&data, Device::Cpu).parts(&split, &plain).test.range(0..parts.test.len());
+    let (pixels, _) = Resident::new(data, Device::Cpu).parts(&split, &plain).test.range(0..parts.test.len());
     let named: [(&str, Tensor); 3] =
         [("images", images.contiguous()), ("pixels", pixels.contiguous()), ("labels", labels.to_kind(Kind::Int64))];
     Tensor::write_safetensors(&named, &path).unwrap();

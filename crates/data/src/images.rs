@@ -103,6 +103,21 @@ impl Images {
         Ok(Self { values, file, element, labels, shape, classes })
     }
 
+    /// Copies the values of example `index` into `values`, which has the bytes of one.
+    ///
+    /// # Errors
+    /// When there is no such example, or it cannot be read.
+    pub fn read(&self, index: usize, values: &mut [u8]) -> Result<()> {
+        match &self.file {
+            Some(file) => file.read(index, values),
+            None => {
+                let example = self.example(index).filter(|example| example.len() == values.len());
+                values.copy_from_slice(example.ok_or_else(|| self.none(&(index..index + 1)))?);
+                Ok(())
+            }
+        }
+    }
+
     /// Gives the values of the examples in `range` to `see`, some at a time.
     ///
     /// # Errors
@@ -234,6 +249,12 @@ pub struct DataSet {
 }
 
 impl DataSet {
+    /// Bytes of all its examples.
+    pub fn bytes(&self) -> u64 {
+        let parts = [Some(&self.train), self.validation.as_ref(), Some(&self.test)];
+        parts.into_iter().flatten().map(|part| (part.len() * part.example_bytes()) as u64).sum()
+    }
+
     /// Whether its values are read when they are needed, because they do not fit into memory.
     pub fn reads_ahead(&self) -> bool {
         self.train.file.is_some()

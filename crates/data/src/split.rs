@@ -195,6 +195,28 @@ impl Normalisation {
             mean: means.into_iter().map(|mean| mean as f32).collect(),
         })
     }
+
+    /// The same with other numbers where some are given: one for each channel, or one for all of them.
+    ///
+    /// # Errors
+    /// Another count of numbers.
+    pub fn replaced(self, mean: Option<&[f64]>, deviation: Option<&[f64]>) -> Result<Self> {
+        let numbers = |given: Option<&[f64]>, own: Vec<f32>, key: &str| match given {
+            None => Ok(own),
+            Some([one]) => Ok(vec![*one as f32; own.len()]),
+            Some(all) if all.len() == own.len() => Ok(all.iter().map(|number| *number as f32).collect()),
+            Some(all) => Err(Error::input(format!(
+                "`{key}`: found {} numbers, expected {}: one for each channel of the images",
+                all.len(),
+                own.len()
+            ))
+            .hint("give one number for all channels, as many as there are, or `auto`, which measures them")),
+        };
+        Ok(Self {
+            mean: numbers(mean, self.mean, "input-mean")?,
+            standard_deviation: numbers(deviation, self.standard_deviation, "input-std")?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -207,6 +229,16 @@ mod tests {
     fn the_published_splits_are_the_defaults() {
         assert_eq!(split(60_000, None, None).unwrap(), Split::of(0..55_000, 55_000..60_000));
         assert_eq!(split(50_000, None, None).unwrap(), Split::of(0..45_000, 45_000..50_000));
+    }
+
+    #[test]
+    fn numbers_that_are_given_take_the_place_of_measured_ones() {
+        let measured = || Normalisation { mean: vec![0.1, 0.2, 0.3], standard_deviation: vec![1.0; 3] };
+        assert_eq!(measured().replaced(None, None).unwrap(), measured());
+        let given = measured().replaced(Some(&[0.5]), Some(&[0.25, 0.5, 1.0])).unwrap();
+        assert_eq!((given.mean, given.standard_deviation), (vec![0.5; 3], vec![0.25, 0.5, 1.0]));
+        let error = measured().replaced(None, Some(&[0.5, 0.5])).unwrap_err();
+        assert!(error.message.contains("`input-std`: found 2 numbers, expected 3"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `cuda` | NVIDIA GPUs, as far as the bindings do not reach |
 //! | `device` | the devices that libtorch has |
 //! | `determinism` | kernels that add in the same order each time |
+//! | `augment` | how training images are varied |
 //! | `batches` | data on a device, cut into batches and varied |
 //! | `network` | weights as one tensor, the forward pass, kernels |
 //! | `memory` | memory that tensors free is kept for the next |
@@ -19,6 +20,8 @@
 //!
 //! This crate may not know of sweeps' files, workers or messages.
 
+pub mod ahead;
+pub mod augment;
 pub mod batches;
 pub mod cuda;
 pub mod determinism;

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::batches::{Batches, Resident, Variation};
+use crate::augment::Variation;
+use crate::batches::{Batches, Resident};
 use crate::cuda::gpu;
 use crate::done;
 use crate::network::arena::{Arena, to_vec};
 use crate::network::forward::Forward;
 use crate::training::evaluate::Tally;
 use crate::training::optimizer::{Optimizer, Rate};
-use crate::training::replay::{Stepper, Work};
+use crate::training::replay::{Batch, Stepper, Work};
 use crate::training::tf32;
 use tombola_core::net::layout::Role;
 use tombola_core::net::zoo::{self, Choice};
@@ -97,7 +98,7 @@ impl Rehearsal {
         let graph = Arc::new(zoo::build(&choice, Shape::Image(1, SIDE, SIDE), CLASSES)?);
         let layout = Arc::new(Layout::of(&graph));
         let normalisation = Normalisation::of(&images.train, 0..TRAIN)?;
-        Ok(Self { graph, layout, data: Resident::new(&images, device), normalisation })
+        Ok(Self { graph, layout, data: Resident::new(images, device), normalisation })
     }
 
     /// Trains once.
@@ -128,7 +129,7 @@ impl Rehearsal {
         let mut tally = Tally::new(device);
         let mut epochs = Vec::new();
         for epoch in 0..wish.epochs {
-            let order = parts.train.order(wish.seed, epoch);
+            let order = Tensor::from_slice(&parts.train.order(wish.seed, epoch)).to_device(device);
             let variation = Variation::new(TRAIN, wish.seed, epoch, device);
             tally.clear();
             stepper.vary(Some(&variation));
@@ -143,14 +144,15 @@ impl Rehearsal {
                     slimming: Some(&slimming),
                     tally: &mut tally,
                 };
+                let images = Batch { indices: &indices, read: None };
                 match way {
-                    Way::Stepper => stepper.step(&mut work, &indices, Some(&variation), rate)?,
-                    Way::Eager => work.step(&indices, Some(&variation), Rate::Number(rate)),
+                    Way::Stepper => stepper.step(&mut work, images, Some(&variation), rate)?,
+                    Way::Eager => work.step(images, Some(&variation), Rate::Number(rate)),
                     Way::OnDevice => {
                         let factors = work.optimizer.device_factors(work.optimizer.steps(), rate);
                         let factors: Vec<Tensor> =
                             factors.iter().map(|factor| Tensor::from(*factor as f32).to_device(device)).collect();
-                        work.step(&indices, Some(&variation), Rate::OnDevice(&factors));
+                        work.step(images, Some(&variation), Rate::OnDevice(&factors));
                     }
                 }
             }

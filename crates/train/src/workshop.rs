@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tch::Device;
 
 use crate::batches::{Parts, Resident};
+use crate::cuda::gpu;
+use tombola_core::memory::free_memory;
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Network, Networks, Plan, estimate};
 use tombola_core::prune::Pruner;
@@ -63,7 +65,7 @@ impl Workshop {
             let settings = &stage.settings;
             let name = set_name(settings);
             if !sets.contains_key(&name) {
-                let set = Set::load(settings, run.data_dir.as_deref(), devices)?;
+                let set = Set::load(settings, run, devices)?;
                 fingerprints.insert(name.clone(), set.data.fingerprint.clone());
                 sets.insert(name.clone(), set);
             }
@@ -71,7 +73,9 @@ impl Workshop {
             let Some(set) = set else { continue };
             set.check(settings)?;
             let split = split_of(settings, set.data.train.len(), set.data.validation.as_ref().map(Images::len))?;
-            let normalisation = set.normalisation(&split)?;
+            let given = settings.input_statistics();
+            let normalisation = set.normalisation(&split)?.replaced(given.0, given.1);
+            let normalisation = normalisation.map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
         let warning = |name: &str, text: &str| {
@@ -110,9 +114,13 @@ impl Workshop {
             let Normalisation { mean, standard_deviation } = &cut.normalisation;
             let count = cut.split.train.len();
             let dataset = &stage.settings.dataset;
-            format!(
-                "{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} of {count} images"
-            )
+            let of = match stage.settings.input_statistics() {
+                (None, None) => format!("of {count} images"),
+                (Some(_), Some(_)) => "as given".to_string(),
+                (Some(_), None) => format!("of {count} images, the mean as given"),
+                (None, Some(_)) => format!("of {count} images, the standard deviation as given"),
+            };
+            format!("{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} {of}")
         });
         words.collect()
     }
@@ -169,9 +177,9 @@ fn pruners(plan: &Plan, roots: &[usize], networks: &Networks) -> HashMap<StageId
     pruners
 }
 
-/// A data set while the workshop is set up. Its bytes in ordinary memory are dropped after that.
+/// A data set while the workshop is set up.
 struct Set {
-    data: DataSet,
+    data: Arc<DataSet>,
     shape: Shape,
     residents: Vec<Arc<Resident>>,
     /// Statistics of training ranges met before: many dense trainings share one.
@@ -181,15 +189,20 @@ struct Set {
 }
 
 impl Set {
-    fn load(settings: &Settings, folder: Option<&Path>, devices: &[Device]) -> Result<Self> {
-        let data = data_of(settings, folder)?;
+    fn load(settings: &Settings, run: &Settings, devices: &[Device]) -> Result<Self> {
+        let data = Arc::new(data_of(settings, run.data_dir.as_deref(), memory_for_data(run))?);
         let mut different: Vec<Device> = Vec::new();
         for device in devices {
             if !different.contains(device) {
                 different.push(*device);
             }
         }
-        let residents = different.iter().map(|device| Arc::new(Resident::new(&data, *device))).collect();
+        let room = |device: Device| match device {
+            Device::Cuda(number) => gpu::free_memory(number, 0).ok().map(|free| free as u64 / 2),
+            _ => None,
+        };
+        let resident = |device: &Device| Arc::new(Resident::within(Arc::clone(&data), *device, room(*device)));
+        let residents = different.iter().map(resident).collect();
         Ok(Self { shape: data.train.shape, data, residents, known: Vec::new(), odd: BTreeSet::new() })
     }
 
@@ -217,6 +230,12 @@ impl Set {
     }
 }
 
+/// Bytes of examples that this process may hold: as the setting says, or half of the memory that is free.
+fn memory_for_data(run: &Settings) -> u64 {
+    let asked = run.data_memory.map(|megabytes| megabytes as u64 * 1_000_000);
+    asked.or_else(|| free_memory().map(|free| free.bytes / 2)).unwrap_or(u64::MAX)
+}
+
 /// The checksum of a data set as it is here.
 ///
 /// # Errors
@@ -227,7 +246,7 @@ pub fn fingerprint(settings: &Settings, folder: Option<&Path>) -> Result<String>
 
 /// The data set that settings name, read or made.
 fn data_of(settings: &Settings, folder: Option<&Path>, memory: u64) -> Result<DataSet> {
-    if let Some(own) = &settings.own_data {
+    if let Some(own) = &settings.own_set {
         return data::own::open(&own.name, &own.path, &own.options, own.form()?, memory);
     }
     let made = (settings.synthetic_shape.as_slice(), settings.synthetic_classes, settings.synthetic_size);

@@ -42,7 +42,7 @@ pub fn network(settings: &Settings, own: &BTreeMap<String, OwnNetwork>, input: S
 /// # Errors
 /// When the data set is unknown.
 pub fn data_form(settings: &Settings) -> Result<(Shape, usize, usize)> {
-    if let Some(own) = &settings.own_data {
+    if let Some(own) = &settings.own_set {
         let form = own.form()?;
         let shape =
             form.shape.shape().ok_or_else(|| Error::input(format!("`{}` has a shape that cannot be", own.name)))?;

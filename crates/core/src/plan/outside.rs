@@ -38,9 +38,9 @@ impl Outside {
     /// The identity of the dense training that these settings ask for.
     pub(super) fn dense_id(&self, settings: &Settings) -> StageId {
         // What the user calls data changes nothing; what they hold does.
-        if let Some(form) = settings.own_data.as_ref().and_then(|own| own.form.as_ref()) {
+        if let Some(form) = settings.own_set.as_ref().and_then(|own| own.form.as_ref()) {
             let dataset = format!("own:{}", form.content);
-            return self.dense_id(&Settings { dataset, own_data: None, ..settings.clone() });
+            return self.dense_id(&Settings { dataset, own_set: None, ..settings.clone() });
         }
         let network = self.networks.get(&settings.network);
         if let Some(own) = network.filter(|own| own.names) {

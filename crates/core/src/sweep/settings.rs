@@ -10,9 +10,9 @@ use super::own_data::OwnData;
 use crate::net::zoo::{self, Choice};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{
-    Augment, Budget, Control, Criterion, EarlyBirdRule, Head, Keep, Load, Moment, NamedFile, NormStart, OnFail,
-    Optimizer, Precision, PruneLayers, PruningType, Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption,
-    Streams, TrackMasks, Value,
+    Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch,
+    Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Precision, PruneLayers, PruningType, PublishedPixels,
+    Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
 };
 
 /// What a setting decides, and so which identities it belongs to.
@@ -66,12 +66,12 @@ macro_rules! settings {
             /// Whether the network is one of the user's own, whatever it is called: no setting, it follows from the sweep file.
             pub own_network: bool,
             /// The data set, where it is the user's own: no setting either.
-            pub own_data: Option<Arc<OwnData>>,
+            pub own_set: Option<Arc<OwnData>>,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($($field: $default,)*)* own_network: false, own_data: None }
+                Self { $($($field: $default,)*)* own_network: false, own_set: None }
             }
         }
 
@@ -137,6 +137,16 @@ settings! {
         "validation-size" => validation_size: Option<usize> = None;
         /// How training images are varied; auto = crop-flip for CIFAR, none otherwise
         "augment" => augment: Option<Augment> = None;
+        /// Mean by which images are normalised, of pixels in [0, 1]: a number for each channel, or one for all; or what was published
+        /// for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100 (0.5071, 0.4867, 0.4408) or mnist (0.1307);
+        /// auto = that of the images trained on
+        "input-mean" => input_mean: Option<ChannelNumbers> = None, in MEANS,
+            "numbers from 0 to 1, `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`", if |s| s.input_mean.is_some();
+        /// Standard deviation by which images are normalised, likewise: imagenet (0.229, 0.224, 0.225), cifar-10 (0.247, 0.2435,
+        /// 0.2616), cifar-100 (0.2675, 0.2565, 0.2761) or mnist (0.3081)
+        "input-std" => input_std: Option<ChannelNumbers> = None, in DEVIATIONS,
+            "numbers above 0 and up to 1, `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`",
+            if |s| s.input_std.is_some();
         /// Shape of synthetic images: channels, height, width
         "synthetic-shape" => synthetic_shape: Vec<usize> = vec![1, 8, 8], if |s| s.dataset == "synthetic";
         /// Classes of synthetic images
@@ -164,7 +174,7 @@ settings! {
             if |s| s.optimizer == Optimizer::Sgd;
         /// Nesterov's form of the momentum
         "nesterov" => nesterov: bool = true, if |s| s.optimizer == Optimizer::Sgd && s.momentum > 0.0;
-        /// Weight decay (L2), on all weights as in PyTorch
+        /// Weight decay (L2), on all weights as in PyTorch, or on those that `weight-decay-on` says
         "weight-decay" ["w-decay", "wd"] => weight_decay: f64 = 1e-4, in 0.0..=1e6, "a number from 0 to 1e6";
         /// Pull on prunable batch-norm scales: their gradient gets S times their sign (network slimming; 1e-4 or 1e-5). Those of
         /// residual streams are among them where channels are pruned with `streams = "group"`
@@ -173,6 +183,34 @@ settings! {
         "beta1" => beta1: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
         /// Decay of the mean of squared gradients in adam and adamw
         "beta2" => beta2: f64 = 0.999, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
+    }
+
+    group "Recipes" Training {
+        /// What weight decay acts on: all, or weights (of convolutions and fully connected layers; not biases, norms, slopes, and
+        /// what is learned by itself, as places of tokens)
+        "weight-decay-on" => weight_decay_on: DecayOn = DecayOn::All,
+            if |s| s.weight_decay_on != DecayOn::All && s.weight_decay > 0.0;
+        /// Longest gradient (L2 norm over all weights that are alive): a longer one is shortened to this, as by PyTorch's
+        /// clip_grad_norm_; 0 = as it is
+        "clip-norm" => clip_norm: f64 = 0.0, in 0.0..=1e9, "a number from 0 to 1e9", if |s| s.clip_norm > 0.0;
+        /// Decay of a moving average of the weights, such as 0.999: the average is evaluated, kept and pruned, and training goes on
+        /// from the weights themselves; 0 = none
+        "average" ["ema"] => average: f64 = 0.0, in 0.0..1.0, "a number of at least 0 and below 1", if |s| s.average > 0.0;
+        /// Share of the target that is spread evenly over all classes, such as 0.1
+        "label-smoothing" => label_smoothing: f64 = 0.0, in 0.0..1.0, "a number of at least 0 and below 1",
+            if |s| s.label_smoothing > 0.0;
+        /// Mix each image with another of its batch, and their labels alike: alpha of the beta distribution of the shares, such as
+        /// 0.2; 0 = no. Training accuracy is then that on the label of the larger share
+        "mixup" => mixup: f64 = 0.0, in 0.0..=1000.0, "a number from 0 to 1000", if |s| s.mixup > 0.0;
+        /// Put a rectangle of another image of its batch into each, and mix their labels by area: alpha of the beta distribution of
+        /// the shares, such as 1.0; 0 = no. With `mixup` too, each batch gets one of the two, evenly
+        "cutmix" => cutmix: f64 = 0.0, in 0.0..=1000.0, "a number from 0 to 1000", if |s| s.cutmix > 0.0;
+        /// How much the images of each class count in the loss: none (all alike), balanced (in inverse proportion to the training
+        /// images of the class) or a number for each class
+        "class-weights" => class_weights: ClassWeights = ClassWeights::None, if |s| s.class_weights != ClassWeights::None;
+        /// The last images of an epoch, where they are fewer than a batch: keep (a smaller batch), drop (left out), join (the batch
+        /// before has them too) or auto = keep, but join where it is one image of which a batch norm sees a single value
+        "last-batch" => last_batch: LastBatch = LastBatch::Auto, if |s| s.last_batch != LastBatch::Auto;
     }
 
     group "Learning-rate schedule" Training {
@@ -201,6 +239,12 @@ settings! {
             if |s| s.schedule == Schedule::CosineRestarts;
         /// Epochs over which the learning rate rises from 0, step by step, at the start
         "warmup-epochs" ["warm-up"] => warmup_epochs: usize = 0, in 0..=1_000_000, "a whole number up to 1000000";
+        /// Share of the learning rate from which it rises in the warm-up, instead of 0
+        "warmup-start" => warmup_start: f64 = 0.0, in 0.0..=1.0, "a number from 0 to 1",
+            if |s| s.warmup_epochs > 0 && s.warmup_start > 0.0;
+        /// The schedule begins after the warm-up and has the epochs that are left; its milestones, steps and cycles count from there.
+        /// Otherwise it runs from the first epoch, and the warm-up takes its share of it
+        "schedule-after-warmup" => schedule_after_warmup: bool = false, if |s| s.warmup_epochs > 0 && s.schedule_after_warmup;
     }
 
     group "Levels" Levels {
@@ -298,6 +342,9 @@ settings! {
         "out" => out: Option<PathBuf> = None;
         /// Folder that holds the data sets
         "data-dir" => data_dir: Option<PathBuf> = None;
+        /// MB of examples that a process may hold in memory: where a set of your own has more, they are read ahead from the disk, and
+        /// give the same results; auto = half of what is free
+        "data-memory" => data_memory: Option<usize> = None, in MEGABYTES, "a whole number from 1 to 1000000000 or `auto`";
         /// Train on files of a data set that are not its publisher's: your own, or some that were cut down on purpose
         "own-data" => own_data: bool = false;
         /// Device: cpu, cuda or cuda:N; auto = cuda where there is one
@@ -361,6 +408,10 @@ settings! {
 /// Settings that name files, of which the contents decide and not the names.
 pub const NAME_FILES: [&str; 4] = ["load", "load-init", "load-names", "load-mask"];
 
+/// Bounds of `input-mean`.
+const MEANS: ChannelBounds = ChannelBounds(0.0);
+/// Bounds of `input-std`: the smallest float32 that its inverse is a number of.
+const DEVIATIONS: ChannelBounds = ChannelBounds(1e-6);
 /// Bounds of `depth`.
 const DEPTHS: AutoOr = AutoOr(1, 10_000);
 /// Bounds of `width`.
@@ -373,8 +424,22 @@ const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
 const SECONDS: AutoAbove = AutoAbove(0.0);
 /// Bounds of `max-fails`.
 const FAILS: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `data-memory`; `auto` sorts below every number.
+const MEGABYTES: AutoOr = AutoOr(1, 1_000_000_000);
 /// Bounds of `workers`.
 const WORKERS: AutoOr = AutoOr(1, 1024);
+
+/// `auto`, or numbers from a bound to 1.
+struct ChannelBounds(f64);
+
+impl ChannelBounds {
+    fn contains(&self, value: &Option<ChannelNumbers>) -> bool {
+        match value {
+            Some(ChannelNumbers::Numbers(numbers)) => numbers.iter().all(|number| (self.0..=1.0).contains(number)),
+            Some(ChannelNumbers::Published(_)) | None => true,
+        }
+    }
+}
 
 /// `auto`, or a number within both bounds.
 struct AutoOr(usize, usize);
@@ -475,10 +540,10 @@ impl Settings {
         let (depth, width) = zoo::usual_size(if self.own_network { "" } else { &self.network });
         self.depth = self.depth.or(Some(depth));
         self.width = self.width.or(Some(width));
-        if self.own_data.is_none() {
+        if self.own_set.is_none() {
             self.dataset = tombola_words::catalogue::find(&self.dataset)?.name.to_string();
         }
-        self.augment = self.augment.or(Some(match self.own_data.is_none() && self.dataset.starts_with("cifar") {
+        self.augment = self.augment.or(Some(match self.own_set.is_none() && self.dataset.starts_with("cifar") {
             true => Augment::CropFlip,
             false => Augment::None,
         }));
@@ -507,6 +572,12 @@ impl Settings {
             hidden: self.hidden.clone(),
             name: usual.name,
         }
+    }
+
+    /// Mean and standard deviation by which images are normalised, where they are given.
+    pub fn input_statistics(&self) -> (Option<&[f64]>, Option<&[f64]>) {
+        let mean = self.input_mean.as_ref().map(|mean| mean.numbers(PublishedPixels::mean));
+        (mean, self.input_std.as_ref().map(|deviation| deviation.numbers(PublishedPixels::deviation)))
     }
 
     /// Whether channels are pruned, not single weights.

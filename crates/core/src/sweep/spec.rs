@@ -177,7 +177,7 @@ impl Spec {
             for mut settings in points {
                 settings.epochs_save.clone_from(&self.run.epochs_save);
                 self.check_network(&settings.network)?;
-                settings.own_data = self.datasets.get(&settings.dataset).cloned();
+                settings.own_set = self.datasets.get(&settings.dataset).cloned();
                 self.check_data(&settings.dataset)?;
                 settings.own_network = self.networks.contains_key(&settings.network);
                 let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {

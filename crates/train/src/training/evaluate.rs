@@ -74,14 +74,10 @@ impl Tally {
 pub fn evaluate(forward: &Forward, arena: &mut Arena, part: &Batches, batch: usize) -> Evaluation {
     let _no_grad = tch::no_grad_guard();
     let mut tally = Tally::new(arena.device());
-    let mut start = 0;
-    while start < part.len() {
-        let end = (start + batch).min(part.len());
-        let (images, labels) = part.range(start..end);
-        let scores = forward.run(arena, &images, false);
-        let loss = scores.cross_entropy_loss::<Tensor>(&labels, None, Reduction::Sum, -100, 0.0);
-        tally.add(&loss, &scores, &labels);
-        start = end;
-    }
+    part.each(batch, |images, labels| {
+        let scores = forward.run(arena, images, false);
+        let loss = scores.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0);
+        tally.add(&loss, &scores, labels);
+    });
     tally.finish()
 }

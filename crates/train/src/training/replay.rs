@@ -8,7 +8,8 @@ use tch::{Device, Kind, Tensor};
 use super::evaluate::Tally;
 use super::optimizer::{Optimizer, Rate};
 use super::step::step;
-use crate::batches::{Batches, Variation};
+use crate::augment::Variation;
+use crate::batches::Batches;
 use crate::cuda::{CaptureFailure, CudaGraph, gpu, graph};
 use crate::done;
 use crate::network::arena::Arena;
@@ -35,10 +36,19 @@ pub struct Work<'a> {
     pub tally: &'a mut Tally,
 }
 
+/// The images of a step.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    /// Which they are: `[images]`, on the device.
+    pub indices: &'a Tensor,
+    /// Themselves, where they are not on the device with all others.
+    pub read: Option<&'a Tensor>,
+}
+
 impl Work<'_> {
     /// The step itself, eager or while it is captured.
-    pub fn step(&mut self, indices: &Tensor, variation: Option<&Variation>, rate: Rate) {
-        let (images, labels) = self.images.gather(indices, variation);
+    pub fn step(&mut self, batch: Batch, variation: Option<&Variation>, rate: Rate) {
+        let (images, labels) = self.images.gather(batch.indices, batch.read, variation);
         step(self.forward, self.arena, self.optimizer, &images, &labels, rate, self.slimming, self.tally);
     }
 }
@@ -66,6 +76,8 @@ enum Mode {
 struct Captured {
     graph: CudaGraph,
     indices: Tensor,
+    /// The images, where they are read ahead.
+    read: Option<Tensor>,
     /// [`Optimizer::device_factors`], which the graph reads.
     factors: Vec<Tensor>,
     variation: Option<Variation>,
@@ -107,23 +119,23 @@ impl Stepper {
         }
     }
 
-    /// Takes one step on the images at `indices` (`[images]`, on the device).
+    /// Takes one step on the images of a batch.
     ///
     /// # Errors
     /// When a captured step can no longer be replayed.
-    pub fn step(&mut self, work: &mut Work, indices: &Tensor, variation: Option<&Variation>, rate: f64) -> Result<()> {
-        if indices.numel() != self.batch {
-            work.step(indices, variation, Rate::Number(rate));
+    pub fn step(&mut self, work: &mut Work, batch: Batch, variation: Option<&Variation>, rate: f64) -> Result<()> {
+        if batch.indices.numel() != self.batch {
+            work.step(batch, variation, Rate::Number(rate));
             return Ok(());
         }
         if let Mode::Ready(number) = self.mode
             && self.eager >= EAGER_STEPS
         {
-            let mut tried = Captured::of(number, work, indices, variation);
+            let mut tried = Captured::of(number, work, batch, variation);
             if matches!(&tried, Err(CaptureFailure::Refused(reason)) if reason.contains("out of memory")) {
                 // A graph has memory of its own, and libtorch gives none of its reserve to it while it is captured.
                 ignored(gpu::give_back(), "then steps stay eager");
-                tried = Captured::of(number, work, indices, variation);
+                tried = Captured::of(number, work, batch, variation);
             }
             self.mode = match tried {
                 Ok(captured) => Mode::Captured(Box::new(captured)),
@@ -139,10 +151,10 @@ impl Stepper {
             };
         }
         match &mut self.mode {
-            Mode::Captured(captured) => captured.step(work, indices, rate),
+            Mode::Captured(captured) => captured.step(work, batch, rate),
             Mode::Eager | Mode::Ready(_) => {
                 self.eager += 1;
-                work.step(indices, variation, Rate::Number(rate));
+                work.step(batch, variation, Rate::Number(rate));
                 Ok(())
             }
         }
@@ -154,23 +166,27 @@ impl Captured {
     fn of(
         number: usize,
         work: &mut Work,
-        indices: &Tensor,
+        batch: Batch,
         variation: Option<&Variation>,
     ) -> std::result::Result<Self, CaptureFailure> {
-        let indices = indices.copy();
+        let (indices, read) = (batch.indices.copy(), batch.read.map(Tensor::copy));
         let zero = |_| Tensor::zeros([], (Kind::Float, indices.device()));
         let factors: Vec<Tensor> = work.optimizer.factors(0, 0.0).into_iter().map(zero).collect();
         let variation = variation.map(Variation::copy);
         let counts = (work.arena.batches, work.optimizer.steps(), work.tally.images());
-        let graph = CudaGraph::capture(number, || work.step(&indices, variation.as_ref(), Rate::OnDevice(&factors)));
+        let own = Batch { indices: &indices, read: read.as_ref() };
+        let graph = CudaGraph::capture(number, || work.step(own, variation.as_ref(), Rate::OnDevice(&factors)));
         work.arena.batches = counts.0;
         work.optimizer.set_steps(counts.1);
         work.tally.set_images(counts.2);
-        Ok(Self { graph: graph?, indices, factors, variation })
+        Ok(Self { graph: graph?, indices, read, factors, variation })
     }
 
-    fn step(&mut self, work: &mut Work, indices: &Tensor, rate: f64) -> Result<()> {
-        self.indices.copy_(indices);
+    fn step(&mut self, work: &mut Work, batch: Batch, rate: f64) -> Result<()> {
+        self.indices.copy_(batch.indices);
+        if let (Some(own), Some(read)) = (&mut self.read, batch.read) {
+            own.copy_(read);
+        }
         for (place, factor) in self.factors.iter_mut().zip(work.optimizer.device_factors(work.optimizer.steps(), rate))
         {
             done(place.fill_(factor));
@@ -181,7 +197,7 @@ impl Captured {
         })?;
         work.arena.batches += 1;
         work.optimizer.set_steps(work.optimizer.steps() + 1);
-        work.tally.set_images(work.tally.images() + indices.numel() as u64);
+        work.tally.set_images(work.tally.images() + batch.indices.numel() as u64);
         Ok(())
     }
 }

@@ -15,12 +15,14 @@ use super::evaluate::{Tally, evaluate, evaluation_batch};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
 use super::optimizer::Optimizer;
-use super::replay::{Stepper, Work};
+use super::replay::{Batch, Stepper, Work};
 use super::scores::TorchScorer;
 use super::start::{course, first_state};
 use super::task::Task;
 use super::tf32;
-use crate::batches::{Batches, Parts, Variation};
+use crate::ahead::Ahead;
+use crate::augment::Variation;
+use crate::batches::{Batches, Parts};
 use crate::device;
 use crate::memory::keep_freed_memory;
 use crate::network::arena::Arena;
@@ -94,6 +96,7 @@ impl RunningTraining {
                 (Arc::new(first_state(task, &forward, listen)?), Vec::new(), None)
             }
         };
+        task.parts.check()?;
         let (span, settings) = course(task, &start)?;
         let form = TrainedForm::of(task, &start)?;
         let forward = Forward::new(Arc::clone(&form.graph), &form.layout);
@@ -143,16 +146,19 @@ impl RunningTraining {
         let EpochClock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
         let settings = &self.settings;
         let (train, size) = (&task.parts.train, settings.batch_size);
-        let order = train.order(order_seed(task), data_epoch);
+        let places = train.order(order_seed(task), data_epoch);
+        let order = Tensor::from_slice(&places).to_device(task.device);
         let variation = (settings.augment == Some(Augment::CropFlip))
             .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
         let steps = train.len().div_ceil(size);
+        let count_of = |number: usize| size.min(train.len() - number * size);
+        let mut ahead = train.ahead(&places, (0..steps).map(count_of).collect());
         let mut rate = settings.learning_rate;
         for number in 0..steps {
-            let count = size.min(train.len() - number * size);
-            let indices = order.narrow(0, (number * size) as i64, count as i64);
+            let indices = order.narrow(0, (number * size) as i64, count_of(number) as i64);
+            let read = ahead.as_mut().map(Ahead::next_batch);
             rate = fixed_rate.unwrap_or_else(|| {
                 learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
             });
@@ -164,7 +170,8 @@ impl RunningTraining {
                 slimming: self.slimming.as_ref(),
                 tally: &mut self.tally,
             };
-            self.stepper.step(&mut work, &indices, variation.as_ref(), rate)?;
+            let batch = Batch { indices: &indices, read: read.as_ref() };
+            self.stepper.step(&mut work, batch, variation.as_ref(), rate)?;
             if let Some(reason) = self.stepper.take_refusal() {
                 listen(TrainingEvent::Eager(reason));
             }
@@ -176,6 +183,7 @@ impl RunningTraining {
         let train = self.tally.finish();
         let validation = self.evaluate(&task.parts.validation);
         let test = (self.settings.select == Select::Test).then(|| self.evaluate(&task.parts.test));
+        task.parts.check()?;
         // The loss of a batch is taken before its step: only the evaluation sees what the last step did.
         let evaluated = [("training", Some(train)), ("validation", Some(validation)), ("test", test)];
         for (part, evaluation) in evaluated {
@@ -291,6 +299,7 @@ impl RunningTraining {
             }
             _ => Vec::new(),
         };
+        task.parts.check()?;
         let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
         Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
     }

@@ -45,7 +45,7 @@ fn place(name: &str) -> Place {
     let pixels: Vec<u8> = hashes("score images").take(count * 3 * SIZE * SIZE).map(|hash| (hash & 255) as u8).collect();
     let labels: Vec<u8> = (0..count).map(|image| label(image) as u8).collect();
     let part = || Images::new(pixels.clone(), labels.clone(), (3, SIZE, SIZE), 10).unwrap();
-    let data = Resident::new(&DataSet::new("reference", part(), part()).unwrap(), device());
+    let data = Resident::new(DataSet::new("reference", part(), part()).unwrap(), device());
     let normalisation = Normalisation { mean: vec![0.5; 3], standard_deviation: vec![0.25; 3] };
     let pruner = Pruner::new(&graph, &layout);
     Place { graph, layout, data, normalisation, pruner }

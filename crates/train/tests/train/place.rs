@@ -53,11 +53,11 @@ impl Place {
     }
 
     /// The same, with the labels of the test images changed.
-    pub(crate) fn with_test_labels(network: &str, change: impl Fn(u8) -> u8) -> Self {
+    pub(crate) fn with_test_labels(network: &str, change: impl Fn(u16) -> u16) -> Self {
         Self::build(network, 8, change)
     }
 
-    fn build(network: &str, side: usize, change: impl Fn(u8) -> u8) -> Self {
+    fn build(network: &str, side: usize, change: impl Fn(u16) -> u16) -> Self {
         tch::set_num_threads(1);
         let mut images = synthetic((1, side, side), 10, TRAIN + 60, 100).unwrap();
         images.test.labels.iter_mut().for_each(|label| *label = change(*label));
@@ -66,7 +66,7 @@ impl Place {
         let layout = Arc::new(Layout::of(&graph));
         let normalisation = Normalisation::of(&images.train, 0..TRAIN).unwrap();
         let pruner = Pruner::new(&graph, &layout);
-        Self { graph, layout, data: Resident::new(&images, device()), normalisation, pruner }
+        Self { graph, layout, data: Resident::new(images, device()), normalisation, pruner }
     }
 
     pub(crate) fn parts(&self) -> Parts {

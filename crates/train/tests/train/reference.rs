@@ -398,7 +398,7 @@ fn a_network_trained_in_pytorch_classifies_the_same_images_correctly() {
         .map(|(position, grain)| (patterns[of_image(position) + position % (SIZE * SIZE)] + grain) as u8)
         .collect();
     let part = || Images::new(pixels.clone(), labels.clone(), (1, SIZE, SIZE), 10).unwrap();
-    let data = Resident::new(&DataSet::new("reference", part(), part()).unwrap(), Device::Cpu);
+    let data = Resident::new(DataSet::new("reference", part(), part()).unwrap(), Device::Cpu);
     let normalisation = Normalisation { mean: vec![0.5], standard_deviation: vec![0.25] };
     let parts = data.parts(&Split::of(0..record.images, 0..0), &normalisation);
 

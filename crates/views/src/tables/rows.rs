@@ -15,7 +15,28 @@ const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 5] = ["hidden", "load-mask", "load-init", "load-names", "load-head"];
+const LATER: [&str; 20] = [
+    "hidden",
+    "load-mask",
+    "load-init",
+    "load-names",
+    "load-head",
+    "input-mean",
+    "input-std",
+    "weight-decay-on",
+    "clip-norm",
+    "average",
+    "label-smoothing",
+    "mixup",
+    "cutmix",
+    "class-weights",
+    "last-batch",
+    "warmup-start",
+    "schedule-after-warmup",
+    "distill",
+    "distill-temperature",
+    "distill-from",
+];
 
 /// The settings that are columns: all that can change what comes out.
 pub(super) fn columns(plan: &Plan) -> Vec<&'static Field> {

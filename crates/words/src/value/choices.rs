@@ -79,6 +79,26 @@ choices! {
         CropFlip = "crop-flip" | "pad-crop-flip",
     }
 
+    /// The weights that weight decay acts on.
+    DecayOn {
+        /// All, as PyTorch's optimisers do unless they are told otherwise.
+        All = "all",
+        /// Those of convolutions and fully connected layers.
+        Weights = "weights",
+    }
+
+    /// What becomes of the last images of an epoch where they are fewer than a batch.
+    LastBatch {
+        /// A batch of their own, unless that is one image in which a batch norm has a single value: then as `join`.
+        Auto = "auto",
+        /// A batch of their own.
+        Keep = "keep",
+        /// They are left out of this epoch.
+        Drop = "drop",
+        /// They belong to the batch before.
+        Join = "join",
+    }
+
     /// Which shortcut a residual network uses where the shape changes (He et al. 2016, section 4.2).
     ShortcutOption {
         /// Identity with zero channels added: no weights.

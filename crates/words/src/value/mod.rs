@@ -5,15 +5,17 @@
 
 mod choices;
 mod moment;
+mod recipe;
 mod shard;
 
 use std::path::PathBuf;
 
 pub use choices::{
-    Augment, Budget, Control, Criterion, EarlyBirdRule, Head, Keep, NormStart, OnFail, Optimizer, Precision,
-    PruneLayers, PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
+    Augment, Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer,
+    Precision, PruneLayers, PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
 };
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
+pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};
 pub use shard::Shard;
 
 /// Something that a setting can be.
@@ -107,6 +109,8 @@ impl Value for PathBuf {
 
 /// `auto`, or a value.
 impl<T: Value> Value for Option<T> {
+    const LIST: bool = T::LIST;
+
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "auto" => Ok(None),
