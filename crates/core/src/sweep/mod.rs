@@ -1,6 +1,7 @@
 //! What was asked: settings, the grid that a sweep file and flags span, and its points, the trials.
 
 pub mod grid;
+mod points;
 pub mod schedule;
 pub mod settings;
 pub mod spec;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub use choices::{
     Augment, Budget, Control, Criterion, EarlyBirdRule, Head, Keep, NormStart, OnFail, Optimizer, Precision,
-    PruneLayers, PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
+    PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;

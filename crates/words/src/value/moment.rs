@@ -64,7 +64,8 @@ impl std::fmt::Display for Moment {
 impl Value for Moment {
     fn parse(text: &str) -> Result<Self, String> {
         let expected = || {
-            "`best`, `last`, `early-bird`, `best-until:K`, or a point as `epoch:10`, `500it`, `1.5ep` or `1ep50it`".to_string()
+            "`best`, `last`, `early-bird`, `best-until:K`, or a point as `epoch:10`, `500it`, `1.5ep` or `1ep50it`"
+                .to_string()
         };
         if let Some(point) = Point::parse(text).ok().filter(|_| Point::names_unit(text)) {
             return Ok(Self::of(point));
@@ -186,7 +187,10 @@ impl Value for Rewind {
             ("init", _) => Ok(Self::Init),
             ("random", _) => Ok(Self::Random),
             (_, Some(point)) => Ok(Self::to(point)),
-            _ => Err("`none`, `lr`, `init`, `random`, or a point as `epoch:10`, `500it`, `1.5ep` or `1ep50it`".to_string()),
+            _ => {
+                Err("`none`, `lr`, `init`, `random`, or a point as `epoch:10`, `500it`, `1.5ep` or `1ep50it`"
+                    .to_string())
+            }
         }
     }
 

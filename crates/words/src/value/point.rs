@@ -11,9 +11,7 @@ const WHOLE: u32 = 1_000_000_000;
 const DIGITS: usize = 9;
 
 /// So many epochs, a share of a further one, and so many steps.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Point {
     epochs: usize,
     /// Of a further epoch.
@@ -71,6 +69,11 @@ impl Point {
         }
     }
 
+    /// Whether it names no more epochs and no more steps than these.
+    pub fn is_within(self, epochs: usize, steps: usize) -> bool {
+        self.epochs <= epochs && self.steps <= steps
+    }
+
     /// Whether `text` says what it counts: a bare number does not.
     pub(super) fn names_unit(text: &str) -> bool {
         text.contains(':') || text.ends_with("it") || text.ends_with("ep")
@@ -106,7 +109,8 @@ impl Point {
 
 impl Value for Point {
     fn parse(text: &str) -> Result<Self, String> {
-        Self::read(text).ok_or_else(|| "epochs such as `10` or `1.5ep`, steps such as `500it`, or both: `1ep50it`".into())
+        Self::read(text)
+            .ok_or_else(|| "epochs such as `10` or `1.5ep`, steps such as `500it`, or both: `1ep50it`".into())
     }
 
     /// Whole epochs as a bare number.
@@ -163,8 +167,26 @@ mod tests {
     #[test]
     fn what_is_no_point_is_refused() {
         for text in [
-            "", "it", "ep", "-1", "-5it", "1.5it", "1ep2.5it", "50it1ep", "1e3it", "epoch:", "iteration:1.5", "1.ep", ".5ep",
-            "1ep50", "0.0000000001ep", "step:5", "1.5.2ep", "+3", "99999999999999999999it", "1epit",
+            "",
+            "it",
+            "ep",
+            "-1",
+            "-5it",
+            "1.5it",
+            "1ep2.5it",
+            "50it1ep",
+            "1e3it",
+            "epoch:",
+            "iteration:1.5",
+            "1.ep",
+            ".5ep",
+            "1ep50",
+            "0.0000000001ep",
+            "step:5",
+            "1.5.2ep",
+            "+3",
+            "99999999999999999999it",
+            "1epit",
         ] {
             assert!(Point::parse(text).unwrap_err().contains("`500it`"), "{text}");
         }
@@ -173,7 +195,8 @@ mod tests {
     #[test]
     fn a_point_at_the_end_of_an_epoch_is_that_epoch_and_any_other_is_a_step() {
         let settled = |text: &str| Point::parse(text).unwrap().settled(390).show();
-        let found = ["390it", "1ep390it", "0.5ep", "1.5ep195it", "500it", "1ep50it", "7", "0.0001ep", "1ep0it"].map(settled);
+        let found =
+            ["390it", "1ep390it", "0.5ep", "1.5ep195it", "500it", "1ep50it", "7", "0.0001ep", "1ep0it"].map(settled);
         assert_eq!(found, ["1", "2", "195it", "2", "500it", "440it", "7", "0", "1"]);
         // 195.5 steps: the later one.
         assert_eq!(Point::parse("0.5ep").unwrap().settled(391).show(), "196it");
