@@ -86,7 +86,7 @@ impl Load {
             Self::Mask => (Vec::new(), Some(Arc::new(Bits::from_bools(&(0..WEIGHTS).map(alive).collect::<Vec<_>>())))),
             Self::Weights => ((0..WEIGHTS).map(|place| place as f32).collect(), None),
         };
-        Snapshot { epoch: 1, batches: 0, parameters, buffers: Vec::new(), optimizer: None, mask }
+        Snapshot { epoch: 1, step: 0, batches: 0, parameters, buffers: Vec::new(), optimizer: None, mask }
     }
 
     /// Bytes of a message.

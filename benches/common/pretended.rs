@@ -183,6 +183,7 @@ impl Trainer for Pretended {
         for moment in &stage.wanted {
             let snapshot = Snapshot {
                 epoch: stage.epochs().end,
+                step: 0,
                 batches: 0,
                 parameters: vec![0.5; layout.len],
                 buffers: vec![0.5; layout.buffer_len],

@@ -88,6 +88,7 @@ impl Case {
         };
         let mut state = Snapshot {
             epoch: 0,
+            step: 0,
             batches: 0,
             parameters: vec![0.0; layout.len],
             buffers: vec![0.0; layout.buffer_len],

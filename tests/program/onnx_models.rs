@@ -33,6 +33,7 @@ fn read(path: &Path, images: &Tensor, scores: &Tensor) -> (Graph, Layout, Snapsh
         network.state.into_iter().map(|tensor| (tensor.name, tensor.values)).collect();
     let mut snapshot = Snapshot {
         epoch: 0,
+        step: 0,
         batches: 0,
         parameters: vec![0.0; layout.len],
         buffers: vec![0.0; layout.buffer_len],

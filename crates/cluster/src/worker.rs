@@ -221,7 +221,7 @@ mod tests {
 
     fn snapshot(epoch: usize) -> Arc<Snapshot> {
         let (parameters, buffers) = (vec![0.5; 8], Vec::new());
-        Arc::new(Snapshot { epoch, batches: 0, parameters, buffers, optimizer: None, mask: None })
+        Arc::new(Snapshot { epoch, step: 0, batches: 0, parameters, buffers, optimizer: None, mask: None })
     }
 
     fn assignment(sources: Vec<SourceSnapshot>) -> Order {

@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use super::images::{Element, Images};
 use tombola_words::error::{Error, Result};
-
-/// Validation images unless asked otherwise, where there are enough: MNIST-like sets become 55,000 + 5,000,
-/// CIFAR 45,000 + 5,000.
-const DEFAULT_VALIDATION: usize = 5000;
+use tombola_words::parts::parted;
 
 /// Classes that are listed.
 const MOST_LISTED: usize = 10;
@@ -37,22 +34,8 @@ impl Split {
 /// # Errors
 /// A limit of 0 or above `total`, and a validation that leaves nothing to train on.
 pub fn split(total: usize, limit: Option<usize>, validation: Option<usize>) -> Result<Split> {
-    let used = limit.unwrap_or(total);
-    if used == 0 || used > total {
-        return Err(Error::input(format!(
-            "{used} training images are asked for; expected 1 to {total}, which the data set has"
-        ))
-        .hint("give another `--train-limit`, or leave it out to use all"));
-    }
-    let validation = validation.unwrap_or_else(|| (used / 10).clamp(1, DEFAULT_VALIDATION));
-    if validation >= used {
-        return Err(Error::input(format!(
-            "{validation} validation images of {used} training images leave nothing to train on; expected at most {}",
-            used - 1
-        ))
-        .hint("take fewer validation images or a larger `--train-limit`"));
-    }
-    Ok(Split::of(0..used - validation, used - validation..used))
+    let (train, validation) = parted(total, limit, validation)?;
+    Ok(Split::of(0..train, train..train + validation))
 }
 
 /// Chance below which the classes of a split are no accident.

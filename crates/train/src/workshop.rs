@@ -73,6 +73,7 @@ impl Workshop {
             let Some(set) = set else { continue };
             set.check(settings)?;
             let split = split_of(settings, set.data.train.len(), set.data.validation.as_ref().map(Images::len))?;
+            check_steps(&plan, root, split.train.len())?;
             let given = settings.input_statistics();
             let normalisation = set.normalisation(&split)?.replaced(given.0, given.1);
             let normalisation = normalisation.map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
@@ -175,6 +176,21 @@ fn pruners(plan: &Plan, roots: &[usize], networks: &Networks) -> HashMap<StageId
         pruners.insert(plan.stages[root].id, pruner);
     }
     pruners
+}
+
+/// Refuses data of which an epoch has other steps than those by which the plan found points within epochs.
+fn check_steps(plan: &Plan, root: usize, images: usize) -> Result<()> {
+    let settings = &plan.stages[root].settings;
+    let (found, planned) = (settings.steps_of(images), plan.counted_steps.get(&root));
+    match planned.filter(|planned| **planned != found) {
+        None => Ok(()),
+        Some(planned) => Err(Error::input(format!(
+            "data set `{}`: an epoch has {found} steps, expected {planned}, by which `reinit`, `draw` and all else that names steps or \
+             parts of epochs was found",
+            settings.dataset
+        ))
+        .hint("name whole epochs, such as `epoch:2`, or give `--train-limit` the number of training images that there are")),
+    }
 }
 
 /// A data set while the workshop is set up.

@@ -9,6 +9,7 @@
 //! | `record` | what the journal holds |
 //! | `checksum` | of what lies on disk |
 //! | `catalogue` | the data sets that Tombola knows: names, shapes, files, checksums |
+//! | `parts` | how many training images are trained on and how many validate |
 //! | `error` | what goes wrong, with its cure and its exit code |
 //! | `stream` | random numbers, named by seed, purpose and counters |
 //! | `speech` | the only place that prints |
@@ -26,6 +27,7 @@ mod duration;
 pub mod error;
 pub mod fault;
 mod own_data;
+pub mod parts;
 pub mod process;
 pub mod record;
 pub mod regular;

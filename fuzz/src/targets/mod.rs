@@ -33,6 +33,7 @@ fn small_snapshot(layout: &Layout) -> Snapshot {
     mask.set(3, false);
     Snapshot {
         epoch: 2,
+        step: 0,
         batches: 40,
         parameters: values(layout.len),
         buffers: values(layout.buffer_len),

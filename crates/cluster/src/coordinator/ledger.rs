@@ -187,12 +187,14 @@ impl Ledger {
         let stage = &self.plan.stages[index];
         let (root, known) = (&self.plan.stages[stage.root], self.chronicle.history().stages.get(&self.id(stage.root)));
         let rewind = stage.pruning.as_ref().map(Pruning::effective_rewind);
-        let goes_on = matches!(rewind, Some(Rewind::None | Rewind::Epoch(_)));
+        let goes_on = matches!(rewind, Some(Rewind::None | Rewind::Epoch(_) | Rewind::At(_)));
         let (Some(known), true) = (known, goes_on && stage.settings.schedule == Schedule::Plateau) else {
             return Ok(Vec::new());
         };
         let until = match self.plan.leaves_dense_at(index) {
             Moment::Epoch(epoch) | Moment::BestUntil(epoch) => epoch,
+            // The epoch that it is in had not ended.
+            within @ Moment::At(_) => root.known_after(within).unwrap_or(0).saturating_sub(1),
             Moment::EarlyBird(key) => {
                 let bird = root.birds.iter().find(|bird| bird.key == key).and_then(|bird| known.bird(bird));
                 let untold = || Error::environment("the journal does not tell when the early bird was drawn");
@@ -263,7 +265,9 @@ impl Ledger {
         };
         let epochs: Vec<EpochRecord> = known.epochs.range(..=epoch).map(|(_, record)| record.clone()).collect();
         // A snapshot of this moment may be wanted now that was not when the stage passed it.
-        let passed = |moment: &&Moment| moment.epoch().is_some_and(|at| at <= epoch) && !known.kept.contains(moment);
+        let passed = |moment: &&Moment| {
+            stage.known_after(**moment).is_some_and(|at| at <= epoch) && !known.kept.contains(moment)
+        };
         if epochs.len() != epoch.saturating_sub(start)
             || stage.wanted.iter().filter(passed).any(|moment| wants(*moment))
         {
@@ -400,7 +404,7 @@ fn fair_seconds(layout: &Layout, workers: usize) -> f64 {
 
 /// What a snapshot must be where a training goes back to it: then the optimiser goes on too.
 pub(super) fn goes_on(expected: Expected, part: Part, moment: Moment) -> Expected {
-    let rewound = matches!(part, Part::Rewind) && moment.epoch().is_some_and(|epoch| epoch > 0);
+    let rewound = matches!(part, Part::Rewind) && moment != Moment::Epoch(0);
     Expected { optimizer: expected.optimizer || rewound, ..expected }
 }
 

@@ -200,6 +200,7 @@ mod tests {
     fn every_kind_of_message_arrives_as_it_was_sent() {
         let snapshot = Arc::new(Snapshot {
             epoch: 2,
+            step: 0,
             batches: 5,
             parameters: vec![0.5; 10],
             buffers: Vec::new(),

@@ -121,6 +121,7 @@ mod tests {
     fn snapshot(bytes: usize) -> Word {
         let snapshot = Snapshot {
             epoch: 1,
+            step: 0,
             batches: 0,
             parameters: vec![0.0; bytes / 4],
             buffers: Vec::new(),

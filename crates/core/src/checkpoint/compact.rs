@@ -115,6 +115,7 @@ pub(super) fn expanded(file: &mut TensorFile, tensors: &[FileTensor], needs: &Ne
         .fold((0, 0), |(alive, all), parameter| (alive + mask.count_in(parameter.range()), all + parameter.len));
     let note = format!("a compact network: {alive} of {all} weights of the dense one are alive, the others are 0");
     let mask = Some(Arc::new(mask));
-    let snapshot = Snapshot { epoch, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask };
+    let snapshot =
+        Snapshot { epoch, step: 0, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask };
     Ok((snapshot, note))
 }

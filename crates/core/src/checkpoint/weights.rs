@@ -175,7 +175,7 @@ fn taken(
     let batches = fit.batches.map(|(_, index)| &fit.table.tensors[index]);
     let batches = batches.map(|tensor| batch_count(file, tensor)).transpose()?.unwrap_or(0);
     let epoch = file.facts.get("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-    Ok(Snapshot { epoch, batches, parameters, buffers, optimizer: None, mask: mask.map(Arc::new) })
+    Ok(Snapshot { epoch, step: 0, batches, parameters, buffers, optimizer: None, mask: mask.map(Arc::new) })
 }
 
 /// A batch norm subtracts the mean of what it reads: a bias before it is a smaller mean.

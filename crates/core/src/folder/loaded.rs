@@ -116,7 +116,7 @@ pub fn load_weights_of(plan: &Plan, stage: usize, network: &Network) -> Result<O
     let mut taken = load_checkpoint(part.file, network, &choices).map_err(|error| error.at(key))?;
     if plan.loaded_file(stage).is_none() {
         // Training begins here, and with all weights.
-        taken.snapshot = Snapshot { epoch: 0, batches: 0, mask: None, ..taken.snapshot };
+        taken.snapshot = Snapshot { epoch: 0, step: 0, batches: 0, mask: None, ..taken.snapshot };
     }
     Ok(Some(taken))
 }

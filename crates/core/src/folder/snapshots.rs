@@ -94,7 +94,10 @@ impl Store {
             let facts = [("steps", state.steps.to_string()), ("epoch", snapshot.epoch.to_string())];
             optimizer = Some(write(&self.optimizer_path(stage, name), tensors, &facts)?);
         }
-        let facts = [("epoch", snapshot.epoch.to_string()), ("stage", stage.to_string())];
+        let mut facts = vec![("epoch", snapshot.epoch.to_string()), ("stage", stage.to_string())];
+        if snapshot.step > 0 {
+            facts.push(("step", snapshot.step.to_string()));
+        }
         let weights = write(&self.path(stage, name), state_dict(snapshot, layout), &facts)?;
         Ok(SnapshotSums { weights, optimizer, mask })
     }

@@ -183,8 +183,9 @@ pub(super) fn weights_of(path: &Path, bytes: &[u8], layout: &Layout) -> Result<S
     }
     let count = layout.norms.first().and_then(|norm| file.tensor(&format!("{norm}.num_batches_tracked")).ok());
     let batches = count.and_then(|view| Some(i64::from_le_bytes(view.data().try_into().ok()?))).unwrap_or(0);
-    let epoch = about.get("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
-    Ok(Snapshot { epoch, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask: None })
+    let number = |key: &str| about.get(key).and_then(|number| number.parse().ok()).unwrap_or(0);
+    let (epoch, step) = (number("epoch"), number("step"));
+    Ok(Snapshot { epoch, step, batches: batches.max(0) as u64, parameters, buffers, optimizer: None, mask: None })
 }
 
 pub(super) fn load_optimizer(path: &Path, bytes: &[u8], layout: &Layout) -> Result<OptimizerState> {

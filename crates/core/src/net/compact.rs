@@ -112,6 +112,7 @@ impl Compact {
         });
         Snapshot {
             epoch: dense.epoch,
+            step: dense.step,
             batches: dense.batches,
             parameters: taken(&dense.parameters, &self.positions),
             buffers: self.buffers.iter().map(|(position, _)| dense.buffers[*position]).collect(),
@@ -138,6 +139,7 @@ impl Compact {
         });
         Snapshot {
             epoch: small.epoch,
+            step: small.step,
             batches: small.batches,
             parameters: spread(&small.parameters),
             buffers,

@@ -91,6 +91,7 @@ mod tests {
         let odd = f32::from_bits(0x7fc0_1234);
         let snapshot = Snapshot {
             epoch: 3,
+            step: 0,
             batches: 9,
             parameters: vec![0.1, -0.0, f32::MIN_POSITIVE / 2.0, odd],
             buffers: vec![f32::INFINITY],
@@ -108,6 +109,7 @@ mod tests {
     fn a_weight_takes_four_bytes() {
         let snapshot = Snapshot {
             epoch: 0,
+            step: 0,
             batches: 0,
             parameters: vec![1.0; 10_000],
             buffers: Vec::new(),

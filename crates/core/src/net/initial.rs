@@ -53,7 +53,7 @@ pub fn initial(layout: &Layout, norms: NormStart, seed: u64, draw: u64) -> Snaps
     for buffer in &layout.buffers {
         buffers[buffer.range()].fill(buffer.start);
     }
-    Snapshot { epoch: 0, batches: 0, parameters, buffers, optimizer: None, mask: None }
+    Snapshot { epoch: 0, step: 0, batches: 0, parameters, buffers, optimizer: None, mask: None }
 }
 
 #[cfg(test)]

@@ -9,11 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::floats;
 use crate::mask::Bits;
 
-/// Weights, batch-norm statistics, optimiser state and mask after some epoch.
+/// Weights, batch-norm statistics, optimiser state and mask after some epoch, or within one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Epochs trained before it.
     pub epoch: usize,
+    /// Steps of the next epoch that were taken; 0 where an epoch ended.
+    #[serde(default)]
+    pub step: usize,
     /// Batches seen since the batch-norm statistics started: PyTorch's `num_batches_tracked`.
     pub batches: u64,
     /// All weights, `[Layout::len]`, in the layout's order.

@@ -2,7 +2,6 @@
 //!
 //! It may not know of files, workers or torch.
 
-use super::estimate::data_form;
 use super::forest::Plan;
 use super::stage::Stage;
 use crate::sweep::Settings;
@@ -68,9 +67,7 @@ fn steered_by_test(stage: &Stage) -> Option<Advice> {
 
 /// Steps of an epoch by what the data set's publisher says of it.
 fn steps(settings: &Settings) -> usize {
-    let images = data_form(settings).map_or(1, |(_, _, images)| images);
-    let used = settings.train_limit.unwrap_or(images).min(images);
-    used.saturating_sub(settings.validation_size.unwrap_or(0)).div_ceil(settings.batch_size).max(1)
+    settings.epoch_steps().unwrap_or(1).max(1)
 }
 
 #[cfg(test)]

@@ -51,9 +51,9 @@ pub fn data_form(settings: &Settings) -> Result<(Shape, usize, usize)> {
     let known = catalogue::find(&settings.dataset)?;
     Ok(match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
         ("synthetic", &[channels, height, width]) => {
-            (Shape::Image(channels, height, width), settings.synthetic_classes, settings.synthetic_size)
+            (Shape::Image(channels, height, width), settings.synthetic_classes, settings.published_images()?)
         }
-        _ => (known.shape, known.classes, known.train_images),
+        _ => (known.shape, known.classes, settings.published_images()?),
     })
 }
 

@@ -50,6 +50,8 @@ pub struct Plan {
     pub loaded: LoadedFiles,
     /// Decimals with which percentages of different densities differ.
     pub(super) decimals: usize,
+    /// The steps of an epoch by which points within epochs were found, of the dense trainings where there are any.
+    pub counted_steps: BTreeMap<usize, usize>,
     /// Names under which earlier programs trained what is one training now.
     pub(super) aliases: BTreeMap<StageId, usize>,
     by_id: HashMap<StageId, usize>,
@@ -93,6 +95,7 @@ impl Plan {
                 plan.repeated += 1;
                 continue;
             }
+            plan.counted_steps.extend(trial.settings.counted_steps.map(|steps| (stages[0], steps)));
             plan.want(&stages, &trial.settings, run);
             plan.chains.push(Chain { trial, stages });
         }
@@ -130,18 +133,16 @@ impl Plan {
         let stage = &self.stages[index];
         let (Some(parent), Some(pruning)) = (stage.parent, &stage.pruning) else { return Vec::new() };
         let mut parts = vec![(Part::Draw, parent, pruning.draw)];
-        if let Some(epoch) = stage.rewinds_to_epoch() {
-            parts.push((Part::Rewind, stage.root, Moment::Epoch(epoch)));
-        }
+        parts.extend(stage.goes_back_to().map(|moment| (Part::Rewind, stage.root, moment)));
         parts.extend(stage.sibling.map(|sibling| (Part::Sibling, sibling, Moment::Last)));
         parts
     }
 
-    /// The moment of its dense training that the chain of a stage goes on from: the epoch that its weights go back to, or the
-    /// draw of the first level.
+    /// The moment of its dense training that the chain of a stage goes on from: the one that its weights go back to, or the draw
+    /// of the first level.
     pub fn leaves_dense_at(&self, index: usize) -> Moment {
-        if let Some(epoch) = self.stages[index].rewinds_to_epoch() {
-            return Moment::Epoch(epoch);
+        if let Some(moment) = self.stages[index].goes_back_to() {
+            return moment;
         }
         let up = std::iter::successors(Some(index), |stage| self.stages[*stage].parent);
         let first = up.filter_map(|stage| self.stages[stage].pruning.as_ref()).last();
@@ -231,7 +232,7 @@ impl Plan {
     fn check(&self, parent: usize, settings: &Settings, level: usize) -> Result<()> {
         let (parent, root) = (&self.stages[parent], &self.stages[self.stages[parent].root]);
         let loaded = matches!(root.settings.load, Load::Path(_));
-        if loaded && matches!(settings.rewind, Rewind::Init | Rewind::Epoch(_)) {
+        if loaded && matches!(settings.rewind, Rewind::Init | Rewind::Epoch(_) | Rewind::At(_)) {
             return Err(Error::input(format!(
                 "`reinit`: the weights before the end are not known of a network that is loaded from `{}`",
                 root.settings.load.show()
@@ -267,8 +268,10 @@ impl Plan {
             if run.save {
                 kept.extend([Moment::Best, Moment::Last]);
             }
-            for &epoch in &run.epochs_save {
-                kept.extend([Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
+            for &point in &settings.epochs_save {
+                kept.push(Moment::of(point));
+                // The best is known where epochs end.
+                kept.extend(point.whole_epochs().map(Moment::BestUntil));
             }
             kept.retain(|moment| stage.passes(*moment));
             stage.wanted.extend(&kept);
@@ -286,12 +289,12 @@ impl Plan {
             if let (0, None, TrackMasks::Ratios(_)) = (level, &next, &run.track_masks) {
                 stage.track(run, &Pruning::of(settings, settings.rate()));
             }
-            if let Some(epoch) = stage.rewinds_to_epoch() {
+            if let Some(moment) = stage.goes_back_to() {
                 let root = stage.root;
                 let root = &mut self.stages[root];
-                root.wanted.insert(Moment::Epoch(epoch));
+                root.wanted.insert(moment);
                 if tickets {
-                    root.kept.insert(Moment::Epoch(epoch));
+                    root.kept.insert(moment);
                 }
             }
         }
@@ -406,6 +409,28 @@ mod tests {
         let plan = plan("pr = 0.5\nreinit = \"epoch:12\"").unwrap();
         assert_eq!(plan.sources(1), [(0, Moment::Last), (0, Moment::Epoch(12))]);
         assert_eq!(plan.stages[1].epochs(), 12..160);
+    }
+
+    #[test]
+    fn a_ticket_that_goes_back_within_an_epoch_trains_the_rest_of_it() {
+        // 704 steps an epoch: 45,000 images, 64 a step.
+        let plan = plan(
+            "pr = 0.5\nreinit = [\"500it\", \"1ep50it\", \"704it\", \"epoch:1\"]\nepochs-save = [\"600it\", \"1.5ep\"]",
+        )
+        .unwrap();
+        let at = |step| Moment::At(tombola_words::value::Point::iteration(step));
+        let back: Vec<Moment> = plan.stages[1..].iter().filter_map(Stage::goes_back_to).collect();
+        assert_eq!((back, plan.repeated), (vec![at(500), at(754), Moment::Epoch(1)], 1));
+        let epochs: Vec<_> = plan.stages[1..].iter().map(Stage::epochs).collect();
+        assert_eq!(epochs, [0..160, 1..160, 1..160]);
+        assert_eq!(plan.sources(1), [(0, Moment::Last), (0, at(500))]);
+        let kept = |stage: usize, step| plan.stages[stage].kept.contains(&at(step));
+        assert_eq!(
+            [0, 1, 2].map(|stage| (kept(stage, 600), kept(stage, 1056))),
+            [(true, true), (true, true), (false, true)]
+        );
+        assert_eq!(plan.stages[0].known_after(at(704 * 3 + 1)), Some(4));
+        assert_eq!(plan.counted_steps, BTreeMap::from([(0, 704)]));
     }
 
     #[test]

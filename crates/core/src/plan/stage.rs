@@ -12,7 +12,7 @@ use super::track::{Bird, Track};
 use crate::mask::MaskPlace;
 use crate::sweep::settings::{Decides, Settings};
 use tombola_words::StageId;
-use tombola_words::value::{Budget, Moment, Rewind, TrackMasks};
+use tombola_words::value::{Budget, Moment, Point, Rewind, TrackMasks};
 
 /// Part of every identity; raised when the meaning of everything changes. Where only some results do, `revision.rs` says which.
 const MEANING: &str = "tombola stage 1";
@@ -80,7 +80,8 @@ pub struct Stage {
 
 impl Stage {
     /// The epochs that it trains: the first is `range.start + 1` when counted from 1. A rewound training counts on from
-    /// the epoch that it goes back to; a fine-tuning counts its own.
+    /// the epoch that it goes back to; a fine-tuning counts its own. One that goes back to a point within an epoch trains the
+    /// rest of that epoch first.
     pub fn epochs(&self) -> std::ops::Range<usize> {
         if let (0, tombola_words::value::Load::Path(_)) = (self.level, &self.settings.load) {
             return 0..0;
@@ -88,9 +89,33 @@ impl Stage {
         match self.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning.fine_tune_epochs)) {
             Some((Rewind::None, epochs)) => 0..epochs,
             Some((Rewind::Epoch(epoch), _)) if epoch > 0 => epoch..self.settings.epochs,
+            Some((Rewind::At(point), _)) => self.steps_before(point) / self.steps()..self.settings.epochs,
             Some(_) => self.first_of_budget()..self.settings.epochs,
             None => 0..self.settings.epochs,
         }
+    }
+
+    /// Steps of an epoch. Settings with points within one were refused where nobody knows (`Settings::resolve`).
+    fn steps(&self) -> usize {
+        self.settings.epoch_steps().unwrap_or(1).max(1)
+    }
+
+    /// Steps before a point, on its own count of epochs.
+    fn steps_before(&self, point: Point) -> usize {
+        point.steps(self.steps())
+    }
+
+    /// Steps before its first.
+    fn first_step(&self) -> usize {
+        match self.pruning.as_ref().map(Pruning::effective_rewind) {
+            Some(Rewind::At(point)) => self.steps_before(point),
+            _ => self.epochs().start * self.steps(),
+        }
+    }
+
+    /// The number of its epochs after which a moment is known, where that is fixed.
+    pub fn known_after(&self, moment: Moment) -> Option<usize> {
+        moment.known_after(|| self.steps())
     }
 
     /// The share that the prunings up to it leave, by their rate.
@@ -109,7 +134,7 @@ impl Stage {
                 let macs = if pruning.channels { density * density } else { density };
                 Extent { least: planned, most: None, likely: (planned as f64 / macs.max(1e-9)).round() as usize }
             }
-            (Budget::Remaining, Some(pruning)) if pruning.draw.epoch().is_none() => {
+            (Budget::Remaining, Some(pruning)) if self.known_after(pruning.draw).is_none() => {
                 Extent { least: 0, most: Some(planned), likely: planned }
             }
             _ => match self.needed_until() {
@@ -122,7 +147,7 @@ impl Stage {
     /// Where the rest of a budget begins, as far as the plan knows it.
     fn first_of_budget(&self) -> usize {
         let remaining = self.pruning.as_ref().filter(|pruning| pruning.budget == Budget::Remaining);
-        remaining.and_then(|pruning| pruning.draw.epoch()).unwrap_or(0)
+        remaining.and_then(|pruning| self.known_after(pruning.draw)).unwrap_or(0)
     }
 
     /// The epochs that it trains: the plan's, unless its journal (`Drawn::span`) says otherwise.
@@ -151,6 +176,10 @@ impl Stage {
                 epochs.contains(&epoch) && self.level == 0 || epoch > epochs.start && epoch <= epochs.end
             }
             Moment::BestUntil(epoch) => epoch > epochs.start && epoch <= epochs.end,
+            Moment::At(point) => {
+                let step = self.steps_before(point);
+                step > self.first_step() && step <= epochs.end.saturating_mul(self.steps())
+            }
             Moment::Best | Moment::Last => true,
             Moment::EarlyBird(_) => !epochs.is_empty(),
         }
@@ -187,16 +216,13 @@ impl Stage {
 
     /// The epoch after which nothing more of it is needed once its early birds are drawn; nothing if its end is needed.
     pub fn needed_until(&self) -> Option<usize> {
-        let moments = self.wanted.iter().filter_map(|moment| moment.epoch());
+        let moments = self.wanted.iter().filter_map(|moment| self.known_after(*moment));
         (!self.to_the_end && !self.birds.is_empty()).then(|| moments.max().unwrap_or(0))
     }
 
-    /// The epoch of the dense training that it goes back to, if any.
-    pub fn rewinds_to_epoch(&self) -> Option<usize> {
-        match self.pruning.as_ref()?.effective_rewind() {
-            Rewind::Epoch(epoch) => Some(epoch),
-            _ => None,
-        }
+    /// The moment of the dense training that it goes back to, if any.
+    pub fn goes_back_to(&self) -> Option<Moment> {
+        self.pruning.as_ref()?.effective_rewind().moment()
     }
 }
 

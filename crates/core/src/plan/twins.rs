@@ -51,8 +51,9 @@ fn rank(rewind: Rewind) -> (usize, usize) {
         Rewind::Init => (0, 0),
         Rewind::LearningRate => (1, 0),
         Rewind::Epoch(epoch) => (2, epoch),
-        Rewind::Random => (3, 0),
-        Rewind::None => (4, 0),
+        Rewind::At(point) => (3, point.steps(0)),
+        Rewind::Random => (4, 0),
+        Rewind::None => (5, 0),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sends the weights that a mask keeps back to where they train on from.
 //!
 //! Everything goes back together: weights, biases, batch-norm scales, shifts and statistics, their batch count, and for
-//! a rewind to an epoch the optimiser's state at that epoch (docs/pitfalls.md, numbers 5 and 7). The result owns all its
+//! a rewind to an epoch, or within one, the optimiser's state there (docs/pitfalls.md, numbers 5 and 7). The result owns all its
 //! values (pitfalls 1 and 6).
 
 use std::sync::Arc;
@@ -47,11 +47,11 @@ pub fn starting_point(
     let mut start = match rewind {
         // A new optimiser: momentum from before the pruning points away from weights that are gone.
         Rewind::None | Rewind::LearningRate => {
-            Snapshot { epoch: 0, optimizer: None, ..needed(&sources.drawn, "drawn")? }
+            Snapshot { epoch: 0, step: 0, optimizer: None, ..needed(&sources.drawn, "drawn")? }
         }
         Rewind::Init => fresh(0),
         Rewind::Random => fresh(level),
-        Rewind::Epoch(_) => needed(&sources.rewound, "rewound")?,
+        Rewind::Epoch(_) | Rewind::At(_) => needed(&sources.rewound, "rewound")?,
     };
     silence(&mut start.parameters, &mask);
     for (_, vector) in start.optimizer.iter_mut().flat_map(|state| &mut state.vectors) {
@@ -85,6 +85,7 @@ mod tests {
     fn trained(layout: &Layout, offset: f32) -> Arc<Snapshot> {
         Arc::new(Snapshot {
             epoch: 4,
+            step: 0,
             batches: 40,
             parameters: (0..layout.len).map(|i| i as f32 + offset).collect(),
             buffers: (0..layout.buffer_len).map(|i| i as f32 - offset).collect(),

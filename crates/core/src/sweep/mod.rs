@@ -2,6 +2,7 @@
 
 pub mod grid;
 pub mod own_data;
+mod points;
 pub mod schedule;
 pub mod settings;
 pub mod spec;

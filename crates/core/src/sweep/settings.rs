@@ -11,8 +11,8 @@ use crate::net::zoo::{self, Choice};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch,
-    Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Precision, PruneLayers, PruningType, PublishedPixels,
-    Rewind, Role, Schedule, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
+    Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels,
+    Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
 };
 
 /// What a setting decides, and so which identities it belongs to.
@@ -67,11 +67,13 @@ macro_rules! settings {
             pub own_network: bool,
             /// The data set, where it is the user's own: no setting either.
             pub own_set: Option<Arc<OwnData>>,
+            /// The steps of an epoch by which points were put on steps, if any was: no setting, it follows from the others.
+            pub counted_steps: Option<usize>,
         }
 
         impl Default for Settings {
             fn default() -> Self {
-                Self { $($($field: $default,)*)* own_network: false, own_set: None }
+                Self { $($($field: $default,)*)* own_network: false, own_set: None, counted_steps: None }
             }
         }
 
@@ -160,6 +162,10 @@ settings! {
     group "Training" Training {
         /// Epochs of each training
         "epochs" => epochs: usize = 160, in 1..=1_000_000, "a whole number from 1 to 1000000";
+        /// Steps of each training instead of epochs, as in "50,000 iterations": must come to whole epochs, which follow from the
+        /// training images and `batch-size`; auto = as `epochs` says
+        "iterations" => iterations: Option<usize> = None, in ITERATIONS, "a whole number from 1 to 1000000000000 or `auto`",
+            if |s| s.iterations.is_some();
         /// Images a step
         "batch-size" ["bs"] => batch_size: usize = 64, in 1..=1_000_000, "a whole number from 1 to 1000000";
         /// Numbers that networks compute with: fp32, bf16 (faster where the processor has it; weights, batch norms, loss and
@@ -219,11 +225,15 @@ settings! {
         /// Factor of manual, step and plateau
         "gamma" => gamma: f64 = 0.1, in 1e-12..=1.0, "a number above 0 and at most 1",
             if |s| matches!(s.schedule, Schedule::Manual | Schedule::Step | Schedule::Plateau);
-        /// Epochs after which the manual schedule multiplies by gamma, such as `80,120` or `[80, 120]`
-        "lr-milestones" ["lr-update-epochs", "lr_update_epochs"] => milestones: Vec<usize> = vec![80, 120],
+        /// Whether cosine and cosine-restarts move once an epoch or at every step (iteration), as where PyTorch's scheduler is called
+        /// after each batch
+        "schedule-by" => schedule_by: ScheduleBy = ScheduleBy::Epoch,
+            if |s| s.schedule_by == ScheduleBy::Iteration && matches!(s.schedule, Schedule::Cosine | Schedule::CosineRestarts);
+        /// Epochs after which the manual schedule multiplies by gamma, such as `80,120` or `[80, 120]`, or steps: `32000it,48000it`
+        "lr-milestones" ["lr-update-epochs", "lr_update_epochs"] => milestones: Vec<Point> = vec![Point::epoch(80), Point::epoch(120)],
             if |s| s.schedule == Schedule::Manual;
-        /// Epochs between two drops of the step schedule
-        "step-epochs" => step_epochs: usize = 30, in 1..=1_000_000, "a whole number from 1 to 1000000",
+        /// Epochs between two drops of the step schedule, or steps (`30000it`)
+        "step-epochs" => step_epochs: Point = Point::epoch(30), in SPANS, "epochs from 1 to 1000000, or steps as `500it`",
             if |s| s.schedule == Schedule::Step;
         /// Epochs without a better validation loss before plateau drops (without validation images it looks at the test loss)
         "patience" => patience: usize = 10, in 0..=1_000_000, "a whole number up to 1000000",
@@ -231,20 +241,21 @@ settings! {
         /// Lowest learning rate of plateau, cosine, cosine-restarts and cyclic
         "min-lr" => min_lr: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6",
             if |s| matches!(s.schedule, Schedule::Plateau | Schedule::Cosine | Schedule::CosineRestarts | Schedule::Cyclic);
-        /// Epochs to the first restart of cosine-restarts, or of one whole cycle of cyclic
-        "cycle-epochs" => cycle_epochs: usize = 10, in 1..=1_000_000, "a whole number from 1 to 1000000",
+        /// Epochs to the first restart of cosine-restarts, or of one whole cycle of cyclic; or steps (`4000it`)
+        "cycle-epochs" => cycle_epochs: Point = Point::epoch(10), in SPANS, "epochs from 1 to 1000000, or steps as `500it`",
             if |s| matches!(s.schedule, Schedule::CosineRestarts | Schedule::Cyclic);
         /// How many times longer each next cycle of cosine-restarts is
         "cycle-factor" => cycle_factor: usize = 1, in 1..=1000, "a whole number from 1 to 1000",
             if |s| s.schedule == Schedule::CosineRestarts;
-        /// Epochs over which the learning rate rises from 0, step by step, at the start
-        "warmup-epochs" ["warm-up"] => warmup_epochs: usize = 0, in 0..=1_000_000, "a whole number up to 1000000";
+        /// Epochs over which the learning rate rises from 0, step by step, at the start: `5`, `0.5ep`, or steps (`500it`)
+        "warmup-epochs" ["warm-up"] => warmup_epochs: Point = Point::epoch(0), in UP_TO, "epochs up to 1000000, or steps as `500it`";
         /// Share of the learning rate from which it rises in the warm-up, instead of 0
         "warmup-start" => warmup_start: f64 = 0.0, in 0.0..=1.0, "a number from 0 to 1",
-            if |s| s.warmup_epochs > 0 && s.warmup_start > 0.0;
+            if |s| s.warmup_epochs != Point::default() && s.warmup_start > 0.0;
         /// The schedule begins after the warm-up and has the epochs that are left; its milestones, steps and cycles count from there.
         /// Otherwise it runs from the first epoch, and the warm-up takes its share of it
-        "schedule-after-warmup" => schedule_after_warmup: bool = false, if |s| s.warmup_epochs > 0 && s.schedule_after_warmup;
+        "schedule-after-warmup" => schedule_after_warmup: bool = false,
+            if |s| s.warmup_epochs != Point::default() && s.schedule_after_warmup;
     }
 
     group "Levels" Levels {
@@ -283,8 +294,8 @@ settings! {
         /// Take the mask of the ticket from a file instead of drawing one: masks as `tombola export` and results folders have them
         /// (safetensors, .npz), a state dict with masks (`weight_mask`, open_lth), or open_lth's file of masks
         "load-mask" => load_mask: NamedFile = NamedFile(None), if |s| s.load_mask.0.is_some();
-        /// Which snapshot a mask is drawn from: best (on validation), last, epoch:K, or early-bird (when the mask has
-        /// settled)
+        /// Which snapshot a mask is drawn from: best (on validation), last, epoch:K, early-bird (when the mask has settled), or
+        /// within an epoch: `500it`, `1.5ep`, `1ep50it`
         "draw" => draw: Moment = Moment::Last;
         /// Rule of the early bird: paper (the last distances between successive epochs all below epsilon) or code (the
         /// newest mask within epsilon of each of the window before)
@@ -296,7 +307,7 @@ settings! {
         "early-bird-epsilon" => early_bird_epsilon: f64 = 0.1, in 0.0..=1.0, "a number from 0 to 1",
             if draws_early_birds;
         /// Where the kept weights go back to: none (fine-tune at the last learning rate), lr (the schedule starts again,
-        /// the weights stay), init, random or epoch:K
+        /// the weights stay), init, random, epoch:K, or a step of the dense training: `500it`, `1.5ep`, `1ep50it`
         "reinit" ["rewind"] => rewind: Rewind = Rewind::LearningRate;
         /// Epochs of a fine-tuning (reinit none); auto = as many as `epochs`
         "fine-tune-epochs" => fine_tune_epochs: Option<usize> = None, in FINE_TUNE, "a whole number from 1 to 1000000 or `auto`",
@@ -359,8 +370,8 @@ settings! {
         "deterministic" => deterministic: bool = false;
         /// Keep the best and last weights of every training
         "save" => save: bool = false;
-        /// Keep the weights after these epochs of every training, and the best up to each
-        "epochs-save" => epochs_save: Vec<usize> = Vec::new();
+        /// Keep the weights after these epochs of every training, and the best up to each; or after steps: `10,500it,1.5ep`
+        "epochs-save" ["save-at"] => epochs_save: Vec<Point> = Vec::new();
         /// Ratios at which the mask of every epoch is drawn and compared; auto = those of the sweep, none, or a list
         "track-masks" => track_masks: TrackMasks = TrackMasks::Auto;
         /// Add to each ticket the twins that show what it is worth: controls reinit and random-mask
@@ -438,6 +449,24 @@ impl ChannelBounds {
             Some(ChannelNumbers::Numbers(numbers)) => numbers.iter().all(|number| (self.0..=1.0).contains(number)),
             Some(ChannelNumbers::Published(_)) | None => true,
         }
+    }
+}
+
+/// Bounds of `iterations`.
+const ITERATIONS: AutoOr = AutoOr(1, 1_000_000_000_000);
+/// Bounds of what something takes.
+const SPANS: Lasting = Lasting { nothing: false };
+/// Bounds of what may take no time.
+const UP_TO: Lasting = Lasting { nothing: true };
+
+/// A length of a training, or nothing if that is allowed.
+struct Lasting {
+    nothing: bool,
+}
+
+impl Lasting {
+    fn contains(&self, value: &Point) -> bool {
+        (self.nothing || *value != Point::default()) && value.is_within(1_000_000, ITERATIONS.1)
     }
 }
 
@@ -547,6 +576,7 @@ impl Settings {
             true => Augment::CropFlip,
             false => Augment::None,
         }));
+        self.settle_points()?;
         for part in [&mut self.init_seed, &mut self.order_seed, &mut self.augment_seed] {
             *part = part.or(Some(self.seed));
         }
@@ -556,8 +586,6 @@ impl Settings {
             PruningType::Structured => Criterion::NormScale,
         }));
         self.scope = Some(self.scope());
-        self.milestones.sort_unstable();
-        self.milestones.dedup();
         self.check()?;
         Ok(self)
     }
@@ -636,14 +664,19 @@ impl Settings {
     #[must_use]
     pub fn stretched(&self, epochs: usize) -> Self {
         let factor = epochs as f64 / self.epochs.max(1) as f64;
+        // At least one of what it counts.
+        let least = |point: Point| {
+            let one = if point.whole_epochs().is_some() { Point::epoch(1) } else { Point::iteration(1) };
+            point.stretched(factor).max(one)
+        };
         let stretch = |count: usize| (count as f64 * factor).round() as usize;
         Self {
             epochs,
-            milestones: self.milestones.iter().map(|milestone| stretch(*milestone)).collect(),
-            step_epochs: stretch(self.step_epochs).max(1),
+            milestones: self.milestones.iter().map(|milestone| milestone.stretched(factor)).collect(),
+            step_epochs: least(self.step_epochs),
             patience: stretch(self.patience),
-            cycle_epochs: stretch(self.cycle_epochs).max(1),
-            warmup_epochs: stretch(self.warmup_epochs),
+            cycle_epochs: least(self.cycle_epochs),
+            warmup_epochs: self.warmup_epochs.stretched(factor),
             ..self.clone()
         }
     }

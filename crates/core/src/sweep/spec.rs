@@ -409,11 +409,12 @@ fn assignment(axis: &Axis, several: bool) -> String {
 /// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
 fn literal(field: &Field, shown: &str) -> String {
     let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
-    match field.list && items.iter().all(|item| is_plain(item)) {
-        true => format!("[{}]", items.join(", ")),
-        false if is_plain(shown) => shown.to_string(),
+    let quoted = |text: &str| toml::Value::String(text.to_string()).to_string();
+    let one = |text: &str| if is_plain(text) { text.to_string() } else { quoted(text) };
+    match field.list && (shown.starts_with('[') || items.iter().all(|item| is_plain(item))) {
+        true => format!("[{}]", items.into_iter().map(one).collect::<Vec<_>>().join(", ")),
         // A word that stands for a list, too.
-        false => toml::Value::String(shown.to_string()).to_string(),
+        false => one(shown),
     }
 }
 

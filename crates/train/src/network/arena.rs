@@ -70,6 +70,7 @@ impl Arena {
     pub fn snapshot(&self, epoch: usize) -> Snapshot {
         Snapshot {
             epoch,
+            step: 0,
             batches: self.batches,
             parameters: to_vec(&self.weights),
             buffers: to_vec(&self.buffers),

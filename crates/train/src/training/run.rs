@@ -3,7 +3,7 @@
 //! It reports through one callback: mask drawn, epoch finished, snapshot taken. It knows nothing of files, sweeps,
 //! workers or messages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,6 +29,7 @@ use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
+use tombola_core::plan::Pruning;
 use tombola_core::sweep::Settings;
 use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
 use tombola_core::trainable::no_tf32;
@@ -80,6 +81,8 @@ struct RunningTraining {
     settings: Settings,
     /// Epochs trained, on the stage's own count.
     epoch: usize,
+    /// Steps of the next epoch that were taken before it began: it goes back to a point within that epoch.
+    step: usize,
     epochs: Vec<EpochRecord>,
     best: Option<Arc<Snapshot>>,
     /// Whether `best` changed since it was last reported.
@@ -112,7 +115,10 @@ impl RunningTraining {
         let stepper = Stepper::new(task.device, settings.batch_size, &forward);
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
-        let epoch = task.resume.as_ref().map_or(span.start, |resume| resume.state.epoch);
+        let (epoch, step) = match &task.resume {
+            Some(resume) => (resume.state.epoch, 0),
+            None => (span.start, steps_behind(task, &settings, &start)?),
+        };
         let masks = TrainingMasks::of(task, task.resume.as_ref());
         let (mask, last_progress) = (start.mask.clone(), Instant::now());
         Ok(Self {
@@ -128,6 +134,7 @@ impl RunningTraining {
             span,
             settings,
             epoch,
+            step,
             epochs,
             best,
             best_is_new: false,
@@ -135,7 +142,7 @@ impl RunningTraining {
         })
     }
 
-    /// Trains one epoch and evaluates it.
+    /// Trains one epoch, or what is left of it, and evaluates it.
     fn epoch(
         &mut self,
         task: &Task,
@@ -152,11 +159,13 @@ impl RunningTraining {
             .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
-        let steps = train.len().div_ceil(size);
+        let steps = settings.steps_of(train.len());
+        let due = due_within(task, epoch, steps);
         let count_of = |number: usize| size.min(train.len() - number * size);
-        let mut ahead = train.ahead(&places, (0..steps).map(count_of).collect());
+        let taken = places.get(self.step * size..).unwrap_or_default();
+        let mut ahead = train.ahead(taken, (self.step..steps).map(count_of).collect());
         let mut rate = settings.learning_rate;
-        for number in 0..steps {
+        for number in self.step..steps {
             let indices = order.narrow(0, (number * size) as i64, count_of(number) as i64);
             let read = ahead.as_mut().map(Ahead::next_batch);
             rate = fixed_rate.unwrap_or_else(|| {
@@ -178,6 +187,11 @@ impl RunningTraining {
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
                 listen(TrainingEvent::Images { seen: (number + 1) * size, of: train.len() });
+            }
+            if let Some(moment) = due.get(&(number + 1)) {
+                let state = Snapshot { step: number + 1, ..self.full_state() };
+                // Whoever asks to stop here asks again when the epoch is told.
+                listen(TrainingEvent::Snapshot(*moment, Arc::new(state)));
             }
         }
         let train = self.tally.finish();
@@ -214,13 +228,13 @@ impl RunningTraining {
         match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
             // Goes on where the dense training ended: its last learning rate, the next data orders.
             Some((Rewind::None, pruning)) => {
-                let steps = task.parts.train.len().div_ceil(settings.batch_size);
+                let steps = settings.steps_of(task.parts.train.len());
                 let last = || fine_tuning_rate(settings, steps, &task.dense_losses);
                 let rate = pruning.fine_tune_lr.unwrap_or_else(last);
                 EpochClock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
             }
-            Some((Rewind::Epoch(start), _)) => {
-                EpochClock { data_epoch: epoch, fixed_rate: None, losses: [dense(start), own].concat() }
+            Some((Rewind::Epoch(_) | Rewind::At(_), _)) => {
+                EpochClock { data_epoch: epoch, fixed_rate: None, losses: [dense(self.span.start), own].concat() }
             }
             _ => EpochClock { data_epoch: epoch, fixed_rate: None, losses: own },
         }
@@ -234,7 +248,7 @@ impl RunningTraining {
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Flow> {
         let correct = |record: &EpochRecord| record.selecting().correct;
-        self.epoch = record.epoch;
+        (self.epoch, self.step) = (record.epoch, 0);
         let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
         self.epochs.push(record.clone());
         let state = (is_best || !self.masks.is_empty()).then(|| Arc::new(self.state()));
@@ -334,6 +348,31 @@ struct EpochClock {
     fixed_rate: Option<f64>,
     /// Losses on held-out images before it, for schedules that look at them.
     losses: Vec<f64>,
+}
+
+/// The snapshots that are wanted within an epoch, by the steps taken in it.
+fn due_within(task: &Task, epoch: usize, steps: usize) -> BTreeMap<usize, Moment> {
+    let due = task.stage.wanted.iter().filter_map(|moment| match moment {
+        Moment::At(point) => Some((point.steps(steps), *moment)),
+        _ => None,
+    });
+    due.filter(|(step, _)| step / steps == epoch).map(|(step, moment)| (step % steps, moment)).collect()
+}
+
+/// Steps of its first epoch that are behind `start`: where weights go back to a point within an epoch, what is left of that epoch
+/// is trained.
+fn steps_behind(task: &Task, settings: &Settings, start: &Snapshot) -> Result<usize> {
+    let Some(Rewind::At(point)) = task.stage.pruning.as_ref().map(Pruning::effective_rewind) else { return Ok(0) };
+    let steps = settings.steps_of(task.parts.train.len());
+    let (found, expected) = (start.epoch * steps + start.step, point.steps(steps));
+    match found == expected {
+        true => Ok(start.step),
+        // It would train on with other images than the dense training did.
+        false => Err(Error::environment(format!(
+            "the snapshot to go back to is of step {found} of the training, expected step {expected} ({steps} in an epoch)"
+        ))
+        .hint("the folder is of other data: train into a new one, with `--out`")),
+    }
 }
 
 /// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.

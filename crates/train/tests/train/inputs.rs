@@ -62,7 +62,7 @@ pub(crate) fn filled(layout: &Layout, salt: &str) -> Snapshot {
             *place = if buffer.name.ends_with("running_var") { 1.0 + value / 4.0 } else { value / 8.0 };
         }
     }
-    Snapshot { epoch: 0, batches: 0, parameters, buffers, optimizer: None, mask: None }
+    Snapshot { epoch: 0, step: 0, batches: 0, parameters, buffers, optimizer: None, mask: None }
 }
 
 /// Images in PyTorch's order of values, in channels-last memory as batches are.

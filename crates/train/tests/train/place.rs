@@ -136,8 +136,13 @@ pub(crate) struct Start {
 impl Start {
     /// From a dense training: drawn at its end, rewound to the epoch if one is given.
     pub(crate) fn after(dense: &Trained, epoch: Option<usize>) -> Self {
+        Self::back_to(dense, epoch.map(Moment::Epoch))
+    }
+
+    /// The same, rewound to any moment.
+    pub(crate) fn back_to(dense: &Trained, moment: Option<Moment>) -> Self {
         let drawn = Some(Arc::clone(dense.snapshot(Moment::Last)));
-        let rewound = epoch.map(|epoch| Arc::clone(dense.snapshot(Moment::Epoch(epoch))));
+        let rewound = moment.map(|moment| Arc::clone(dense.snapshot(moment)));
         let dense_losses = dense.epochs.iter().map(|epoch| epoch.steering().loss).collect();
         Self { sources: Sources { drawn, rewound, ..Sources::default() }, dense_losses, ..Self::default() }
     }

@@ -30,7 +30,7 @@ use tombola_train::network::forward::Forward;
 use tombola_train::training::evaluate::evaluate;
 use tombola_train::training::optimizer::{Optimizer, Rate};
 use tombola_words::value::Value;
-use tombola_words::value::{Optimizer as Rule, Precision, PruneLayers, Schedule, Scope};
+use tombola_words::value::{Optimizer as Rule, Point, Precision, PruneLayers, Schedule, Scope};
 
 /// How many times further from float64 than PyTorch's float32 run Tombola's may be.
 const SLACK: f64 = 8.0;
@@ -256,20 +256,24 @@ fn learning_rates_of_every_schedule_are_those_of_pytorch() {
         match schedule {
             Schedule::Manual => {
                 settings.gamma = number("gamma");
-                settings.milestones = serde_json::from_value(record.options["milestones"].clone()).unwrap();
+                let milestones: Vec<usize> = serde_json::from_value(record.options["milestones"].clone()).unwrap();
+                settings.milestones = milestones.into_iter().map(Point::epoch).collect();
             }
-            Schedule::Step => (settings.gamma, settings.step_epochs) = (number("gamma"), number("step_size") as usize),
+            Schedule::Step => {
+                (settings.gamma, settings.step_epochs) = (number("gamma"), Point::epoch(number("step_size") as usize))
+            }
             Schedule::Plateau => {
                 (settings.gamma, settings.patience) = (number("factor"), number("patience") as usize);
                 settings.min_lr = number("min_lr");
             }
             Schedule::Cosine => settings.min_lr = number("eta_min"),
             Schedule::CosineRestarts => {
-                (settings.cycle_epochs, settings.cycle_factor) = (number("T_0") as usize, number("T_mult") as usize);
+                (settings.cycle_epochs, settings.cycle_factor) =
+                    (Point::epoch(number("T_0") as usize), number("T_mult") as usize);
                 settings.min_lr = number("eta_min");
             }
             Schedule::Cyclic => {
-                settings.cycle_epochs = (2.0 * number("step_size_up")) as usize / all.steps;
+                settings.cycle_epochs = Point::epoch((2.0 * number("step_size_up")) as usize / all.steps);
                 settings.min_lr = number("base_lr");
             }
             Schedule::None => {}

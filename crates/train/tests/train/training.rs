@@ -19,7 +19,10 @@ use tombola_train::training::optimizer::{Optimizer, Rate};
 use tombola_train::training::run::mask_tensor;
 use tombola_train::training::step;
 use tombola_words::error::{Error, Kind};
-use tombola_words::value::{Augment, Moment, Optimizer as Rule, Precision, Rewind, Schedule};
+use tombola_words::record::{EpochRecord, Evaluation};
+use tombola_words::value::{
+    Augment, Control, Criterion, Moment, Optimizer as Rule, Point, Precision, Rewind, Schedule, ScheduleBy,
+};
 
 /// Every optimiser in every form, with strong weight decay.
 fn rules() -> Vec<Settings> {
@@ -207,7 +210,12 @@ fn pitfalls_5_and_7_rewinding_an_unpruned_network_repeats_the_dense_training_to_
         Settings { schedule: Schedule::Cosine, ..settings() },
         Settings { optimizer: Rule::Adam, learning_rate: 0.003, ..settings() },
         Settings { optimizer: Rule::RmsProp, learning_rate: 0.001, ..settings() },
-        Settings { schedule: Schedule::Cyclic, cycle_epochs: 3, warmup_epochs: 2, ..settings() },
+        Settings {
+            schedule: Schedule::Cyclic,
+            cycle_epochs: Point::epoch(3),
+            warmup_epochs: Point::epoch(2),
+            ..settings()
+        },
         Settings { epochs: 8, ..plateau },
     ];
     for settings in variants {
@@ -236,12 +244,139 @@ fn pitfalls_5_and_7_rewinding_an_unpruned_network_repeats_the_dense_training_to_
     }
 }
 
+/// A training on the data of `Place`, which settings that count steps have to know.
+fn counted() -> Settings {
+    let (dataset, synthetic_size, validation_size) = ("synthetic".to_string(), TRAIN + 60, Some(60));
+    Settings { dataset, synthetic_size, validation_size, ..settings() }
+}
+
+/// A dense stage that takes snapshots at steps too.
+fn dense_at(settings: &Settings, steps: &[usize]) -> tombola_core::plan::Stage {
+    let mut stage = dense(settings);
+    let moments = steps.iter().map(|step| Moment::At(Point::iteration(*step)));
+    stage.wanted.extend(moments.filter(|moment| stage.passes(*moment)).collect::<Vec<_>>());
+    stage
+}
+
+#[test]
+fn pitfalls_5_and_7_rewinding_an_unpruned_network_to_any_step_repeats_the_dense_training_to_the_bit() {
+    // Five steps an epoch, the last of 44 images.
+    let steps = [1, 3, 6, 9, 14];
+    let plateau = Settings { schedule: Schedule::Plateau, patience: 0, gamma: 0.5, learning_rate: 0.3, ..counted() };
+    let variants = [
+        ("resnet", Settings { schedule: Schedule::Cosine, schedule_by: ScheduleBy::Iteration, ..counted() }),
+        (
+            "resnet",
+            Settings { optimizer: Rule::Adam, learning_rate: 0.003, warmup_epochs: Point::iteration(7), ..counted() },
+        ),
+        ("resnet", Settings { milestones: vec![Point::iteration(8)], schedule: Schedule::Manual, ..counted() }),
+        ("resnet", Settings { epochs: 5, ..plateau }),
+        ("resnet", Settings { slimming: 1e-3, ..counted() }),
+        ("alexnet", Settings { network: "alexnet".to_string(), learning_rate: 0.005, epochs: 2, ..counted() }),
+    ];
+    for (network, settings) in variants {
+        let name = format!("{network}, {:?}, {:?}", settings.optimizer, settings.schedule);
+        let place = if network == "alexnet" { Place::with_side(network, 32) } else { Place::new(network) };
+        let whole = place.run(&dense(&settings), Start::default()).unwrap();
+        let dense = place.run(&dense_at(&settings, &steps), Start::default()).unwrap();
+        // Taking snapshots changes nothing.
+        assert_eq!((&dense.epochs, &dense.outcome), (&whole.epochs, &whole.outcome), "{name}");
+        for step in steps.into_iter().filter(|step| step / 5 < settings.epochs) {
+            let point = Point::iteration(step);
+            let stage = pruned(&settings, 0.0, Rewind::At(point));
+            let (first, behind) = (step / 5, step % 5);
+            assert_eq!(stage.epochs(), first..settings.epochs, "{name}");
+            let source = dense.snapshot(Moment::At(point));
+            assert_eq!((source.epoch, source.step, source.batches), (first, behind, step as u64), "{name}");
+            let again = place.run(&stage, Start::back_to(&dense, Some(Moment::At(point)))).unwrap();
+            // Its first epoch is what was left of it.
+            let left = TRAIN as u64 - 64 * behind as u64;
+            assert_eq!(
+                (again.epochs[0].epoch, again.epochs[0].train.images),
+                (first + 1, left),
+                "{name}, from step {step}"
+            );
+            let same = |epoch: &EpochRecord| EpochRecord { train: Evaluation::default(), ..epoch.clone() };
+            assert_eq!(same(&again.epochs[0]), same(&dense.epochs[first]), "{name}, from step {step}");
+            assert_eq!(again.epochs[1..], dense.epochs[first + 1..], "{name}, from step {step}");
+            let state = |trained: &Trained| {
+                Snapshot { mask: None, ..(**trained.snapshot(Moment::Epoch(settings.epochs))).clone() }.checksum()
+            };
+            assert_eq!(state(&again), state(&dense), "{name}, from step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_ticket_that_goes_back_within_an_epoch_keeps_its_mask_and_is_resumed_to_the_bit() {
+    let place = Place::new("resnet");
+    let settings = counted();
+    let at = Moment::At(Point::iteration(7));
+    let first = place.run(&dense_at(&settings, &[7]), Start::default()).unwrap();
+    for (control, channels) in [(Control::None, false), (Control::RandomMask, false), (Control::None, true)] {
+        let mut stage = pruned(&settings, 0.6, Rewind::At(Point::iteration(7)));
+        let pruning = stage.pruning.as_mut().unwrap();
+        (pruning.control, pruning.channels) = (control, channels);
+        if channels {
+            pruning.criterion = Criterion::L1;
+        }
+        stage.wanted.insert(Moment::At(Point::iteration(13)));
+        let start = || Start::back_to(&first, Some(at));
+        let whole = place.run(&stage, start()).unwrap();
+        let numbers: Vec<usize> = whole.epochs.iter().map(|epoch| epoch.epoch).collect();
+        assert_eq!(numbers, [2, 3, 4]);
+        let within = whole.snapshot(Moment::At(Point::iteration(13)));
+        assert_eq!((within.epoch, within.step, within.batches), (2, 3, 13));
+        for (moment, _, snapshot) in &whole.snapshots {
+            let mask = snapshot.mask.as_ref().unwrap();
+            let vectors = snapshot.optimizer.iter().flat_map(|state| &state.vectors).map(|(_, values)| values);
+            for values in vectors.chain([&snapshot.parameters]) {
+                assert!(values.iter().zip(mask.iter()).all(|(value, alive)| alive || *value == 0.0), "{moment}");
+            }
+        }
+        for stop in 1..3 {
+            let told = place.run_until(&stage, start(), stop).unwrap();
+            let resume = told.progress.last().cloned();
+            let resumed = place.run(&stage, Start { resume, told, ..start() }).unwrap();
+            assert_eq!(resumed.fingerprint(), whole.fingerprint(), "{control:?}, stopped after {stop} epochs");
+        }
+    }
+}
+
+#[test]
+fn a_fork_within_an_epoch_takes_the_other_images_from_there_on() {
+    let place = Place::new("resnet");
+    let settings = counted();
+    let first = place.run(&dense_at(&settings, &[7]), Start::default()).unwrap();
+    let stage = pruned(&settings, 0.5, Rewind::At(Point::iteration(7)));
+    let mut forked = stage.clone();
+    forked.pruning.as_mut().unwrap().control = Control::Fork;
+    let start = || Start::back_to(&first, Some(Moment::At(Point::iteration(7))));
+    let ticket = place.run(&stage, start()).unwrap();
+    let mut beginning = start();
+    beginning.sources.sibling = Some(Arc::clone(ticket.snapshot(Moment::Last)));
+    let fork = place.run(&forked, beginning).unwrap();
+    assert_eq!(fork.drawn[0].start, ticket.drawn[0].start);
+    assert_ne!(fork.snapshot(Moment::Last).checksum(), ticket.snapshot(Moment::Last).checksum());
+    assert_eq!(fork.outcome.unwrap().barrier.len(), 11);
+}
+
+#[test]
+fn a_snapshot_of_another_step_than_the_plan_names_is_refused() {
+    let place = Place::new("resnet");
+    let settings = counted();
+    let first = place.run(&dense_at(&settings, &[7]), Start::default()).unwrap();
+    let stage = pruned(&settings, 0.5, Rewind::At(Point::iteration(6)));
+    let error = place.run(&stage, Start::back_to(&first, Some(Moment::At(Point::iteration(7))))).unwrap_err();
+    assert!(error.message.contains("step 7 of the training, expected step 6 (5 in an epoch)"), "{error}");
+}
+
 #[test]
 fn pitfall_15_every_rewind_starts_from_the_weights_and_the_learning_rate_that_it_names() {
     let place = Place::new("resnet");
     let schedule = |learning_rate| Settings {
         schedule: Schedule::Manual,
-        milestones: vec![1, 3],
+        milestones: [1, 3].map(Point::epoch).to_vec(),
         learning_rate,
         weight_decay: 0.0,
         ..settings()
@@ -260,7 +395,7 @@ fn pitfall_15_every_rewind_starts_from_the_weights_and_the_learning_rate_that_it
     ];
     for (rewind, source, first, rates) in cases {
         let stage = pruned(&settings, 0.4, rewind);
-        let trained = place.run(&stage, Start::after(&dense, stage.rewinds_to_epoch())).unwrap();
+        let trained = place.run(&stage, Start::back_to(&dense, stage.goes_back_to())).unwrap();
         let found: Vec<(usize, f64)> = trained.epochs.iter().map(|epoch| (epoch.epoch, epoch.learning_rate)).collect();
         assert_eq!(found.len(), rates.len(), "{rewind:?}");
         for (number, ((epoch, rate), expected)) in found.into_iter().zip(rates).enumerate() {

@@ -87,8 +87,9 @@ pub(super) fn courses(
 
 /// Seconds until a training passes a moment.
 fn reached(plan: &Plan, stage: usize, moment: Moment, course: &Course, left: Option<(usize, f64)>) -> f64 {
-    let (Some((epochs, seconds)), Some(epoch)) = (left, moment.epoch()) else { return course.done };
-    let behind = plan.stages[stage].epochs().end.saturating_sub(epoch).min(epochs);
+    let own = &plan.stages[stage];
+    let (Some((epochs, seconds)), Some(epoch)) = (left, own.known_after(moment)) else { return course.done };
+    let behind = own.epochs().end.saturating_sub(epoch).min(epochs);
     course.ready + (epochs - behind) as f64 * seconds
 }
 

@@ -221,6 +221,14 @@ choices! {
         Fork = "fork",
     }
 
+    /// How often a schedule over a whole training moves.
+    ScheduleBy {
+        /// Once an epoch.
+        Epoch = "epoch",
+        /// At every step.
+        Iteration = "iteration" | "step",
+    }
+
     /// On which part of the data the reported epoch is chosen.
     Select {
         /// Held out from training and test.

@@ -5,6 +5,7 @@
 
 mod choices;
 mod moment;
+mod point;
 mod recipe;
 mod shard;
 
@@ -12,9 +13,10 @@ use std::path::PathBuf;
 
 pub use choices::{
     Augment, Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer,
-    Precision, PruneLayers, PruningType, Role, Schedule, Scope, Select, ShortcutOption, Streams,
+    Precision, PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
+pub use point::Point;
 pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};
 pub use shard::Shard;
 
@@ -179,6 +181,30 @@ mod tests {
 
     #[test]
     fn rewinding_to_epoch_0_is_rewinding_to_init() {
-        assert_eq!(Rewind::parse("epoch:0"), Ok(Rewind::Init));
+        for text in ["epoch:0", "0it", "0ep", "iteration:0"] {
+            assert_eq!(Rewind::parse(text), Ok(Rewind::Init), "{text}");
+        }
+    }
+
+    #[test]
+    fn points_are_moments_and_rewinds_and_a_bare_number_is_neither() {
+        for (text, moment) in [
+            ("2ep", Moment::Epoch(2)),
+            ("epoch:2", Moment::Epoch(2)),
+            ("500it", Moment::At(Point::iteration(500))),
+            ("iteration:500", Moment::At(Point::iteration(500))),
+        ] {
+            assert_eq!(Moment::parse(text), Ok(moment), "{text}");
+            assert_eq!(Rewind::parse(text).unwrap().moment(), Some(moment), "{text}");
+            assert_eq!(Moment::parse(&moment.show()), Ok(moment));
+        }
+        for text in ["500", "1.5", "it", "best:3", "epoch:x"] {
+            assert!(Moment::parse(text).is_err() && Rewind::parse(text).is_err(), "{text}");
+        }
+        // An epoch of 250 steps ends there.
+        assert_eq!(Moment::parse("500it").unwrap().settled(250), Moment::Epoch(2));
+        assert_eq!(Rewind::parse("1.5ep").unwrap().settled(250), Rewind::At(Point::iteration(375)));
+        assert_eq!(Rewind::parse("0.001ep").unwrap().settled(250), Rewind::Init);
+        assert_eq!(Moment::parse("1.5ep").unwrap().known_after(|| 250), Some(2));
     }
 }

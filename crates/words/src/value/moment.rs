@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Value;
+use super::{Point, Value};
 
 /// A point in a training at which the full state is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -18,19 +18,37 @@ pub enum Moment {
     /// When the masks of one kind have settled. The number tells kinds of masks and rules apart; it is 0 in settings, where
     /// the other settings say which.
     EarlyBird(u64),
+    /// Within an epoch. In plans and journals it is so many steps from the beginning; in settings it may be epochs and steps.
+    At(Point),
 }
 
 impl Moment {
-    /// The number of epochs after which it is known, where that is fixed.
-    pub fn epoch(self) -> Option<usize> {
+    /// The moment of a point: an epoch where one ends there.
+    pub fn of(point: Point) -> Self {
+        point.whole_epochs().map_or(Self::At(point), Self::Epoch)
+    }
+
+    /// As it stands in plans, where an epoch has so many steps.
+    #[must_use]
+    pub fn settled(self, steps: usize) -> Self {
+        match self {
+            Self::At(point) => Self::of(point.settled(steps)),
+            other => other,
+        }
+    }
+
+    /// The number of epochs after which it is known, where that is fixed, if epochs have so many steps.
+    pub fn known_after(self, steps: impl FnOnce() -> usize) -> Option<usize> {
         match self {
             Self::Epoch(epoch) | Self::BestUntil(epoch) => Some(epoch),
+            Self::At(point) => {
+                let steps = steps().max(1);
+                Some(point.steps(steps).div_ceil(steps))
+            }
             Self::Best | Self::Last | Self::EarlyBird(_) => None,
         }
     }
-}
 
-impl Moment {
     /// Whether it is the moment at which masks have settled.
     pub fn is_early_bird(self) -> bool {
         matches!(self, Self::EarlyBird(_))
@@ -45,7 +63,13 @@ impl std::fmt::Display for Moment {
 
 impl Value for Moment {
     fn parse(text: &str) -> Result<Self, String> {
-        let expected = || "`best`, `last`, `early-bird`, `epoch:K` or `best-until:K`, such as `epoch:10`".to_string();
+        let expected = || {
+            "`best`, `last`, `early-bird`, `best-until:K`, or a point as `epoch:10`, `500it`, `1.5ep` or `1ep50it`"
+                .to_string()
+        };
+        if let Some(point) = Point::parse(text).ok().filter(|_| Point::names_unit(text)) {
+            return Ok(Self::of(point));
+        }
         let (word, epoch) = match text.split_once(':') {
             Some((word, epoch)) => (word, Some(epoch.parse().map_err(|_| expected())?)),
             None => (text, None),
@@ -54,7 +78,6 @@ impl Value for Moment {
             ("early-bird", None) => Ok(Self::EarlyBird(0)),
             ("best", None) => Ok(Self::Best),
             ("last", None) => Ok(Self::Last),
-            ("epoch", Some(epoch)) => Ok(Self::Epoch(epoch)),
             ("best-until", Some(epoch)) if epoch > 0 => Ok(Self::BestUntil(epoch)),
             _ => Err(expected()),
         }
@@ -68,6 +91,7 @@ impl Value for Moment {
             Self::Last => "last".to_string(),
             Self::EarlyBird(0) => "early-bird".to_string(),
             Self::EarlyBird(kind) => format!("early-bird:{kind:016x}"),
+            Self::At(point) => point.show(),
         }
     }
 }
@@ -121,17 +145,52 @@ pub enum Rewind {
     Random,
     /// Their values after this many epochs of the dense training (Frankle et al. 2020).
     Epoch(usize),
+    /// Their values within an epoch of the dense training (the same, which counts iterations), as [`Moment::At`].
+    At(Point),
+}
+
+impl Rewind {
+    /// Going back to a point: to an epoch where one ends there.
+    fn to(point: Point) -> Self {
+        match point.whole_epochs() {
+            Some(0) => Self::Init,
+            Some(epoch) => Self::Epoch(epoch),
+            None => Self::At(point),
+        }
+    }
+
+    /// As it stands in plans, where an epoch has so many steps.
+    #[must_use]
+    pub fn settled(self, steps: usize) -> Self {
+        match self {
+            Self::At(point) => Self::to(point.settled(steps)),
+            other => other,
+        }
+    }
+
+    /// The moment of the dense training that it goes back to, if any.
+    pub fn moment(self) -> Option<Moment> {
+        match self {
+            Self::Epoch(epoch) => Some(Moment::Epoch(epoch)),
+            Self::At(point) => Some(Moment::At(point)),
+            Self::None | Self::LearningRate | Self::Init | Self::Random => None,
+        }
+    }
 }
 
 impl Value for Rewind {
     fn parse(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("epoch:").map(str::parse)) {
+        let point = Point::parse(text).ok().filter(|_| Point::names_unit(text));
+        match (text, point) {
             ("none", _) => Ok(Self::None),
             ("lr", _) => Ok(Self::LearningRate),
-            ("init", _) | (_, Some(Ok(0))) => Ok(Self::Init),
+            ("init", _) => Ok(Self::Init),
             ("random", _) => Ok(Self::Random),
-            (_, Some(Ok(epoch))) => Ok(Self::Epoch(epoch)),
-            _ => Err("`none`, `lr`, `init`, `random` or `epoch:K`, such as `epoch:10`".to_string()),
+            (_, Some(point)) => Ok(Self::to(point)),
+            _ => {
+                Err("`none`, `lr`, `init`, `random`, or a point as `epoch:10`, `500it`, `1.5ep` or `1ep50it`"
+                    .to_string())
+            }
         }
     }
 
@@ -142,6 +201,7 @@ impl Value for Rewind {
             Self::Init => "init".to_string(),
             Self::Random => "random".to_string(),
             Self::Epoch(epoch) => format!("epoch:{epoch}"),
+            Self::At(point) => point.show(),
         }
     }
 }

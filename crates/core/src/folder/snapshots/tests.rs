@@ -22,6 +22,7 @@ fn snapshot(layout: &Layout) -> Snapshot {
     let vector = |offset: f32| (0..layout.len).map(|i| i as f32 * 0.1 + offset).collect();
     Snapshot {
         epoch: 7,
+        step: 0,
         batches: 70,
         parameters: vector(0.5),
         buffers: (0..layout.buffer_len).map(|i| i as f32).collect(),

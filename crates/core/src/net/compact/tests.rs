@@ -52,6 +52,7 @@ fn state_goes_there_and_back_with_the_optimisers() {
     let numbers = |scale: f32, len: usize| (0..len).map(|at| at as f32 * scale).collect::<Vec<f32>>();
     let mut dense = Snapshot {
         epoch: 7,
+        step: 0,
         batches: 70,
         parameters: numbers(0.5, layout.len),
         buffers: numbers(0.25, layout.buffer_len),

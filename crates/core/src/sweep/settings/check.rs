@@ -30,15 +30,17 @@ impl Settings {
         {
             return Err(beyond("reinit", epoch).hint("rewind to an epoch before the last"));
         }
-        if let Some(epoch) = self.draw.epoch()
+        if let Moment::Epoch(epoch) | Moment::BestUntil(epoch) = self.draw
             && epoch > self.epochs
             && self.prune_iterations > 0
         {
             return Err(beyond("draw", epoch));
         }
-        if let Some(&epoch) = self.epochs_save.iter().find(|epoch| **epoch > self.epochs) {
+        let saved = self.epochs_save.iter().filter_map(|point| point.whole_epochs());
+        if let Some(epoch) = saved.into_iter().find(|epoch| *epoch > self.epochs) {
             return Err(beyond("epochs-save", epoch));
         }
+        self.check_points()?;
         if self.fine_tune_lr.is_some_and(|rate| rate <= 0.0) {
             return Err(Error::input("`fine-tune-lr` must be above 0"));
         }
@@ -113,7 +115,14 @@ impl Settings {
             return Err(Error::input("`budget`: nothing of the epochs remains after a draw at the end")
                 .hint("draw earlier (`early-bird`, `epoch:K` or `best`), or give the whole budget (`epochs`)"));
         }
-        if self.budget != Budget::Epochs && matches!(self.rewind, Rewind::None | Rewind::Epoch(_)) {
+        if let (Budget::Remaining, Moment::At(_)) = (self.budget, self.draw) {
+            return Err(Error::input(format!(
+                "`budget`: `remaining` is whole epochs after the draw, and `draw` `{}` is within one",
+                self.draw.show()
+            ))
+            .hint("draw where an epoch ends, or give the whole budget (`epochs`)"));
+        }
+        if self.budget != Budget::Epochs && matches!(self.rewind, Rewind::None | Rewind::Epoch(_) | Rewind::At(_)) {
             return Err(Error::input(format!(
                 "`budget`: with `reinit` `{}` the epochs are given by where the training goes on",
                 self.rewind.show()

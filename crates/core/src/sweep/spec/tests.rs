@@ -1,4 +1,5 @@
 use super::*;
+use tombola_words::value::Point;
 
 fn flag(key: &str, values: &[&str]) -> Flag {
     Axis { field: Field::find(key).unwrap(), values: values.iter().map(ToString::to_string).collect() }
@@ -37,8 +38,8 @@ fn blocks_are_joined_over_what_they_share() {
     let all = trials(FILE, &[]);
     assert_eq!(all.len(), 6 + 4);
     assert!(all.iter().all(|s| s.epochs == 3 && s.dataset == "fashion-mnist"));
-    assert!(all[..6].iter().all(|s| s.network == "lenet-300-100" && s.milestones == [1, 2]));
-    assert_eq!(all[6].milestones, [1]);
+    assert!(all[..6].iter().all(|s| s.network == "lenet-300-100" && s.milestones == [1, 2].map(Point::epoch)));
+    assert_eq!(all[6].milestones, [Point::epoch(1)]);
 }
 
 #[test]
