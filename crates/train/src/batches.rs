@@ -119,6 +119,11 @@ impl Batches {
         self.len() == 0
     }
 
+    /// The label of each image: `[images]`, 64-bit integers.
+    pub fn labels(&self) -> &Tensor {
+        &self.labels
+    }
+
     /// Images that stand beside each other, as they are: `[images, channels, height, width]`, and their labels.
     pub fn range(&self, range: Range<usize>) -> (Tensor, Tensor) {
         let (start, length) = (range.start as i64, range.len() as i64);

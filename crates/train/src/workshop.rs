@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tch::Device;
 
 use crate::batches::{Parts, Resident};
+use crate::recipe;
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Network, Networks, Plan, estimate};
 use tombola_core::prune::Pruner;
@@ -37,7 +38,7 @@ pub struct Workshop {
     cuts: HashMap<StageId, Cut>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
-    /// What is odd about the parts of the data, each once.
+    /// What is odd about the parts of the data, and what recipes make of them, each once.
     pub warnings: BTreeSet<String>,
 }
 
@@ -58,6 +59,7 @@ impl Workshop {
         let pruners = pruners(&plan, roots, &networks);
         let mut cuts = HashMap::new();
         let mut fingerprints = BTreeMap::new();
+        let mut notes = BTreeSet::new();
         for &root in roots {
             let stage = &plan.stages[root];
             let settings = &stage.settings;
@@ -75,6 +77,9 @@ impl Workshop {
             let given = settings.input_statistics();
             let normalisation = set.normalisation(&split)?.replaced(given.0, given.1);
             let normalisation = normalisation.map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
+            if let Some(network) = networks.get(&plan, root) {
+                notes.extend(recipe::check(settings, &set.data, &split, &network.graph)?);
+            }
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
         let warning = |name: &str, text: &str| {
@@ -84,7 +89,7 @@ impl Workshop {
             )
         };
         let odd = sets.iter().flat_map(|(name, set)| set.odd.iter().map(move |text| warning(name, text)));
-        let warnings = odd.collect();
+        let warnings = odd.chain(notes).collect();
         Ok(Self { plan, networks, pruners, cuts, fingerprints, warnings })
     }
 

@@ -26,9 +26,28 @@ pub struct When<'a> {
 
 /// The learning rate of one step.
 pub fn learning_rate(settings: &Settings, when: When) -> f64 {
+    if settings.schedule_after_warmup && settings.warmup_epochs > 0 {
+        let (scheduled, after) = after_warmup(settings, when);
+        return scheduled_rate(&scheduled, after) * warmup(settings, when);
+    }
+    scheduled_rate(settings, when) * warmup(settings, when)
+}
+
+/// The settings and the moment of a schedule that begins after the warm-up, as PyTorch's `SequentialLR` of both has it: while the
+/// warm-up lasts, the schedule stands at its beginning.
+fn after_warmup<'a>(settings: &Settings, when: When<'a>) -> (Settings, When<'a>) {
+    let warm = settings.warmup_epochs;
+    let epochs = settings.epochs.saturating_sub(warm).max(1);
+    let step = if when.epoch < warm { 0 } else { when.step };
+    let losses = when.losses.get(warm..).unwrap_or_default();
+    (Settings { epochs, ..settings.clone() }, When { epoch: when.epoch.saturating_sub(warm), step, losses, ..when })
+}
+
+/// The learning rate of one step, without its warm-up.
+fn scheduled_rate(settings: &Settings, when: When) -> f64 {
     let (base, lowest) = (settings.learning_rate, settings.min_lr);
     let cosine = |share: f64| lowest + (base - lowest) * (1.0 + (std::f64::consts::PI * share).cos()) / 2.0;
-    let rate = match settings.schedule {
+    match settings.schedule {
         Schedule::None => base,
         // MultiStepLR
         Schedule::Manual => {
@@ -58,8 +77,7 @@ pub fn learning_rate(settings: &Settings, when: When) -> f64 {
             let distance = (taken / half - 2.0 * cycle + 1.0).abs();
             lowest + (base - lowest) * (1.0 - distance).max(0.0)
         }
-    };
-    rate * warmup(settings, when)
+    }
 }
 
 /// The learning rate of a fine-tuning that was given none: that of the last step of the schedule. A schedule that looks at
@@ -70,11 +88,12 @@ pub fn fine_tuning_rate(settings: &Settings, steps: usize, losses: &[f64]) -> f6
     learning_rate(settings, When { epoch, step: steps.saturating_sub(1), steps, losses })
 }
 
-/// The share of the rate that warm-up leaves: rises linearly, the last step of the warm-up has all of it.
+/// The share of the rate that warm-up leaves: rises linearly from `warmup-start`, the last step of the warm-up has all of it.
 fn warmup(settings: &Settings, when: When) -> f64 {
     let steps = settings.warmup_epochs * when.steps;
     let taken = when.epoch * when.steps + when.step + 1;
-    if taken < steps { taken as f64 / steps as f64 } else { 1.0 }
+    let start = settings.warmup_start;
+    if taken < steps { start + (1.0 - start) * (taken as f64 / steps as f64) } else { 1.0 }
 }
 
 /// Goes through the losses as PyTorch's scheduler would have, one call an epoch.
@@ -121,6 +140,31 @@ mod tests {
         let at = |epoch, step| learning_rate(&settings, When { epoch, step, steps: 10, losses: &[] });
         assert!((at(0, 0) - 0.005).abs() < 1e-12 && (at(0, 9) - 0.05).abs() < 1e-12);
         assert_eq!((at(1, 9), at(2, 0)), (0.1, 0.1));
+    }
+
+    #[test]
+    fn a_warm_up_begins_at_its_share_and_a_schedule_after_it_has_the_epochs_that_are_left() {
+        let settings = Settings {
+            warmup_epochs: 2,
+            warmup_start: 0.5,
+            schedule: Schedule::Cosine,
+            epochs: 12,
+            schedule_after_warmup: true,
+            ..Settings::default()
+        };
+        let at = |epoch, step| learning_rate(&settings, When { epoch, step, steps: 10, losses: &[] });
+        assert!((at(0, 0) - 0.1 * (0.5 + 0.5 / 20.0)).abs() < 1e-12 && (at(0, 9) - 0.075).abs() < 1e-12);
+        assert_eq!((at(1, 9), at(2, 0)), (0.1, 0.1));
+        let alone = Settings { epochs: 10, schedule: Schedule::Cosine, ..Settings::default() };
+        for epoch in 0..10 {
+            let when = When { epoch, step: 3, steps: 10, losses: &[] };
+            assert_eq!(at(epoch + 2, 3), learning_rate(&alone, when), "epoch {epoch}");
+        }
+        // A plateau does not look at losses from before.
+        let plateau = Settings { schedule: Schedule::Plateau, patience: 0, ..settings };
+        let after = |losses: &[f64]| learning_rate(&plateau, When { epoch: losses.len(), step: 0, steps: 1, losses });
+        assert_eq!(after(&[0.1, 0.1, 1.0]), 0.1);
+        assert!((after(&[0.1, 0.1, 1.0, 1.0]) - 0.01).abs() < 1e-12);
     }
 
     #[test]

@@ -10,17 +10,20 @@ use std::time::Instant;
 
 use tch::{Device, Tensor};
 
+use super::average::Average;
 use super::barrier;
 use super::evaluate::{Tally, evaluate, evaluation_batch};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
+use super::objective::Objective;
 use super::optimizer::Optimizer;
+use super::portions::Portions;
 use super::replay::{Stepper, Work};
 use super::scores::TorchScorer;
 use super::start::{course, first_state};
 use super::task::Task;
 use super::tf32;
-use crate::augment::Variation;
+use crate::augment::{Mixing, Variation};
 use crate::batches::{Batches, Parts};
 use crate::device;
 use crate::memory::keep_freed_memory;
@@ -32,6 +35,7 @@ use tombola_core::sweep::Settings;
 use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
 use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
+use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
 use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
@@ -68,6 +72,11 @@ struct RunningTraining {
     forward: Forward,
     form: TrainedForm,
     optimizer: Optimizer,
+    /// What is evaluated and kept instead of the weights, if anything is.
+    average: Option<Average>,
+    objective: Objective,
+    mixing: Option<Mixing>,
+    portions: Portions,
     stepper: Stepper,
     tally: Tally,
     /// What is added to the gradient for each sign of a weight.
@@ -103,10 +112,17 @@ impl RunningTraining {
         arena.precision = settings.precision;
         arena.seed = order_seed(task);
         let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
-        let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
-        if let Some(state) = &inner.optimizer {
-            optimizer.restore(state)?;
+        let optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
+        let mut optimizer = optimizer.decaying(form.decayed(&settings, task.device));
+        let average = Average::new(&settings, &form.layout, &inner, task.device)?;
+        if let Some(mut state) = inner.optimizer.clone() {
+            Average::take_back(&mut arena, &mut state)?;
+            optimizer.restore(&state)?;
         }
+        let classes = task.graph.classes();
+        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?;
+        let mixing = Mixing::of(&settings, augment_seed(task), pixels(task))?;
+        let portions = Portions::of(task.parts.train.len(), &settings, &form.graph);
         let stepper = Stepper::new(task.device, settings.batch_size, &forward);
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
@@ -118,6 +134,10 @@ impl RunningTraining {
             forward,
             form,
             optimizer,
+            average,
+            objective,
+            mixing,
+            portions,
             stepper,
             tally,
             slimming,
@@ -143,17 +163,17 @@ impl RunningTraining {
         let begun = Instant::now();
         let EpochClock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
         let settings = &self.settings;
-        let (train, size) = (&task.parts.train, settings.batch_size);
+        let (train, portions) = (&task.parts.train, self.portions);
         let order = train.order(order_seed(task), data_epoch);
         let variation = (settings.augment == Some(Augment::CropFlip))
             .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
-        let steps = train.len().div_ceil(size);
+        let steps = portions.steps();
         let mut rate = settings.learning_rate;
         for number in 0..steps {
-            let count = size.min(train.len() - number * size);
-            let indices = order.narrow(0, (number * size) as i64, count as i64);
+            let batch = portions.batch(number);
+            let indices = order.narrow(0, batch.start as i64, batch.len() as i64);
             rate = fixed_rate.unwrap_or_else(|| {
                 learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
             });
@@ -164,6 +184,9 @@ impl RunningTraining {
                 optimizer: &mut self.optimizer,
                 slimming: self.slimming.as_ref(),
                 tally: &mut self.tally,
+                objective: &mut self.objective,
+                mixture: self.mixing.as_ref().map(|mixing| mixing.mixture(data_epoch, number, task.device)),
+                average: self.average.as_mut(),
             };
             self.stepper.step(&mut work, &indices, variation.as_ref(), rate)?;
             if let Some(reason) = self.stepper.take_refusal() {
@@ -171,7 +194,7 @@ impl RunningTraining {
             }
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
-                listen(TrainingEvent::Images { seen: (number + 1) * size, of: train.len() });
+                listen(TrainingEvent::Images { seen: batch.end, of: portions.images() });
             }
         }
         let train = self.tally.finish();
@@ -196,7 +219,8 @@ impl RunningTraining {
 
     fn evaluate(&mut self, part: &Batches) -> Evaluation {
         let batch = evaluation_batch(self.arena.device());
-        evaluate(&self.forward, &mut self.arena, part, batch)
+        let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
+        evaluate(&self.forward, arena, part, batch)
     }
 
     /// Where an epoch stands in the schedule and the data order.
@@ -207,8 +231,7 @@ impl RunningTraining {
         match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
             // Goes on where the dense training ended: its last learning rate, the next data orders.
             Some((Rewind::None, pruning)) => {
-                let steps = task.parts.train.len().div_ceil(settings.batch_size);
-                let last = || fine_tuning_rate(settings, steps, &task.dense_losses);
+                let last = || fine_tuning_rate(settings, self.portions.steps(), &task.dense_losses);
                 let rate = pruning.fine_tune_lr.unwrap_or_else(last);
                 EpochClock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
             }
@@ -275,7 +298,8 @@ impl RunningTraining {
         let best = match best_state.epoch == self.epoch {
             true => last,
             false => {
-                self.arena.restore(&self.form.inner(&best_state));
+                let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
+                arena.restore(&self.form.inner(&best_state));
                 self.scores(task.parts, best_state.epoch)
             }
         };
@@ -296,14 +320,24 @@ impl RunningTraining {
         Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
     }
 
+    /// What is evaluated, in the form that it is trained in.
+    fn evaluated(&self) -> Snapshot {
+        let arena = self.average.as_ref().map_or(&self.arena, |average| &average.arena);
+        Snapshot { batches: self.arena.batches, ..arena.snapshot(self.epoch) }
+    }
+
     /// Weights, statistics and mask as they are, in the form of the dense network.
     fn state(&self) -> Snapshot {
-        Snapshot { mask: self.mask.clone(), ..self.form.outer(self.arena.snapshot(self.epoch)) }
+        Snapshot { mask: self.mask.clone(), ..self.form.outer(self.evaluated()) }
     }
 
     /// All that training goes on from.
     fn full_state(&self) -> Snapshot {
-        let inner = Snapshot { optimizer: Some(self.optimizer.state()), ..self.arena.snapshot(self.epoch) };
+        let mut optimizer = self.optimizer.state();
+        if self.average.is_some() {
+            Average::set_aside(&self.arena, &mut optimizer);
+        }
+        let inner = Snapshot { optimizer: Some(optimizer), ..self.evaluated() };
         Snapshot { mask: self.mask.clone(), ..self.form.outer(inner) }
     }
 
@@ -326,6 +360,14 @@ struct EpochClock {
     fixed_rate: Option<f64>,
     /// Losses on held-out images before it, for schedules that look at them.
     losses: Vec<f64>,
+}
+
+/// Height and width of the images.
+fn pixels(task: &Task) -> (usize, usize) {
+    match task.graph.input() {
+        Shape::Image(_, height, width) => (height, width),
+        _ => (1, 1),
+    }
 }
 
 /// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.
