@@ -1,11 +1,12 @@
-//! `tombola data`: gets and verifies the files of data sets.
+//! `tombola data`: gets, verifies and looks at the files of data sets.
 
 use std::io;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use tombola_data::{check, fetch};
+use super::data_look;
+use tombola_data::{check, fetch, own};
 use tombola_words::catalogue::{CATALOGUE, Source, find};
 use tombola_words::error::{Error, Result};
 
@@ -28,7 +29,24 @@ pub enum DataArgs {
         /// Where they lie, instead of the usual places.
         data_dir: Option<PathBuf>,
     },
+    /// Say what data of the user's own are.
+    Look {
+        /// Where they lie.
+        path: PathBuf,
+    },
+    /// Take away what was decoded.
+    Clear,
 }
+
+const LOOK_EXAMPLES: &str = "\
+Examples:
+  tombola data look photos/birds
+  tombola data look train-00000-of-00003.parquet";
+
+const CLEAR_EXAMPLES: &str = "\
+Examples:
+  tombola data clear
+  tombola data clear && tombola run sweep.toml";
 
 const FETCH_EXAMPLES: &str = "\
 Examples:
@@ -44,7 +62,8 @@ Examples:
 const DATA_EXAMPLES: &str = "\
 Examples:
   tombola data fetch fashion-mnist
-  tombola data check";
+  tombola data check
+  tombola data look photos/birds";
 
 /// Run time builds the list, so that it cannot differ from the catalogue.
 fn known_sets() -> String {
@@ -72,12 +91,27 @@ impl Args for DataArgs {
             .arg(names().help("Data sets to verify [default: all that are found]"))
             .arg(data_dir().help("Search only this directory [default: the usual places]"))
             .after_help(CHECK_EXAMPLES);
+        let look = Command::new("look")
+            .about("Say what data of your own are: format, parts, classes, sizes, what is odd; and the block to train on them")
+            .arg(
+                Arg::new("path")
+                    .value_name("PATH")
+                    .required(true)
+                    .value_parser(value_parser!(PathBuf))
+                    .help("A folder or a file: images in a folder a class, arrays, Parquet, tar shards, CSV, …"),
+            )
+            .after_help(LOOK_EXAMPLES);
+        let clear = Command::new("clear")
+            .about("Take away what was decoded of data of your own; the next run decodes them again")
+            .after_help(CLEAR_EXAMPLES);
         command
-            .about("Get and verify the files of data sets")
+            .about("Get, verify and look at the files of data sets")
             .subcommand_required(true)
             .arg_required_else_help(true)
             .subcommand(fetch)
             .subcommand(check)
+            .subcommand(look)
+            .subcommand(clear)
             .after_help(format!("{}\n\n{DATA_EXAMPLES}", known_sets()))
     }
 
@@ -97,7 +131,12 @@ impl FromArgMatches for DataArgs {
                 base_url: found.get_one("base-url").cloned(),
             }),
             Some(("check", found)) => Ok(Self::Check { names: names(found), data_dir: data_dir(found) }),
-            _ => Err(clap::Error::raw(clap::error::ErrorKind::MissingSubcommand, "expected `fetch` or `check`\n")),
+            Some(("look", found)) => Ok(Self::Look { path: found.get_one("path").cloned().unwrap_or_default() }),
+            Some(("clear", _)) => Ok(Self::Clear),
+            _ => Err(clap::Error::raw(
+                clap::error::ErrorKind::MissingSubcommand,
+                "expected `fetch`, `check`, `look` or `clear`\n",
+            )),
         }
     }
 
@@ -128,6 +167,12 @@ pub fn run(args: &DataArgs) -> Result<()> {
                 .try_for_each(|known| fetch::fetch(known, data_dir.as_deref(), base_url.as_deref(), &mut out))
         }
         DataArgs::Check { names, data_dir } => check::check(names, data_dir.as_deref(), &mut io::stdout()),
+        DataArgs::Look { path } => super::print(&data_look::look(path)?),
+        DataArgs::Clear => {
+            let cache = own::Cache::of_user()?;
+            let freed = cache.clear()?;
+            super::print(&format!("{:.1} MB freed in {}\n", freed as f64 / 1e6, cache.root().display()))
+        }
     }
 }
 
@@ -151,6 +196,8 @@ mod tests {
             parse("fetch mnist --base-url http://x/").unwrap(),
             DataArgs::Fetch { names: names(&["mnist"]), data_dir: None, base_url: Some("http://x/".into()) }
         );
+        assert_eq!(parse("look a/b").unwrap(), DataArgs::Look { path: "a/b".into() });
+        assert_eq!(parse("clear").unwrap(), DataArgs::Clear);
         assert_eq!(parse("check").unwrap(), DataArgs::Check { names: vec![], data_dir: None });
         for wrong in ["", "fetch", "check --base-url x", "burn mnist"] {
             assert!(parse(wrong).is_err(), "{wrong}");
@@ -159,7 +206,7 @@ mod tests {
 
     #[test]
     fn every_help_text_ends_with_examples_and_the_sets_are_listed() {
-        for line in ["--help", "fetch --help", "check --help"] {
+        for line in ["--help", "fetch --help", "check --help", "look --help", "clear --help"] {
             let help = parse(line).unwrap_err().to_string();
             let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
             assert!(!examples.is_empty() && examples.lines().all(|line| line.starts_with("  tombola data ")), "{help}");

@@ -12,6 +12,7 @@ use crate::doctor::look::{self, Build, Own};
 use crate::doctor::verdict::{Diagnosis, Level, judge};
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_core::place::{self, ShownGpus};
+use tombola_core::sweep::own_data::is_data_path;
 use tombola_core::sweep::{Field, Settings};
 use tombola_words::catalogue::{self, Source};
 use tombola_words::error::{Error, Kind, Result};
@@ -70,7 +71,7 @@ pub fn read(matches: &ArgMatches) -> Result<Checkup> {
     for flag in flags::read(matches, &words)? {
         for value in &flag.values {
             flag.field.assign(&mut run, value)?;
-            if flag.field.key == "dataset" {
+            if flag.field.key == "dataset" && !is_data_path(value) {
                 datasets.push(catalogue::find(value)?);
             }
         }

@@ -7,6 +7,7 @@ pub use tombola_words::speech::print;
 
 pub mod bench;
 pub mod data;
+mod data_look;
 pub mod doctor;
 pub mod explain;
 pub mod export;
@@ -72,7 +73,9 @@ pub fn command() -> Command {
         .subcommand(serve::command())
         .subcommand(table::command())
         .subcommand(export::command())
-        .subcommand(data::DataArgs::augment_args(Command::new("data").about("Get and verify the files of data sets")))
+        .subcommand(data::DataArgs::augment_args(
+            Command::new("data").about("Get, verify and look at the files of data sets"),
+        ))
         .subcommand(init::command())
         .subcommand(settings::command())
         .subcommand(manual::completions_command())

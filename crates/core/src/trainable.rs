@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::mask::Settling;
 use crate::net::channels::Channels;
 use crate::net::custom::OwnNetwork;
-use crate::net::{Graph, Layout, Node};
+use crate::net::{Graph, Layout};
 use crate::plan::{Networks, Plan, Pruning, Stage, estimate};
 use crate::prune::{channels, unstructured};
 use crate::sweep::{Settings, Spec, check_fits};
@@ -107,10 +107,9 @@ fn what_decides(stage: &Stage, prunings: &[&Pruning]) -> String {
 }
 
 /// Refuses batches in which a batch norm sees one value a channel and no more: all of them are equal afterwards, so nothing
-/// would be learnt. (The smaller last batch of an epoch may be one image.)
+/// would be learnt. (What becomes of a last batch of one image, `last-batch` says.)
 fn refuse_lone_values(graph: &Graph, settings: &Settings) -> Result<()> {
-    let is_lone = |node: &&Node| node.op.is_batch_norm() && node.shape.pixels() == 1;
-    match graph.nodes.iter().find(is_lone).filter(|_| settings.batch_size == 1) {
+    match graph.lone_norm().filter(|_| settings.batch_size == 1) {
         None => Ok(()),
         Some(node) => Err(Error::input(format!(
             "`batch-size` is 1, and batch norm `{}` of `{}` has one value a channel and image: of a single value there is no \

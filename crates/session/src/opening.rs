@@ -316,9 +316,12 @@ fn check_data(workshop: &Workshop, run: &Settings, chronicle: &mut Chronicle) ->
             }
             Some(_) => {}
             None => {
-                warnings.extend(strangers(dataset, run)?);
-                let history = chronicle.history();
                 let of_it = |stage: &&Stage| set_name(&stage.settings) == *dataset;
+                // Data of the user's own have no publisher.
+                if !workshop.plan.stages.iter().filter(of_it).any(|stage| stage.settings.own_set.is_some()) {
+                    warnings.extend(strangers(dataset, run)?);
+                }
+                let history = chronicle.history();
                 let trained =
                     |stage: &Stage| history.stages.get(&stage.id).is_some_and(|known| !known.epochs.is_empty());
                 if workshop.plan.stages.iter().filter(of_it).any(trained) {

@@ -212,6 +212,11 @@ impl Batches {
         self.len() == 0
     }
 
+    /// The label of each image: `[images]`, 64-bit integers.
+    pub fn labels(&self) -> &Tensor {
+        &self.labels
+    }
+
     /// Begins to read batches of the images at `order`, of so many each, where they are not on the device.
     pub fn ahead(&self, order: &[i64], counts: Vec<usize>) -> Option<Ahead> {
         if self.pixels.is_some() {

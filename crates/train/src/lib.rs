@@ -12,6 +12,7 @@
 //! | `network` | weights as one tensor, the forward pass, kernels |
 //! | `memory` | memory that tensors free is kept for the next |
 //! | `training` | one training from its first weights to its last |
+//! | `recipe` | what a recipe asks of its data and its network |
 //! | `workshop` | networks and data that the workers of a process share |
 //! | `script` | a network as TorchScript |
 //! | `exactness` | how exactly a network is computed |
@@ -30,6 +31,7 @@ pub mod exactness;
 pub mod measure;
 pub mod memory;
 pub mod network;
+pub mod recipe;
 pub mod rehearsal;
 pub mod script;
 pub mod training;

@@ -14,6 +14,7 @@ use crate::done;
 use crate::network::arena::{Arena, to_vec};
 use crate::network::forward::Forward;
 use crate::training::evaluate::Tally;
+use crate::training::objective::Objective;
 use crate::training::optimizer::{Optimizer, Rate};
 use crate::training::replay::{Batch, Stepper, Work};
 use crate::training::tf32;
@@ -127,6 +128,7 @@ impl Rehearsal {
         let slimming = self.slimming().to_device(device) * &alive;
         let mut optimizer = Optimizer::new(&settings, self.layout.len, Some(alive), device);
         let mut tally = Tally::new(device);
+        let mut objective = Objective::default();
         let mut epochs = Vec::new();
         for epoch in 0..wish.epochs {
             let order = Tensor::from_slice(&parts.train.order(wish.seed, epoch)).to_device(device);
@@ -143,6 +145,9 @@ impl Rehearsal {
                     optimizer: &mut optimizer,
                     slimming: Some(&slimming),
                     tally: &mut tally,
+                    objective: &mut objective,
+                    mixture: None,
+                    average: None,
                 };
                 let images = Batch { indices: &indices, read: None };
                 match way {

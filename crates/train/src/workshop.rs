@@ -8,6 +8,8 @@ use tch::Device;
 
 use crate::batches::{Parts, Resident};
 use crate::cuda::gpu;
+use crate::recipe;
+use crate::training::portions::Portions;
 use tombola_core::memory::free_memory;
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Network, Networks, Plan, estimate};
@@ -39,7 +41,7 @@ pub struct Workshop {
     cuts: HashMap<StageId, Cut>,
     /// Name and checksum of each data set.
     pub fingerprints: BTreeMap<String, String>,
-    /// What is odd about the parts of the data, each once.
+    /// What is odd about the parts of the data, and what recipes make of them, each once.
     pub warnings: BTreeSet<String>,
 }
 
@@ -60,6 +62,7 @@ impl Workshop {
         let pruners = pruners(&plan, roots, &networks);
         let mut cuts = HashMap::new();
         let mut fingerprints = BTreeMap::new();
+        let mut notes = BTreeSet::new();
         for &root in roots {
             let stage = &plan.stages[root];
             let settings = &stage.settings;
@@ -73,10 +76,15 @@ impl Workshop {
             let Some(set) = set else { continue };
             set.check(settings)?;
             let split = split_of(settings, set.data.train.len(), set.data.validation.as_ref().map(Images::len))?;
-            check_steps(&plan, root, split.train.len())?;
+            if let Some(network) = networks.get(&plan, root) {
+                check_steps(&plan, root, Portions::of(split.train.len(), settings, &network.graph).steps())?;
+            }
             let given = settings.input_statistics();
             let normalisation = set.normalisation(&split)?.replaced(given.0, given.1);
             let normalisation = normalisation.map_err(|error| error.at(format!("data set `{}`", settings.dataset)))?;
+            if let Some(network) = networks.get(&plan, root) {
+                notes.extend(recipe::check(settings, &set.data, &split, &network.graph)?);
+            }
             cuts.insert(stage.id, Cut { residents: set.residents.clone(), split, normalisation });
         }
         let warning = |name: &str, text: &str| {
@@ -86,7 +94,7 @@ impl Workshop {
             )
         };
         let odd = sets.iter().flat_map(|(name, set)| set.odd.iter().map(move |text| warning(name, text)));
-        let warnings = odd.collect();
+        let warnings = odd.chain(notes).collect();
         Ok(Self { plan, networks, pruners, cuts, fingerprints, warnings })
     }
 
@@ -179,9 +187,9 @@ fn pruners(plan: &Plan, roots: &[usize], networks: &Networks) -> HashMap<StageId
 }
 
 /// Refuses data of which an epoch has other steps than those by which the plan found points within epochs.
-fn check_steps(plan: &Plan, root: usize, images: usize) -> Result<()> {
+fn check_steps(plan: &Plan, root: usize, found: usize) -> Result<()> {
     let settings = &plan.stages[root].settings;
-    let (found, planned) = (settings.steps_of(images), plan.counted_steps.get(&root));
+    let planned = plan.counted_steps.get(&root);
     match planned.filter(|planned| **planned != found) {
         None => Ok(()),
         Some(planned) => Err(Error::input(format!(
@@ -189,7 +197,7 @@ fn check_steps(plan: &Plan, root: usize, images: usize) -> Result<()> {
              parts of epochs was found",
             settings.dataset
         ))
-        .hint("name whole epochs, such as `epoch:2`, or give `--train-limit` the number of training images that there are")),
+        .hint("name whole epochs, such as `epoch:2`, give `--train-limit` the number of training images that there are, or say what `last-batch` is")),
     }
 }
 

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use super::MeasuredFigure;
 use super::peer::{answer, program};
 use tombola_data::images::Images;
+use tombola_words::Shape;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
@@ -231,16 +232,19 @@ fn whole_rows(name: &str, seconds: f64, epochs: usize, correct: &[f64]) -> Vec<M
 
 /// Records of CIFAR-10's binary version: a label, then three planes of 32x32.
 fn coloured(images: &Images, range: std::ops::Range<usize>) -> Vec<u8> {
-    let (_, height, width) = images.dimensions();
+    let (height, width) = match images.shape {
+        Shape::Image(_, height, width) => (height, width),
+        _ => return Vec::new(),
+    };
     let (top, left) = ((SIDE - height) / 2, (SIDE - width) / 2);
     let mut records = Vec::new();
     for index in range {
-        let Some(pixels) = images.image(index) else { break };
+        let Some(pixels) = images.example(index) else { break };
         let mut plane = vec![0; SIDE * SIDE];
         for (row, line) in pixels.chunks(width).enumerate() {
             plane[(top + row) * SIDE + left..][..width].copy_from_slice(line);
         }
-        records.push(images.labels[index]);
+        records.push(images.labels[index] as u8);
         (0..3).for_each(|_| records.extend(&plane));
     }
     records
@@ -279,7 +283,7 @@ mod tests {
 
     #[test]
     fn images_get_a_border_and_three_planes() {
-        let images = Images::new((0..28 * 28).map(|i| (i % 251) as u8).collect(), vec![7], (1, 28, 28), 10).unwrap();
+        let images = Images::new((0..28 * 28).map(|i| (i % 251) as u8).collect(), vec![7_u8], (1, 28, 28), 10).unwrap();
         let record = coloured(&images, 0..1);
         assert_eq!((record.len(), record[0]), (1 + 3 * 1024, 7));
         for plane in record[1..].chunks(1024) {

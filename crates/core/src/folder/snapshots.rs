@@ -13,10 +13,11 @@ use std::sync::Arc;
 use super::atomic::{is_temporary, make_folder, write_atomically};
 pub use super::tensor_file::load_weights;
 use super::tensor_file::{
-    encoded, float, load_mask, load_optimizer, mask_tensors, parsed, read, read_sound, state_dict, weights_of, write,
+    encoded, float, load_mask, load_optimizer, mask_tensors, parsed, read, read_sound, state_dict, statistics,
+    weights_of, write,
 };
 use crate::mask::Bits;
-use crate::net::{Layout, Snapshot};
+use crate::net::{Layout, OptimizerState, Snapshot};
 use tombola_words::error::{Error, Result, ignored};
 use tombola_words::record::SnapshotSums;
 use tombola_words::{Checksum, StageId, regular};
@@ -87,6 +88,10 @@ impl Store {
         if let Some(state) = &snapshot.optimizer {
             let mut tensors = Vec::new();
             for (vector, values) in &state.vectors {
+                if vector == OptimizerState::STATISTICS {
+                    tensors.extend(statistics(&format!("{vector}."), values, layout));
+                    continue;
+                }
                 for parameter in &layout.parameters {
                     tensors.push(float(format!("{vector}.{}", parameter.name), parameter, values));
                 }

@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use super::atomic::write_atomically;
 use crate::checkpoint::VERSION;
 use crate::mask::Bits;
-use crate::net::{Layout, OptimizerState, Parameter, Snapshot};
+use crate::net::{Buffer, Layout, OptimizerState, Parameter, Snapshot};
 use tombola_words::error::{Error, Result};
 use tombola_words::{Checksum, regular};
 
@@ -29,15 +29,20 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
 /// The tensors of `torch.nn.Module.state_dict()`, under the same names.
 pub(super) fn state_dict(snapshot: &Snapshot, layout: &Layout) -> Vec<Named> {
     let parameters = layout.parameters.iter().map(|p| float(p.name.clone(), p, &snapshot.parameters));
-    let buffers = layout
-        .buffers
-        .iter()
-        .map(|buffer| (buffer.name.clone(), Dtype::F32, vec![buffer.len], bytes_of(&snapshot.buffers[buffer.range()])));
+    let buffers = statistics("", &snapshot.buffers, layout);
     let counts = layout.norms.iter().map(|norm| {
         let count = (snapshot.batches as i64).to_le_bytes().to_vec();
         (format!("{norm}.num_batches_tracked"), Dtype::I64, Vec::new(), count)
     });
     parameters.chain(buffers).chain(counts).collect()
+}
+
+/// Batch-norm statistics under their names, with something before each.
+pub(super) fn statistics(before: &str, values: &[f32], layout: &Layout) -> Vec<Named> {
+    let named = |buffer: &Buffer| {
+        (format!("{before}{}", buffer.name), Dtype::F32, vec![buffer.len], bytes_of(&values[buffer.range()]))
+    };
+    layout.buffers.iter().map(named).collect()
 }
 
 pub(super) fn mask_tensors(mask: &Bits, layout: &Layout) -> Vec<Named> {
@@ -207,12 +212,20 @@ pub(super) fn load_optimizer(path: &Path, bytes: &[u8], layout: &Layout) -> Resu
         }
         vectors.push((name, values));
     }
+    if vectors.iter().any(|(name, _)| name == OptimizerState::TRAINED) && layout.buffer_len > 0 {
+        let mut values = vec![0f32; layout.buffer_len];
+        for buffer in &layout.buffers {
+            let name = format!("{}.{}", OptimizerState::STATISTICS, buffer.name);
+            values[buffer.range()].copy_from_slice(&floats(&tensor(&file, path, &name, Dtype::F32, &[buffer.len])?));
+        }
+        vectors.push((OptimizerState::STATISTICS.to_string(), values));
+    }
     let steps = about.get("steps").and_then(|steps| steps.parse().ok()).unwrap_or(0);
     Ok(OptimizerState { steps, vectors })
 }
 
 /// The order in which optimisers keep their vectors (crates/train/src/training/optimizer.rs); files keep no order.
-const ORDER: [&str; 4] = ["momentum", "mean", "square", "change"];
+const ORDER: [&str; 5] = ["momentum", "mean", "square", "change", OptimizerState::TRAINED];
 
 pub(super) fn load_mask(path: &Path, bytes: &[u8], layout: &Layout) -> Result<Bits> {
     let (file, _) = parsed(path, bytes)?;

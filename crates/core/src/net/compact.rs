@@ -106,16 +106,24 @@ impl Compact {
 
     /// A state of the dense network, masked, as one of this network, the optimiser's included. Its mask is [`Compact::mask`].
     pub fn gather(&self, dense: &Snapshot) -> Snapshot {
+        let statistics = |all: &[f32]| self.buffers.iter().map(|(position, _)| all[*position]).collect();
         let optimizer = dense.optimizer.as_ref().map(|state| OptimizerState {
             steps: state.steps,
-            vectors: state.vectors.iter().map(|(name, all)| (name.clone(), taken(all, &self.positions))).collect(),
+            vectors: state
+                .vectors
+                .iter()
+                .map(|(name, all)| match name == OptimizerState::STATISTICS {
+                    true => (name.clone(), statistics(all)),
+                    false => (name.clone(), taken(all, &self.positions)),
+                })
+                .collect(),
         });
         Snapshot {
             epoch: dense.epoch,
             step: dense.step,
             batches: dense.batches,
             parameters: taken(&dense.parameters, &self.positions),
-            buffers: self.buffers.iter().map(|(position, _)| dense.buffers[*position]).collect(),
+            buffers: statistics(&dense.buffers),
             optimizer,
             mask: self.mask.clone().map(Arc::new),
         }
@@ -129,20 +137,30 @@ impl Compact {
             values.iter().zip(&self.positions).for_each(|(value, position)| onto[*position] = *value);
             onto
         };
-        let mut buffers = base.buffers.clone();
-        for (value, (position, _)) in small.buffers.iter().zip(&self.buffers).filter(|(_, (_, alive))| *alive) {
-            buffers[*position] = *value;
-        }
+        let statistics = |values: &[f32]| {
+            let mut buffers = base.buffers.clone();
+            for (value, (position, _)) in values.iter().zip(&self.buffers).filter(|(_, (_, alive))| *alive) {
+                buffers[*position] = *value;
+            }
+            buffers
+        };
         let optimizer = small.optimizer.as_ref().map(|state| OptimizerState {
             steps: state.steps,
-            vectors: state.vectors.iter().map(|(name, values)| (name.clone(), spread(values))).collect(),
+            vectors: state
+                .vectors
+                .iter()
+                .map(|(name, values)| match name == OptimizerState::STATISTICS {
+                    true => (name.clone(), statistics(values)),
+                    false => (name.clone(), spread(values)),
+                })
+                .collect(),
         });
         Snapshot {
             epoch: small.epoch,
             step: small.step,
             batches: small.batches,
             parameters: spread(&small.parameters),
-            buffers,
+            buffers: statistics(&small.buffers),
             optimizer,
             mask: base.mask.clone(),
         }

@@ -72,6 +72,12 @@ impl Graph {
         self.nodes[self.nodes.len() - 1].shape.size()
     }
 
+    /// A batch norm that sees one value a channel and image: of a batch of one image it has no variance, and the statistics that
+    /// such a batch leaves are not those of any images.
+    pub fn lone_norm(&self) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.op.is_batch_norm() && node.shape.pixels() == 1)
+    }
+
     /// The shape that node `id` reads (its first input's).
     pub fn input_of(&self, id: NodeId) -> Shape {
         self.nodes[self.nodes[id].inputs[0]].shape

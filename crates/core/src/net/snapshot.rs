@@ -36,9 +36,17 @@ pub struct Snapshot {
 pub struct OptimizerState {
     /// Steps taken: what Adam corrects its bias with.
     pub steps: u64,
-    /// Named vectors of the length of the weights ("momentum", "square").
+    /// Named vectors of the length of the weights ("momentum", "square"), and under [`OptimizerState::STATISTICS`] one of the
+    /// length of the statistics.
     #[serde(with = "floats::named")]
     pub vectors: Vec<(String, Vec<f32>)>,
+}
+
+impl OptimizerState {
+    /// The vector of the weights that are trained, where the snapshot itself has their average.
+    pub const TRAINED: &str = "trained";
+    /// The batch-norm statistics that belong to them.
+    pub const STATISTICS: &str = "statistics";
 }
 
 impl Snapshot {

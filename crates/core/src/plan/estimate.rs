@@ -6,14 +6,13 @@ use std::collections::{BTreeMap, HashMap};
 use super::extent::Extent;
 pub use super::extent::many;
 use super::forest::Plan;
+pub use super::form::{data_form, network};
 use super::stage::Stage;
 use crate::net::cost::Cost;
 use crate::net::custom::OwnNetwork;
-use crate::net::{Graph, Node, Op, zoo};
+use crate::net::{Graph, Node, Op};
 use crate::sweep::{FIELDS, Field, Settings, Spec};
-use tombola_words::Shape;
-use tombola_words::catalogue;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::Result;
 use tombola_words::value::Budget;
 
 /// Arithmetic of one thread of a current server core in fp32 convolutions, multiply-adds times two a second: ResNet-20
@@ -25,37 +24,6 @@ const VECTOR: (usize, usize) = (8, 16);
 const SECONDS_PER_NODE: f64 = 2.5e-5;
 /// Time that the optimiser takes for each weight of each step.
 const SECONDS_PER_WEIGHT: f64 = 1.5e-9;
-
-/// The network of some settings for images of a given form: a built-in one, or one of the user's `own`.
-///
-/// # Errors
-/// When the network is unknown or cannot work on such images.
-pub fn network(settings: &Settings, own: &BTreeMap<String, OwnNetwork>, input: Shape, classes: usize) -> Result<Graph> {
-    if let Some(layers) = own.get(&settings.network) {
-        return layers.build(input, classes);
-    }
-    zoo::build(&settings.choice(), input, classes)
-}
-
-/// Shape, classes and training images of a data set, as its publisher states them or as they were found: no file is read.
-///
-/// # Errors
-/// When the data set is unknown.
-pub fn data_form(settings: &Settings) -> Result<(Shape, usize, usize)> {
-    if let Some(own) = &settings.own_set {
-        let form = own.form()?;
-        let shape =
-            form.shape.shape().ok_or_else(|| Error::input(format!("`{}` has a shape that cannot be", own.name)))?;
-        return Ok((shape, form.classes, form.train));
-    }
-    let known = catalogue::find(&settings.dataset)?;
-    Ok(match (settings.dataset.as_str(), settings.synthetic_shape.as_slice()) {
-        ("synthetic", &[channels, height, width]) => {
-            (Shape::Image(channels, height, width), settings.synthetic_classes, settings.published_images()?)
-        }
-        _ => (known.shape, known.classes, settings.published_images()?),
-    })
-}
 
 /// What a network and the time of its epochs depend on: all that says what the network and the data are, and the size of
 /// a batch.

@@ -6,6 +6,7 @@ mod digits;
 pub mod estimate;
 mod extent;
 pub mod forest;
+pub mod form;
 mod loaded;
 mod lookup;
 mod near;

@@ -3,9 +3,12 @@
 //! A revision is part of the identity of the trainings whose results it changed, and of no others: old results of those are
 //! not taken for new, and all others stay. It may not know of files, workers or torch.
 
+use std::collections::BTreeMap;
+
+use super::form::{data_form, network};
 use super::pruning::Pruning;
 use crate::sweep::settings::{Decides, Settings};
-use tombola_words::value::{Control, Criterion, Moment, Rewind, Schedule, Streams};
+use tombola_words::value::{Control, Criterion, LastBatch, Moment, Rewind, Schedule, Streams};
 
 /// One change of results.
 struct Revision {
@@ -54,7 +57,31 @@ const REVISIONS: &[Revision] = &[
         decides: Decides::Training,
         acts: |settings| settings.slimming > 0.0 && settings.slimmed_streams() == Streams::Group,
     },
+    Revision {
+        // It was a batch of its own: nothing was learnt of it, and variances came to be too small or no numbers.
+        name: "last image joined where a norm sees one value",
+        decides: Decides::Training,
+        acts: joins_last_image,
+    },
 ];
+
+/// Whether the last batch of an epoch would be one image, of which a batch norm sees a single value. Of a network of the user's own
+/// its settings do not say whether it has such a batch norm: then as if it had.
+fn joins_last_image(settings: &Settings) -> bool {
+    let rest = || {
+        settings
+            .trained_images()
+            .map_or(0, |images| if images > settings.batch_size { images % settings.batch_size } else { 0 })
+    };
+    if settings.last_batch != LastBatch::Auto || settings.batch_size < 2 || rest() != 1 {
+        return false;
+    }
+    let built_in = || {
+        let (shape, classes, _) = data_form(settings)?;
+        network(settings, &BTreeMap::new(), shape, classes)
+    };
+    settings.own_network || built_in().is_ok_and(|graph| graph.lone_norm().is_some())
+}
 
 /// Scores were sums of distances, so where layers met, their widths and the lengths of their filters decided what went.
 const GEOMETRIC_MEDIAN: &str = "geometric-median per filter";
@@ -99,7 +126,22 @@ mod tests {
             streams: Streams::Group,
             ..Settings::default()
         };
+        // 46 images, 5 of which validate: in batches of 8 there is one left, of which VGG-11 on 16 pixels has single values.
+        let lone = |network: &str| Settings {
+            network: network.into(),
+            dataset: "synthetic".into(),
+            synthetic_shape: vec![1, 16, 16],
+            train_limit: Some(46),
+            validation_size: Some(5),
+            batch_size: 8,
+            ..Settings::default()
+        };
         let training = [
+            (lone("vgg-11"), "revision=last image joined where a norm sees one value\n"),
+            (lone("resnet"), ""),
+            (Settings { last_batch: LastBatch::Keep, ..lone("vgg-11") }, ""),
+            (Settings { validation_size: Some(4), ..lone("vgg-11") }, ""),
+            (Settings { batch_size: 64, ..lone("vgg-11") }, ""),
             (Settings { schedule: Schedule::Plateau, ..unvalidated() }, "revision=plateau without validation\n"),
             (group("resnet"), "revision=slimming of streams\n"),
             (group("own"), "revision=slimming of streams\n"),

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::mask::Bits;
-use crate::net::{Layout, Snapshot, initial};
+use crate::net::{Layout, OptimizerState, Snapshot, initial};
 use crate::sweep::Settings;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Rewind;
@@ -54,7 +54,8 @@ pub fn starting_point(
         Rewind::Epoch(_) | Rewind::At(_) => needed(&sources.rewound, "rewound")?,
     };
     silence(&mut start.parameters, &mask);
-    for (_, vector) in start.optimizer.iter_mut().flat_map(|state| &mut state.vectors) {
+    let vectors = start.optimizer.iter_mut().flat_map(|state| &mut state.vectors);
+    for (_, vector) in vectors.filter(|(name, _)| name != OptimizerState::STATISTICS) {
         silence(vector, &mask);
     }
     start.mask = Some(mask);
@@ -69,7 +70,7 @@ pub fn silence(values: &mut [f32], mask: &Bits) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{Builder, Op, OptimizerState};
+    use crate::net::{Builder, Op};
     use tombola_words::Shape;
     use tombola_words::value::NormStart;
 

@@ -55,7 +55,7 @@ impl OwnData {
     }
 
     /// Its block in a sweep file.
-    pub(super) fn to_toml(&self) -> String {
+    pub fn to_toml(&self) -> String {
         let name = toml::Value::from(self.name.as_str());
         let mut table = toml::Table::new();
         let mut put = |key: &str, value: toml::Value| drop(table.insert(key.to_string(), value));
@@ -122,7 +122,7 @@ pub fn is_data_path(word: &str) -> bool {
 }
 
 /// The name of the data set at a path: the last part of it, without the ending.
-pub(super) fn name_of_path(path: &Path) -> String {
+pub fn name_of_path(path: &Path) -> String {
     let own = if path.extension().is_some() && !path.is_dir() { path.file_stem() } else { path.file_name() };
     match own {
         Some(name) => name.to_string_lossy().into_owned(),

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::parts::parted;
-use tombola_words::value::{Moment, Point, Rewind, Schedule, ScheduleBy, Value};
+use tombola_words::value::{LastBatch, Moment, Point, Rewind, Schedule, ScheduleBy, Value};
 
 impl Settings {
     /// Training images of the data set, those that validate included, as its publisher states them.
@@ -23,9 +23,24 @@ impl Settings {
         }
     }
 
-    /// Steps of an epoch that trains on so many images.
+    /// Steps of an epoch that trains on so many images, unless the network has the last of them joined to those before.
     pub fn steps_of(&self, images: usize) -> usize {
-        images.div_ceil(self.batch_size)
+        match self.last_batch {
+            LastBatch::Drop | LastBatch::Join => (images / self.batch_size).max(1),
+            LastBatch::Auto | LastBatch::Keep => images.div_ceil(self.batch_size),
+        }
+    }
+
+    /// Images that are trained on: without those that validate.
+    ///
+    /// # Errors
+    /// When the data set is unknown, or has not so many images.
+    pub fn trained_images(&self) -> Result<usize> {
+        let form = self.own_set.as_ref().and_then(|own| own.form.as_ref());
+        let held_out = if form.is_some_and(|form| form.validation > 0) { Some(0) } else { self.validation_size };
+        let (train, _) = parted(self.published_images()?, self.train_limit, held_out)
+            .map_err(|error| error.at(format!("data set `{}`", self.dataset)))?;
+        Ok(train)
     }
 
     /// Steps of an epoch on the published data.
@@ -33,12 +48,7 @@ impl Settings {
     /// # Errors
     /// When the data set is unknown, or has not so many images.
     pub fn epoch_steps(&self) -> Result<usize> {
-        let has_own_validation =
-            self.own_set.as_ref().and_then(|own| own.form.as_ref()).is_some_and(|form| form.validation > 0);
-        let held_out = if has_own_validation { Some(0) } else { self.validation_size };
-        let (train, _) = parted(self.published_images()?, self.train_limit, held_out)
-            .map_err(|error| error.at(format!("data set `{}`", self.dataset)))?;
-        Ok(self.steps_of(train))
+        self.trained_images().map(|images| self.steps_of(images))
     }
 
     /// Gives every point its one spelling, so that two of them have one identity.

@@ -5,7 +5,7 @@
 //! beside it. It may not know of torch.
 
 use super::settings::Settings;
-use tombola_words::value::{Schedule, ScheduleBy};
+use tombola_words::value::{Point, Schedule, ScheduleBy};
 
 /// PyTorch's default for plateaus: an improvement must be at least this share of the best loss.
 const PLATEAU_THRESHOLD: f64 = 1e-4;
@@ -26,13 +26,36 @@ pub struct When<'a> {
 
 /// The learning rate of one step.
 pub fn learning_rate(settings: &Settings, when: When) -> f64 {
+    if settings.schedule_after_warmup && settings.warmup_epochs != Point::default() {
+        let (scheduled, after) = after_warmup(settings, when);
+        return scheduled_rate(&scheduled, after) * warmup(settings, when);
+    }
+    scheduled_rate(settings, when) * warmup(settings, when)
+}
+
+/// The settings and the moment of a schedule that begins after the warm-up, as PyTorch's `SequentialLR` of both has it: while the
+/// warm-up lasts, the schedule stands at its beginning.
+fn after_warmup<'a>(settings: &Settings, when: When<'a>) -> (Settings, When<'a>) {
+    let warm = settings.warmup_epochs.steps(when.steps);
+    let (whole, begun) = (warm / when.steps, warm.div_ceil(when.steps));
+    let epochs = settings.epochs.saturating_sub(whole).max(1);
+    let taken = (when.epoch * when.steps + when.step).saturating_sub(warm);
+    let losses = when.losses.get(begun..).unwrap_or_default();
+    (
+        Settings { epochs, ..settings.clone() },
+        When { epoch: taken / when.steps, step: taken % when.steps, losses, ..when },
+    )
+}
+
+/// The learning rate of one step, without its warm-up.
+fn scheduled_rate(settings: &Settings, when: When) -> f64 {
     let (base, lowest) = (settings.learning_rate, settings.min_lr);
     let cosine = |share: f64| lowest + (base - lowest) * (1.0 + (std::f64::consts::PI * share).cos()) / 2.0;
     let taken = when.epoch * when.steps + when.step;
     let by_step = settings.schedule_by == ScheduleBy::Iteration;
     // Where the schedule is, and in how many pieces an epoch is cut.
     let (at, unit) = if by_step { (taken, when.steps) } else { (when.epoch, 1) };
-    let rate = match settings.schedule {
+    match settings.schedule {
         Schedule::None => base,
         // MultiStepLR
         Schedule::Manual => {
@@ -62,8 +85,7 @@ pub fn learning_rate(settings: &Settings, when: When) -> f64 {
             let distance = (taken / half - 2.0 * cycle + 1.0).abs();
             lowest + (base - lowest) * (1.0 - distance).max(0.0)
         }
-    };
-    rate * warmup(settings, when)
+    }
 }
 
 /// The learning rate of a fine-tuning that was given none: that of the last step of the schedule. A schedule that looks at
@@ -74,11 +96,12 @@ pub fn fine_tuning_rate(settings: &Settings, steps: usize, losses: &[f64]) -> f6
     learning_rate(settings, When { epoch, step: steps.saturating_sub(1), steps, losses })
 }
 
-/// The share of the rate that warm-up leaves: rises linearly, the last step of the warm-up has all of it.
+/// The share of the rate that warm-up leaves: rises linearly from `warmup-start`, the last step of the warm-up has all of it.
 fn warmup(settings: &Settings, when: When) -> f64 {
     let steps = settings.warmup_epochs.steps(when.steps);
     let taken = when.epoch * when.steps + when.step + 1;
-    if taken < steps { taken as f64 / steps as f64 } else { 1.0 }
+    let start = settings.warmup_start;
+    if taken < steps { start + (1.0 - start) * (taken as f64 / steps as f64) } else { 1.0 }
 }
 
 /// Goes through the losses as PyTorch's scheduler would have, one call an epoch.
@@ -105,7 +128,6 @@ fn plateau(settings: &Settings, losses: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tombola_words::value::Point;
 
     fn rates(settings: &Settings, epochs: usize) -> Vec<f64> {
         (0..epochs).map(|epoch| learning_rate(settings, When { epoch, step: 0, steps: 10, losses: &[] })).collect()
@@ -126,6 +148,31 @@ mod tests {
         let at = |epoch, step| learning_rate(&settings, When { epoch, step, steps: 10, losses: &[] });
         assert!((at(0, 0) - 0.005).abs() < 1e-12 && (at(0, 9) - 0.05).abs() < 1e-12);
         assert_eq!((at(1, 9), at(2, 0)), (0.1, 0.1));
+    }
+
+    #[test]
+    fn a_warm_up_begins_at_its_share_and_a_schedule_after_it_has_the_epochs_that_are_left() {
+        let settings = Settings {
+            warmup_epochs: Point::epoch(2),
+            warmup_start: 0.5,
+            schedule: Schedule::Cosine,
+            epochs: 12,
+            schedule_after_warmup: true,
+            ..Settings::default()
+        };
+        let at = |epoch, step| learning_rate(&settings, When { epoch, step, steps: 10, losses: &[] });
+        assert!((at(0, 0) - 0.1 * (0.5 + 0.5 / 20.0)).abs() < 1e-12 && (at(0, 9) - 0.075).abs() < 1e-12);
+        assert_eq!((at(1, 9), at(2, 0)), (0.1, 0.1));
+        let alone = Settings { epochs: 10, schedule: Schedule::Cosine, ..Settings::default() };
+        for epoch in 0..10 {
+            let when = When { epoch, step: 3, steps: 10, losses: &[] };
+            assert_eq!(at(epoch + 2, 3), learning_rate(&alone, when), "epoch {epoch}");
+        }
+        // A plateau does not look at losses from before.
+        let plateau = Settings { schedule: Schedule::Plateau, patience: 0, ..settings };
+        let after = |losses: &[f64]| learning_rate(&plateau, When { epoch: losses.len(), step: 0, steps: 1, losses });
+        assert_eq!(after(&[0.1, 0.1, 1.0]), 0.1);
+        assert!((after(&[0.1, 0.1, 1.0, 1.0]) - 0.01).abs() < 1e-12);
     }
 
     #[test]

@@ -1,5 +1,8 @@
-//! How training images are varied. It may not know of networks or of how a data set is held: bytes in, bytes out.
+//! How training images are varied. It may not know of networks or of how a data set is held: images in, images
+//! out.
 
+mod mixture;
 mod variation;
 
+pub use mixture::{Mixing, Mixture};
 pub use variation::Variation;

@@ -12,8 +12,9 @@ use super::task::Task;
 use tombola_core::mask::Bits;
 use tombola_core::net::compact::{Compact, Fill};
 use tombola_core::net::{Graph, Layout, Snapshot};
+use tombola_core::sweep::Settings;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::Precision;
+use tombola_words::value::{DecayOn, Precision};
 
 /// Layers of compact networks have a multiple of this many channels; the dead ones among them stay 0. With the odd counts that
 /// pruning leaves, networks can be slower than before: vector units and GPUs take 8 or 16 channels at a time.
@@ -23,6 +24,15 @@ const ALIGNMENT: usize = 8;
 /// than to compute with all of them.
 pub fn fill(device: Device, precision: Precision) -> Fill {
     Fill { step: ALIGNMENT, whole_streams: device == Device::Cpu && precision == Precision::Bf16 }
+}
+
+/// Which weights are those of convolutions and fully connected layers: `[Layout::len]` truth values.
+pub fn decayed(layout: &Layout) -> Tensor {
+    let mut decayed = vec![false; layout.len];
+    for parameter in layout.parameters.iter().filter(|parameter| parameter.role.is_connection()) {
+        decayed[parameter.range()].fill(true);
+    }
+    Tensor::from_slice(&decayed)
 }
 
 /// A network as it is trained.
@@ -86,6 +96,11 @@ impl TrainedForm {
             pull = compact.positions.iter().map(|position| pull[*position]).collect();
         }
         Ok(Some(Tensor::from_slice(&pull).to_device(device)))
+    }
+
+    /// Which weights weight decay acts on, where that is not all.
+    pub(super) fn decayed(&self, settings: &Settings, device: Device) -> Option<Tensor> {
+        (settings.weight_decay_on == DecayOn::Weights).then(|| decayed(&self.layout).to_device(device))
     }
 
     /// The mask that the optimiser needs, in this form: none where pruned weights are gone.

@@ -1,10 +1,13 @@
 //! One training, from its first weights to its last. It knows nothing of sweeps, files or workers.
 
+pub mod average;
 mod barrier;
 pub mod evaluate;
 pub mod form;
 mod masks;
+pub mod objective;
 pub mod optimizer;
+pub mod portions;
 pub mod replay;
 pub mod room;
 pub mod run;
@@ -15,5 +18,5 @@ mod task;
 pub mod tf32;
 
 pub use run::run;
-pub use step::step;
+pub use step::{step, step_towards};
 pub use task::Task;

@@ -69,6 +69,20 @@ pub struct Optimizer {
     steps: u64,
     vectors: Vec<Tensor>,
     mask: Option<Tensor>,
+    /// Whether weight decay acts on a weight, where it does not on all.
+    decayed: Option<Tensor>,
+    /// The longest gradient; 0 if none is too long.
+    longest: f64,
+}
+
+/// Added to a norm that is divided by, as in PyTorch.
+const NORM_EPSILON: f64 = 1e-6;
+
+/// Shortens a gradient that is longer than `longest`, as `torch.nn.utils.clip_grad_norm_` does. Those of pruned weights are 0 by now,
+/// so it is the length over the weights that are alive.
+fn shorten(gradient: &mut Tensor, longest: f64) {
+    let factor = (gradient.norm() + NORM_EPSILON).reciprocal() * longest;
+    done(gradient.g_mul_(&factor.clamp_max(1.0)));
 }
 
 /// Names of the vectors that each optimiser keeps.
@@ -95,7 +109,15 @@ impl Optimizer {
             steps: 0,
             vectors: names(settings.optimizer, settings.momentum).iter().map(zeros).collect(),
             mask,
+            decayed: None,
+            longest: settings.clip_norm,
         }
+    }
+
+    /// Lets weight decay act where `decayed` (`[count]`, truth values) says so only.
+    #[must_use]
+    pub fn decaying(self, decayed: Option<Tensor>) -> Self {
+        Self { decayed, ..self }
     }
 
     /// What the step after `steps` others multiplies by, at a learning rate. The first is the rate itself or, for Adam, the rate over
@@ -150,8 +172,15 @@ impl Optimizer {
         if let Some(mask) = &self.mask {
             done(gradient.g_mul_(mask));
         }
+        if self.longest > 0.0 {
+            shorten(&mut gradient, self.longest);
+        }
         if self.weight_decay != 0.0 && self.choice != Choice::AdamW {
-            done(gradient.g_add_(&(&*weights * self.weight_decay)));
+            let decay = &*weights * self.weight_decay;
+            done(gradient.g_add_(&match &self.decayed {
+                Some(decayed) => decay * decayed,
+                None => decay,
+            }));
         }
         let (beta1, beta2) = self.betas;
         match (self.choice, self.vectors.as_mut_slice()) {
@@ -167,7 +196,10 @@ impl Optimizer {
             }
             (Choice::Adam | Choice::AdamW, [mean, square]) => {
                 if self.choice == Choice::AdamW {
-                    factor(2).scale_(weights);
+                    match &self.decayed {
+                        Some(decayed) => weights.copy_(&factor(2).times(weights).where_self(decayed, weights)),
+                        None => factor(2).scale_(weights),
+                    }
                 }
                 done(mean.lerp_(&gradient, 1.0 - beta1));
                 done(square.g_mul_scalar_(beta2).g_add_(&((&gradient * &gradient) * (1.0 - beta2))));

@@ -5,10 +5,12 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::average::Average;
 use super::evaluate::Tally;
+use super::objective::{Objective, Targets};
 use super::optimizer::{Optimizer, Rate};
-use super::step::step;
-use crate::augment::Variation;
+use super::step::step_towards;
+use crate::augment::{Mixture, Variation};
 use crate::batches::Batches;
 use crate::cuda::{CaptureFailure, CudaGraph, gpu, graph};
 use crate::done;
@@ -34,6 +36,12 @@ pub struct Work<'a> {
     pub slimming: Option<&'a Tensor>,
     /// Sums of losses and hits: the same tensors in each step.
     pub tally: &'a mut Tally,
+    /// The loss that it lowers.
+    pub objective: &'a mut Objective,
+    /// What its images are mixed by.
+    pub mixture: Option<Mixture>,
+    /// What follows the weights.
+    pub average: Option<&'a mut Average>,
 }
 
 /// The images of a step.
@@ -49,7 +57,16 @@ impl Work<'_> {
     /// The step itself, eager or while it is captured.
     pub fn step(&mut self, batch: Batch, variation: Option<&Variation>, rate: Rate) {
         let (images, labels) = self.images.gather(batch.indices, batch.read, variation);
-        step(self.forward, self.arena, self.optimizer, &images, &labels, rate, self.slimming, self.tally);
+        let images = match &self.mixture {
+            Some(mixture) => mixture.apply(&images),
+            None => images,
+        };
+        let targets = Targets { labels: &labels, mixture: self.mixture.as_ref() };
+        let Self { forward, arena, optimizer, slimming, tally, objective, .. } = self;
+        step_towards(forward, arena, optimizer, &images, &targets, objective, rate, *slimming, tally);
+        if let Some(average) = &mut self.average {
+            average.follow(self.arena, self.optimizer.steps() == 1);
+        }
     }
 }
 
@@ -81,6 +98,7 @@ struct Captured {
     /// [`Optimizer::device_factors`], which the graph reads.
     factors: Vec<Tensor>,
     variation: Option<Variation>,
+    mixture: Option<Mixture>,
 }
 
 impl Stepper {
@@ -173,19 +191,25 @@ impl Captured {
         let zero = |_| Tensor::zeros([], (Kind::Float, indices.device()));
         let factors: Vec<Tensor> = work.optimizer.factors(0, 0.0).into_iter().map(zero).collect();
         let variation = variation.map(Variation::copy);
+        let mixture = work.mixture.as_ref().map(Mixture::copy);
+        let given = std::mem::replace(&mut work.mixture, mixture.as_ref().map(Mixture::shared));
         let counts = (work.arena.batches, work.optimizer.steps(), work.tally.images());
         let own = Batch { indices: &indices, read: read.as_ref() };
         let graph = CudaGraph::capture(number, || work.step(own, variation.as_ref(), Rate::OnDevice(&factors)));
+        work.mixture = given;
         work.arena.batches = counts.0;
         work.optimizer.set_steps(counts.1);
         work.tally.set_images(counts.2);
-        Ok(Self { graph: graph?, indices, read, factors, variation })
+        Ok(Self { graph: graph?, indices, read, factors, variation, mixture })
     }
 
     fn step(&mut self, work: &mut Work, batch: Batch, rate: f64) -> Result<()> {
         self.indices.copy_(batch.indices);
         if let (Some(own), Some(read)) = (&mut self.read, batch.read) {
             own.copy_(read);
+        }
+        if let (Some(own), Some(new)) = (&mut self.mixture, &work.mixture) {
+            own.take(new);
         }
         for (place, factor) in self.factors.iter_mut().zip(work.optimizer.device_factors(work.optimizer.steps(), rate))
         {

@@ -10,18 +10,21 @@ use std::time::Instant;
 
 use tch::{Device, Tensor};
 
+use super::average::Average;
 use super::barrier;
 use super::evaluate::{Tally, evaluate, evaluation_batch};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
+use super::objective::Objective;
 use super::optimizer::Optimizer;
+use super::portions::Portions;
 use super::replay::{Batch, Stepper, Work};
 use super::scores::TorchScorer;
 use super::start::{course, first_state};
 use super::task::Task;
 use super::tf32;
 use crate::ahead::Ahead;
-use crate::augment::Variation;
+use crate::augment::{Mixing, Variation};
 use crate::batches::{Batches, Parts};
 use crate::device;
 use crate::memory::keep_freed_memory;
@@ -34,6 +37,7 @@ use tombola_core::sweep::Settings;
 use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
 use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
+use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
 use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
@@ -70,6 +74,11 @@ struct RunningTraining {
     forward: Forward,
     form: TrainedForm,
     optimizer: Optimizer,
+    /// What is evaluated and kept instead of the weights, if anything is.
+    average: Option<Average>,
+    objective: Objective,
+    mixing: Option<Mixing>,
+    portions: Portions,
     stepper: Stepper,
     tally: Tally,
     /// What is added to the gradient for each sign of a weight.
@@ -108,16 +117,23 @@ impl RunningTraining {
         arena.precision = settings.precision;
         arena.seed = order_seed(task);
         let mask = form.mask(&start).map(|mask| mask_tensor(mask, task.device));
-        let mut optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
-        if let Some(state) = &inner.optimizer {
-            optimizer.restore(state)?;
+        let optimizer = Optimizer::new(&settings, form.layout.len, mask, task.device);
+        let mut optimizer = optimizer.decaying(form.decayed(&settings, task.device));
+        let average = Average::new(&settings, &form.layout, &inner, task.device)?;
+        if let Some(mut state) = inner.optimizer.clone() {
+            Average::take_back(&mut arena, &mut state)?;
+            optimizer.restore(&state)?;
         }
+        let classes = task.graph.classes();
+        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?;
+        let mixing = Mixing::of(&settings, augment_seed(task), pixels(task))?;
+        let portions = Portions::of(task.parts.train.len(), &settings, &form.graph);
         let stepper = Stepper::new(task.device, settings.batch_size, &forward);
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
         let (epoch, step) = match &task.resume {
             Some(resume) => (resume.state.epoch, 0),
-            None => (span.start, steps_behind(task, &settings, &start)?),
+            None => (span.start, steps_behind(task, portions.steps(), &start)?),
         };
         let masks = TrainingMasks::of(task, task.resume.as_ref());
         let (mask, last_progress) = (start.mask.clone(), Instant::now());
@@ -126,6 +142,10 @@ impl RunningTraining {
             forward,
             form,
             optimizer,
+            average,
+            objective,
+            mixing,
+            portions,
             stepper,
             tally,
             slimming,
@@ -152,21 +172,21 @@ impl RunningTraining {
         let begun = Instant::now();
         let EpochClock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
         let settings = &self.settings;
-        let (train, size) = (&task.parts.train, settings.batch_size);
+        let (train, portions) = (&task.parts.train, self.portions);
         let places = train.order(order_seed(task), data_epoch);
         let order = Tensor::from_slice(&places).to_device(task.device);
         let variation = (settings.augment == Some(Augment::CropFlip))
             .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
-        let steps = settings.steps_of(train.len());
+        let steps = portions.steps();
         let due = due_within(task, epoch, steps);
-        let count_of = |number: usize| size.min(train.len() - number * size);
-        let taken = places.get(self.step * size..).unwrap_or_default();
-        let mut ahead = train.ahead(taken, (self.step..steps).map(count_of).collect());
+        let taken = places.get(portions.batch(self.step).start..).unwrap_or_default();
+        let mut ahead = train.ahead(taken, (self.step..steps).map(|number| portions.batch(number).len()).collect());
         let mut rate = settings.learning_rate;
         for number in self.step..steps {
-            let indices = order.narrow(0, (number * size) as i64, count_of(number) as i64);
+            let portion = portions.batch(number);
+            let indices = order.narrow(0, portion.start as i64, portion.len() as i64);
             let read = ahead.as_mut().map(Ahead::next_batch);
             rate = fixed_rate.unwrap_or_else(|| {
                 learning_rate(settings, When { epoch: data_epoch, step: number, steps, losses: &losses })
@@ -178,6 +198,9 @@ impl RunningTraining {
                 optimizer: &mut self.optimizer,
                 slimming: self.slimming.as_ref(),
                 tally: &mut self.tally,
+                objective: &mut self.objective,
+                mixture: self.mixing.as_ref().map(|mixing| mixing.mixture(data_epoch, number, task.device)),
+                average: self.average.as_mut(),
             };
             let batch = Batch { indices: &indices, read: read.as_ref() };
             self.stepper.step(&mut work, batch, variation.as_ref(), rate)?;
@@ -186,7 +209,7 @@ impl RunningTraining {
             }
             // Often enough for a bar to move, seldom enough to cost nothing.
             if number % 16 == 15 {
-                listen(TrainingEvent::Images { seen: (number + 1) * size, of: train.len() });
+                listen(TrainingEvent::Images { seen: portion.end, of: portions.images() });
             }
             if let Some(moment) = due.get(&(number + 1)) {
                 let state = Snapshot { step: number + 1, ..self.full_state() };
@@ -217,7 +240,8 @@ impl RunningTraining {
 
     fn evaluate(&mut self, part: &Batches) -> Evaluation {
         let batch = evaluation_batch(self.arena.device());
-        evaluate(&self.forward, &mut self.arena, part, batch)
+        let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
+        evaluate(&self.forward, arena, part, batch)
     }
 
     /// Where an epoch stands in the schedule and the data order.
@@ -228,8 +252,7 @@ impl RunningTraining {
         match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
             // Goes on where the dense training ended: its last learning rate, the next data orders.
             Some((Rewind::None, pruning)) => {
-                let steps = settings.steps_of(task.parts.train.len());
-                let last = || fine_tuning_rate(settings, steps, &task.dense_losses);
+                let last = || fine_tuning_rate(settings, self.portions.steps(), &task.dense_losses);
                 let rate = pruning.fine_tune_lr.unwrap_or_else(last);
                 EpochClock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
             }
@@ -296,7 +319,8 @@ impl RunningTraining {
         let best = match best_state.epoch == self.epoch {
             true => last,
             false => {
-                self.arena.restore(&self.form.inner(&best_state));
+                let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
+                arena.restore(&self.form.inner(&best_state));
                 self.scores(task.parts, best_state.epoch)
             }
         };
@@ -318,14 +342,24 @@ impl RunningTraining {
         Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
     }
 
+    /// What is evaluated, in the form that it is trained in.
+    fn evaluated(&self) -> Snapshot {
+        let arena = self.average.as_ref().map_or(&self.arena, |average| &average.arena);
+        Snapshot { batches: self.arena.batches, ..arena.snapshot(self.epoch) }
+    }
+
     /// Weights, statistics and mask as they are, in the form of the dense network.
     fn state(&self) -> Snapshot {
-        Snapshot { mask: self.mask.clone(), ..self.form.outer(self.arena.snapshot(self.epoch)) }
+        Snapshot { mask: self.mask.clone(), ..self.form.outer(self.evaluated()) }
     }
 
     /// All that training goes on from.
     fn full_state(&self) -> Snapshot {
-        let inner = Snapshot { optimizer: Some(self.optimizer.state()), ..self.arena.snapshot(self.epoch) };
+        let mut optimizer = self.optimizer.state();
+        if self.average.is_some() {
+            Average::set_aside(&self.arena, &mut optimizer);
+        }
+        let inner = Snapshot { optimizer: Some(optimizer), ..self.evaluated() };
         Snapshot { mask: self.mask.clone(), ..self.form.outer(inner) }
     }
 
@@ -350,6 +384,14 @@ struct EpochClock {
     losses: Vec<f64>,
 }
 
+/// Height and width of the images.
+fn pixels(task: &Task) -> (usize, usize) {
+    match task.graph.input() {
+        Shape::Image(_, height, width) => (height, width),
+        _ => (1, 1),
+    }
+}
+
 /// The snapshots that are wanted within an epoch, by the steps taken in it.
 fn due_within(task: &Task, epoch: usize, steps: usize) -> BTreeMap<usize, Moment> {
     let due = task.stage.wanted.iter().filter_map(|moment| match moment {
@@ -361,9 +403,8 @@ fn due_within(task: &Task, epoch: usize, steps: usize) -> BTreeMap<usize, Moment
 
 /// Steps of its first epoch that are behind `start`: where weights go back to a point within an epoch, what is left of that epoch
 /// is trained.
-fn steps_behind(task: &Task, settings: &Settings, start: &Snapshot) -> Result<usize> {
+fn steps_behind(task: &Task, steps: usize, start: &Snapshot) -> Result<usize> {
     let Some(Rewind::At(point)) = task.stage.pruning.as_ref().map(Pruning::effective_rewind) else { return Ok(0) };
-    let steps = settings.steps_of(task.parts.train.len());
     let (found, expected) = (start.epoch * steps + start.step, point.steps(steps));
     match found == expected {
         true => Ok(start.step),

@@ -1,8 +1,9 @@
 //! One step of training: forward, loss, backward, optimiser.
 
-use tch::{Reduction, Tensor};
+use tch::Tensor;
 
 use super::evaluate::Tally;
+use super::objective::{Objective, Targets};
 use super::optimizer::{Optimizer, Rate};
 use crate::done;
 use crate::network::arena::Arena;
@@ -25,18 +26,34 @@ pub fn step(
     slimming: Option<&Tensor>,
     tally: &mut Tally,
 ) {
+    let targets = Targets { labels, mixture: None };
+    step_towards(forward, arena, optimizer, images, &targets, &mut Objective::default(), rate, slimming, tally);
+}
+
+/// As [`step`], with the loss of an objective.
+#[expect(clippy::too_many_arguments, reason = "as above")]
+pub fn step_towards(
+    forward: &Forward,
+    arena: &mut Arena,
+    optimizer: &mut Optimizer,
+    images: &Tensor,
+    targets: &Targets,
+    objective: &mut Objective,
+    rate: Rate,
+    slimming: Option<&Tensor>,
+    tally: &mut Tally,
+) {
     let leaves = (arena.precision == Precision::Bf16).then(|| Leaves::of(arena));
     let scores = match &leaves {
         Some(leaves) => forward.run_on(arena, &leaves.views, images, true),
         None => forward.run(arena, images, true),
     };
-    let sum = scores.cross_entropy_loss::<Tensor>(labels, None, Reduction::Sum, -100, 0.0);
-    let mean = &sum / labels.numel() as f64;
+    let loss = objective.loss(&scores, images, targets);
     let gradient = match leaves {
-        Some(leaves) => Some(leaves.gradient(&mean)),
-        None => Tensor::run_backward(&[mean], &[&arena.weights], false, false).pop(),
+        Some(leaves) => Some(leaves.gradient(&loss.mean)),
+        None => Tensor::run_backward(&[&loss.mean], &[&arena.weights], false, false).pop(),
     };
-    tally.add(&sum, &scores, labels);
+    tally.add(&loss.sum, &scores, &loss.labels);
     if let Some(mut gradient) = gradient {
         if let Some(slimming) = slimming {
             let _no_grad = tch::no_grad_guard();

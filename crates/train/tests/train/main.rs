@@ -19,5 +19,6 @@ mod gpu;
 mod inputs;
 mod kernels;
 mod place;
+mod recipes;
 mod reference;
 mod training;

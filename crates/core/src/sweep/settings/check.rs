@@ -2,7 +2,7 @@
 
 use super::Settings;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{Budget, Criterion, Load, Moment, Rewind, Scope, Select, Value};
+use tombola_words::value::{Budget, ClassWeights, Criterion, Load, Moment, Rewind, Scope, Select, Value};
 
 /// Refuses a criterion that cannot score what is pruned.
 pub fn check_fits(criterion: Criterion, channels: bool) -> Result<()> {
@@ -53,6 +53,19 @@ impl Settings {
                 "`min-lr` is {}, above the learning rate of {}",
                 self.min_lr, self.learning_rate
             )));
+        }
+        let steps = self.counted_steps.unwrap_or(1);
+        if self.schedule_after_warmup && self.warmup_epochs.steps(steps) >= self.epochs.saturating_mul(steps) {
+            return Err(Error::input(format!(
+                "`schedule-after-warmup`: the warm-up takes {} and the training {} epochs, which leaves none to the schedule",
+                self.warmup_epochs.show(), self.epochs
+            ))
+            .hint("give fewer `warmup-epochs` or more `epochs`"));
+        }
+        if matches!(&self.class_weights, ClassWeights::Numbers(weights) if weights.iter().all(|weight| *weight == 0.0))
+        {
+            return Err(Error::input("`class-weights`: all are 0, so that there is nothing to learn")
+                .hint("give at least one class a weight above 0, or leave them at `none`"));
         }
         if self.dataset == "synthetic" && (self.synthetic_shape.len() != 3 || self.synthetic_shape.contains(&0)) {
             return Err(Error::input(format!(
