@@ -9,6 +9,29 @@ use super::example::Parts;
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
 
+mod cifar_python;
+mod csv_rows;
+mod folders;
+mod form;
+mod idx_files;
+mod labelled;
+mod matlab;
+mod named;
+mod npy;
+mod npz;
+mod parquet_rows;
+mod parts;
+mod pattern;
+mod pickled;
+mod records;
+mod safetensors_file;
+mod scalar;
+mod shards;
+mod source;
+mod stored;
+mod thrift;
+mod tree;
+
 /// Finds out which format lies at a path, and where the parts of its set are.
 ///
 /// # Errors
