@@ -191,7 +191,8 @@ impl DataSet {
     pub fn of(name: impl Into<String>, train: Images, validation: Option<Images>, test: Images) -> Result<Self> {
         let name = name.into();
         let parts = [("training", Some(&train)), ("validation", validation.as_ref()), ("test", Some(&test))];
-        let parts: Vec<(&str, &Images)> = parts.into_iter().filter_map(|(part, images)| Some((part, images?))).collect();
+        let parts: Vec<(&str, &Images)> =
+            parts.into_iter().filter_map(|(part, images)| Some((part, images?))).collect();
         for (part, images) in &parts {
             if images.is_empty() {
                 return Err(Error::input(format!("`{name}` has no {part} images")));

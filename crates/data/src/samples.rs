@@ -79,7 +79,9 @@ pub(crate) fn zipped(files: &[(&str, &[u8])], compressed: bool) -> Vec<u8> {
 }
 
 /// All examples of a reader, read twice: the same each time.
-pub(crate) fn examples(reader: &dyn crate::example::Reader) -> tombola_words::error::Result<Vec<crate::example::Example>> {
+pub(crate) fn examples(
+    reader: &dyn crate::example::Reader,
+) -> tombola_words::error::Result<Vec<crate::example::Example>> {
     let once = || {
         let mut all = Vec::new();
         reader.read(&mut |example| {

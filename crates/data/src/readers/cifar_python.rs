@@ -24,7 +24,8 @@ pub(super) fn batch(path: &Path) -> Result<LabelledArrays> {
             .hint("download the set again: `cifar-10-python.tar.gz` or `cifar-100-python.tar.gz`")
     };
     let value = |key: &str| content.value(content.root, key);
-    let (shape, source) = value("data").and_then(|array| content.bytes(array)).ok_or_else(|| lacks("array `data` of bytes"))?;
+    let (shape, source) =
+        value("data").and_then(|array| content.bytes(array)).ok_or_else(|| lacks("array `data` of bytes"))?;
     let [count, PIXELS] = *shape.as_slice() else { return Err(lacks("array `data` of images of 3x32x32")) };
     let labels = value("fine_labels").or_else(|| value("labels")).and_then(|list| content.numbers(list));
     let labels = labels.ok_or_else(|| lacks("list `labels` or `fine_labels` of numbers"))?;

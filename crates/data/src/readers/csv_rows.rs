@@ -66,7 +66,11 @@ fn reader(path: &Path, separator: u8) -> Result<csv::Reader<Box<dyn Read>>> {
     let mut inner = ByteSource::of_file(path)?.open()?;
     // A mark of Windows' that says UTF-8.
     let mut first = Vec::new();
-    inner.by_ref().take(3).read_to_end(&mut first).map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
+    inner
+        .by_ref()
+        .take(3)
+        .read_to_end(&mut first)
+        .map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
     let rest = if first == b"\xef\xbb\xbf" { Vec::new() } else { first };
     let whole: Box<dyn Read> = Box::new(BoundedLines { inner: io::Cursor::new(rest).chain(inner), since_line: 0 });
     Ok(ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(whole))
@@ -76,7 +80,11 @@ fn reader(path: &Path, separator: u8) -> Result<csv::Reader<Box<dyn Read>>> {
 fn separator(path: &Path) -> Result<u8> {
     let mut line = Vec::new();
     let mut source = ByteSource::of_file(path)?.open()?;
-    source.by_ref().take(1 << 16).read_to_end(&mut line).map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
+    source
+        .by_ref()
+        .take(1 << 16)
+        .read_to_end(&mut line)
+        .map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
     let (mut quoted, mut counts) = (false, [0usize; 3]);
     for byte in line.into_iter().take_while(|byte| *byte != b'\n') {
         quoted ^= byte == b'"';
@@ -113,7 +121,8 @@ impl TableForm {
         }
         let is_text = |record: &ByteRecord| record.iter().map(|field| !is_number(field)).collect::<Vec<bool>>();
         // A header has text where the rows below have numbers.
-        let header = second.as_ref().is_some_and(|second| is_text(&first) != is_text(second)) || is_text(&first).iter().all(|is| *is);
+        let header = second.as_ref().is_some_and(|second| is_text(&first) != is_text(second))
+            || is_text(&first).iter().all(|is| *is);
         let columns: Vec<String> = match header {
             true => first.iter().map(|field| String::from_utf8_lossy(field).trim().to_string()).collect(),
             false => (1..=first.len()).map(|column| column.to_string()).collect(),
@@ -121,11 +130,18 @@ impl TableForm {
         let lower: Vec<String> = columns.iter().map(|column| column.to_lowercase()).collect();
         let called = |name: &str| lower.iter().position(|column| column == name);
         let label = match &options.labels {
-            Some(asked) => columns.iter().position(|column| column == asked).or_else(|| called(&asked.to_lowercase())).ok_or_else(|| {
-                let near = nearest(asked, columns.iter().map(String::as_str));
-                Error::input(format!("{place} has no column `{asked}`, which `labels` names; found {}", listed(&columns)))
-                    .hint(near.map_or("take one of these".to_string(), |near| format!("did you mean `{near}`?")))
-            })?,
+            Some(asked) => {
+                columns.iter().position(|column| column == asked).or_else(|| called(&asked.to_lowercase())).ok_or_else(
+                    || {
+                        let near = nearest(asked, columns.iter().map(String::as_str));
+                        Error::input(format!(
+                            "{place} has no column `{asked}`, which `labels` names; found {}",
+                            listed(&columns)
+                        ))
+                        .hint(near.map_or("take one of these".to_string(), |near| format!("did you mean `{near}`?")))
+                    },
+                )?
+            }
             None => LABELS.iter().find_map(|name| called(name)).filter(|_| header).unwrap_or(columns.len() - 1),
         };
         if options.labels.is_none() && !(header && LABELS.contains(&lower[label].as_str())) {
@@ -134,14 +150,22 @@ impl TableForm {
                 if header { format!("`{}`", columns[label]) } else { columns[label].clone() }
             ));
         }
-        let is_words = |column: usize| second.as_ref().and_then(|row| row.get(column)).is_some_and(|field| {
-            text(field).is_some_and(|text| SetPart::of_word(text, options).is_some())
-        });
-        let part = PARTS.iter().find_map(|name| called(name)).filter(|column| header && *column != label && is_words(*column));
+        let is_words = |column: usize| {
+            second
+                .as_ref()
+                .and_then(|row| row.get(column))
+                .is_some_and(|field| text(field).is_some_and(|text| SetPart::of_word(text, options).is_some()))
+        };
+        let part =
+            PARTS.iter().find_map(|name| called(name)).filter(|column| header && *column != label && is_words(*column));
         let is_value = |column: &usize| *column != label && Some(*column) != part;
         let values: Vec<usize> = match &options.values {
-            Some(asked) => (0..columns.len()).filter(|column| is_value(column) && pattern::fits(asked, &columns[*column])).collect(),
-            None => (0..columns.len()).filter(|column| is_value(column) && !(header && NUMBERS.contains(&lower[*column].as_str()))).collect(),
+            Some(asked) => (0..columns.len())
+                .filter(|column| is_value(column) && pattern::fits(asked, &columns[*column]))
+                .collect(),
+            None => (0..columns.len())
+                .filter(|column| is_value(column) && !(header && NUMBERS.contains(&lower[*column].as_str())))
+                .collect(),
         };
         if options.values.is_none()
             && let Some(number) = (0..columns.len()).filter(is_value).find(|column| !values.contains(column))
@@ -164,7 +188,8 @@ fn listed(columns: &[String]) -> String {
 fn unread(error: &csv::Error) -> Error {
     match error.kind() {
         csv::ErrorKind::Io(error) => broken(error),
-        _ => Error::input(format!("is no table: {error}")).hint("write it with commas between the columns, one row a line"),
+        _ => Error::input(format!("is no table: {error}"))
+            .hint("write it with commas between the columns, one row a line"),
     }
 }
 
@@ -202,8 +227,12 @@ impl CsvRows {
             Error::input(format!("row {row}, column `{name}`: {what}")).hint(cure)
         };
         if record.len() != form.columns.len() {
-            return Err(Error::input(format!("row {row} has {} columns; expected {}", record.len(), form.columns.len()))
-                .hint("a row has as many as the first; text with separators in it stands between quotes"));
+            return Err(Error::input(format!(
+                "row {row} has {} columns; expected {}",
+                record.len(),
+                form.columns.len()
+            ))
+            .hint("a row has as many as the first; text with separators in it stands between quotes"));
         }
         let field = |column: usize| {
             let field = text(record.get(column).unwrap_or_default());
@@ -215,7 +244,9 @@ impl CsvRows {
         let label = field(form.label)?;
         let label = match (label.parse::<i64>(), label.parse::<f64>()) {
             (Ok(number), _) => Label::Number(number),
-            (_, Ok(number)) if number.is_finite() => class_of(number).map_err(|error| error.at(format!("row {row}")))?,
+            (_, Ok(number)) if number.is_finite() => {
+                class_of(number).map_err(|error| error.at(format!("row {row}")))?
+            }
             _ => Label::Word(label.to_string()),
         };
         let fields: Vec<&str> = form.values.iter().map(|column| field(*column)).collect::<Result<_>>()?;
@@ -255,8 +286,10 @@ impl Reader for CsvRows {
                 let word = record.get(column).and_then(text).unwrap_or_default();
                 let own = SetPart::of_word(word, options).ok_or_else(|| {
                     let name = self.form.columns.get(column).map(String::as_str).unwrap_or_default();
-                    at(Error::input(format!("row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"))
-                        .hint("say with `train`, `validation` and `test` what the parts are called"))
+                    at(Error::input(format!(
+                        "row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"
+                    ))
+                    .hint("say with `train`, `validation` and `test` what the parts are called"))
                 })?;
                 if own != *part {
                     continue;

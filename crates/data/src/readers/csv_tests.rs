@@ -37,10 +37,10 @@ fn headers_separators_and_columns_are_found() {
     assert_eq!(rows("a\tb\tkind\n1.5\t2\tcat\n").unwrap(), [cat.clone()]);
     assert_eq!(rows("id,a,b,y\n7,1.5,2,cat\n").unwrap(), [cat.clone()]);
     assert_eq!(rows("1.5,2,cat\n").unwrap(), [cat]);
-    assert_eq!(rows("0,255,3\n7,8,1.0\n").unwrap(), [
-        (Label::Number(3), Numbers::Whole(vec![0, 255])),
-        (Label::Number(1), Numbers::Whole(vec![7, 8])),
-    ]);
+    assert_eq!(
+        rows("0,255,3\n7,8,1.0\n").unwrap(),
+        [(Label::Number(3), Numbers::Whole(vec![0, 255])), (Label::Number(1), Numbers::Whole(vec![7, 8])),]
+    );
     let packed = opened(&gzip(b"a,y\n1,0\n"), &DataOptions::default()).unwrap();
     assert_eq!(examples(&*packed.train).unwrap().len(), 1);
 }

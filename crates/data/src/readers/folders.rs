@@ -246,8 +246,9 @@ pub(super) fn open(root: &Path, options: &DataOptions) -> Result<Parts> {
         parts.add(part, Box::new(found));
     }
     if !parts.has(SetPart::Train) {
-        return Err(Error::input(format!("`{}` has no folders of images", root.display()))
-            .hint("put the images of each class into a folder of its own, below `train` and `test` if there are parts"));
+        return Err(Error::input(format!("`{}` has no folders of images", root.display())).hint(
+            "put the images of each class into a folder of its own, below `train` and `test` if there are parts",
+        ));
     }
     strays.note(&mut parts.notes);
     parts.classes = Some(ordered(&root, classes, &mut parts.notes)?.into_iter().map(Label::Word).collect());

@@ -46,8 +46,10 @@ fn array(path: &Path) -> Result<StoredArray> {
     };
     let magic = four()?;
     let kind = scalar(magic[2]).filter(|_| begins(&magic)).ok_or_else(|| {
-        Error::input(format!("{name} starts with {magic:02x?}; expected two zeros, a type of IDX and up to {MOST_AXES} axes"))
-            .hint(AGAIN)
+        Error::input(format!(
+            "{name} starts with {magic:02x?}; expected two zeros, a type of IDX and up to {MOST_AXES} axes"
+        ))
+        .hint(AGAIN)
     })?;
     let mut shape = Vec::new();
     for _ in 0..magic[3] {
@@ -77,7 +79,8 @@ pub(super) fn add(parts: &mut PartReaders, files: &[(String, PathBuf)], options:
         unpacked.entry(plain).or_insert(path);
     }
     for (name, path) in unpacked {
-        let stem = |role: &str| name.split_once(role).map(|(before, _)| before.trim_end_matches(['-', '_', '.']).to_string());
+        let stem =
+            |role: &str| name.split_once(role).map(|(before, _)| before.trim_end_matches(['-', '_', '.']).to_string());
         let part = SetPart::of_path(&name, options);
         if let Some(stem) = stem("images") {
             pairs.entry((part, stem)).or_default().images.push(path.clone());
@@ -101,8 +104,11 @@ pub(super) fn add(parts: &mut PartReaders, files: &[(String, PathBuf)], options:
     }
     for (part, (images, labels)) in parts.sort(found, "pairs of files") {
         if parts.has(part) {
-            return Err(Error::input(format!("there is more than one set: `{}` is one more for {part:?}", images.display()))
-                .hint("say with `train` and `test` which files are meant, with `*`: `train = \"emnist-letters-train*\"`"));
+            return Err(Error::input(format!(
+                "there is more than one set: `{}` is one more for {part:?}",
+                images.display()
+            ))
+            .hint("say with `train` and `test` which files are meant, with `*`: `train = \"emnist-letters-train*\"`"));
         }
         known(parts, &images)?;
         let reader = pair(parts, &images, &labels, options)?;

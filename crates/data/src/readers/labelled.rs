@@ -1,7 +1,7 @@
 //! Examples from an array of values and the labels that belong to them. It does not know of what format the arrays are.
 
 use super::form::ExampleForm;
-use super::scalar::{Scalar, Stride};
+use super::scalar::Scalar;
 use super::stored::{OpenArray, StoredArray};
 use crate::example::{Array, Content, Example, Label, Reader, Take};
 use tombola_words::AxesOrder;
@@ -68,11 +68,6 @@ impl LabelledArrays {
     }
 }
 
-/// Images of a row of bytes each: height, width and channels as they lie there.
-pub(super) fn image_of_rows((height, width, channels): (Stride, Stride, Stride)) -> ExampleForm {
-    ExampleForm::image(height, width, channels)
-}
-
 impl Reader for LabelledArrays {
     fn read(&self, take: &mut Take) -> Result<()> {
         let mut values = self.values.open()?;
@@ -92,7 +87,9 @@ impl Reader for LabelledArrays {
                 (None, LabelSource::Listed(listed)) => listed.get(index).cloned(),
                 (None, _) => None,
             };
-            let Some(label) = label else { return Err(Error::input(format!("{}: a label is missing", self.values.name))) };
+            let Some(label) = label else {
+                return Err(Error::input(format!("{}: a label is missing", self.values.name)));
+            };
             let label = if self.ten_is_zero && label == Label::Number(10) { Label::Number(0) } else { label };
             let content = Content::Array(Array { shape: self.form.shape, numbers });
             take(Example { name: format!("example {index} of {}", self.values.name), label, content })?;

@@ -69,7 +69,9 @@ pub(super) fn arrays(path: &Path) -> Result<Vec<MatlabArray>> {
         };
         found.extend(array.map_err(at)?);
         if found.len() > MOST_ARRAYS {
-            return Err(at(Error::input(format!("has more than {MOST_ARRAYS} arrays")).hint("save one array of all examples")));
+            return Err(at(
+                Error::input(format!("has more than {MOST_ARRAYS} arrays")).hint("save one array of all examples")
+            ));
         }
         // What is not compressed ends at a multiple of eight bytes.
         place = start + if kind == COMPRESSED { length } else { length.next_multiple_of(8) };
@@ -236,7 +238,8 @@ mod tests {
     fn matrix(name: &str, class: u32, shape: &[u32], kind: u32, values: &[u8]) -> Vec<u8> {
         let sizes: Vec<u8> = shape.iter().flat_map(|size| size.to_le_bytes()).collect();
         // A name of up to four letters is a short element.
-        let short = [&((name.len() as u32) << 16 | 1).to_le_bytes()[..], name.as_bytes(), &vec![0; 4 - name.len()]].concat();
+        let short =
+            [&((name.len() as u32) << 16 | 1).to_le_bytes()[..], name.as_bytes(), &vec![0; 4 - name.len()]].concat();
         let flags = element(6, &[class.to_le_bytes(), [0; 4]].concat());
         element(MATRIX, &[flags, element(5, &sizes), short, element(kind, values)].concat())
     }
@@ -270,7 +273,10 @@ mod tests {
             let all = read("train_32x32.mat", &file(&elements)).unwrap();
             assert_eq!((all[0].label.clone(), all[1].label.clone()), (Label::Number(0), Label::Number(3)));
             let Content::Array(array) = &all[1].content else { panic!("{all:?}") };
-            assert_eq!((array.shape, &array.numbers), (Shape::Image(3, 2, 1), &Numbers::Bytes(vec![6, 8, 10, 7, 9, 11])));
+            assert_eq!(
+                (array.shape, &array.numbers),
+                (Shape::Image(3, 2, 1), &Numbers::Bytes(vec![6, 8, 10, 7, 9, 11]))
+            );
             assert_eq!(read("other.mat", &file(&elements)).unwrap()[0].label, Label::Number(10));
         }
     }

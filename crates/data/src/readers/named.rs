@@ -10,8 +10,21 @@ use tombola_words::error::{Error, Result};
 
 /// What people call values. NumPy calls the first array `arr_0` that nobody names.
 const VALUES: [&str; 15] = [
-    "x", "image", "images", "img", "imgs", "data", "feature", "features", "input", "inputs", "pixels", "pixel_values", "values",
-    "samples", "arr_0",
+    "x",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "data",
+    "feature",
+    "features",
+    "input",
+    "inputs",
+    "pixels",
+    "pixel_values",
+    "values",
+    "samples",
+    "arr_0",
 ];
 /// What people call labels.
 const LABELS: [&str; 7] = ["y", "label", "labels", "target", "targets", "class", "arr_1"];
@@ -59,8 +72,8 @@ pub(super) fn add(
     let mut aside = Vec::new();
     for array in arrays {
         let own = words(&array.name).find_map(|word| SetPart::of_word(word, options));
-        let rest: Vec<&str> =
-            words(&array.name).filter(|word| SetPart::of_word(word, options).is_none()).collect();
+        let last = array.name.rsplit('/').next().unwrap_or_default();
+        let rest: Vec<&str> = words(last).filter(|word| SetPart::of_word(word, options).is_none()).collect();
         let rest = rest.join("_");
         let entry = own.or(part).unwrap_or(SetPart::Train);
         match role(&array.name, &rest, options) {

@@ -20,9 +20,8 @@ pub(super) fn array(name: String, source: ByteSource) -> Result<StoredArray> {
     let at = |error: Error| error.at(&name);
     let mut reader = source.open().map_err(at)?;
     let (header, begin) = header(&mut reader).map_err(at)?;
-    let fields = HeaderFields::of(&header).ok_or_else(|| {
-        Error::input(format!("{name}: its header is none of an array of NumPy")).hint(AGAIN)
-    })?;
+    let fields = HeaderFields::of(&header)
+        .ok_or_else(|| Error::input(format!("{name}: its header is none of an array of NumPy")).hint(AGAIN))?;
     let kind = scalar(fields.kind).map_err(at)?;
     let order = if fields.fortran { Order::FirstFastest } else { Order::LastFastest };
     StoredArray::new(name, kind, &fields.shape, order, source.after(begin))

@@ -29,19 +29,26 @@ pub(super) fn arrays(path: &Path) -> Result<Vec<NamedArray>> {
     };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(&error))?;
     if archive.len() > MOST_FILES {
-        return Err(Error::input(format!("`{}` has {} files; expected at most {MOST_FILES}", path.display(), archive.len()))
-            .hint("write one array of all examples, and one of all labels"));
+        return Err(Error::input(format!(
+            "`{}` has {} files; expected at most {MOST_FILES}",
+            path.display(),
+            archive.len()
+        ))
+        .hint("write one array of all examples, and one of all labels"));
     }
     let mut arrays = Vec::new();
     for index in 0..archive.len() {
         let mut file = archive.by_index_raw(index).map_err(|error| damaged(&error))?;
-        let Some(name) = String::from_utf8_lossy(file.name_raw()).strip_suffix(".npy").map(str::to_string) else { continue };
+        let Some(name) = String::from_utf8_lossy(file.name_raw()).strip_suffix(".npy").map(str::to_string) else {
+            continue;
+        };
         // Where its bytes begin is known when they are asked for.
         file.read(&mut []).map_err(|error| damaged(&error))?;
         let place = format!("`{name}` of `{}`", path.display());
         let (start, method, crc) = (file.data_start(), file.compression(), file.crc32());
         let refused = |what: &str| {
-            Err(Error::input(format!("{place} is {what}")).hint("write it again with `numpy.savez` or `numpy.savez_compressed`"))
+            Err(Error::input(format!("{place} is {what}"))
+                .hint("write it again with `numpy.savez` or `numpy.savez_compressed`"))
         };
         let array = match (start, method) {
             _ if file.encrypted() => refused("encrypted"),

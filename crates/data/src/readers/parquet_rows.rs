@@ -57,7 +57,11 @@ fn opened(path: &Path) -> Result<SerializedFileReader<File>> {
     for group in reader.metadata().row_groups() {
         for column in group.columns() {
             match column.compression() {
-                Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::GZIP(_) | Compression::LZ4 | Compression::LZ4_RAW => {}
+                Compression::UNCOMPRESSED
+                | Compression::SNAPPY
+                | Compression::GZIP(_)
+                | Compression::LZ4
+                | Compression::LZ4_RAW => {}
                 other => {
                     return Err(Error::input(format!(
                         "its column `{}` is compressed with {other}, which is not read; expected snappy, gzip, lz4 or nothing",
@@ -66,7 +70,8 @@ fn opened(path: &Path) -> Result<SerializedFileReader<File>> {
                     .hint("write it again: `pandas.read_parquet(\"a.parquet\").to_parquet(\"b.parquet\", compression=\"snappy\")`"));
                 }
             }
-            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset()).min(column.data_page_offset());
+            let start =
+                column.dictionary_page_offset().unwrap_or(column.data_page_offset()).min(column.data_page_offset());
             let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
             let end = range.and_then(|(start, size)| start.checked_add(size)).filter(|end| *end <= length);
             match (range, end) {
@@ -115,7 +120,9 @@ impl ParquetRows {
         let alone = values.len() == 1 || values.iter().all(|column| column.is_primitive() && !is_text(column));
         if values.is_empty() || !alone {
             return Err(at(Error::input(format!("it cannot be told which column has the values; found {}", listed()))
-                .hint("name it with `values`: a column of images, of lists of numbers, or with `*` several of numbers")));
+                .hint(
+                    "name it with `values`: a column of images, of lists of numbers, or with `*` several of numbers",
+                )));
         }
         let key_values = about.key_value_metadata();
         let hub = key_values.and_then(|all| all.iter().find(|pair| pair.key == "huggingface")?.value.as_deref());
@@ -142,12 +149,14 @@ impl ParquetRows {
         let missing = |name: &str| {
             at(Error::input(format!("column `{name}`: a value is missing")).hint("fill it in, or leave the row out"))
         };
-        let label = field(&self.label).filter(|label| !matches!(label, Field::Null)).ok_or_else(|| missing(&self.label))?;
+        let label =
+            field(&self.label).filter(|label| !matches!(label, Field::Null)).ok_or_else(|| missing(&self.label))?;
         let label = match (label_of(label).map_err(at)?, &self.names) {
             (Label::Number(number), Some(names)) => {
                 let name = usize::try_from(number).ok().and_then(|number| names.get(number));
                 Label::Word(name.cloned().ok_or_else(|| {
-                    at(Error::input(format!("the label {number} is none of the {} that the file names", names.len())).hint(AGAIN))
+                    at(Error::input(format!("the label {number} is none of the {} that the file names", names.len()))
+                        .hint(AGAIN))
                 })?)
             }
             (label, _) => label,
@@ -168,7 +177,8 @@ impl ParquetRows {
             several => {
                 let mut flat = FlatNumbers::default();
                 for name in several {
-                    let number = field(name).filter(|number| !matches!(number, Field::Null)).ok_or_else(|| missing(name))?;
+                    let number =
+                        field(name).filter(|number| !matches!(number, Field::Null)).ok_or_else(|| missing(name))?;
                     flat.add(number, 0).map_err(at)?;
                 }
                 let numbers = flat.numbers();
@@ -196,7 +206,9 @@ fn label_of(field: &Field) -> Result<Label> {
             (Some(number), _) => Label::Number(number),
             (None, Some(number)) => class_of(number)?,
             (None, None) => {
-                return Err(Error::input("the label is neither a number nor a word").hint("name another column with `labels`"));
+                return Err(
+                    Error::input("the label is neither a number nor a word").hint("name another column with `labels`")
+                );
             }
         },
     })
@@ -258,7 +270,9 @@ impl FlatNumbers {
             }
             (None, Some(number)) => self.floats.push(number as f32),
             (None, None) => {
-                return Err(Error::input("a value is missing or no number").hint("name the column of the values with `values`"));
+                return Err(
+                    Error::input("a value is missing or no number").hint("name the column of the values with `values`")
+                );
             }
         }
         self.any = true;
@@ -305,10 +319,12 @@ impl Reader for ParquetRows {
         let at = |error: Error| error.at(format!("`{}`", self.path.display()));
         let reader = opened(&self.path).map_err(at)?;
         let schema = reader.metadata().file_metadata().schema().clone();
-        let used = |field: &&Arc<Type>| field.name() == self.label || self.values.iter().any(|name| name == field.name());
+        let used =
+            |field: &&Arc<Type>| field.name() == self.label || self.values.iter().any(|name| name == field.name());
         let fields = schema.get_fields().iter().filter(used).cloned().collect();
         let mut rows = guarded(|| {
-            let projection = Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(|error| unread(&error))?;
+            let projection =
+                Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(|error| unread(&error))?;
             let rows = RowIter::from_file_into(Box::new(reader)).with_batch_size(ROWS);
             rows.project(Some(projection)).map_err(|error| unread(&error))
         })

@@ -15,7 +15,10 @@ fn file(path: &Path, labels: &[i64], compression: Compression) {
     let metadata = r#"{"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}"#;
     let properties = WriterProperties::builder()
         .set_compression(compression)
-        .set_key_value_metadata(Some(vec![parquet::file::metadata::KeyValue::new("huggingface".to_string(), metadata.to_string())]))
+        .set_key_value_metadata(Some(vec![parquet::file::metadata::KeyValue::new(
+            "huggingface".to_string(),
+            metadata.to_string(),
+        )]))
         .build();
     let schema = Arc::new(parse_message_type(schema).unwrap());
     let mut writer = SerializedFileWriter::new(File::create(path).unwrap(), schema, Arc::new(properties)).unwrap();

@@ -179,7 +179,8 @@ impl PickleMachine<'_> {
                 self.push(Pickled::Tuple(items))
             }
             0x85..=0x87 => {
-                let start = self.stack.len().checked_sub(usize::from(word - 0x84)).filter(|start| *start >= self.floor());
+                let start =
+                    self.stack.len().checked_sub(usize::from(word - 0x84)).filter(|start| *start >= self.floor());
                 let items = self.stack.split_off(start.ok_or_else(|| damaged("a tuple lacks its parts"))?);
                 self.push(Pickled::Tuple(items))
             }
@@ -399,7 +400,15 @@ mod tests {
 
     #[test]
     fn a_pickle_that_lies_is_damaged() {
-        for pickle in [&b"\x80\x02T\xff\xff\xff\x7fa."[..], b"\x80\x02e.", b"\x80\x02(.", b"\x80\x02\x86.", b"\x80\x02h\x01.", b".", b"\x80\x02K\x01K\x02a."] {
+        for pickle in [
+            &b"\x80\x02T\xff\xff\xff\x7fa."[..],
+            b"\x80\x02e.",
+            b"\x80\x02(.",
+            b"\x80\x02\x86.",
+            b"\x80\x02h\x01.",
+            b".",
+            b"\x80\x02K\x01K\x02a.",
+        ] {
             assert!(read(pickle).unwrap_err().message.contains("is damaged"), "{pickle:?}");
         }
         assert!(read(b"\x80\x02K").unwrap_err().message.contains("cut off"));

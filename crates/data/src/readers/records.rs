@@ -1,5 +1,6 @@
 //! Sets whose publishers made a format of their own, of records of one size: the binary versions of CIFAR, and STL-10.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::form::ExampleForm;
@@ -7,9 +8,7 @@ use super::labelled::{LabelSource, LabelledArrays};
 use super::scalar::{Scalar, Stride};
 use super::source::{ByteSource, Compression};
 use super::stored::{Order, StoredArray};
-use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
-use std::io::Read;
-use tombola_words::Shape;
+use crate::example::{Array, Content, Example, Label, Reader, Take};
 use tombola_words::catalogue::Format;
 use tombola_words::error::{Error, Result};
 
@@ -96,19 +95,19 @@ pub(super) fn first_bytes(path: &Path, count: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// As an image of bytes, for the tests of both.
-#[cfg(test)]
-fn pixels(example: &Example) -> (Shape, Vec<u8>) {
-    match &example.content {
-        Content::Array(Array { shape, numbers: Numbers::Bytes(bytes) }) => (*shape, bytes.clone()),
-        other => panic!("{other:?}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::example::Numbers;
     use crate::samples::{cifar_record, examples};
+    use tombola_words::Shape;
+
+    fn pixels(example: &Example) -> (Shape, Vec<u8>) {
+        match &example.content {
+            Content::Array(Array { shape, numbers: Numbers::Bytes(bytes) }) => (*shape, bytes.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn records_are_what_the_other_reader_of_cifar_reads() {

@@ -39,8 +39,8 @@ pub(super) fn arrays(path: &Path) -> Result<Vec<NamedArray>> {
     }
     let mut text = Vec::new();
     file.take(length).read_to_end(&mut text).map_err(failed)?;
-    let header: serde_json::Map<String, Value> =
-        serde_json::from_slice(&text).map_err(|error| damaged(&format!("its header is no JSON of safetensors: {error}")))?;
+    let header: serde_json::Map<String, Value> = serde_json::from_slice(&text)
+        .map_err(|error| damaged(&format!("its header is no JSON of safetensors: {error}")))?;
     let start = 8 + length;
     let arrays = header.into_iter().filter(|(name, _)| name != "__metadata__");
     Ok(arrays
@@ -58,8 +58,10 @@ fn array(place: String, about: &Value, path: &Path, (start, all): (u64, u64)) ->
     let damaged = || Error::input(format!("{place}: its sizes or its place in the file cannot be")).hint(AGAIN);
     let kind = about.get("dtype").and_then(Value::as_str).ok_or_else(damaged)?;
     let kind = scalar(kind).ok_or_else(|| {
-        Error::input(format!("{place} has numbers of type `{kind}`; expected bytes, whole numbers or floats of 16 bits or more"))
-            .hint("save it as another type: `x.float()`")
+        Error::input(format!(
+            "{place} has numbers of type `{kind}`; expected bytes, whole numbers or floats of 16 bits or more"
+        ))
+        .hint("save it as another type: `x.float()`")
     })?;
     let (shape, offsets) = (list("shape").ok_or_else(damaged)?, list("data_offsets").ok_or_else(damaged)?);
     let [begin, end] = *offsets else { return Err(damaged()) };
@@ -112,7 +114,9 @@ mod tests {
 
     #[test]
     fn places_that_cannot_be_are_refused() {
-        for (shape, offsets) in [("[1,2]", "[0,9]"), ("[1,2]", "[8,0]"), ("[18446744073709551615,9]", "[0,8]"), ("[1]", "[0]")] {
+        for (shape, offsets) in
+            [("[1,2]", "[0,9]"), ("[1,2]", "[8,0]"), ("[18446744073709551615,9]", "[0,8]"), ("[1]", "[0]")]
+        {
             let header = format!(r#"{{"x":{{"dtype":"F32","shape":{shape},"data_offsets":{offsets}}}}}"#);
             assert!(read(&header, &[0; 8]).unwrap()[0].array.is_err(), "{header}");
         }

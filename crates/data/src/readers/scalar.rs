@@ -178,7 +178,8 @@ fn half(bits: u16) -> f64 {
 /// What `value` gives for each place, the last of the sizes fastest.
 pub(super) fn in_order<T>(strides: &[Stride], mut value: impl FnMut(usize) -> T) -> Vec<T> {
     let none = Stride { size: 1, step: 0 };
-    let padded: Vec<Stride> = std::iter::repeat_n(none, 3usize.saturating_sub(strides.len())).chain(strides.iter().copied()).collect();
+    let padded: Vec<Stride> =
+        std::iter::repeat_n(none, 3usize.saturating_sub(strides.len())).chain(strides.iter().copied()).collect();
     let [first, second, third] = [padded[0], padded[1], padded[2]];
     let mut all = Vec::with_capacity(first.size * second.size * third.size);
     for a in 0..first.size {
@@ -211,7 +212,9 @@ mod tests {
         assert_eq!(one(Scalar::Bf16, &0x3fc0_u16.to_le_bytes(), false), Numbers::Floats(vec![1.5]));
         // A truth is a number and no byte: 1 of 255 is not what is meant.
         assert_eq!(one(Scalar::Bool, &[1], false), Numbers::Floats(vec![1.0]));
-        for (bits, number) in [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x7bff, 65504.0), (0x7c00, f32::INFINITY)] {
+        for (bits, number) in
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x0001, 5.960_464_5e-8), (0x7bff, 65504.0), (0x7c00, f32::INFINITY)]
+        {
             assert_eq!(one(Scalar::F16, &u16::to_le_bytes(bits), false), Numbers::Floats(vec![number]));
         }
         let strides = [Stride { size: 1, step: 1 }];

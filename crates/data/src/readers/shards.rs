@@ -65,7 +65,8 @@ impl TarShard {
             let mut bytes = Vec::new();
             entry.take(most + 1).read_to_end(&mut bytes).map_err(|error| broken(&error))?;
             match bytes.len() as u64 > most {
-                true => Err(Error::input(format!("`{ending}` has more than {most} bytes")).hint("the archive is none of WebDataset")),
+                true => Err(Error::input(format!("`{ending}` has more than {most} bytes"))
+                    .hint("the archive is none of WebDataset")),
                 false => Ok(bytes),
             }
         };
@@ -74,9 +75,8 @@ impl TarShard {
             let text = String::from_utf8_lossy(&text).trim().to_string();
             sample.label = Some(label_of(&text));
         } else if ending == "json" {
-            let json: serde_json::Value = serde_json::from_slice(&short(entry, MOST_JSON)?).map_err(|error| {
-                Error::input(format!("the JSON is none: {error}")).hint(super::source::AGAIN)
-            })?;
+            let json: serde_json::Value = serde_json::from_slice(&short(entry, MOST_JSON)?)
+                .map_err(|error| Error::input(format!("the JSON is none: {error}")).hint(super::source::AGAIN))?;
             let keys: &[&str] = match &asked {
                 Some(asked) => &[asked],
                 None => &["label", "cls", "class", "target"],
@@ -148,14 +148,16 @@ impl Reader for TarShard {
             let name = next_name.take().unwrap_or_else(own);
             let Some((key, ending)) = cut(&name).filter(|_| kind.is_file()) else { continue };
             if key != sample.key {
-                let whole = std::mem::replace(&mut sample, ShardSample { key: key.to_string(), ..ShardSample::default() });
+                let whole =
+                    std::mem::replace(&mut sample, ShardSample { key: key.to_string(), ..ShardSample::default() });
                 self.give(whole, take)?;
             }
             let ending = ending.to_lowercase();
             self.add(&mut sample, &ending, &mut entry).map_err(|error| at(error.at(format!("`{name}`"))))?;
             sample.endings.push(format!("`.{ending}`"));
             if sample.endings.len() > 1000 {
-                return Err(at(Error::input(format!("`{key}` has more than 1000 endings")).hint("the archive is none of WebDataset")));
+                return Err(at(Error::input(format!("`{key}` has more than 1000 endings"))
+                    .hint("the archive is none of WebDataset")));
             }
         }
         self.give(sample, take)
@@ -192,7 +194,8 @@ mod tests {
             ("../../003.webp", b"three"),
         ]);
         let all = read(&bytes, &none).unwrap();
-        let expected = [("`d/001`", Label::Number(3)), ("`d/002`", Label::Word("cat".into())), ("`../../003`", Label::Number(-1))];
+        let expected =
+            [("`d/001`", Label::Number(3)), ("`d/002`", Label::Word("cat".into())), ("`../../003`", Label::Number(-1))];
         assert_eq!(short(&all), expected.map(|(name, label)| (name.to_string(), label)));
         assert_eq!(all[2].content, Content::File(b"three".to_vec()));
         let options = DataOptions { labels: Some("id".into()), ..none };
@@ -215,7 +218,9 @@ mod tests {
         };
         let mut pax = tar::Builder::new(Vec::new());
         for (name, content) in [(name.clone(), "image"), (name.replace("jpg", "cls"), "5")] {
-            for (kind, content) in [(EntryType::XHeader, record(&name)), (EntryType::Regular, content.as_bytes().to_vec())] {
+            for (kind, content) in
+                [(EntryType::XHeader, record(&name)), (EntryType::Regular, content.as_bytes().to_vec())]
+            {
                 let mut header = tar::Header::new_ustar();
                 header.set_entry_type(kind);
                 header.set_size(content.len() as u64);
@@ -233,7 +238,10 @@ mod tests {
     fn what_is_no_example_is_named() {
         let none = DataOptions::default();
         let error = read(&tar_gz(&[("1.jpg", b"x"), ("1.txt", b"x")]), &none).unwrap_err();
-        assert!(error.message.contains("`1` of") && error.message.contains("has no label; found `.jpg`, `.txt`"), "{error}");
+        assert!(
+            error.message.contains("`1` of") && error.message.contains("has no label; found `.jpg`, `.txt`"),
+            "{error}"
+        );
         assert!(read(&tar_gz(&[("1.cls", b"1")]), &none).unwrap_err().message.contains("has no image"));
         let whole = tar_gz(&[("1.cls", b"1"), ("1.jpg", b"1")]);
         assert!(read(&whole[..whole.len() / 2], &none).is_err());

@@ -71,8 +71,10 @@ impl StoredArray {
             .hint("examples are the first axis of an array: write them smaller"));
         }
         if bytes(shape).is_none_or(|bytes| bytes > source.most()) {
-            return Err(Error::input(format!("{name} is cut off: its sizes are {shape:?}, more than the file can hold"))
-                .hint(AGAIN));
+            return Err(Error::input(format!(
+                "{name} is cut off: its sizes are {shape:?}, more than the file can hold"
+            ))
+            .hint(AGAIN));
         }
         let steps = match order {
             Order::LastFastest => (0..sizes.len()).map(|axis| sizes[axis + 1..].iter().product()).collect::<Vec<_>>(),
@@ -180,7 +182,8 @@ impl OpenArray<'_> {
 }
 
 fn skip_bytes(reader: &mut dyn Read, bytes: usize) -> Result<()> {
-    let skipped = std::io::copy(&mut reader.take(bytes as u64), &mut std::io::sink()).map_err(|error| broken(&error))?;
+    let skipped =
+        std::io::copy(&mut reader.take(bytes as u64), &mut std::io::sink()).map_err(|error| broken(&error))?;
     if skipped < bytes as u64 {
         return Err(broken(&std::io::ErrorKind::UnexpectedEof.into()));
     }

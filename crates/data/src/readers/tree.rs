@@ -39,8 +39,10 @@ pub(super) fn entries(folder: &Path) -> Result<(Vec<TreeEntry>, usize)> {
         found.push((name, path, is_folder));
     }
     found.sort_by(|one, other| one.0.as_bytes().cmp(other.0.as_bytes()));
-    let entry = |(name, path, is_folder): (std::ffi::OsString, PathBuf, bool)| {
-        TreeEntry { name: name.to_string_lossy().into_owned(), path, is_folder }
+    let entry = |(name, path, is_folder): (std::ffi::OsString, PathBuf, bool)| TreeEntry {
+        name: name.to_string_lossy().into_owned(),
+        path,
+        is_folder,
     };
     Ok((found.into_iter().map(entry).collect(), hidden))
 }
@@ -73,7 +75,11 @@ impl Walk {
     pub(super) fn files(&mut self, root: &Path, visit: &mut dyn FnMut(TreeEntry) -> Result<()>) -> Result<()> {
         // A link to what the walk began in leads back, too.
         let whole = root.canonicalize().map_err(|error| Error::file("read", root, &error))?;
-        let mut above = whole.ancestors().skip(1).filter_map(|folder| folder.metadata().ok().map(|about| identity(&about))).collect();
+        let mut above = whole
+            .ancestors()
+            .skip(1)
+            .filter_map(|folder| folder.metadata().ok().map(|about| identity(&about)))
+            .collect();
         self.below((root, 0), "", &mut above, visit)
     }
 
@@ -92,8 +98,11 @@ impl Walk {
         }
         self.folders += 1;
         if self.folders > MOST_FOLDERS {
-            return Err(Error::input(format!("there are more than {MOST_FOLDERS} folders below `{}`", folder.display()))
-                .hint("links to folders may lead to each other: remove them"));
+            return Err(Error::input(format!(
+                "there are more than {MOST_FOLDERS} folders below `{}`",
+                folder.display()
+            ))
+            .hint("links to folders may lead to each other: remove them"));
         }
         above.push(own);
         let (found, hidden) = entries(folder)?;

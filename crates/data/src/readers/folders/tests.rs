@@ -34,7 +34,8 @@ fn words(classes: &[&str]) -> Option<Vec<Label>> {
 
 #[test]
 fn a_folder_is_a_class_and_names_are_sorted_by_their_bytes() {
-    let folder = tree(&["b/10.png", "b/9.JPG", "b/deep/1.webp", "a/x.tiff", "Z/y.bmp", "Z/Thumbs.db", "Z/.DS_Store", "a.txt"]);
+    let folder =
+        tree(&["b/10.png", "b/9.JPG", "b/deep/1.webp", "a/x.tiff", "Z/y.bmp", "Z/Thumbs.db", "Z/.DS_Store", "a.txt"]);
     let parts = opened(&folder);
     assert_eq!(names(&*parts.train), ["Z/y.bmp", "a/x.tiff", "b/10.png", "b/9.JPG", "b/deep/1.webp"]);
     assert_eq!(parts.classes, words(&["Z", "a", "b"]));
@@ -86,7 +87,8 @@ fn tiny_imagenet_has_a_list_and_an_order_of_its_own() {
     ]);
     let root = folder.path().join("tiny");
     std::fs::write(root.join("wnids.txt"), "n2\nn1\n").unwrap();
-    std::fs::write(root.join("val/val_annotations.txt"), "val_0.JPEG\tn2\t0\t0\t1\t1\nval_1.JPEG\tn1\t0\t0\t1\t1\n").unwrap();
+    std::fs::write(root.join("val/val_annotations.txt"), "val_0.JPEG\tn2\t0\t0\t1\t1\nval_1.JPEG\tn1\t0\t0\t1\t1\n")
+        .unwrap();
     let parts = opened(&folder);
     assert_eq!(names(&*parts.train), ["train/n1/images/n1_0.JPEG", "train/n2/images/n2_0.JPEG"]);
     let test = examples(&*parts.test.unwrap()).unwrap();
@@ -108,7 +110,8 @@ fn what_cannot_be_read_is_damaged_and_the_rest_is_read() {
     std::fs::write(folder.path().join("b/none.png"), "").unwrap();
     let parts = opened(&folder);
     let all = examples(&*parts.train).unwrap();
-    let damaged: Vec<&str> = all.iter().filter(|one| matches!(one.content, Content::Damaged(_))).map(|one| one.name.as_str()).collect();
+    let damaged: Vec<&str> =
+        all.iter().filter(|one| matches!(one.content, Content::Damaged(_))).map(|one| one.name.as_str()).collect();
     assert_eq!(damaged, ["a/broken.png", "a/device.png", "b/none.png"]);
     assert_eq!(all.len(), 6);
     assert!(parts.notes.iter().any(|note| note == "the class `empty` has no image"), "{:?}", parts.notes);
