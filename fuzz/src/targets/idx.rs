@@ -25,8 +25,7 @@ fn run(bytes: &[u8]) {
     let [images, labels] = parts.as_slice() else { return };
     let (first, second) = (scratch::file("images", images), scratch::file("labels", labels));
     let Ok(images) = idx::read(&first, &second, CLASSES) else { return };
-    let (channels, rows, columns) = images.dimensions();
-    assert_eq!(images.pixels.len(), images.len() * channels * rows * columns);
+    assert_eq!(images.values.len(), images.len() * images.shape.size());
     assert!(images.labels.len() == images.len() && images.labels.iter().all(|label| usize::from(*label) < CLASSES));
 }
 

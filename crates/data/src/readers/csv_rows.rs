@@ -1,0 +1,313 @@
+//! Tables as text (CSV): a row an example, a column the label, all others numbers. Separators are commas, semicolons or tabs.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::parts::{PartReaders, SetPart, words};
+use super::pattern;
+use super::scalar::class_of;
+use super::source::{ByteSource, broken};
+use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
+use tombola_words::error::{Error, Result, nearest};
+use tombola_words::{DataOptions, Shape};
+
+/// A line is not longer, in bytes.
+const MOST_LINE: usize = 16 << 20;
+/// What the columns of labels are called, the surest first.
+const LABELS: [&str; 6] = ["label", "labels", "class", "target", "y", "species"];
+/// Columns that number the rows.
+const NUMBERS: [&str; 4] = ["", "id", "index", "unnamed: 0"];
+/// Columns that say the part of a row.
+const PARTS: [&str; 5] = ["split", "part", "subset", "fold", "partition"];
+
+/// What a table looks like.
+#[derive(Debug, Clone, PartialEq)]
+struct TableForm {
+    separator: u8,
+    header: bool,
+    /// What people call each column.
+    columns: Vec<String>,
+    label: usize,
+    part: Option<usize>,
+    values: Vec<usize>,
+}
+
+/// The rows of one part of a file.
+struct CsvRows {
+    path: PathBuf,
+    form: TableForm,
+    /// What the column of parts has to say.
+    part: Option<(SetPart, DataOptions)>,
+}
+
+/// Fails when a line has no end: whoever reads it would hold all of it.
+struct BoundedLines<R> {
+    inner: R,
+    since_line: usize,
+}
+
+impl<R: Read> Read for BoundedLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        match buffer[..count].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
+            Some(place) => self.since_line = count - place,
+            None => self.since_line += count,
+        }
+        if self.since_line > MOST_LINE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line has more than {MOST_LINE} bytes")));
+        }
+        Ok(count)
+    }
+}
+
+fn reader(path: &Path, separator: u8) -> Result<csv::Reader<Box<dyn Read>>> {
+    let mut inner = ByteSource::of_file(path)?.open()?;
+    // A mark of Windows' that says UTF-8.
+    let mut first = Vec::new();
+    inner
+        .by_ref()
+        .take(3)
+        .read_to_end(&mut first)
+        .map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
+    let rest = if first == b"\xef\xbb\xbf" { Vec::new() } else { first };
+    let whole: Box<dyn Read> = Box::new(BoundedLines { inner: io::Cursor::new(rest).chain(inner), since_line: 0 });
+    Ok(ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(whole))
+}
+
+/// The separator that a first line has most of.
+fn separator(path: &Path) -> Result<u8> {
+    let mut line = Vec::new();
+    let mut source = ByteSource::of_file(path)?.open()?;
+    source
+        .by_ref()
+        .take(1 << 16)
+        .read_to_end(&mut line)
+        .map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
+    let (mut quoted, mut counts) = (false, [0usize; 3]);
+    for byte in line.into_iter().take_while(|byte| *byte != b'\n') {
+        quoted ^= byte == b'"';
+        if let Some(place) = b",;\t".iter().position(|separator| *separator == byte && !quoted) {
+            counts[place] += 1;
+        }
+    }
+    let most = (0..3).max_by_key(|place| (counts[*place], 3 - place)).unwrap_or(0);
+    Ok(b",;\t"[most])
+}
+
+fn text(field: &[u8]) -> Option<&str> {
+    std::str::from_utf8(field).ok().map(str::trim)
+}
+
+fn is_number(field: &[u8]) -> bool {
+    text(field).is_some_and(|text| text.parse::<f64>().is_ok())
+}
+
+impl TableForm {
+    fn of(path: &Path, options: &DataOptions, notes: &mut Vec<String>) -> Result<Self> {
+        let place = format!("`{}`", path.display());
+        let separator = separator(path)?;
+        let mut reader = reader(path, separator)?;
+        let mut next = || {
+            let mut record = ByteRecord::new();
+            let found = reader.read_byte_record(&mut record).map_err(|error| unread(&error).at(&place))?;
+            Ok::<_, Error>(found.then_some(record))
+        };
+        let (first, second) = (next()?.unwrap_or_default(), next()?);
+        if first.len() < 2 {
+            return Err(Error::input(format!("{place} has {} columns; expected numbers and a label", first.len()))
+                .hint("columns are separated by commas, semicolons or tabs"));
+        }
+        let is_text = |record: &ByteRecord| record.iter().map(|field| !is_number(field)).collect::<Vec<bool>>();
+        // A header has text where the rows below have numbers.
+        let header = second.as_ref().is_some_and(|second| is_text(&first) != is_text(second))
+            || is_text(&first).iter().all(|is| *is);
+        let columns: Vec<String> = match header {
+            true => first.iter().map(|field| String::from_utf8_lossy(field).trim().to_string()).collect(),
+            false => (1..=first.len()).map(|column| column.to_string()).collect(),
+        };
+        let lower: Vec<String> = columns.iter().map(|column| column.to_lowercase()).collect();
+        let called = |name: &str| lower.iter().position(|column| column == name);
+        let label = match &options.labels {
+            Some(asked) => {
+                columns.iter().position(|column| column == asked).or_else(|| called(&asked.to_lowercase())).ok_or_else(
+                    || {
+                        let near = nearest(asked, columns.iter().map(String::as_str));
+                        Error::input(format!(
+                            "{place} has no column `{asked}`, which `labels` names; found {}",
+                            listed(&columns)
+                        ))
+                        .hint(near.map_or("take one of these".to_string(), |near| format!("did you mean `{near}`?")))
+                    },
+                )?
+            }
+            None => LABELS.iter().find_map(|name| called(name)).filter(|_| header).unwrap_or(columns.len() - 1),
+        };
+        if options.labels.is_none() && !(header && LABELS.contains(&lower[label].as_str())) {
+            notes.push(format!(
+                "{place}: labels are taken from its last column, {}; `labels` names another",
+                if header { format!("`{}`", columns[label]) } else { columns[label].clone() }
+            ));
+        }
+        let is_words = |column: usize| {
+            second
+                .as_ref()
+                .and_then(|row| row.get(column))
+                .is_some_and(|field| text(field).is_some_and(|text| SetPart::of_word(text, options).is_some()))
+        };
+        let part =
+            PARTS.iter().find_map(|name| called(name)).filter(|column| header && *column != label && is_words(*column));
+        let is_value = |column: &usize| *column != label && Some(*column) != part;
+        let values: Vec<usize> = match &options.values {
+            Some(asked) => (0..columns.len())
+                .filter(|column| is_value(column) && pattern::fits(asked, &columns[*column]))
+                .collect(),
+            None => (0..columns.len())
+                .filter(|column| is_value(column) && !(header && NUMBERS.contains(&lower[*column].as_str())))
+                .collect(),
+        };
+        if options.values.is_none()
+            && let Some(number) = (0..columns.len()).filter(is_value).find(|column| !values.contains(column))
+        {
+            notes.push(format!("{place}: left aside the column `{}`, which numbers the rows", columns[number]));
+        }
+        if values.is_empty() {
+            return Err(Error::input(format!("{place} has no columns of values; found {}", listed(&columns)))
+                .hint("`values` names them, with `*` for any letters"));
+        }
+        Ok(Self { separator, header, columns, label, part, values })
+    }
+}
+
+fn listed(columns: &[String]) -> String {
+    let shown: Vec<String> = columns.iter().take(20).map(|column| format!("`{column}`")).collect();
+    format!("{}{}", shown.join(", "), if columns.len() > 20 { ", …" } else { "" })
+}
+
+fn unread(error: &csv::Error) -> Error {
+    match error.kind() {
+        csv::ErrorKind::Io(error) => broken(error),
+        _ => Error::input(format!("is no table: {error}"))
+            .hint("write it with commas between the columns, one row a line"),
+    }
+}
+
+/// Adds the readers of a file.
+///
+/// # Errors
+/// A file that is no table.
+pub(super) fn add(parts: &mut PartReaders, path: &Path, part: SetPart, options: &DataOptions) -> Result<()> {
+    let form = TableForm::of(path, options, &mut parts.notes)?;
+    if form.part.is_none() {
+        parts.add(part, Box::new(CsvRows { path: path.to_path_buf(), form, part: None }));
+        return Ok(());
+    }
+    for part in SetPart::ALL {
+        let reader = CsvRows { path: path.to_path_buf(), form: form.clone(), part: Some((part, options.clone())) };
+        let mut any = false;
+        // The first row of a part is enough to know that there is one.
+        let looked = reader.read(&mut |_| {
+            any = true;
+            Err(Error::input(""))
+        });
+        match any {
+            true => parts.add(part, Box::new(reader)),
+            false => looked?,
+        }
+    }
+    Ok(())
+}
+
+impl CsvRows {
+    fn example(&self, record: &ByteRecord, row: u64) -> Result<Example> {
+        let form = &self.form;
+        let wrong = |column: usize, what: String, cure: &str| {
+            let name = form.columns.get(column).map(String::as_str).unwrap_or_default();
+            Error::input(format!("row {row}, column `{name}`: {what}")).hint(cure)
+        };
+        if record.len() != form.columns.len() {
+            return Err(Error::input(format!(
+                "row {row} has {} columns; expected {}",
+                record.len(),
+                form.columns.len()
+            ))
+            .hint("a row has as many as the first; text with separators in it stands between quotes"));
+        }
+        let field = |column: usize| {
+            let field = text(record.get(column).unwrap_or_default());
+            match field.ok_or_else(|| wrong(column, "it is no text in UTF-8".into(), "save the table in UTF-8"))? {
+                "" => Err(wrong(column, "a value is missing".into(), "fill it in, or leave the row out")),
+                text => Ok(text),
+            }
+        };
+        let label = field(form.label)?;
+        let label = match (label.parse::<i64>(), label.parse::<f64>()) {
+            (Ok(number), _) => Label::Number(number),
+            (_, Ok(number)) if number.is_finite() => {
+                class_of(number).map_err(|error| error.at(format!("row {row}")))?
+            }
+            _ => Label::Word(label.to_string()),
+        };
+        let fields: Vec<&str> = form.values.iter().map(|column| field(*column)).collect::<Result<_>>()?;
+        let whole: Option<Vec<i64>> = fields.iter().map(|field| field.parse().ok()).collect();
+        let numbers = match whole {
+            Some(numbers) => Numbers::Whole(numbers),
+            None => {
+                let number = |(field, column): (&&str, &usize)| match field.parse::<f64>() {
+                    Ok(number) if !number.is_nan() => Ok(number as f32),
+                    Ok(_) => Err(wrong(*column, "a value is missing".into(), "fill it in, or leave the row out")),
+                    Err(_) => Err(wrong(
+                        *column,
+                        format!("found `{field}`; expected a number"),
+                        "columns but that of the label hold numbers: `labels` names that, and `values` those that are used",
+                    )),
+                };
+                Numbers::Floats(fields.iter().zip(&form.values).map(number).collect::<Result<_>>()?)
+            }
+        };
+        let content = Content::Array(Array { shape: Shape::Vector(numbers.len()), numbers });
+        Ok(Example { name: format!("row {row} of `{}`", self.path.display()), label, content })
+    }
+}
+
+impl Reader for CsvRows {
+    fn read(&self, take: &mut Take) -> Result<()> {
+        let at = |error: Error| error.at(format!("`{}`", self.path.display()));
+        let mut reader = reader(&self.path, self.form.separator)?;
+        let mut record = ByteRecord::new();
+        let mut row = 0;
+        while reader.read_byte_record(&mut record).map_err(|error| at(unread(&error)))? {
+            row += 1;
+            if row == 1 && self.form.header {
+                continue;
+            }
+            if let (Some(column), Some((part, options))) = (self.form.part, &self.part) {
+                let word = record.get(column).and_then(text).unwrap_or_default();
+                let own = SetPart::of_word(word, options).ok_or_else(|| {
+                    let name = self.form.columns.get(column).map(String::as_str).unwrap_or_default();
+                    at(Error::input(format!(
+                        "row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"
+                    ))
+                    .hint("say with `train`, `validation` and `test` what the parts are called"))
+                })?;
+                if own != *part {
+                    continue;
+                }
+            }
+            take(self.example(&record, row).map_err(at)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether the first bytes of a file, which has the ending of a table or none, may be those of one.
+pub(super) fn may_be(bytes: &[u8]) -> bool {
+    let line: Vec<u8> = bytes.iter().copied().take_while(|byte| *byte != b'\n').collect();
+    let is_text = !line.iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\r'));
+    is_text && line.iter().any(|byte| b",;\t".contains(byte)) && words(&String::from_utf8_lossy(&line)).next().is_some()
+}
+
+#[cfg(test)]
+#[path = "csv_tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! Tables as people write them.
+
+use super::*;
+use crate::samples::{examples, gzip};
+
+fn opened(bytes: &[u8], options: &DataOptions) -> Result<crate::example::Parts> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.keep().join("set.csv");
+    std::fs::write(&path, bytes).unwrap();
+    let mut parts = PartReaders::default();
+    add(&mut parts, &path, SetPart::Train, options)?;
+    parts.finish("tables", options)
+}
+
+fn rows(text: &str) -> Result<Vec<(Label, Numbers)>> {
+    let parts = opened(text.as_bytes(), &DataOptions::default())?;
+    Ok(examples(&*parts.train)?.into_iter().map(pair).collect())
+}
+
+fn pair(example: Example) -> (Label, Numbers) {
+    match example.content {
+        Content::Array(array) => (example.label, array.numbers),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn word(word: &str) -> Label {
+    Label::Word(word.to_string())
+}
+
+#[test]
+fn headers_separators_and_columns_are_found() {
+    let floats = |list: &[f32]| Numbers::Floats(list.to_vec());
+    let cat = (word("cat"), floats(&[1.5, 2.0]));
+    assert_eq!(rows("a,label,b\n1.5,cat,2\n").unwrap(), [cat.clone()]);
+    assert_eq!(rows("\u{feff}\"a\";b;\"Class\"\r\n\"1.5\";2;cat\r\n").unwrap(), [cat.clone()]);
+    assert_eq!(rows("a\tb\tkind\n1.5\t2\tcat\n").unwrap(), [cat.clone()]);
+    assert_eq!(rows("id,a,b,y\n7,1.5,2,cat\n").unwrap(), [cat.clone()]);
+    assert_eq!(rows("1.5,2,cat\n").unwrap(), [cat]);
+    assert_eq!(
+        rows("0,255,3\n7,8,1.0\n").unwrap(),
+        [(Label::Number(3), Numbers::Whole(vec![0, 255])), (Label::Number(1), Numbers::Whole(vec![7, 8])),]
+    );
+    let packed = opened(&gzip(b"a,y\n1,0\n"), &DataOptions::default()).unwrap();
+    assert_eq!(examples(&*packed.train).unwrap().len(), 1);
+}
+
+#[test]
+fn options_name_columns_and_parts() {
+    let text = b"kind,p1,p2,other,split\ncat,1,2,9,train\ndog,3,4,9,test\ncat,5,6,9,train\n";
+    let options = DataOptions { labels: Some("kind".into()), values: Some("p*".into()), ..DataOptions::default() };
+    let parts = opened(text, &options).unwrap();
+    let train: Vec<_> = examples(&*parts.train).unwrap().into_iter().map(pair).collect();
+    assert_eq!(train, [(word("cat"), Numbers::Whole(vec![1, 2])), (word("cat"), Numbers::Whole(vec![5, 6]))]);
+    assert_eq!(examples(&*parts.test.unwrap()).unwrap()[0].name.split(" of").next(), Some("row 3"));
+    let error = opened(text, &DataOptions { labels: Some("kinds".into()), ..DataOptions::default() }).err().unwrap();
+    assert!(error.message.contains("no column `kinds`") && error.hint.unwrap().contains("`kind`"));
+}
+
+#[test]
+fn what_is_missing_or_no_number_is_named_with_row_and_column() {
+    for (text, expected) in [
+        ("a,b,y\n1,,0\n", "row 2, column `b`: a value is missing"),
+        ("a,b,y\n1,2,\n", "row 2, column `y`: a value is missing"),
+        ("a,b,y\n1,nan,0\n", "row 2, column `b`: a value is missing"),
+        ("a,b,y\n1,2,0\n1,x,0\n", "row 3, column `b`: found `x`; expected a number"),
+        ("a,b,y\n1,2,0\n1,2\n", "row 3 has 2 columns; expected 3"),
+        ("a,b,y\n1,2,0.5\n", "the label 0.5 is no whole number"),
+        ("a\n1\n", "has 1 columns"),
+        ("", "has 0 columns"),
+    ] {
+        let error = rows(text).unwrap_err();
+        assert!(error.message.contains(expected) && error.hint.is_some(), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn a_line_without_end_is_not_held() {
+    let endless = gzip(&vec![b'1'; 40 << 20]);
+    let error = opened(&endless, &DataOptions::default()).err().unwrap();
+    assert!(error.message.contains("a line has more than"), "{error}");
+}

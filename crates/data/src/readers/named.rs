@@ -1,0 +1,133 @@
+//! Arrays with names, of one file or of several: which of them are values and which are labels, of which part.
+
+use std::collections::BTreeMap;
+
+use super::labelled::{LabelSource, LabelledArrays};
+use super::parts::{PartReaders, SetPart, words};
+use super::stored::StoredArray;
+use tombola_words::DataOptions;
+use tombola_words::error::{Error, Result};
+
+/// What people call values. NumPy calls the first array `arr_0` that nobody names.
+const VALUES: [&str; 15] = [
+    "x",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "data",
+    "feature",
+    "features",
+    "input",
+    "inputs",
+    "pixels",
+    "pixel_values",
+    "values",
+    "samples",
+    "arr_0",
+];
+/// What people call labels.
+const LABELS: [&str; 7] = ["y", "label", "labels", "target", "targets", "class", "arr_1"];
+
+/// An array, or why it cannot be read: that matters only if it is needed.
+pub(super) struct NamedArray {
+    pub(super) name: String,
+    pub(super) array: Result<StoredArray>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ArrayRole {
+    Values,
+    Labels,
+}
+
+/// The role of a name without the word of its part.
+fn role(name: &str, rest: &str, options: &DataOptions) -> Option<ArrayRole> {
+    let is = |asked: Option<&str>, usual: &[&str]| match asked {
+        Some(asked) => asked == name || asked == rest,
+        None => usual.contains(&rest.to_lowercase().as_str()),
+    };
+    if is(options.labels.as_deref(), &LABELS) {
+        Some(ArrayRole::Labels)
+    } else if is(options.values.as_deref(), &VALUES) {
+        Some(ArrayRole::Values)
+    } else {
+        None
+    }
+}
+
+/// Adds the readers of these arrays. `part` is that of the file in which they lie, and `place` its name for people.
+///
+/// # Errors
+/// No values, no labels, more than one array that could be either, arrays that do not fit each other.
+pub(super) fn add(
+    parts: &mut PartReaders,
+    (place, part): (&str, Option<SetPart>),
+    arrays: Vec<NamedArray>,
+    options: &DataOptions,
+) -> Result<()> {
+    let names: Vec<String> = arrays.iter().map(|array| format!("`{}`", array.name)).collect();
+    let listed = || if names.is_empty() { "nothing".to_string() } else { names.join(", ") };
+    let mut found: BTreeMap<SetPart, (Vec<NamedArray>, Vec<NamedArray>)> = BTreeMap::new();
+    let mut aside = Vec::new();
+    for array in arrays {
+        let own = words(&array.name).find_map(|word| SetPart::of_word(word, options));
+        let last = array.name.rsplit('/').next().unwrap_or_default();
+        let rest: Vec<&str> = words(last).filter(|word| SetPart::of_word(word, options).is_none()).collect();
+        let rest = rest.join("_");
+        let entry = own.or(part).unwrap_or(SetPart::Train);
+        match role(&array.name, &rest, options) {
+            Some(ArrayRole::Values) => found.entry(entry).or_default().0.push(array),
+            Some(ArrayRole::Labels) => found.entry(entry).or_default().1.push(array),
+            None => aside.push(format!("`{}`", array.name)),
+        }
+    }
+    const CURE: &str = "call them `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`, or name them with `values` and `labels`";
+    if found.is_empty() {
+        return Err(Error::input(format!("{place} has no values and labels; it has {}", listed())).hint(CURE));
+    }
+    for (part, (mut values, mut labels)) in found {
+        for (what, arrays) in [("values", &values), ("labels", &labels)] {
+            if arrays.len() != 1 {
+                let found: Vec<String> = arrays.iter().map(|array| format!("`{}`", array.name)).collect();
+                let found = if found.is_empty() { "none".to_string() } else { found.join(", ") };
+                return Err(Error::input(format!(
+                    "{place} needs one array of {what} for each part; found {found} for {part:?} among {}",
+                    listed()
+                ))
+                .hint(CURE));
+            }
+        }
+        let (Some(values), Some(labels)) = (values.pop(), labels.pop()) else { continue };
+        let reader = LabelledArrays::new(values.array?, LabelSource::Stored(labels.array?), options.axes)?;
+        parts.add(part, Box::new(reader));
+    }
+    if !aside.is_empty() {
+        parts.notes.push(format!("{place}: left aside {}", aside.join(", ")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usual_names_have_a_role_and_options_come_before_them() {
+        let none = DataOptions::default();
+        let of = |name: &str, options: &DataOptions| {
+            let rest: Vec<&str> = words(name).filter(|word| SetPart::of_word(word, options).is_none()).collect();
+            role(name, &rest.join("_"), options)
+        };
+        for name in ["x_train", "train_images", "X", "test_data", "arr_0", "val_images"] {
+            assert_eq!(of(name, &none), Some(ArrayRole::Values), "{name}");
+        }
+        for name in ["y_test", "train_labels", "Y", "target", "arr_1"] {
+            assert_eq!(of(name, &none), Some(ArrayRole::Labels), "{name}");
+        }
+        let options = DataOptions { values: Some("spectra".into()), labels: Some("age_group".into()), ..none };
+        assert_eq!(of("train_spectra", &options), Some(ArrayRole::Values));
+        assert_eq!(of("age_group", &options), Some(ArrayRole::Labels));
+        assert_eq!(of("x", &options), None);
+    }
+}

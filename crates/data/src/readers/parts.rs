@@ -1,0 +1,202 @@
+//! Which part of a set a name belongs to, and how parts are put together. It knows no format.
+
+use std::collections::BTreeMap;
+
+use super::pattern;
+use crate::example::{Label, Parts, Reader, Take};
+use tombola_words::DataOptions;
+use tombola_words::error::{Error, Result};
+
+/// A part of a set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SetPart {
+    Train,
+    Validation,
+    Test,
+}
+
+impl SetPart {
+    pub(super) const ALL: [Self; 3] = [Self::Train, Self::Validation, Self::Test];
+
+    /// What people call it.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Train => &["train", "training"],
+            Self::Validation => &["val", "valid", "validation", "dev"],
+            Self::Test => &["test", "testing", "t10k", "eval"],
+        }
+    }
+
+    /// What options say of it.
+    pub(super) fn asked(self, options: &DataOptions) -> Option<&str> {
+        match self {
+            Self::Train => options.train.as_deref(),
+            Self::Validation => options.validation.as_deref(),
+            Self::Test => options.test.as_deref(),
+        }
+    }
+
+    /// The part that a word names: what options say, else what people call it.
+    pub(super) fn of_word(word: &str, options: &DataOptions) -> Option<Self> {
+        let asked = Self::ALL.into_iter().find(|part| part.asked(options).is_some_and(|asked| asked == word));
+        let lower = word.to_lowercase();
+        let called = || {
+            Self::ALL.into_iter().find(|part| part.asked(options).is_none() && part.words().contains(&lower.as_str()))
+        };
+        asked.or_else(called)
+    }
+
+    /// The part that a path within a set belongs to: a pattern of the options that it has, else the innermost word in it.
+    pub(super) fn of_path(path: &str, options: &DataOptions) -> Option<Self> {
+        let folder = |asked: &str| path.starts_with(&format!("{}/", asked.trim_end_matches('/')));
+        let asked = Self::ALL.into_iter().find(|part| {
+            part.asked(options).is_some_and(|asked| {
+                asked == path || folder(asked) || pattern::fits(asked, path) || pattern::fits(asked, last(path))
+            })
+        });
+        let inner = || path.rsplit('/').find_map(|piece| words(piece).find_map(|word| Self::of_word(word, options)));
+        asked.or_else(inner)
+    }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The words of a name: `x_train` has two.
+pub(super) fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+/// Parts that are being put together.
+#[derive(Default)]
+pub(super) struct PartReaders {
+    readers: BTreeMap<SetPart, Vec<Box<dyn Reader>>>,
+    pub(super) classes: Option<Vec<Label>>,
+    pub(super) notes: Vec<String>,
+}
+
+impl PartReaders {
+    /// One more file, or whatever, of a part.
+    pub(super) fn add(&mut self, part: SetPart, reader: Box<dyn Reader>) {
+        self.readers.entry(part).or_default().push(reader);
+    }
+
+    /// Whether a part has something.
+    pub(super) fn has(&self, part: SetPart) -> bool {
+        self.readers.contains_key(&part)
+    }
+
+    /// Things with and without a part: if none has one, all are for training; else those without are left aside.
+    pub(super) fn sort<T>(&mut self, found: Vec<(String, Option<SetPart>, T)>, what: &str) -> Vec<(SetPart, T)> {
+        let any = found.iter().any(|(_, part, _)| part.is_some());
+        let mut sorted = Vec::new();
+        let mut aside = Vec::new();
+        for (name, part, thing) in found {
+            match part {
+                Some(part) => sorted.push((part, thing)),
+                None if !any => sorted.push((SetPart::Train, thing)),
+                None => aside.push(name),
+            }
+        }
+        if let Some(first) = aside.first() {
+            let count = aside.len();
+            self.notes.push(format!("{count} {what} of no part left aside, `{first}` among them"));
+        }
+        sorted
+    }
+
+    /// All of them together.
+    ///
+    /// # Errors
+    /// Nothing to train on, and parts that options name but nothing belongs to.
+    pub(super) fn finish(mut self, format: &'static str, options: &DataOptions) -> Result<Parts> {
+        for (part, word) in SetPart::ALL.into_iter().zip(["train", "validation", "test"]) {
+            if let (false, Some(asked)) = (self.has(part), part.asked(options)) {
+                return Err(Error::input(format!("nothing is `{asked}`, which `{word}` names"))
+                    .hint("give the name of a folder, of a file, a pattern with `*`, or leave the setting out"));
+            }
+        }
+        if !self.has(SetPart::Train) {
+            return Err(Error::input(format!("{format}: there is no part to train on"))
+                .hint("call the folder or file `train`, or say with `train` which it is"));
+        }
+        let mut take = |part: SetPart| self.readers.remove(&part).map(chain);
+        let train = take(SetPart::Train).unwrap_or_else(|| chain(Vec::new()));
+        let (mut validation, mut test) = (take(SetPart::Validation), take(SetPart::Test));
+        // As ImageNet is used: its test has no labels, and what is reported is of `val`.
+        if test.is_none() && options.validation.is_none() && options.test_share.is_none() && validation.is_some() {
+            test = validation.take();
+            self.notes.push(
+                "there is no labelled part for the test: the validation part is taken for it, as is usual for ImageNet; \
+                 `validation = \"val\"` keeps it for choosing epochs"
+                    .to_string(),
+            );
+        }
+        Ok(Parts { format, train, validation, test, classes: self.classes, notes: self.notes })
+    }
+}
+
+fn chain(mut readers: Vec<Box<dyn Reader>>) -> Box<dyn Reader> {
+    match readers.len() {
+        1 => readers.remove(0),
+        _ => Box::new(ReaderChain(readers)),
+    }
+}
+
+/// One after the other.
+struct ReaderChain(Vec<Box<dyn Reader>>);
+
+impl Reader for ReaderChain {
+    fn read(&self, take: &mut Take) -> Result<()> {
+        self.0.iter().try_for_each(|reader| reader.read(take))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_their_part_and_options_say_it_better() {
+        let of = |path: &str, options: &DataOptions| SetPart::of_path(path, options);
+        let none = DataOptions::default();
+        assert_eq!(of("data/train-00000-of-00003.parquet", &none), Some(SetPart::Train));
+        assert_eq!(of("val/n01/a.jpg", &none), Some(SetPart::Validation));
+        assert_eq!(of("x_Test.npy", &none), Some(SetPart::Test));
+        assert_eq!(of("trainer.csv", &none), None);
+        let options = DataOptions { train: Some("fold_[1]*.csv".into()), test: Some("fold9".into()), ..none };
+        assert_eq!(of("fold9/a.csv", &options), Some(SetPart::Test));
+        assert_eq!(of("test/a.csv", &options), None);
+        let options = DataOptions { train: Some("fold_*.csv".into()), ..options };
+        assert_eq!(of("deep/fold_3.csv", &options), Some(SetPart::Train));
+    }
+
+    struct NoExamples;
+
+    impl Reader for NoExamples {
+        fn read(&self, _take: &mut Take) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn with(parts: &[SetPart], options: &DataOptions) -> Result<Parts> {
+        let mut readers = PartReaders::default();
+        parts.iter().for_each(|part| readers.add(*part, Box::new(NoExamples)));
+        readers.finish("files", options)
+    }
+
+    #[test]
+    fn a_validation_part_alone_is_the_test_unless_options_say_otherwise() {
+        let none = DataOptions::default();
+        let parts = with(&[SetPart::Train, SetPart::Validation], &none).unwrap();
+        assert!(parts.validation.is_none() && parts.test.is_some() && parts.notes.len() == 1);
+        let parts = with(&[SetPart::Train, SetPart::Validation, SetPart::Test], &none).unwrap();
+        assert!(parts.validation.is_some() && parts.test.is_some() && parts.notes.is_empty());
+        let options = DataOptions { validation: Some("val".into()), ..none };
+        let parts = with(&[SetPart::Train, SetPart::Validation], &options).unwrap();
+        assert!(parts.validation.is_some() && parts.test.is_none());
+        assert!(with(&[SetPart::Test], &DataOptions::default()).is_err());
+        assert!(with(&[SetPart::Train], &options).err().unwrap().message.contains("nothing is `val`"));
+    }
+}

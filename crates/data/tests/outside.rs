@@ -1,0 +1,124 @@
+//! Sets that the libraries of others write, read to the same values that they read themselves: `tests/outside/data_files.py`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tombola_data::example::{Content, Label, Numbers, Parts, Reader};
+use tombola_data::readers;
+use tombola_words::error::Result;
+use tombola_words::{AxesOrder, DataOptions};
+
+const MODULES: &str = "import numpy, pandas, PIL, pyarrow, safetensors, scipy, sklearn, torchvision";
+
+/// What `data_files.py` says, in the folder that it wrote; nothing where there is no Python for it.
+fn written(test: &str) -> Option<(tempfile::TempDir, Value)> {
+    let program = std::env::var("TOMBOLA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_string());
+    if !Command::new(&program).args(["-c", MODULES]).output().is_ok_and(|output| output.status.success()) {
+        if let Some(path) = std::env::var_os("TOMBOLA_SKIPPED_TESTS") {
+            let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+            writeln!(file, "{test}: `{program}` cannot `{MODULES}`").unwrap();
+        }
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/outside/data_files.py");
+    let output = Command::new(&program).arg(script).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = serde_json::from_slice(&output.stdout).unwrap();
+    Some((folder, said))
+}
+
+fn options(said: &Value) -> DataOptions {
+    let text = |key: &str| said.get(key).and_then(Value::as_str).map(str::to_string);
+    let axes = text("axes").map(|axes| if axes == "first" { AxesOrder::First } else { AxesOrder::Last });
+    DataOptions {
+        axes,
+        train: text("train"),
+        test: text("test"),
+        values: text("values"),
+        labels: text("labels"),
+        ..DataOptions::default()
+    }
+}
+
+/// The examples of a part in the words of `data_files.py`.
+fn examples(reader: &dyn Reader) -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    reader.read(&mut |example| {
+        let label = match example.label {
+            Label::Number(number) => Value::from(number),
+            Label::Word(word) => Value::from(word),
+        };
+        all.push(match example.content {
+            Content::File(bytes) => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                serde_json::json!({"label": label, "file": hex})
+            }
+            Content::Damaged(why) => serde_json::json!({"label": label, "damaged": why}),
+            Content::Array(array) => {
+                let shape: Vec<usize> = array.shape.dimensions().collect();
+                let (kind, numbers) = match array.numbers {
+                    Numbers::Bytes(bytes) => ("bytes", bytes.into_iter().map(Value::from).collect::<Vec<_>>()),
+                    Numbers::Whole(numbers) => ("whole", numbers.into_iter().map(Value::from).collect()),
+                    Numbers::Floats(numbers) => {
+                        ("floats", numbers.into_iter().map(|one| f64::from(one).into()).collect())
+                    }
+                };
+                serde_json::json!({"label": label, "shape": shape, "kind": kind, "numbers": numbers})
+            }
+        });
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+/// Floats as they were before they were written: the reader of JSON loses their last digit of 64 bits.
+fn exact(example: &Value) -> Value {
+    let mut example = example.clone();
+    if example["kind"] == "floats"
+        && let Some(numbers) = example["numbers"].as_array_mut()
+    {
+        numbers.iter_mut().for_each(|number| *number = f64::from(number.as_f64().unwrap() as f32).into());
+    }
+    example
+}
+
+fn compare(parts: &Parts, said: &Value, what: &str) {
+    let own = [("train", Some(&parts.train)), ("validation", parts.validation.as_ref()), ("test", parts.test.as_ref())];
+    for (name, reader) in own {
+        let expected = &said["parts"][name];
+        let found = reader.map(|reader| examples(&**reader).unwrap_or_else(|error| panic!("{what}: {error}")));
+        assert_eq!(found.is_none(), expected.is_null(), "{what}: {name}");
+        let (found, expected) = (found.unwrap_or_default(), expected.as_array().cloned().unwrap_or_default());
+        assert_eq!(found.len(), expected.len(), "{what}: {name}");
+        for (index, (own, other)) in found.iter().zip(&expected).enumerate() {
+            let first = |value: &Value| value["numbers"].as_array().map(|list| list[..list.len().min(12)].to_vec());
+            let short =
+                |value: &Value| format!("{} {} {} {:?}", value["label"], value["shape"], value["kind"], first(value));
+            assert!(*own == exact(other), "{what}: {name} {index}: {} and not {}", short(own), short(other));
+        }
+    }
+}
+
+#[test]
+fn sets_of_other_libraries_have_the_values_that_those_read() {
+    let Some((folder, said)) = written("sets_of_other_libraries_have_the_values_that_those_read") else { return };
+    let sets = said["sets"].as_array().unwrap();
+    for set in sets {
+        let name = set["path"].as_str().unwrap();
+        let parts = readers::open(&folder.path().join(name), &options(&set["options"]));
+        compare(&parts.unwrap_or_else(|error| panic!("{name}: {error}")), set, name);
+    }
+    assert!(sets.len() > 100, "{}", sets.len());
+    for set in said["refused"].as_array().unwrap() {
+        let (name, words) = (set["path"].as_str().unwrap(), set["words"].as_str().unwrap());
+        let error = refused(&folder.path().join(name)).unwrap_err();
+        assert!(error.message.contains(words) && error.hint.is_some(), "{name}: {error}");
+    }
+}
+
+fn refused(path: &Path) -> Result<usize> {
+    examples(&*readers::open(path, &DataOptions::default())?.train).map(|all| all.len())
+}
