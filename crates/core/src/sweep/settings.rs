@@ -40,6 +40,8 @@ pub struct Field {
     pub decides: Decides,
     /// Whether one value is a list.
     pub list: bool,
+    /// Words that are a value by themselves though other values are lists.
+    pub whole: &'static [&'static str],
     /// Whether the bare flag means yes.
     pub flag: bool,
     /// The words that can be given, where there are only a few.
@@ -79,6 +81,7 @@ macro_rules! settings {
             help: concat!($($doc, "\n"),+),
             decides: Decides::$decides,
             list: <$type as Value>::LIST,
+            whole: <$type as Value>::WHOLE,
             flag: <$type as Value>::FLAG,
             words: <$type as Value>::words,
             set: |settings, text| {
@@ -130,7 +133,10 @@ settings! {
         /// Images held out from the end of the training images for choosing epochs; auto = 5000, or a tenth of fewer
         /// than 50000 images
         "validation-size" => validation_size: Option<usize> = None;
-        /// How training images are varied; auto = crop-flip for CIFAR, none otherwise
+        /// How training images are varied: none, crop-flip (padded by 4, cropped, flipped), or a list of what is done one after the other:
+        /// flip, crop:PIXELS (padded by so many), cutout:SIDE, random-resized-crop:SHARE (at least 0.08 of the image), rotate:DEGREES,
+        /// colour:STRENGTH (brightness, contrast, saturation), randaugment:COUNT:MAGNITUDE (2 and 9); auto = crop-flip for CIFAR, none
+        /// otherwise
         "augment" => augment: Option<Augment> = None;
         /// Mean by which images are normalised, of pixels in [0, 1]: a number for each channel, or one for all; or what was published
         /// for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100 (0.5071, 0.4867, 0.4408) or mnist (0.1307);
@@ -490,6 +496,12 @@ impl Field {
         FIELDS
             .iter()
             .find(|field| field.key == word || field.aliases.iter().any(|alias| alias.replace('_', "-") == word))
+    }
+
+    /// The values that are meant where a list has nothing but words which are values by themselves.
+    pub fn apart<'a>(&self, items: &[&'a str]) -> Option<Vec<&'a str>> {
+        let several = items.len() > 1 && items.iter().all(|item| self.whole.contains(item));
+        several.then(|| items.to_vec())
     }
 
     /// Sets it in `settings`, naming itself and what was found when that fails.

@@ -165,8 +165,8 @@ impl RunningTraining {
         let settings = &self.settings;
         let (train, portions) = (&task.parts.train, self.portions);
         let order = train.order(order_seed(task), data_epoch);
-        let variation = (settings.augment == Some(Augment::CropFlip))
-            .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
+        let augment = settings.augment.as_ref().unwrap_or(&Augment::None);
+        let variation = Variation::of(augment, pixels(task), train.len(), augment_seed(task), data_epoch, task.device);
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
         let steps = portions.steps();
