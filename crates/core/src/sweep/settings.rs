@@ -307,6 +307,12 @@ settings! {
         /// How long a ticket trains: epochs (as many as the dense network), flops (as many multiply-adds, the schedule
         /// stretched) or remaining (the epochs after the draw)
         "budget" => budget: Budget = Budget::Epochs, if |s| s.budget != Budget::Epochs;
+        /// Share of a ticket's loss that the dense network's scores have, such as 0.9, instead of the labels (knowledge distillation); the
+        /// teacher is the dense network of the trial at its best epoch where `draw` is best, else at its end; 0 = none
+        "distill" => distill: f64 = 0.0, in 0.0..=1.0, "a number from 0 to 1", if |s| s.distill > 0.0;
+        /// Temperature by which the scores of both are divided: the higher, the more the teacher's small ones count
+        "distill-temperature" => distill_temperature: f64 = 4.0, in 1e-3..=1000.0, "a number from 0.001 to 1000",
+            if |s| s.distill > 0.0;
         /// Twin of the last level that shows what the ticket is worth: its mask on new weights (reinit), as many random
         /// weights in each layer (random-mask), or the ticket in another data order (fork: measures the error barrier)
         "control" => control: Control = Control::None;

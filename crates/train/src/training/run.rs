@@ -15,7 +15,7 @@ use super::barrier;
 use super::evaluate::{Tally, evaluate, evaluation_batch};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
-use super::objective::Objective;
+use super::objective::{Objective, Teacher};
 use super::optimizer::Optimizer;
 use super::portions::Portions;
 use super::replay::{Stepper, Work};
@@ -120,7 +120,7 @@ impl RunningTraining {
             optimizer.restore(&state)?;
         }
         let classes = task.graph.classes();
-        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?;
+        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?.taught(teacher(task)?);
         let mixing = Mixing::of(&settings, augment_seed(task), pixels(task))?;
         let portions = Portions::of(task.parts.train.len(), &settings, &form.graph);
         let stepper = Stepper::new(task.device, settings.batch_size, &forward);
@@ -360,6 +360,15 @@ struct EpochClock {
     fixed_rate: Option<f64>,
     /// Losses on held-out images before it, for schedules that look at them.
     losses: Vec<f64>,
+}
+
+/// The dense network that teaches this one, if any does, in the numbers that both compute with.
+fn teacher(task: &Task) -> Result<Option<Teacher>> {
+    let Some(teaching) = task.stage.pruning.as_ref().and_then(|pruning| pruning.teaching) else { return Ok(None) };
+    let missing = || Error::environment("the snapshot of the dense network that teaches is missing");
+    let snapshot = task.sources.teacher.as_ref().ok_or_else(missing)?;
+    let precision = task.stage.settings.precision;
+    Teacher::new(task.graph, task.layout, snapshot, teaching, precision, task.device).map(Some)
 }
 
 /// Height and width of the images.
