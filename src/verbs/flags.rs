@@ -20,7 +20,7 @@ fn argument(field: &'static Field) -> Arg {
     let default = (field.show)(&Settings::default());
     let mut help = field.help.trim().replace('\n', " ").replace("  ", " ");
     let words = (field.words)();
-    if words.len() > 2 {
+    if words.len() > 2 && !field.list {
         help.push_str(&format!(" [one of: {}]", words.join(", ")));
     }
     help.push_str(&format!(" [default: {default}]"));
@@ -61,7 +61,15 @@ pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
         let times: Vec<Vec<&str>> = times.map(|values| values.map(String::as_str).collect()).collect();
         let is_axis = field.decides != Decides::Run && !NAME_FILES.contains(&field.key);
         let values: Vec<String> = if field.list && is_axis {
-            times.iter().map(|values| values.join(" ")).collect()
+            let apart = |values: &Vec<&str>| {
+                let items: Vec<&str> = values.iter().flat_map(|value| value.split([',', ' '])).collect();
+                let whole = items.iter().all(|item| field.whole.contains(item));
+                whole.then(|| items.iter().map(ToString::to_string).collect::<Vec<String>>())
+            };
+            match times.iter().map(apart).collect::<Option<Vec<_>>>().and_then(|mut all| all.pop()) {
+                Some(last) => last,
+                None => times.iter().map(|values| values.join(" ")).collect(),
+            }
         } else {
             let last = times.last().map_or_else(String::new, |values| values.join(" "));
             // One path may hold commas; a setting that is no axis has one value.

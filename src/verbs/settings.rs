@@ -28,7 +28,7 @@ pub fn markdown() -> String {
         let code = |word: &&str| format!("`{word}`");
         let mut meaning = field.help.trim().lines().map(str::trim).collect::<Vec<_>>().join(" ");
         let words = (field.words)();
-        if words.len() > 2 {
+        if words.len() > 2 && !field.list {
             meaning.push_str(&format!(". One of {}", words.iter().map(code).collect::<Vec<_>>().join(", ")));
         }
         text.push_str(&format!(

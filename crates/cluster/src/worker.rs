@@ -173,6 +173,7 @@ impl WorkerThread {
                 Part::Draw => &mut sources.drawn,
                 Part::Rewind => &mut sources.rewound,
                 Part::Sibling => &mut sources.sibling,
+                Part::Teacher => &mut sources.teacher,
             };
             *place = Some(snapshot);
         }

@@ -273,7 +273,12 @@ impl Batches {
             Some(variation) => variation.apply(&pixels, indices),
             None => pixels,
         };
-        (self.normalised(&pixels), self.labels.index_select(0, indices))
+        let images = self.normalised(&pixels);
+        let images = match variation {
+            Some(variation) => variation.hide(images, indices),
+            None => images,
+        };
+        (images, self.labels.index_select(0, indices))
     }
 
     fn normalised(&self, pixels: &Tensor) -> Tensor {

@@ -2,12 +2,35 @@
 
 use tombola_core::net::Graph;
 use tombola_core::sweep::Settings;
-use tombola_data::{DataSet, Split};
+use tombola_data::{DataSet, Element, Split};
+use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{ClassWeights, LastBatch, Schedule};
+use tombola_words::value::{Augment, ClassWeights, LastBatch, Schedule, Value};
 
 use crate::training::objective::wrong_count;
 use crate::training::portions::Portions;
+
+/// Refuses to vary images in ways that are not defined for them: of `channels` channels, and bytes or not.
+///
+/// # Errors
+/// When an alteration takes bytes of one or three channels, and the images are others.
+pub fn can_vary(augment: &Augment, channels: usize, are_bytes: bool) -> Result<()> {
+    if are_bytes && [1, 3].contains(&channels) {
+        return Ok(());
+    }
+    let unfit = augment.alterations().into_iter().find(|alteration| alteration.needs_bytes());
+    let found = match are_bytes {
+        true => format!("{channels} channels"),
+        false => "numbers that are no bytes".to_string(),
+    };
+    unfit.map_or(Ok(()), |alteration| {
+        Err(Error::input(format!(
+            "`augment`: `{}` is defined for images of bytes with one or three channels; these have {found}",
+            alteration.show()
+        ))
+        .hint("leave it out: `flip`, `crop:PIXELS` and `cutout:SIDE` are for all images"))
+    })
+}
 
 /// Refuses settings that the data cannot serve, and says what else the user should know, if anything.
 ///
@@ -20,8 +43,31 @@ pub fn check(settings: &Settings, data: &DataSet, split: &Split, graph: &Graph) 
     {
         return Err(place(wrong_count(numbers.len(), data.train.classes)));
     }
+    if let Some(augment) = &settings.augment {
+        let is_image = matches!(data.train.shape, Shape::Image(..));
+        if !is_image && *augment != Augment::None {
+            return Err(place(
+                Error::input(format!(
+                    "`augment`: `{}` varies images; these are examples of {}",
+                    augment.show(),
+                    data.train.shape
+                ))
+                .hint("say `augment = \"none\"`, which it also is where it is left out"),
+            ));
+        }
+        can_vary(augment, data.train.shape.channels(), data.train.element == Element::Byte).map_err(place)?;
+    }
+    if settings.cutmix > 0.0 && !matches!(data.train.shape, Shape::Image(..)) {
+        return Err(place(
+            Error::input(format!(
+                "`cutmix` puts pieces of images into others; these are examples of {}",
+                data.train.shape
+            ))
+            .hint("leave `cutmix` at 0; `mixup` is for all examples"),
+        ));
+    }
     // The loss over no images is 0 and never falls.
-    if settings.schedule == Schedule::Plateau && split.validation.is_empty() && data.test.len() == 0 {
+    if settings.schedule == Schedule::Plateau && split.validation.is_empty() && data.test.is_empty() {
         return Err(place(
             Error::input("`schedule`: `plateau` looks at the loss on held-out images, and there are none")
                 .hint("hold images out with `--validation-size`, or take a schedule that looks at no loss"),
@@ -36,4 +82,22 @@ pub fn check(settings: &Settings, data: &DataSet, split: &Split, graph: &Graph) 
             settings.network, norm.name
         )
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_for_bytes_of_one_or_three_channels_and_places_for_all() {
+        let of = |text: &str, channels, bytes| can_vary(&Augment::parse(text).unwrap(), channels, bytes);
+        for (channels, bytes) in [(1, true), (3, true), (2, true), (3, false)] {
+            assert!(of("[flip, crop:2, cutout:4]", channels, bytes).is_ok());
+            assert!(of("crop-flip", channels, bytes).is_ok());
+        }
+        assert!(of("[flip, randaugment]", 3, true).is_ok() && of("[colour:0.4]", 1, true).is_ok());
+        let error = of("[flip, rotate:15]", 2, true).unwrap_err();
+        assert!(error.message.contains("`rotate:15.0`") && error.message.contains("2 channels"), "{error}");
+        assert!(of("[randaugment]", 3, false).unwrap_err().message.contains("no bytes"));
+    }
 }

@@ -26,6 +26,8 @@ pub enum Part {
     Rewind,
     /// The ticket that it is a fork of.
     Sibling,
+    /// The dense network that it learns from.
+    Teacher,
 }
 
 /// A trial and its stages.
@@ -123,7 +125,7 @@ impl Plan {
     }
 
     /// The snapshots that a stage needs before it can start: its parent's at the draw, the dense one that it goes back to,
-    /// and for a fork the ticket's at its end.
+    /// for a fork the ticket's at its end, and the dense one that it learns from.
     pub fn sources(&self, index: usize) -> Vec<(usize, Moment)> {
         self.parts(index).into_iter().map(|(_, source, moment)| (source, moment)).collect()
     }
@@ -135,6 +137,7 @@ impl Plan {
         let mut parts = vec![(Part::Draw, parent, pruning.draw)];
         parts.extend(stage.goes_back_to().map(|moment| (Part::Rewind, stage.root, moment)));
         parts.extend(stage.sibling.map(|sibling| (Part::Sibling, sibling, Moment::Last)));
+        parts.extend(pruning.teaching.map(|teaching| (Part::Teacher, stage.root, teaching.moment)));
         parts
     }
 
@@ -289,6 +292,16 @@ impl Plan {
             if let (0, None, TrackMasks::Ratios(_)) = (level, &next, &run.track_masks) {
                 stage.track(run, &Pruning::of(settings, settings.rate()));
             }
+            if let Some(teaching) = stage.pruning.as_ref().and_then(|pruning| pruning.teaching) {
+                let root = stage.root;
+                let root = &mut self.stages[root];
+                root.wanted.insert(teaching.moment);
+                root.to_the_end = true;
+                if tickets {
+                    root.kept.insert(teaching.moment);
+                }
+            }
+            let stage = &self.stages[index];
             if let Some(moment) = stage.goes_back_to() {
                 let root = stage.root;
                 let root = &mut self.stages[root];
@@ -431,6 +444,20 @@ mod tests {
         );
         assert_eq!(plan.stages[0].known_after(at(704 * 3 + 1)), Some(4));
         assert_eq!(plan.counted_steps, BTreeMap::from([(0, 704)]));
+    }
+
+    #[test]
+    fn a_taught_ticket_needs_the_dense_network_of_its_draw_whatever_its_level() {
+        let taught = plan("pr = 0.75\npriter = 2\ndistill = 0.9\ndraw = \"early-bird\"\nreinit = \"init\"").unwrap();
+        assert!(taught.sources(2).contains(&(0, Moment::Last)) && taught.sources(1).contains(&(0, Moment::Last)));
+        assert!(taught.stages[0].to_the_end && taught.stages[0].wanted.contains(&Moment::Last));
+        let best = plan("pr = 0.75\npriter = 2\ndistill = 0.9\ndraw = \"best\"").unwrap();
+        assert_eq!(best.sources(2), [(1, Moment::Best), (0, Moment::Best)]);
+        // The dense training is the same, its tickets are others.
+        let plain = plan("pr = 0.75\npriter = 2\ndraw = \"best\"").unwrap();
+        assert_eq!(best.stages[0].id, plain.stages[0].id);
+        assert_ne!(best.stages[1].id, plain.stages[1].id);
+        assert!(plan("priter = 0\ndistill = 0.9").unwrap_err().message.contains("`distill`"));
     }
 
     #[test]

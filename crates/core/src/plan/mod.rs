@@ -25,6 +25,6 @@ pub use forest::{Chain, Part, Plan};
 pub use loaded::{LoadedFile, LoadedFiles, LoadedPart, loaded_anew};
 pub use near::near_misses;
 pub use networks::{Network, Networks};
-pub use pruning::Pruning;
+pub use pruning::{Pruning, Teaching};
 pub use stage::{Stage, dense_id};
 pub use track::{Bird, Track};

@@ -41,12 +41,25 @@ pub struct Pruning {
     pub budget: Budget,
     /// When an early bird counts as drawn.
     pub settling: Settling,
+    /// What teaches it, if anything does.
+    pub teaching: Option<Teaching>,
     /// Points at which the barrier of a fork is measured.
     pub barrier_points: usize,
     /// The file that the mask is taken from instead of being drawn, and that of its names, by the words that settings have for them.
     pub mask: Option<(String, Option<String>)>,
     /// Whether the weights before training came from a file, so that going back to them is going back to a snapshot.
     pub begins_loaded: bool,
+}
+
+/// How a training learns from the dense network that it descends from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Teaching {
+    /// Share of the loss, from 0 to 1.
+    pub share: f64,
+    /// What scores are divided by.
+    pub temperature: f64,
+    /// The snapshot of the dense training that teaches.
+    pub moment: Moment,
 }
 
 impl Pruning {
@@ -74,6 +87,11 @@ impl Pruning {
                 window: settings.early_bird_window,
                 epsilon: settings.early_bird_epsilon,
             },
+            teaching: (settings.distill > 0.0).then(|| Teaching {
+                share: settings.distill,
+                temperature: settings.distill_temperature,
+                moment: if settings.draw == Moment::Best { Moment::Best } else { Moment::Last },
+            }),
             barrier_points: settings.barrier_points,
             mask: settings.load_mask.0.is_some().then(|| {
                 (settings.load_mask.show(), settings.load_names.0.is_some().then(|| settings.load_names.show()))

@@ -21,6 +21,8 @@ pub struct Sources {
     pub rewound: Option<Arc<Snapshot>>,
     /// The end of the ticket that it is a fork of.
     pub sibling: Option<Arc<Snapshot>>,
+    /// The dense network that it learns from.
+    pub teacher: Option<Arc<Snapshot>>,
     /// The mask, where it is given and not drawn.
     pub mask: Option<Arc<Bits>>,
 }

@@ -42,6 +42,8 @@ pub struct Field {
     pub decides: Decides,
     /// Whether one value is a list.
     pub list: bool,
+    /// Words that are a value by themselves though other values are lists.
+    pub whole: &'static [&'static str],
     /// Whether the bare flag means yes.
     pub flag: bool,
     /// The words that can be given, where there are only a few.
@@ -85,6 +87,7 @@ macro_rules! settings {
             help: concat!($($doc, "\n"),+),
             decides: Decides::$decides,
             list: <$type as Value>::LIST,
+            whole: <$type as Value>::WHOLE,
             flag: <$type as Value>::FLAG,
             words: <$type as Value>::words,
             set: |settings, text| {
@@ -137,7 +140,10 @@ settings! {
         /// Images held out from the end of the training images for choosing epochs; auto = 5000, or a tenth of fewer
         /// than 50000 images
         "validation-size" => validation_size: Option<usize> = None;
-        /// How training images are varied; auto = crop-flip for CIFAR, none otherwise
+        /// How training images are varied: none, crop-flip (padded by 4, cropped, flipped), or a list of what is done one after the other:
+        /// flip, crop:PIXELS (padded by so many), cutout:SIDE, random-resized-crop:SHARE (at least 0.08 of the image), rotate:DEGREES,
+        /// colour:STRENGTH (brightness, contrast, saturation), randaugment:COUNT:MAGNITUDE (2 and 9); auto = crop-flip for CIFAR, none
+        /// otherwise
         "augment" => augment: Option<Augment> = None;
         /// Mean by which images are normalised, of pixels in [0, 1]: a number for each channel, or one for all; or what was published
         /// for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100 (0.5071, 0.4867, 0.4408) or mnist (0.1307);
@@ -317,6 +323,12 @@ settings! {
         /// How long a ticket trains: epochs (as many as the dense network), flops (as many multiply-adds, the schedule
         /// stretched) or remaining (the epochs after the draw)
         "budget" => budget: Budget = Budget::Epochs, if |s| s.budget != Budget::Epochs;
+        /// Share of a ticket's loss that the dense network's scores have, such as 0.9, instead of the labels (knowledge distillation); the
+        /// teacher is the dense network of the trial at its best epoch where `draw` is best, else at its end; 0 = none
+        "distill" => distill: f64 = 0.0, in 0.0..=1.0, "a number from 0 to 1", if |s| s.distill > 0.0;
+        /// Temperature by which the scores of both are divided: the higher, the more the teacher's small ones count
+        "distill-temperature" => distill_temperature: f64 = 4.0, in 1e-3..=1000.0, "a number from 0.001 to 1000",
+            if |s| s.distill > 0.0;
         /// Twin of the last level that shows what the ticket is worth: its mask on new weights (reinit), as many random
         /// weights in each layer (random-mask), or the ticket in another data order (fork: measures the error barrier)
         "control" => control: Control = Control::None;
@@ -529,6 +541,12 @@ impl Field {
         FIELDS
             .iter()
             .find(|field| field.key == word || field.aliases.iter().any(|alias| alias.replace('_', "-") == word))
+    }
+
+    /// The values that are meant where a list has nothing but words which are values by themselves.
+    pub fn apart<'a>(&self, items: &[&'a str]) -> Option<Vec<&'a str>> {
+        let several = items.len() > 1 && items.iter().all(|item| self.whole.contains(item));
+        several.then(|| items.to_vec())
     }
 
     /// Sets it in `settings`, naming itself and what was found when that fails.

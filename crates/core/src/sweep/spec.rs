@@ -396,7 +396,9 @@ fn at_home(path: &Path) -> PathBuf {
 fn assignment(axis: &Axis, several: bool) -> String {
     let items: Vec<String> = axis.values.iter().map(|value| literal(axis.field, value)).collect();
     // Among several, a word that stands for a list is a list of itself: two such words would read as one list.
-    let nested = |item: String| if axis.field.list && !item.starts_with('[') { format!("[{item}]") } else { item };
+    let words: Vec<&str> = axis.values.iter().map(String::as_str).collect();
+    let is_list = axis.field.list && axis.field.apart(&words).is_none();
+    let nested = |item: String| if is_list && !item.starts_with('[') { format!("[{item}]") } else { item };
     match items.as_slice() {
         [one] if !several => format!("{} = {one}", axis.field.key),
         _ => {
@@ -459,9 +461,16 @@ fn texts(field: &Field, value: &toml::Value) -> Result<Vec<String>> {
     let items = match value {
         toml::Value::Array(items) if !field.list => items.as_slice(),
         toml::Value::Array(items) if items.iter().any(toml::Value::is_array) => items.as_slice(),
+        toml::Value::Array(items) if are_apart(field, items) => items.as_slice(),
         one => std::slice::from_ref(one),
     };
     items.iter().map(|item| text_of(field, item)).collect()
+}
+
+/// Whether the items of a list are values by themselves.
+fn are_apart(field: &Field, items: &[toml::Value]) -> bool {
+    let words: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+    words.is_some_and(|words| field.apart(&words).is_some())
 }
 
 fn text_of(field: &Field, value: &toml::Value) -> Result<String> {

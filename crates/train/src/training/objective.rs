@@ -13,9 +13,10 @@ use crate::batches::Batches;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::net::{Graph, Layout, Snapshot};
+use tombola_core::plan::Teaching;
 use tombola_core::sweep::Settings;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::ClassWeights;
+use tombola_words::value::{ClassWeights, Precision};
 
 /// What the scores of a batch are held against.
 #[derive(Debug)]
@@ -101,12 +102,11 @@ impl Objective {
 pub struct Teacher {
     forward: Forward,
     arena: Arena,
-    share: f64,
-    temperature: f64,
+    teaching: Teaching,
 }
 
 impl Teacher {
-    /// The network of a snapshot. Its share of the loss is from 0 to 1.
+    /// The network of a snapshot.
     ///
     /// # Errors
     /// When the snapshot is of another network.
@@ -114,11 +114,14 @@ impl Teacher {
         graph: &Arc<Graph>,
         layout: &Arc<Layout>,
         snapshot: &Snapshot,
-        (share, temperature): (f64, f64),
+        teaching: Teaching,
+        precision: Precision,
         device: Device,
     ) -> Result<Self> {
         let forward = Forward::new(Arc::clone(graph), layout);
-        Ok(Self { forward, arena: Arena::new(Arc::clone(layout), snapshot, device)?, share, temperature })
+        let mut arena = Arena::new(Arc::clone(layout), snapshot, device)?;
+        arena.precision = precision;
+        Ok(Self { forward, arena, teaching })
     }
 
     /// The loss of the labels and of the teacher.
@@ -127,7 +130,7 @@ impl Teacher {
             let _no_grad = tch::no_grad_guard();
             self.forward.run(&mut self.arena, images, false)
         };
-        distilled(labels, scores, &taught, (self.share, self.temperature))
+        distilled(labels, scores, &taught, (self.teaching.share, self.teaching.temperature))
     }
 }
 

@@ -15,7 +15,7 @@ use super::barrier;
 use super::evaluate::{Tally, evaluate, evaluation_batch};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
-use super::objective::Objective;
+use super::objective::{Objective, Teacher};
 use super::optimizer::Optimizer;
 use super::portions::Portions;
 use super::replay::{Batch, Stepper, Work};
@@ -125,7 +125,7 @@ impl RunningTraining {
             optimizer.restore(&state)?;
         }
         let classes = task.graph.classes();
-        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?;
+        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?.taught(teacher(task)?);
         let mixing = Mixing::of(&settings, augment_seed(task), pixels(task))?;
         let portions = Portions::of(task.parts.train.len(), &settings, &form.graph);
         let stepper = Stepper::new(task.device, settings.batch_size, &forward);
@@ -175,8 +175,8 @@ impl RunningTraining {
         let (train, portions) = (&task.parts.train, self.portions);
         let places = train.order(order_seed(task), data_epoch);
         let order = Tensor::from_slice(&places).to_device(task.device);
-        let variation = (settings.augment == Some(Augment::CropFlip))
-            .then(|| Variation::new(train.len(), augment_seed(task), data_epoch, task.device));
+        let augment = settings.augment.as_ref().unwrap_or(&Augment::None);
+        let variation = Variation::of(augment, pixels(task), train.len(), augment_seed(task), data_epoch, task.device);
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
         let steps = portions.steps();
@@ -382,6 +382,15 @@ struct EpochClock {
     fixed_rate: Option<f64>,
     /// Losses on held-out images before it, for schedules that look at them.
     losses: Vec<f64>,
+}
+
+/// The dense network that teaches this one, if any does, in the numbers that both compute with.
+fn teacher(task: &Task) -> Result<Option<Teacher>> {
+    let Some(teaching) = task.stage.pruning.as_ref().and_then(|pruning| pruning.teaching) else { return Ok(None) };
+    let missing = || Error::environment("the snapshot of the dense network that teaches is missing");
+    let snapshot = task.sources.teacher.as_ref().ok_or_else(missing)?;
+    let precision = task.stage.settings.precision;
+    Teacher::new(task.graph, task.layout, snapshot, teaching, precision, task.device).map(Some)
 }
 
 /// Height and width of the images.

@@ -10,6 +10,7 @@
     reason = "a test that fails should say where"
 )]
 
+mod augment;
 mod channels;
 mod compact;
 mod counterparts;

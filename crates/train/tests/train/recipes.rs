@@ -290,3 +290,43 @@ fn a_last_batch_of_one_image_is_joined_where_a_norm_would_see_one_value() {
         assert_ne!(kept, joined);
     }
 }
+
+#[test]
+fn a_taught_ticket_lowers_the_loss_of_its_teacher_and_is_resumed_to_the_bit() {
+    let place = Place::new("resnet");
+    let first = place.run(&dense(&settings()), Start::default()).unwrap();
+    for pruning_type in [PruningType::Unstructured, PruningType::Structured] {
+        let teach = |distill| Settings { distill, pruning_type, ..settings() }.resolve().unwrap();
+        let start = || {
+            let mut start = Start::after(&first, None);
+            start.sources.teacher = Some(Arc::clone(first.snapshot(Moment::Last)));
+            start
+        };
+        let stage = pruned(&teach(0.9), 0.3, Rewind::Init);
+        let whole = place.run(&stage, start()).unwrap();
+        let plain = place.run(&pruned(&teach(0.0), 0.3, Rewind::Init), start()).unwrap();
+        assert_ne!(whole.snapshot(Moment::Last).checksum(), plain.snapshot(Moment::Last).checksum());
+        let mut told = place.run_until(&stage, start(), 2).unwrap();
+        let resume = told.progress.pop().unwrap();
+        let again = place.run(&stage, Start { resume: Some(resume), told, ..start() }).unwrap();
+        assert!(again.fingerprint() == whole.fingerprint());
+        let error = place.run(&stage, Start::after(&first, None)).unwrap_err();
+        assert!(error.message.contains("teaches"), "{error}");
+    }
+}
+
+#[test]
+fn a_teacher_alone_and_unpruned_is_learnt_from_and_does_not_change() {
+    let place = Place::new("resnet");
+    let first = place.run(&dense(&settings()), Start::default()).unwrap();
+    let settings =
+        Settings { distill: 1.0, distill_temperature: 1.0, augment: None, learning_rate: 1e-12, ..settings() };
+    let settings = Settings { epochs: 1, augment: Some(tombola_words::value::Augment::None), ..settings };
+    let mut start = Start::after(&first, None);
+    start.sources.teacher = Some(Arc::clone(first.snapshot(Moment::Last)));
+    let before = first.snapshot(Moment::Last).checksum();
+    let same = place.run(&pruned(&settings, 0.0, Rewind::LearningRate), start).unwrap();
+    // The same weights in training mode, whose statistics are those of a batch: near the teacher's scores, not at them.
+    assert!(same.epochs[0].train.loss < 0.5 && same.epochs[0].train.loss > 0.0, "{}", same.epochs[0].train.loss);
+    assert_eq!(first.snapshot(Moment::Last).checksum(), before);
+}

@@ -71,14 +71,6 @@ choices! {
         New = "new",
     }
 
-    /// How training images are varied.
-    Augment {
-        /// Not at all.
-        None = "none",
-        /// Padded by 4, cropped at random, flipped with probability 1/2.
-        CropFlip = "crop-flip" | "pad-crop-flip",
-    }
-
     /// The weights that weight decay acts on.
     DecayOn {
         /// All, as PyTorch's optimisers do unless they are told otherwise.

@@ -3,6 +3,7 @@
 //! Flags, sweep files, tables and identities all go through these two functions, so one spelling means one thing
 //! everywhere. It may not know which settings exist.
 
+mod augment;
 mod choices;
 mod moment;
 mod point;
@@ -11,9 +12,10 @@ mod shard;
 
 use std::path::PathBuf;
 
+pub use augment::{Alteration, Augment};
 pub use choices::{
-    Augment, Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer,
-    Precision, PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
+    Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer, Precision,
+    PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
@@ -26,6 +28,8 @@ pub trait Value: Sized {
     const LIST: bool = false;
     /// Whether the bare flag means yes.
     const FLAG: bool = false;
+    /// Words that are a value by themselves where other values are lists: several of them in a list are several values.
+    const WHOLE: &'static [&'static str] = &[];
 
     /// Reads one value. The error says what was expected, to follow "expected".
     fn parse(text: &str) -> Result<Self, String>;
@@ -112,6 +116,7 @@ impl Value for PathBuf {
 /// `auto`, or a value.
 impl<T: Value> Value for Option<T> {
     const LIST: bool = T::LIST;
+    const WHOLE: &'static [&'static str] = T::WHOLE;
 
     fn parse(text: &str) -> Result<Self, String> {
         match text {

@@ -82,6 +82,10 @@ impl Settings {
             ))
             .hint("leave one of the two out"));
         }
+        if self.distill > 0.0 && self.prune_iterations == 0 {
+            return Err(Error::input("`distill`: the dense network teaches its tickets, and `prune-iterations` is 0")
+                .hint("prune at least once, or leave `distill` at 0"));
+        }
         if self.prune_iterations > 0 {
             self.check_pruning()?;
             self.check_mask()?;

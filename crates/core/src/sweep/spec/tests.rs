@@ -1,5 +1,5 @@
 use super::*;
-use tombola_words::value::Point;
+use tombola_words::value::{Point, Value};
 
 fn flag(key: &str, values: &[&str]) -> Flag {
     Axis { field: Field::find(key).unwrap(), values: values.iter().map(ToString::to_string).collect() }
@@ -101,6 +101,27 @@ fn names_take_the_letters_of_all_scripts() {
         assert!(error.message.contains("expected letters, digits, `-`, `_` and `.`"), "{name}: {error}");
     }
     assert_eq!(name_of(std::path::Path::new("a b.toml")), "a-b");
+}
+
+#[test]
+fn words_for_a_variation_are_an_axis_and_alterations_are_a_list() {
+    let shown = |line: &str| -> Vec<String> {
+        let spec = Spec::read(Some(&format!("{line}\nprune-iterations = 0")), &[]).unwrap();
+        let again = Spec::read(Some(&spec.to_toml()), &[]).unwrap();
+        let shown = |spec: &Spec| -> Vec<String> {
+            spec.trials().unwrap().iter().map(|trial| trial.settings.augment.as_ref().unwrap().show()).collect()
+        };
+        assert_eq!(shown(&again), shown(&spec), "{line}");
+        shown(&spec)
+    };
+    assert_eq!(shown("augment = [\"none\", \"crop-flip\"]"), ["none", "crop-flip"]);
+    assert_eq!(shown("augment = [\"flip\", \"cutout:8\"]"), ["[flip, cutout:8]"]);
+    assert_eq!(shown("augment = [\"crop:4\", \"flip\"]"), ["crop-flip"]);
+    assert_eq!(shown("augment = [\"none\", [\"flip\"]]"), ["none", "[flip]"]);
+    assert_eq!(shown("augment = [[\"flip\", \"crop:2\"], [\"randaugment\"]]"), ["[flip, crop:2]", "[randaugment:2:9]"]);
+    // As it was written before there were lists.
+    let text = Spec::read(Some("augment = [\"none\", \"crop-flip\"]"), &[]).unwrap().to_toml();
+    assert!(text.contains("\naugment = [\"none\", \"crop-flip\"]\n"), "{text}");
 }
 
 #[test]
