@@ -22,7 +22,7 @@ readonly needs_gpu='needs a GPU'
 
 # Hosts and a Slurm on them, a browser and TeX for what the report and the tables give, shellcheck for the scripts of jobs.
 readonly test_packages=(openssh-server iproute2 util-linux slurmctld slurmd slurm-client slurm-wlm-basic-plugins munge
-    chromium texlive-latex-recommended shellcheck)
+    chromium texlive-latex-recommended shellcheck oxygen-icon-theme)
 # The wheel carries a program for each kind of MPI. Open MPI first, so that `mpicc` and `mpirun` are never MPICH's meanwhile.
 readonly both_mpis=(libopenmpi-dev openmpi-bin libmpich-dev mpich)
 

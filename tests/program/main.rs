@@ -30,6 +30,7 @@ mod networks;
 mod numbers;
 mod onnx_models;
 mod operations;
+mod own_data;
 mod plan;
 mod power_cuts;
 mod pretended_gpu;

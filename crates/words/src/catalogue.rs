@@ -320,7 +320,9 @@ pub fn find(name: &str) -> Result<&'static Known> {
     }
     Err(match nearest(&lower, names) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
-        None => error.hint("choose one of these"),
+        None => error.hint(format!(
+            "choose one of these, or give data of your own: by a path, such as `./{name}`, or as a block `[datasets.{name}]`"
+        )),
     })
 }
 

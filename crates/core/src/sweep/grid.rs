@@ -60,10 +60,10 @@ impl Grid {
         }
     }
 
-    /// Every combination that is not excluded, each with every `auto` decided.
+    /// Every combination that is not excluded, as it was asked: no `auto` is decided.
     ///
     /// # Errors
-    /// When a value is none of its setting, settings contradict each other, zipped axes differ in length, an excluding
+    /// When a value is none of its setting, zipped axes differ in length, an excluding
     /// key is unknown to the grid, or there are absurdly many trials.
     pub fn expand(&self) -> Result<Vec<Settings>> {
         let dimensions = self.dimensions()?;
@@ -85,7 +85,7 @@ impl Grid {
             }
             let agrees = |axis: &Axis| axis.values.contains(&(axis.field.show)(&settings));
             if !self.exclude.iter().any(|keys| keys.iter().all(agrees)) {
-                points.push(settings.resolve()?);
+                points.push(settings);
             }
         }
         Ok(points)

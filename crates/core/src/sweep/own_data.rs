@@ -56,7 +56,12 @@ impl OwnData {
 
     /// Its block in a sweep file.
     pub fn to_toml(&self) -> String {
-        let name = toml::Value::from(self.name.as_str());
+        // A name without quotes where TOML allows one.
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+        let name = match self.name.chars().all(is_plain) {
+            true => self.name.clone(),
+            false => toml::Value::from(self.name.as_str()).to_string(),
+        };
         let mut table = toml::Table::new();
         let mut put = |key: &str, value: toml::Value| drop(table.insert(key.to_string(), value));
         let text = |value: &str| toml::Value::from(value);

@@ -170,30 +170,36 @@ impl Spec {
     pub fn trials(&self) -> Result<Vec<Trial>> {
         let mut trials: Vec<Trial> = Vec::new();
         for (number, grid) in self.grids.iter().enumerate() {
-            let points = grid.expand().map_err(|error| match self.grids.len() {
+            let place = |error: Error| match self.grids.len() {
                 1 => error,
                 _ => error.at(format!("grid block {}", number + 1)),
-            })?;
-            for mut settings in points {
-                settings.epochs_save.clone_from(&self.run.epochs_save);
-                self.check_network(&settings.network)?;
-                settings.own_set = self.datasets.get(&settings.dataset).cloned();
-                self.check_data(&settings.dataset)?;
-                settings.own_network = self.networks.contains_key(&settings.network);
-                let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {
-                    true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
-                    _ => &[settings.control],
-                };
-                for &control in twins {
-                    let settings = Settings { control, ..settings.clone() };
-                    trials.push(Trial { number: trials.len() + 1, settings: settings.resolve()? });
-                }
+            };
+            for settings in grid.expand().map_err(place)? {
+                self.add_trials(settings, &mut trials).map_err(place)?;
             }
         }
         if trials.is_empty() {
             return Err(Error::input("the sweep has no trials").hint("`exclude` leaves none; relax it"));
         }
         Ok(trials)
+    }
+
+    /// Adds the trial of one point of a grid, and its twins.
+    fn add_trials(&self, mut settings: Settings, trials: &mut Vec<Trial>) -> Result<()> {
+        settings.epochs_save.clone_from(&self.run.epochs_save);
+        self.check_network(&settings.network)?;
+        self.check_data(&settings.dataset)?;
+        settings.own_set = self.datasets.get(&settings.dataset).cloned();
+        settings.own_network = self.networks.contains_key(&settings.network);
+        let twins: &[Control] = match self.run.controls && settings.prune_iterations > 0 {
+            true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
+            _ => &[settings.control],
+        };
+        for &control in twins {
+            let settings = Settings { control, ..settings.clone() }.resolve()?;
+            trials.push(Trial { number: trials.len() + 1, settings });
+        }
+        Ok(())
     }
 
     /// Takes the networks that are named by files into the sweep: `read` gives the network in one. From then on they are called by

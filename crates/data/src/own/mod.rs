@@ -27,7 +27,7 @@ pub use cache::{Cache, CachedSet, Found};
 use listing::Listing;
 pub use part_file::PartFile;
 use part_file::{Loose, PartWriter};
-pub use picture::{PictureForm, look as look_at_picture};
+pub use picture::{PictureForm, Wanted, decode as decode_picture, look as look_at_picture};
 pub use settle::{Settled, shown};
 pub use survey::Survey;
 

@@ -68,7 +68,7 @@ pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
 }
 
 /// Decodes an image and brings it to the form that is wanted: values `[height, width, channels]`. The error says what is wrong with it.
-pub(super) fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
+pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
     // Sizes first: decoders reserve what a file promises.
     look(bytes)?;
     let image = opened(bytes)?.decode().map_err(|error| told(&error))?;

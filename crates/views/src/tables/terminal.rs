@@ -116,6 +116,8 @@ impl CellSource<'_> {
         let plain = Settings {
             network: first.network.clone(),
             dataset: first.dataset.clone(),
+            own_network: first.own_network,
+            own_set: first.own_set.clone(),
             epochs: first.epochs,
             ..Settings::default()
         };
