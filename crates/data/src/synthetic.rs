@@ -183,7 +183,7 @@ mod tests {
             ((1, 8, 8), 0, 9, 9, "0 classes"),
             ((1, 8, 8), 2, 0, 9, "0 training images"),
             ((1, 8, 8), 2, 9, 0, "0 test images"),
-            ((1, 8, 8), 65_536, 9, 9, "257 classes; expected at most 65535"),
+            ((1, 8, 8), 65_536, 9, 9, "65536 classes; expected at most 65535"),
             ((3, 224, 224), 10, 50_000, 9, "need more than 4294967296 bytes"),
             ((usize::MAX, 2, 2), 10, 9, 9, "need more than"),
             ((1, 8, 8), 10, usize::MAX, 9, "need more than"),

@@ -134,12 +134,12 @@ fn hot(scalar: Scalar, raw: &[u8], big_endian: bool, count: usize) -> Option<usi
 #[cfg(test)]
 mod tests {
     use super::super::source::ByteSource;
-    use super::super::stored::Order;
+    use super::super::stored::StoredOrder;
     use super::*;
 
     fn array(scalar: Scalar, shape: &[usize], bytes: &[u8]) -> StoredArray {
         let source = ByteSource::of_memory(bytes.to_vec());
-        StoredArray::new("`x`".into(), (scalar, false), shape, Order::LastFastest, source).unwrap()
+        StoredArray::new("`x`".into(), (scalar, false), shape, StoredOrder::LastFastest, source).unwrap()
     }
 
     fn labels(values: usize, labels: LabelSource) -> Result<Vec<Label>> {

@@ -10,7 +10,7 @@ use super::labelled::{LabelSource, LabelledArrays};
 use super::parts::SetPart;
 use super::scalar::Scalar;
 use super::source::{AGAIN, ByteSource, Compression, broken};
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
@@ -156,7 +156,7 @@ fn array(source: &ByteSource, skip: u64, big_endian: bool) -> Result<Option<Matl
 }
 
 impl MatlabArray {
-    fn stored(&self, place: &str, order: Order) -> Result<StoredArray> {
+    fn stored(&self, place: &str, order: StoredOrder) -> Result<StoredArray> {
         let name = format!("`{}` of {place}", self.name);
         let source = self.source.clone();
         Ok(StoredArray::new(name, (self.scalar, self.big_endian), &self.shape, order, source)?.loose())
@@ -166,8 +166,8 @@ impl MatlabArray {
     fn values(&self, place: &str, labels: usize) -> Result<StoredArray> {
         let (first, last) = (self.shape.first() == Some(&labels), self.shape.last() == Some(&labels));
         match (first, last, self.shape.len()) {
-            (true, false, _) | (true, true, 2) => self.stored(place, Order::FirstFastest),
-            (false, true, _) | (true, true, _) => self.stored(place, Order::FirstFastestExamplesLast),
+            (true, false, _) | (true, true, 2) => self.stored(place, StoredOrder::FirstFastest),
+            (false, true, _) | (true, true, _) => self.stored(place, StoredOrder::FirstFastestExamplesLast),
             (false, false, _) => Err(Error::input(format!(
                 "`{}` of {place} has the sizes {:?}, but there are {labels} labels",
                 self.name, self.shape
@@ -180,7 +180,7 @@ impl MatlabArray {
     fn labels(&self, place: &str) -> Result<StoredArray> {
         let all: usize = self.shape.iter().fold(1, |all, size| all.saturating_mul(*size));
         let flat = Self { shape: vec![all], ..self.clone() };
-        flat.stored(place, Order::LastFastest)
+        flat.stored(place, StoredOrder::LastFastest)
     }
 }
 

@@ -9,7 +9,7 @@ use super::parts::{PartReaders, SetPart};
 use super::records::{self, CifarRecords};
 use super::shards::TarShard;
 use super::source::ByteSource;
-use super::tree::{TreeEntry, Walk, is_image};
+use super::tree::{TreeEntry, TreeWalk, is_image};
 use super::{cifar_python, csv_rows, folders, idx_files, matlab, npy, npz, pattern, safetensors_file};
 use crate::example::{Label, Parts};
 use tombola_words::DataOptions;
@@ -53,7 +53,7 @@ pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<Parts> {
         files.push((entry.name, entry.path));
         Ok(())
     };
-    Walk::to(DEEPEST).files(root, visit)?;
+    TreeWalk::to(DEEPEST).files(root, visit)?;
     let mut known = Vec::new();
     for (name, path) in files {
         // What cannot be read is none of a set: a socket, a link that leads nowhere.

@@ -31,7 +31,7 @@ pub(super) struct StoredArray {
 
 /// The order of values in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum StoredOrder {
     /// The last axis is the fastest; examples are the first.
     LastFastest,
     /// The first axis is the fastest; examples are the first.
@@ -49,11 +49,11 @@ impl StoredArray {
         name: String,
         (scalar, big_endian): (Scalar, bool),
         shape: &[usize],
-        order: Order,
+        order: StoredOrder,
         source: ByteSource,
     ) -> Result<Self> {
         let (count, sizes) = match order {
-            Order::FirstFastestExamplesLast => shape.split_last(),
+            StoredOrder::FirstFastestExamplesLast => shape.split_last(),
             _ => shape.split_first(),
         }
         .ok_or_else(|| Error::input(format!("{name} is a single number; expected an array of examples")))?;
@@ -77,11 +77,13 @@ impl StoredArray {
             .hint(AGAIN));
         }
         let steps = match order {
-            Order::LastFastest => (0..sizes.len()).map(|axis| sizes[axis + 1..].iter().product()).collect::<Vec<_>>(),
+            StoredOrder::LastFastest => {
+                (0..sizes.len()).map(|axis| sizes[axis + 1..].iter().product()).collect::<Vec<_>>()
+            }
             _ => (0..sizes.len()).map(|axis| sizes[..axis].iter().product()).collect(),
         };
         let sizes = sizes.iter().zip(steps).map(|(size, step)| Stride { size: *size, step }).collect();
-        let apart = order == Order::FirstFastest && shape.len() > 1;
+        let apart = order == StoredOrder::FirstFastest && shape.len() > 1;
         Ok(Self { name, scalar, big_endian, count: *count, sizes, apart, loose: false, source })
     }
 
@@ -194,7 +196,7 @@ fn skip_bytes(reader: &mut dyn Read, bytes: usize) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn examples(shape: &[usize], order: Order, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+    fn examples(shape: &[usize], order: StoredOrder, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         let array = StoredArray::new("`x`".into(), (Scalar::U8, false), shape, order, ByteSource::of_memory(bytes))?;
         let mut open = array.open()?;
         let mut all = Vec::new();
@@ -213,16 +215,16 @@ mod tests {
         // Element [n, a, b] is 100 n + 10 a + b.
         let expected: Vec<Vec<u8>> = vec![vec![0, 1, 2, 10, 11, 12], vec![100, 101, 102, 110, 111, 112]];
         let c = expected.concat();
-        assert_eq!(examples(&[2, 2, 3], Order::LastFastest, c).unwrap(), expected);
+        assert_eq!(examples(&[2, 2, 3], StoredOrder::LastFastest, c).unwrap(), expected);
         let fortran = vec![0, 100, 10, 110, 1, 101, 11, 111, 2, 102, 12, 112];
-        assert_eq!(examples(&[2, 2, 3], Order::FirstFastest, fortran).unwrap(), expected);
+        assert_eq!(examples(&[2, 2, 3], StoredOrder::FirstFastest, fortran).unwrap(), expected);
         let last = vec![0, 10, 1, 11, 2, 12, 100, 110, 101, 111, 102, 112];
-        assert_eq!(examples(&[2, 3, 2], Order::FirstFastestExamplesLast, last).unwrap(), expected);
+        assert_eq!(examples(&[2, 3, 2], StoredOrder::FirstFastestExamplesLast, last).unwrap(), expected);
     }
 
     #[test]
     fn sizes_that_cannot_be_are_refused_before_memory_is_taken() {
-        let refused = |shape: &[usize]| examples(shape, Order::LastFastest, vec![0; 12]).unwrap_err().message;
+        let refused = |shape: &[usize]| examples(shape, StoredOrder::LastFastest, vec![0; 12]).unwrap_err().message;
         assert!(refused(&[1 << 62, 1 << 62]).contains("more than 67108864 bytes"));
         assert!(refused(&[1 << 62, 4]).contains("more than the file can hold"));
         assert!(refused(&[3, 0]).contains("at least 1"));
