@@ -164,7 +164,10 @@ fn part_folders(root: &Path, options: &DataOptions) -> Result<Vec<(SetPart, Path
             parts.push((part, entry.path, format!("{}/", entry.name)));
         }
     }
-    if parts.iter().any(|(part, ..)| *part == SetPart::Train) {
+    // A class may be called `train`, too: the part has folders in it.
+    if let Some((_, train, _)) = parts.iter().find(|(part, ..)| *part == SetPart::Train)
+        && tree::entries(train)?.0.iter().any(|entry| entry.is_folder)
+    {
         return Ok(parts);
     }
     Ok(vec![(SetPart::Train, root.to_path_buf(), String::new())])

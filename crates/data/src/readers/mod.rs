@@ -49,12 +49,14 @@ mod tree;
 /// # Errors
 /// Nothing there, nothing that is known, or options that the format does not have.
 pub fn open(path: &Path, options: &DataOptions) -> Result<Parts> {
-    match std::fs::metadata(path) {
+    let parts = match std::fs::metadata(path) {
         Ok(about) if about.is_dir() => set::of_folder(path, options),
         Ok(_) => set::of_file(path, options),
         Err(_) if pattern::is_pattern(&path.to_string_lossy()) => set::of_pattern(path, options),
         Err(error) => Err(Error::file("read", path, &error)),
-    }
+    }?;
+    set::check_options(&parts, options)?;
+    Ok(parts)
 }
 
 /// The batches of the Python version of CIFAR as the binary version would be read.

@@ -1,10 +1,11 @@
 //! An array in a file of which one example is read after the other. It does not know what examples look like.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 
 use super::scalar::{Scalar, Stride};
 use super::source::{AGAIN, ByteSource, broken};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// No example is larger, in bytes.
 pub(super) const MOST_EXAMPLE: u64 = 64 << 20;
@@ -26,6 +27,8 @@ pub(super) struct StoredArray {
     apart: bool,
     /// Whether something may follow.
     loose: bool,
+    /// Whether its numbers are floats, though stored as whole ones.
+    pub(super) floats: bool,
     source: ByteSource,
 }
 
@@ -84,12 +87,18 @@ impl StoredArray {
         };
         let sizes = sizes.iter().zip(steps).map(|(size, step)| Stride { size: *size, step }).collect();
         let apart = order == StoredOrder::FirstFastest && shape.len() > 1;
-        Ok(Self { name, scalar, big_endian, count: *count, sizes, apart, loose: false, source })
+        Ok(Self { name, scalar, big_endian, count: *count, sizes, apart, loose: false, floats: false, source })
     }
 
     /// Something may follow in the file.
     pub(super) fn loose(mut self) -> Self {
         self.loose = true;
+        self
+    }
+
+    /// Its numbers are floats, whatever they are stored as.
+    pub(super) fn as_floats(mut self, floats: bool) -> Self {
+        self.floats = floats;
         self
     }
 
@@ -156,11 +165,21 @@ impl OpenArray<'_> {
         Ok(Some(&self.example))
     }
 
-    /// Reads all of the array once more, and keeps the next examples of it.
+    /// Takes the next examples: from their places, or by reading all of the array once more.
     fn fill(&mut self) -> Result<()> {
         let (array, size) = (self.array, self.array.scalar.size());
         let here = self.block.min(array.count - self.next) * size;
         self.held.resize(self.block * self.size, 0);
+        if let Some((path, start)) = array.source.place() {
+            let mut file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
+            for column in 0..array.values() {
+                let place = start + ((column * array.count + self.next) * size) as u64;
+                let part = column * self.block * size;
+                file.seek(SeekFrom::Start(place)).map_err(|error| broken(&error))?;
+                file.read_exact(&mut self.held[part..part + here]).map_err(|error| broken(&error))?;
+            }
+            return Ok(());
+        }
         let mut reader = array.source.open()?;
         let (before, behind) = (self.next * size, array.count * size - self.next * size - here);
         for column in 0..array.values() {
