@@ -33,7 +33,7 @@ pub struct FuzzTarget {
 }
 
 /// All of them.
-pub static TARGETS: [&FuzzTarget; 11] = [
+pub static TARGETS: [&FuzzTarget; 21] = [
     &targets::journal::TARGET,
     &targets::sweep::TARGET,
     &targets::network::TARGET,
@@ -42,6 +42,16 @@ pub static TARGETS: [&FuzzTarget; 11] = [
     &targets::torch_file::TARGET,
     &targets::idx::TARGET,
     &targets::cifar::TARGET,
+    &targets::data::folders::TARGET,
+    &targets::data::npy::TARGET,
+    &targets::data::npz::TARGET,
+    &targets::data::idx_files::TARGET,
+    &targets::data::pickle::TARGET,
+    &targets::data::matlab::TARGET,
+    &targets::data::csv::TARGET,
+    &targets::data::tensors::TARGET,
+    &targets::data::parquet::TARGET,
+    &targets::data::shards::TARGET,
     &targets::messages::TARGET,
     &targets::http::TARGET,
     &targets::finding::TARGET,

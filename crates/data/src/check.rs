@@ -54,7 +54,7 @@ pub(super) fn check_known(
             affected.push(known.name);
             continue;
         };
-        for (file, path) in known.files().iter().zip(&found.files) {
+        for (file, path) in found.expected.iter().zip(&found.files) {
             let path = path.clone().unwrap_or_else(|| found.folder.join(file.name));
             let verdict = match verify(&path, file) {
                 Ok(Verdict::Right) => "right".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! A file is a row of records without a header: the label bytes, then the red, green and blue planes of 32x32 bytes
 //! each (A. Krizhevsky: "Learning multiple layers of features from tiny images", 2009, and the page of the data set).
-//! The Python version is not read: see [`PYTHON_VERSION`].
+//! The Python version is read by `readers`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -17,10 +17,6 @@ use tombola_words::regular;
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const CHANNELS: usize = 3;
-
-/// Why the Python version of CIFAR is refused.
-pub const PYTHON_VERSION: &str = "the Python version is a pickle, a file that can run code while it is read, and no \
-    Rust library reads its arrays safely; the binary version holds the same images";
 
 /// Reads one part from its files, one after the other.
 ///

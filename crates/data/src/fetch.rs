@@ -47,11 +47,16 @@ pub(super) fn fetch_to(
         return Err(Error::input(format!("`{}` is made by the program: there is nothing to fetch", known.name)));
     }
     for found in places.iter().filter_map(|place| look_in(known, place)) {
-        if found.complete().is_some() && wrong_files(known, &found)?.is_empty() {
+        if found.complete().is_some() && wrong_files(&found)?.is_empty() {
             return say(out, &format!("{}: complete in {}", known.name, found.folder.display()));
         }
     }
+    if let Some(instead) = known.not_fetched() {
+        return Err(Error::input(format!("`{}` cannot be fetched", known.name)).hint(instead));
+    }
     let place = place_to_fill(places, data_dir)?;
+    // Damaged files of the Python version are not replaced: the other version is fetched.
+    let look_in = |known: &Known, place: &Path| look_in(known, place).filter(|found| found.expected == known.files());
     let folder = match look_in(known, &place) {
         Some(found) => found.folder,
         None => folders(known, &place).into_iter().next().unwrap_or_else(|| place.clone()),
@@ -59,9 +64,12 @@ pub(super) fn fetch_to(
     fs::create_dir_all(&folder).map_err(|error| Error::file("create", &folder, &error))?;
     let _lock = lock(&folder)?;
     // Looked at under the lock: another fetch may just have ended.
-    let nothing = || Found { folder: folder.clone(), files: vec![None; known.files().len()] };
+    let nothing = || {
+        let expected = known.files();
+        Found { folder: folder.clone(), files: vec![None; expected.len()], expected }
+    };
     let found = look_in(known, &place).unwrap_or_else(nothing);
-    let wanted = wrong_files(known, &found)?;
+    let wanted = wrong_files(&found)?;
     let base = base_url.unwrap_or(known.base_url).trim_end_matches('/');
     match known.source {
         Source::Made => {}
@@ -104,15 +112,15 @@ fn say(out: &mut dyn Write, line: &str) -> Result<()> {
 }
 
 /// The files that are missing or not the publisher's.
-fn wrong_files(known: &Known, found: &Found) -> Result<Vec<PublicFile>> {
+fn wrong_files(found: &Found) -> Result<Vec<PublicFile>> {
     let mut wrong = Vec::new();
-    for (file, path) in known.files().into_iter().zip(&found.files) {
+    for (file, path) in found.expected.iter().zip(&found.files) {
         let right = match path {
-            Some(path) => verify(path, &file)? == Verdict::Right,
+            Some(path) => verify(path, file)? == Verdict::Right,
             None => false,
         };
         if !right {
-            wrong.push(file);
+            wrong.push(*file);
         }
     }
     Ok(wrong)

@@ -12,6 +12,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::images::{Images, MOST_BYTES, check_labels};
+use tombola_words::catalogue::IdxForm;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
 
@@ -19,6 +20,9 @@ use tombola_words::regular;
 const IMAGES: u32 = 0x0000_0803;
 /// Unsigned bytes in one dimension: count.
 const LABELS: u32 = 0x0000_0801;
+/// Numbers of four bytes in two dimensions: count, and eight that QMNIST says of a digit, the class first.
+const WIDE_LABELS: u32 = 0x0000_0c02;
+const WIDE: usize = 8;
 
 /// Deflate cannot shrink anything further than about 1032 to 1, so a header that promises more is false.
 const MOST_DEFLATE: u64 = 1100;
@@ -33,8 +37,30 @@ const RESERVED: u64 = 64 << 20;
 /// kind (images and labels exchanged included), sizes that cannot be, counts that differ, a label that is not below
 /// `classes`.
 pub fn read(images: &Path, labels: &Path, classes: usize) -> Result<Images> {
-    let (pixels, (count, rows, columns)) = read_images(images)?;
-    let found = read_labels(labels)?;
+    read_as(images, labels, classes, IdxForm::PLAIN)
+}
+
+/// As [`read`], for files whose images lie on their side or whose labels do not begin at 0.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_as(images: &Path, labels: &Path, classes: usize, form: IdxForm) -> Result<Images> {
+    let (mut pixels, (count, mut rows, mut columns)) = read_images(images)?;
+    if form.turned {
+        turn(&mut pixels, rows, columns);
+        (rows, columns) = (columns, rows);
+    }
+    let mut found = read_labels(labels)?;
+    for (index, label) in found.iter_mut().enumerate() {
+        *label = label.checked_sub(form.first_label).ok_or_else(|| {
+            Error::input(format!(
+                "`{}`: label {label} of image {index} is out of range; expected at least {}",
+                labels.display(),
+                form.first_label
+            ))
+            .hint("this file belongs to another data set, or is damaged")
+        })?;
+    }
     if found.len() != count {
         return Err(Error::input(format!(
             "`{}` holds {count} images, but `{}` holds {} labels",
@@ -48,6 +74,17 @@ pub fn read(images: &Path, labels: &Path, classes: usize) -> Result<Images> {
         error.at(format!("`{}`", labels.display())).hint("this file belongs to another data set, or is damaged")
     })?;
     Images::new(pixels, found, (1, rows, columns), classes)
+}
+
+/// Exchanges rows and columns of each image.
+fn turn(pixels: &mut [u8], rows: usize, columns: usize) {
+    let mut lying = vec![0; rows * columns];
+    for image in pixels.chunks_exact_mut(rows * columns) {
+        lying.copy_from_slice(image);
+        for (place, pixel) in image.iter_mut().enumerate() {
+            *pixel = lying[place % rows * columns + place / rows];
+        }
+    }
 }
 
 fn read_images(path: &Path) -> Result<(Vec<u8>, (usize, usize, usize))> {
@@ -69,7 +106,7 @@ fn open(path: &Path) -> Result<(BufReader<File>, u64)> {
 
 /// Pixels, and count, rows and columns. `bytes` is the size of what is read, before unpacking.
 fn decode_images(source: impl BufRead, bytes: u64) -> Result<(Vec<u8>, (usize, usize, usize))> {
-    let mut content = Content::new(source, bytes)?;
+    let mut content = IdxContent::new(source, bytes)?;
     content.expect_magic(IMAGES)?;
     let [count, rows, columns] = [content.number()?, content.number()?, content.number()?];
     if count == 0 || rows == 0 || columns == 0 {
@@ -85,19 +122,33 @@ fn decode_images(source: impl BufRead, bytes: u64) -> Result<(Vec<u8>, (usize, u
 }
 
 fn decode_labels(source: impl BufRead, bytes: u64) -> Result<Vec<u8>> {
-    let mut content = Content::new(source, bytes)?;
-    content.expect_magic(LABELS)?;
+    let mut content = IdxContent::new(source, bytes)?;
+    let wide = content.expect_magic(LABELS)? == WIDE_LABELS;
     let count = content.number()?;
-    if count == 0 {
-        return Err(Error::input("the header promises 0 labels; expected at least 1").hint(DAMAGED));
+    let columns = if wide { content.number()? } else { 1 };
+    if count == 0 || (wide && columns as usize != WIDE) {
+        return Err(Error::input(format!(
+            "the header promises {count} labels of {columns} numbers; expected at least 1, of {}",
+            if wide { WIDE } else { 1 }
+        ))
+        .hint(DAMAGED));
     }
-    content.elements(u128::from(count), &format!("{count} labels"))
+    let size = if wide { 4 * WIDE } else { 1 };
+    let bytes = content.elements(u128::from(count) * size as u128, &format!("{count} labels"))?;
+    if !wide {
+        return Ok(bytes);
+    }
+    let class = |label: &[u8]| match *label {
+        [0, 0, 0, class, ..] => Ok(class),
+        _ => Err(Error::input("a label is no class from 0 to 255").hint(DAMAGED)),
+    };
+    bytes.chunks_exact(size).map(class).collect()
 }
 
 const DAMAGED: &str = "the file is damaged or incomplete: `tombola data fetch` replaces wrong files";
 
 /// The unpacked bytes of a file, and how many there can be at most.
-struct Content<R: BufRead> {
+struct IdxContent<R: BufRead> {
     reader: Unpacked<R>,
     most: u64,
 }
@@ -116,7 +167,7 @@ impl<R: BufRead> Read for Unpacked<R> {
     }
 }
 
-impl<R: BufRead> Content<R> {
+impl<R: BufRead> IdxContent<R> {
     fn new(mut source: R, bytes: u64) -> Result<Self> {
         // The first bytes tell, not the name: people unpack files and leave their names, and the other way round.
         let compressed = source.fill_buf().map_err(broken)?.starts_with(&[0x1f, 0x8b]);
@@ -134,10 +185,11 @@ impl<R: BufRead> Content<R> {
         Ok(u32::from_be_bytes(bytes))
     }
 
-    fn expect_magic(&mut self, expected: u32) -> Result<()> {
+    /// What was found: labels may have one of two forms.
+    fn expect_magic(&mut self, expected: u32) -> Result<u32> {
         let what = |magic| if magic == IMAGES { "images" } else { "labels" };
         match self.number()? {
-            found if found == expected => Ok(()),
+            found if found == expected || (found == WIDE_LABELS && expected == LABELS) => Ok(found),
             found @ (IMAGES | LABELS) => Err(Error::input(format!(
                 "holds {} (magic number {found:#010x}) where {} ({expected:#010x}) are expected",
                 what(found),
@@ -197,166 +249,4 @@ fn broken(error: io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::samples::{gzip, idx_images, idx_labels};
-    use tombola_words::error::Kind;
-
-    /// Reads two files with these contents.
-    fn read_bytes(images: &[u8], labels: &[u8]) -> Result<Images> {
-        let folder = tempfile::tempdir().unwrap();
-        let (first, second) = (folder.path().join("images"), folder.path().join("labels"));
-        std::fs::write(&first, images).unwrap();
-        std::fs::write(&second, labels).unwrap();
-        read(&first, &second, 3)
-    }
-
-    fn message(images: &[u8], labels: &[u8]) -> String {
-        let error = read_bytes(images, labels).unwrap_err();
-        assert_eq!(error.kind, Kind::Input, "{error}");
-        assert!(error.hint.is_some(), "no cure: {error}");
-        error.message
-    }
-
-    fn good() -> (Vec<u8>, Vec<u8>) {
-        (idx_images(2, 3, &(0..18).collect::<Vec<u8>>()), idx_labels(&[0, 1, 2]))
-    }
-
-    #[test]
-    fn files_are_read_plain_and_compressed_whatever_their_names() {
-        let (images, labels) = good();
-        let expected = Images::new((0..18).collect(), vec![0_u8, 1, 2], (1, 2, 3), 3).unwrap();
-        assert_eq!(read_bytes(&images, &labels).unwrap(), expected);
-        assert_eq!(read_bytes(&gzip(&images), &gzip(&labels)).unwrap(), expected);
-        assert_eq!(read_bytes(&gzip(&images), &labels).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_missing_file_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("nothing");
-        let error = read(&path, &path, 3).unwrap_err();
-        assert_eq!(error.kind, Kind::Input);
-        assert!(error.message.contains("nothing"), "{error}");
-        assert!(read(folder.path(), &path, 3).unwrap_err().message.contains("Is a directory"));
-    }
-
-    #[test]
-    fn a_file_cut_off_anywhere_is_refused_plain_and_compressed() {
-        let (images, labels) = good();
-        for length in 0..images.len() {
-            assert!(message(&images[..length], &labels).contains("cut off"), "{length} bytes of images");
-        }
-        for length in 0..labels.len() {
-            assert!(message(&images, &labels[..length]).contains("cut off"), "{length} bytes of labels");
-        }
-        let packed = gzip(&images);
-        for length in 0..packed.len() {
-            message(&packed[..length], &labels);
-        }
-    }
-
-    #[test]
-    fn exchanged_files_are_recognised() {
-        let (images, labels) = good();
-        assert!(message(&labels, &images).contains("holds labels (magic number 0x00000801) where images"));
-        assert!(message(&gzip(&images), &gzip(&images)).contains("holds images"));
-    }
-
-    #[test]
-    fn another_magic_number_is_refused() {
-        let (images, labels) = good();
-        assert!(message(b"<!DOCTYPE html><title>404", &labels).contains("starts with 0x3c21444f; expected 0x00000803"));
-        let mut floats = images.clone();
-        floats[2] = 0x0d;
-        assert!(message(&floats, &labels).contains("starts with 0x00000d03"));
-    }
-
-    #[test]
-    fn data_after_the_end_is_refused_plain_and_compressed() {
-        let (mut images, labels) = good();
-        let mut packed = gzip(&images);
-        packed.extend_from_slice(b"more");
-        message(&packed, &labels);
-        images.push(0);
-        assert!(message(&images, &labels).contains("more data than the header promises (3 images of 2x3, 18 bytes)"));
-        assert!(message(&gzip(&images), &labels).contains("more data"));
-        let twice = [gzip(&labels), gzip(&labels)].concat();
-        assert!(message(&good().0, &twice).contains("more data"));
-    }
-
-    #[test]
-    fn a_changed_byte_in_a_compressed_file_is_noticed() {
-        let (images, labels) = good();
-        let mut packed = gzip(&images);
-        let checksum = packed.len() - 8;
-        packed[checksum] ^= 1;
-        assert!(message(&packed, &labels).contains("cannot be unpacked"));
-    }
-
-    #[test]
-    fn counts_that_differ_are_refused() {
-        let (images, _) = good();
-        let text = message(&images, &idx_labels(&[0, 1]));
-        assert!(text.contains("holds 3 images") && text.contains("holds 2 labels"), "{text}");
-    }
-
-    #[test]
-    fn a_label_out_of_range_is_refused() {
-        let (images, _) = good();
-        let text = message(&images, &idx_labels(&[0, 3, 1]));
-        assert!(text.contains("label 3 of image 1 is out of range; expected 0 to 2"), "{text}");
-    }
-
-    #[test]
-    fn absurd_sizes_are_refused_before_memory_is_reserved() {
-        let (_, labels) = good();
-        let header = |numbers: [u32; 4]| numbers.iter().flat_map(|number| number.to_be_bytes()).collect::<Vec<u8>>();
-        let huge = header([IMAGES, u32::MAX, u32::MAX, u32::MAX]);
-        assert!(message(&huge, &labels).contains("more than 4294967296 are not read"));
-        let large = header([IMAGES, 3 << 20, 32, 32]);
-        assert!(message(&large, &labels).contains("more than the file can hold"));
-        assert!(message(&gzip(&large), &labels).contains("more than the file can hold"));
-        for empty in [[IMAGES, 0, 2, 3], [IMAGES, 3, 0, 3], [IMAGES, 3, 2, 0]] {
-            assert!(message(&header(empty), &labels).contains("expected at least 1"));
-        }
-        assert!(message(&good().0, &idx_labels(&[])).contains("promises 0 labels"));
-    }
-
-    proptest! {
-        #[test]
-        fn random_bytes_never_panic_nor_give_more_than_they_hold(
-            bytes in proptest::collection::vec(any::<u8>(), 0..400),
-        ) {
-            // Half of the cases get a true magic number, so that the sizes behind it are tried too.
-            for magic in [None, Some(IMAGES), Some(LABELS)] {
-                let mut bytes = bytes.clone();
-                if let (Some(magic), Some(start)) = (magic, bytes.get_mut(..4)) {
-                    start.copy_from_slice(&magic.to_be_bytes());
-                }
-                for bytes in [gzip(&bytes), bytes] {
-                    let length = bytes.len() as u64;
-                    if let Ok((pixels, _)) = decode_images(bytes.as_slice(), length) {
-                        prop_assert!(pixels.capacity() <= 2 * 400);
-                    }
-                    if let Ok(labels) = decode_labels(bytes.as_slice(), length) {
-                        prop_assert!(labels.capacity() <= 2 * 400);
-                    }
-                }
-            }
-        }
-
-        #[test]
-        fn whatever_the_sizes_no_more_is_reserved_than_the_file_can_hold(
-            count in any::<u32>(), rows in any::<u32>(), columns in any::<u32>(), tail in 0usize..50,
-        ) {
-            let mut bytes: Vec<u8> = [IMAGES, count, rows, columns].iter().flat_map(|n| n.to_be_bytes()).collect();
-            bytes.resize(16 + tail, 7);
-            let length = bytes.len() as u64;
-            let promised = u128::from(count) * u128::from(rows) * u128::from(columns);
-            prop_assert_eq!(decode_images(bytes.as_slice(), length).is_ok(), promised == tail as u128 && tail > 0);
-        }
-    }
-}
+mod tests;

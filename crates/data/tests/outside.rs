@@ -1,5 +1,7 @@
 //! Sets that the libraries of others write, read to the same values that they read themselves: `tests/outside/data_files.py`.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -6,6 +6,8 @@
 use crate::Shape;
 use crate::error::{Error, Result, nearest};
 
+mod mnist_kin;
+
 /// The name of the data set that is made.
 pub const SYNTHETIC: &str = "synthetic";
 
@@ -35,7 +37,7 @@ impl Format {
 pub struct PublicFile {
     /// Name without `.gz`.
     pub name: &'static str,
-    /// MD5 of the uncompressed content.
+    /// MD5 of the uncompressed content; empty where its publisher does not state it.
     pub md5: &'static str,
     /// Size of the uncompressed content.
     pub bytes: u64,
@@ -53,8 +55,24 @@ pub struct PublicArchive {
     pub md5: &'static str,
     /// The folder in the archive, and on disk, in which the files lie.
     pub folder: &'static str,
-    /// The folder of the Python version, which is not read.
+    /// The folder of the Python version, whose files hold the same images.
     pub python_folder: &'static str,
+    /// MD5 of the files of that version, which are called as the others without `.bin`.
+    pub python_md5: &'static [&'static str],
+}
+
+/// What is to be done to the images and labels of IDX files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdxForm {
+    /// Whether rows and columns are exchanged, so that images lie on their side until they are turned.
+    pub turned: bool,
+    /// The label of the first class.
+    pub first_label: u8,
+}
+
+impl IdxForm {
+    /// That of MNIST.
+    pub const PLAIN: Self = Self { turned: false, first_label: 0 };
 }
 
 /// Where images come from and how they are read.
@@ -66,6 +84,10 @@ pub enum Source {
     Idx {
         /// In this order.
         files: [PublicFile; 4],
+        /// How images and labels are to be taken.
+        form: IdxForm,
+        /// The folder that torchvision keeps them in, and in it `raw`.
+        torchvision: &'static str,
     },
     /// Binary CIFAR files.
     Cifar {
@@ -108,9 +130,27 @@ impl Known {
     pub fn files(&self) -> Vec<PublicFile> {
         match &self.source {
             Source::Made => Vec::new(),
-            Source::Idx { files } => files.to_vec(),
+            Source::Idx { files, .. } => files.to_vec(),
             Source::Cifar { train, test, .. } => [*train, *test].concat(),
         }
+    }
+
+    /// The files of the Python version, in the same order; none if there is no such version.
+    pub fn python_files(&self) -> Vec<PublicFile> {
+        let Source::Cifar { archive, .. } = &self.source else { return Vec::new() };
+        let name = |file: &PublicFile| file.name.strip_suffix(".bin").unwrap_or(file.name);
+        let python = self.files().into_iter().zip(archive.python_md5);
+        python.map(|(file, md5)| PublicFile { name: name(&file), md5, bytes: 0, compressed_md5: None }).collect()
+    }
+
+    /// Why there is nothing to be fetched, and what is to be done instead; none if there is.
+    pub fn not_fetched(&self) -> Option<String> {
+        self.name.starts_with("emnist-").then(|| {
+            format!(
+                "its publisher keeps it in an archive with five others: unpack `{}`, and the files in it",
+                mnist_kin::EMNIST_ARCHIVE
+            )
+        })
     }
 }
 
@@ -123,7 +163,7 @@ const fn unpacked(name: &'static str, bytes: u64, md5: &'static str) -> PublicFi
 }
 
 /// All of them.
-pub static CATALOGUE: [Known; 5] = [
+pub static CATALOGUE: [Known; 13] = [
     Known {
         name: "fashion-mnist",
         aliases: &["fashionmnist", "fashion_mnist"],
@@ -160,6 +200,8 @@ pub static CATALOGUE: [Known; 5] = [
                     "bb300cfdad3c16e7a12a480ee83cd310",
                 ),
             ],
+            form: IdxForm::PLAIN,
+            torchvision: "FashionMNIST",
         },
     },
     Known {
@@ -198,6 +240,8 @@ pub static CATALOGUE: [Known; 5] = [
                     "ec29112dd5afa0611ce80d1b7f02629c",
                 ),
             ],
+            form: IdxForm::PLAIN,
+            torchvision: "MNIST",
         },
     },
     Known {
@@ -215,6 +259,14 @@ pub static CATALOGUE: [Known; 5] = [
                 md5: "c32a1d4ab5d03f1284b67883e8d87530",
                 folder: "cifar-10-batches-bin",
                 python_folder: "cifar-10-batches-py",
+                python_md5: &[
+                    "c99cafc152244af753f735de768cd75f",
+                    "d4bba439e000b95fd0a9bffe97cbabec",
+                    "54ebc095f3ab1f0389bbae665268c751",
+                    "634d18415352ddfa80567beed471001a",
+                    "482c414d41f54cd18b22e5b47cb7c3cb",
+                    "40351d587109b95175f43aff81a1287e",
+                ],
             },
             train: &[
                 unpacked("data_batch_1.bin", 30_730_000, "5dd7e06a14cb22eb9f671a540d1b7c25"),
@@ -242,12 +294,21 @@ pub static CATALOGUE: [Known; 5] = [
                 md5: "03b5dce01913d631647c71ecec9e9cb8",
                 folder: "cifar-100-binary",
                 python_folder: "cifar-100-python",
+                python_md5: &["16019d7e3df5f24257cddd939b257f8d", "f0ef6b0ae62326f3e7ffdfab6717acfc"],
             },
             train: &[unpacked("train.bin", 153_700_000, "6172c7755cfe09b2fe270c85cebc1b15")],
             test: &[unpacked("test.bin", 30_740_000, "4499cfba6c016c1be1438163640a0898")],
             format: Format::CIFAR_100,
         },
     },
+    mnist_kin::KMNIST,
+    mnist_kin::QMNIST,
+    mnist_kin::EMNIST[0],
+    mnist_kin::EMNIST[1],
+    mnist_kin::EMNIST[2],
+    mnist_kin::EMNIST[3],
+    mnist_kin::EMNIST[4],
+    mnist_kin::EMNIST[5],
     Known {
         name: SYNTHETIC,
         aliases: &[],
@@ -261,40 +322,27 @@ pub static CATALOGUE: [Known; 5] = [
     },
 ];
 
-/// Sets that are none of the above, though people look for them here. Those whose images have the form of a known one are told
-/// how to be used as that.
-const OTHERS: [(&str, Option<&str>); 14] = [
-    ("kmnist", Some("mnist")),
-    ("kuzushiji-mnist", Some("mnist")),
-    ("emnist", Some("mnist")),
-    ("qmnist", Some("mnist")),
-    ("usps", None),
-    ("svhn", None),
-    ("stl-10", None),
-    ("stl10", None),
-    ("cinic-10", None),
-    ("imagenet", None),
-    ("imagenette", None),
-    ("tiny-imagenet", None),
-    ("celeba", None),
-    ("food-101", None),
-];
-
-/// Files of sets that are not read by name, but have the names and sizes of those that are: MD5 of what their publishers
-/// compressed.
-const OTHER_FILES: [(&str, &str, &str); 4] = [
-    ("KMNIST", "train-images-idx3-ubyte.gz", "bdb82020997e1d708af4cf47b453dcf7"),
-    ("KMNIST", "train-labels-idx1-ubyte.gz", "e144d726b3acfaa3e44228e80efcd344"),
-    ("KMNIST", "t10k-images-idx3-ubyte.gz", "5c965bf0a639b31b8f53240b1b52f4d7"),
-    ("KMNIST", "t10k-labels-idx1-ubyte.gz", "7320c461ea6c1c855c0b718fb2a4b134"),
+/// Sets that are none of the above, though people look for them here; their files are read by their path.
+const OTHERS: [&str; 11] = [
+    "emnist",
+    "usps",
+    "svhn",
+    "stl-10",
+    "stl10",
+    "cinic-10",
+    "imagenet",
+    "imagenette",
+    "tiny-imagenet",
+    "celeba",
+    "food-101",
 ];
 
 /// The set and the file that have this MD5, in hexadecimal, compressed or not.
 pub fn owner(md5: &str) -> Option<(&'static str, &'static str)> {
-    let files = CATALOGUE.iter().flat_map(|known| known.files().into_iter().map(|file| (known.name, file)));
-    let mut known = files.filter(|(_, file)| file.md5 == md5 || file.compressed_md5 == Some(md5));
-    let other = || OTHER_FILES.iter().find(|(_, _, other)| *other == md5).map(|(set, file, _)| (*set, *file));
-    known.next().map(|(set, file)| (set, file.name)).or_else(other)
+    let all = |known: &'static Known| known.files().into_iter().chain(known.python_files());
+    let mut files = CATALOGUE.iter().flat_map(|known| all(known).map(|file| (known.name, file)));
+    let own = files.find(|(_, file)| !md5.is_empty() && (file.md5 == md5 || file.compressed_md5 == Some(md5)));
+    own.map(|(set, file)| (set, file.name))
 }
 
 /// The data set of this name or alias; upper and lower case are the same.
@@ -309,14 +357,11 @@ pub fn find(name: &str) -> Result<&'static Known> {
     }
     let names: Vec<&str> = CATALOGUE.iter().map(|known| known.name).collect();
     let error = Error::input(format!("`{name}` is not a known data set; expected one of {}", names.join(", ")));
-    if let Some((_, like)) = OTHERS.iter().find(|(other, _)| *other == lower.replace('_', "-")) {
-        return Err(match like {
-            Some(form) => error.hint(format!(
-                "if its images have the form of `{form}`, put its files into `FOLDER/{form}` under the names that those of `{form}` \
-                 have, and give `--dataset {form} --data-dir FOLDER --own-data`"
-            )),
-            None => error.hint("choose one of these"),
-        });
+    if OTHERS.contains(&lower.replace('_', "-").as_str()) {
+        return Err(error.hint(match lower.as_str() {
+            "emnist" => "choose one of its six: `emnist-letters`, `emnist-balanced`, …",
+            _ => "choose one of these",
+        }));
     }
     Err(match nearest(&lower, names) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
@@ -327,72 +372,4 @@ pub fn find(name: &str) -> Result<&'static Known> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_aliases_and_cases_are_found_and_others_get_the_nearest() {
-        assert_eq!(find("cifar10").unwrap().name, "cifar-10");
-        assert_eq!(find("CIFAR-100").unwrap().name, "cifar-100");
-        assert_eq!(find("fashion-mnist").unwrap().shape, Shape::Image(1, 28, 28));
-        let error = find("fashion-mnits").unwrap_err();
-        assert_eq!(error.hint.unwrap(), "did you mean `fashion-mnist`?");
-        assert!(find("imagenet").unwrap_err().message.contains("fashion-mnist, mnist, cifar-10, cifar-100, synthetic"));
-    }
-
-    #[test]
-    fn another_set_is_not_taken_for_a_mistyped_one() {
-        for name in ["kmnist", "KMNIST", "emnist", "qmnist"] {
-            let error = find(name).unwrap_err();
-            assert!(error.message.contains("is not a known data set; expected one of fashion-mnist, mnist"), "{error}");
-            let hint = error.hint.unwrap();
-            assert!(!hint.contains("did you mean") && hint.contains("--own-data"), "{hint}");
-        }
-        assert_eq!(find("svhn").unwrap_err().hint.unwrap(), "choose one of these");
-    }
-
-    #[test]
-    fn files_are_known_by_their_checksums_whatever_they_are_called() {
-        assert_eq!(owner("bdb82020997e1d708af4cf47b453dcf7"), Some(("KMNIST", "train-images-idx3-ubyte.gz")));
-        assert_eq!(owner("f4a8712d7a061bf5bd6d2ca38dc4d50a"), Some(("fashion-mnist", "train-images-idx3-ubyte")));
-        assert_eq!(owner("bb300cfdad3c16e7a12a480ee83cd310"), Some(("fashion-mnist", "t10k-labels-idx1-ubyte")));
-        assert_eq!(owner("900150983cd24fb0d6963f7d28e17f72"), None);
-    }
-
-    #[test]
-    fn sizes_in_the_table_agree_with_shapes_and_published_counts() {
-        for known in &CATALOGUE {
-            let expected: Vec<u64> = match known.source {
-                Source::Made => vec![],
-                Source::Idx { .. } => vec![16 + 60_000 * 784, 8 + 60_000, 16 + 10_000 * 784, 8 + 10_000],
-                Source::Cifar { format, train, .. } => {
-                    assert_eq!(format.classes, known.classes);
-                    assert_eq!(format.record(), format.label_bytes + known.shape.size());
-                    let mut sizes = vec![50_000 / train.len() as u64 * format.record() as u64; train.len()];
-                    sizes.push(10_000 * format.record() as u64);
-                    sizes
-                }
-            };
-            assert_eq!(known.files().iter().map(|file| file.bytes).collect::<Vec<_>>(), expected, "{}", known.name);
-            assert!(known.files().is_empty() || known.base_url.ends_with('/'));
-        }
-    }
-
-    #[test]
-    fn no_checksum_is_mistyped_or_used_twice() {
-        let mut sums: Vec<&str> = CATALOGUE
-            .iter()
-            .flat_map(Known::files)
-            .flat_map(|file| [Some(file.md5), file.compressed_md5])
-            .flatten()
-            .chain(OTHER_FILES.iter().map(|(_, _, md5)| *md5))
-            .collect();
-        let count = sums.len();
-        assert!(
-            sums.iter().all(|sum| sum.len() == 32 && sum.bytes().all(|digit| b"0123456789abcdef".contains(&digit)))
-        );
-        sums.sort_unstable();
-        sums.dedup();
-        assert_eq!(sums.len(), count);
-    }
-}
+mod tests;

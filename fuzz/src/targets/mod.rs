@@ -1,6 +1,7 @@
 //! The kinds of input, one a file.
 
 pub mod cifar;
+pub mod data;
 pub mod finding;
 pub mod http;
 pub mod idx;

@@ -13,7 +13,7 @@ use crate::check::check_known;
 use crate::places::load_known;
 use crate::samples::{cifar_record, gzip, idx_images, idx_labels, tar_gz};
 use tombola_words::Shape;
-use tombola_words::catalogue::Format;
+use tombola_words::catalogue::{Format, IdxForm};
 use tombola_words::error::Kind;
 use tombola_words::error::ignored;
 
@@ -107,7 +107,7 @@ fn small_idx() -> (Known, [(&'static str, Vec<u8>); 4]) {
         train_images: 4,
         base_url: "http://127.0.0.1:1/",
         debian_package: None,
-        source: Source::Idx { files },
+        source: Source::Idx { files, form: IdxForm::PLAIN, torchvision: "Small" },
     };
     (known, contents)
 }
@@ -303,7 +303,13 @@ fn small_cifar(extra: &[(&str, &[u8])]) -> (Known, Vec<u8>) {
     let packed = tar_gz(&entries);
     let file =
         |name, bytes: &[u8]| PublicFile { name, md5: md5(bytes), bytes: bytes.len() as u64, compressed_md5: None };
-    let archive = PublicArchive { name: "small.tar.gz", md5: md5(&packed), folder: "inner", python_folder: "python" };
+    let archive = PublicArchive {
+        name: "small.tar.gz",
+        md5: md5(&packed),
+        folder: "inner",
+        python_folder: "python",
+        python_md5: &[],
+    };
     let known = Known {
         name: "small",
         aliases: &[],

@@ -6,7 +6,7 @@ use super::labelled::{LabelSource, LabelledArrays};
 use super::pickled::PickleContent;
 use super::records::planes;
 use super::scalar::Scalar;
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use crate::example::Label;
 use tombola_words::error::{Error, Result};
 
@@ -32,7 +32,7 @@ pub(super) fn batch(path: &Path) -> Result<LabelledArrays> {
     let name = format!("`{}`", path.display());
     let shape = [count, PIXELS];
     // The text of the array ends where it says.
-    let values = StoredArray::new(name, (Scalar::U8, false), &shape, Order::LastFastest, source)?;
+    let values = StoredArray::new(name, (Scalar::U8, false), &shape, StoredOrder::LastFastest, source)?;
     LabelledArrays::of(values, planes(32), LabelSource::Listed(labels.into_iter().map(Label::Number).collect()))
 }
 

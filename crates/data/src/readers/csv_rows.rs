@@ -309,5 +309,4 @@ pub(super) fn may_be(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "csv_tests.rs"]
 mod tests;

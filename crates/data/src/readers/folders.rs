@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::parts::{PartReaders, SetPart};
 use super::stored::MOST_EXAMPLE;
-use super::tree::{self, TreeEntry, Walk, is_image};
+use super::tree::{self, TreeEntry, TreeWalk, is_image};
 use crate::example::{Content, Example, Label, Parts, Reader, Take};
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
@@ -66,7 +66,7 @@ impl ClassFolders {
             }
             Ok(())
         };
-        Walk::new().files(folder, visit)?;
+        TreeWalk::new().files(folder, visit)?;
         images.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(images)
     }
@@ -164,7 +164,10 @@ fn part_folders(root: &Path, options: &DataOptions) -> Result<Vec<(SetPart, Path
             parts.push((part, entry.path, format!("{}/", entry.name)));
         }
     }
-    if parts.iter().any(|(part, ..)| *part == SetPart::Train) {
+    // A class may be called `train`, too: the part has folders in it.
+    if let Some((_, train, _)) = parts.iter().find(|(part, ..)| *part == SetPart::Train)
+        && tree::entries(train)?.0.iter().any(|entry| entry.is_folder)
+    {
         return Ok(parts);
     }
     Ok(vec![(SetPart::Train, root.to_path_buf(), String::new())])
@@ -193,7 +196,7 @@ pub(super) fn are_here(root: &Path, options: &DataOptions) -> Result<bool> {
     let mut with_images = 0;
     for (_, folder) in ClassFolders::of(train, prefix)?.classes {
         // Found, the walk ends.
-        let found = Walk::new().files(&folder, &mut |entry| match is_image(&entry.name) {
+        let found = TreeWalk::new().files(&folder, &mut |entry| match is_image(&entry.name) {
             true => Err(Error::input("")),
             false => Ok(()),
         });
@@ -259,7 +262,7 @@ pub(super) fn open(root: &Path, options: &DataOptions) -> Result<Parts> {
 fn survey(notes: &mut Vec<String>, strays: &mut StrayFiles, found: &ClassFolders) -> Result<usize> {
     let mut all = 0;
     for (class, folder) in &found.classes {
-        let (mut count, mut walk) = (0, Walk::new());
+        let (mut count, mut walk) = (0, TreeWalk::new());
         let visit = &mut |entry: TreeEntry| {
             match is_image(&entry.name) {
                 true => count += 1,

@@ -9,7 +9,7 @@ use super::labelled::{LabelSource, LabelledArrays};
 use super::parts::{PartReaders, SetPart};
 use super::scalar::{Scalar, Stride};
 use super::source::{AGAIN, ByteSource, broken};
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use crate::checksum;
 use tombola_words::error::{Error, Result};
 use tombola_words::{DataOptions, catalogue};
@@ -56,7 +56,7 @@ fn array(path: &Path) -> Result<StoredArray> {
         shape.push(u32::from_be_bytes(four()?) as usize);
     }
     let begin = 4 + 4 * shape.len() as u64;
-    StoredArray::new(name, (kind, true), &shape, Order::LastFastest, source.after(begin))
+    StoredArray::new(name, (kind, true), &shape, StoredOrder::LastFastest, source.after(begin))
 }
 
 /// The files of one part.

@@ -3,7 +3,7 @@
 use super::form::ExampleForm;
 use super::scalar::Scalar;
 use super::stored::{OpenArray, StoredArray};
-use crate::example::{Array, Content, Example, Label, Reader, Take};
+use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
 use tombola_words::AxesOrder;
 use tombola_words::error::{Error, Result};
 
@@ -79,6 +79,15 @@ impl Reader for LabelledArrays {
         while let Some(raw) = values.next()? {
             let at = |error: Error| error.at(&self.values.name);
             let numbers = self.values.scalar.numbers(raw, self.values.big_endian, &self.form.strides).map_err(at)?;
+            let numbers = match numbers {
+                Numbers::Bytes(bytes) if self.values.floats => {
+                    Numbers::Floats(bytes.into_iter().map(f32::from).collect())
+                }
+                Numbers::Whole(whole) if self.values.floats => {
+                    Numbers::Floats(whole.into_iter().map(|number| number as f32).collect())
+                }
+                numbers => numbers,
+            };
             let label = match (&mut labels, &self.labels) {
                 (Some((array, open)), source) => {
                     let first_column = matches!(source, LabelSource::FirstColumn(_));
@@ -134,12 +143,12 @@ fn hot(scalar: Scalar, raw: &[u8], big_endian: bool, count: usize) -> Option<usi
 #[cfg(test)]
 mod tests {
     use super::super::source::ByteSource;
-    use super::super::stored::Order;
+    use super::super::stored::StoredOrder;
     use super::*;
 
     fn array(scalar: Scalar, shape: &[usize], bytes: &[u8]) -> StoredArray {
         let source = ByteSource::of_memory(bytes.to_vec());
-        StoredArray::new("`x`".into(), (scalar, false), shape, Order::LastFastest, source).unwrap()
+        StoredArray::new("`x`".into(), (scalar, false), shape, StoredOrder::LastFastest, source).unwrap()
     }
 
     fn labels(values: usize, labels: LabelSource) -> Result<Vec<Label>> {

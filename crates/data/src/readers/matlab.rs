@@ -10,7 +10,7 @@ use super::labelled::{LabelSource, LabelledArrays};
 use super::parts::SetPart;
 use super::scalar::Scalar;
 use super::source::{AGAIN, ByteSource, Compression, broken};
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
@@ -33,6 +33,8 @@ pub(super) struct MatlabArray {
     scalar: Scalar,
     big_endian: bool,
     shape: Vec<usize>,
+    /// Floats or truths: MATLAB stores those that are whole numbers as such.
+    floats: bool,
     source: ByteSource,
 }
 
@@ -133,6 +135,8 @@ fn array(source: &ByteSource, skip: u64, big_endian: bool) -> Result<Option<Matl
     if !(6..=15).contains(&(flags & 0xff)) || flags & 0x800 != 0 {
         return Ok(None);
     }
+    // Classes 6 and 7; the bit behind says that they are truths.
+    let floats = matches!(flags & 0xff, 6 | 7) || flags & 0x200 != 0;
     let shape = sizes.chunks_exact(4).map(|size| word(size, 0, big_endian) as usize).collect();
     let (kind, length, _) = elements.tag()?;
     let stored = match kind {
@@ -152,22 +156,24 @@ fn array(source: &ByteSource, skip: u64, big_endian: bool) -> Result<Option<Matl
     if length > source.most() {
         return Err(Error::input(format!("is cut off: `{name}` would have {length} bytes")).hint(AGAIN));
     }
-    Ok(Some(MatlabArray { name, scalar: stored, big_endian, shape, source }))
+    Ok(Some(MatlabArray { name, scalar: stored, big_endian, shape, floats, source }))
 }
 
 impl MatlabArray {
-    fn stored(&self, place: &str, order: Order) -> Result<StoredArray> {
+    fn stored(&self, place: &str, order: StoredOrder) -> Result<StoredArray> {
         let name = format!("`{}` of {place}", self.name);
         let source = self.source.clone();
-        Ok(StoredArray::new(name, (self.scalar, self.big_endian), &self.shape, order, source)?.loose())
+        Ok(StoredArray::new(name, (self.scalar, self.big_endian), &self.shape, order, source)?
+            .loose()
+            .as_floats(self.floats))
     }
 
     /// As values that belong to so many labels: examples are the last axis, or the first.
     fn values(&self, place: &str, labels: usize) -> Result<StoredArray> {
         let (first, last) = (self.shape.first() == Some(&labels), self.shape.last() == Some(&labels));
         match (first, last, self.shape.len()) {
-            (true, false, _) | (true, true, 2) => self.stored(place, Order::FirstFastest),
-            (false, true, _) | (true, true, _) => self.stored(place, Order::FirstFastestExamplesLast),
+            (true, false, _) | (true, true, 2) => self.stored(place, StoredOrder::FirstFastest),
+            (false, true, _) | (true, true, _) => self.stored(place, StoredOrder::FirstFastestExamplesLast),
             (false, false, _) => Err(Error::input(format!(
                 "`{}` of {place} has the sizes {:?}, but there are {labels} labels",
                 self.name, self.shape
@@ -180,7 +186,7 @@ impl MatlabArray {
     fn labels(&self, place: &str) -> Result<StoredArray> {
         let all: usize = self.shape.iter().fold(1, |all, size| all.saturating_mul(*size));
         let flat = Self { shape: vec![all], ..self.clone() };
-        flat.stored(place, Order::LastFastest)
+        flat.stored(place, StoredOrder::LastFastest)
     }
 }
 
@@ -288,6 +294,20 @@ mod tests {
         let all = read("set.mat", &file(&[x, y])).unwrap();
         let Content::Array(array) = &all[1].content else { panic!("{all:?}") };
         assert_eq!(array.numbers, Numbers::Floats(vec![4.0, 5.0, 6.0]));
+    }
+
+    #[test]
+    fn floats_that_are_stored_as_bytes_are_floats() {
+        let (y, values) = (matrix("y", 9, &[2, 1], 2, &[0, 1]), [1, 0, 0, 1]);
+        for (class, expected) in [
+            (6, Numbers::Floats(vec![1.0, 0.0])),
+            (0x209, Numbers::Floats(vec![1.0, 0.0])),
+            (9, Numbers::Bytes(vec![1, 0])),
+        ] {
+            let all = read("set.mat", &file(&[matrix("x", class, &[2, 2], 2, &values), y.clone()])).unwrap();
+            let Content::Array(array) = &all[0].content else { panic!("{all:?}") };
+            assert_eq!(array.numbers, expected);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::scalar::Scalar;
 use super::source::{AGAIN, ByteSource, broken};
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use tombola_words::error::{Error, Result};
 
 /// What such files begin with.
@@ -23,7 +23,7 @@ pub(super) fn array(name: String, source: ByteSource) -> Result<StoredArray> {
     let fields = HeaderFields::of(&header)
         .ok_or_else(|| Error::input(format!("{name}: its header is none of an array of NumPy")).hint(AGAIN))?;
     let kind = scalar(fields.kind).map_err(at)?;
-    let order = if fields.fortran { Order::FirstFastest } else { Order::LastFastest };
+    let order = if fields.fortran { StoredOrder::FirstFastest } else { StoredOrder::LastFastest };
     StoredArray::new(name, kind, &fields.shape, order, source.after(begin))
 }
 

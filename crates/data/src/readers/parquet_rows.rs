@@ -192,7 +192,7 @@ impl ParquetRows {
 fn encoded(bytes: &[u8]) -> Content {
     match bytes.len() as u64 {
         0 => Content::Damaged("it is empty".to_string()),
-        ..=MOST_EXAMPLE => Content::File(bytes.to_vec()),
+        1..=MOST_EXAMPLE => Content::File(bytes.to_vec()),
         _ => Content::Damaged(format!("it has more than {MOST_EXAMPLE} bytes")),
     }
 }
@@ -339,5 +339,4 @@ impl Reader for ParquetRows {
 }
 
 #[cfg(test)]
-#[path = "parquet_tests.rs"]
 mod tests;

@@ -133,7 +133,13 @@ impl PartReaders {
                     .to_string(),
             );
         }
-        Ok(Parts { format, train, validation, test, classes: self.classes, notes: self.notes })
+        let mut notes: Vec<String> = Vec::new();
+        for note in self.notes {
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        Ok(Parts { format, train, validation, test, classes: self.classes, notes })
     }
 }
 

@@ -7,7 +7,7 @@ use super::form::ExampleForm;
 use super::labelled::{LabelSource, LabelledArrays};
 use super::scalar::{Scalar, Stride};
 use super::source::{ByteSource, Compression};
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use crate::example::{Array, Content, Example, Label, Reader, Take};
 use tombola_words::catalogue::Format;
 use tombola_words::error::{Error, Result};
@@ -35,7 +35,7 @@ impl CifarRecords {
         let name = format!("`{}`", path.display());
         let (count, source) = whole(path, format.record())?;
         let shape = [count, format.record()];
-        let records = StoredArray::new(name.clone(), (Scalar::U8, false), &shape, Order::LastFastest, source)?;
+        let records = StoredArray::new(name.clone(), (Scalar::U8, false), &shape, StoredOrder::LastFastest, source)?;
         Ok(Self { name, records, format })
     }
 }
@@ -76,10 +76,11 @@ fn whole(path: &Path, record: usize) -> Result<(usize, ByteSource)> {
 pub(super) fn stl(images: &Path, labels: &Path) -> Result<LabelledArrays> {
     let (count, source) = whole(images, 3 * SIDE * SIDE)?;
     let name = format!("`{}`", images.display());
-    let values = StoredArray::new(name, (Scalar::U8, false), &[count, 3, SIDE, SIDE], Order::LastFastest, source)?;
+    let values =
+        StoredArray::new(name, (Scalar::U8, false), &[count, 3, SIDE, SIDE], StoredOrder::LastFastest, source)?;
     let (count, source) = whole(labels, 1)?;
     let name = format!("`{}`", labels.display());
-    let labels = StoredArray::new(name, (Scalar::U8, false), &[count], Order::LastFastest, source)?;
+    let labels = StoredArray::new(name, (Scalar::U8, false), &[count], StoredOrder::LastFastest, source)?;
     let stride = |size, step| Stride { size, step };
     let form = ExampleForm::image(stride(SIDE, 1), stride(SIDE, SIDE), stride(3, SIDE * SIDE));
     LabelledArrays::of(values, form, LabelSource::Stored(labels))
@@ -115,7 +116,7 @@ mod tests {
         let path = folder.path().join("train.bin");
         std::fs::write(&path, [cifar_record(&[3, 99], 7), cifar_record(&[4, 0], 9)].concat()).unwrap();
         let all = examples(&CifarRecords::new(&path, Format::CIFAR_100).unwrap()).unwrap();
-        let expected = crate::cifar::read(&[path.clone()], Format::CIFAR_100).unwrap();
+        let expected = crate::cifar::read(std::slice::from_ref(&path), Format::CIFAR_100).unwrap();
         assert_eq!(all.iter().map(|one| one.label.clone()).collect::<Vec<_>>(), [Label::Number(99), Label::Number(0)]);
         for (index, one) in all.iter().enumerate() {
             assert_eq!((pixels(one).0, &*pixels(one).1), (expected.shape, expected.example(index).unwrap()));

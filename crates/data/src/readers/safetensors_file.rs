@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::named::NamedArray;
 use super::scalar::Scalar;
 use super::source::{AGAIN, ByteSource, Compression};
-use super::stored::{Order, StoredArray};
+use super::stored::{StoredArray, StoredOrder};
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
 
@@ -71,7 +71,7 @@ fn array(place: String, about: &Value, path: &Path, (start, all): (u64, u64)) ->
         return Err(damaged());
     }
     let source = ByteSource::of_part(path, begin, end - begin, Compression::Plain);
-    StoredArray::new(place, (kind, false), &shape, Order::LastFastest, source)
+    StoredArray::new(place, (kind, false), &shape, StoredOrder::LastFastest, source)
 }
 
 fn scalar(kind: &str) -> Option<Scalar> {

@@ -9,7 +9,7 @@ use super::parts::{PartReaders, SetPart};
 use super::records::{self, CifarRecords};
 use super::shards::TarShard;
 use super::source::ByteSource;
-use super::tree::{TreeEntry, Walk, is_image};
+use super::tree::{TreeEntry, TreeWalk, is_image};
 use super::{cifar_python, csv_rows, folders, idx_files, matlab, npy, npz, pattern, safetensors_file};
 use crate::example::{Label, Parts};
 use tombola_words::DataOptions;
@@ -53,7 +53,7 @@ pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<Parts> {
         files.push((entry.name, entry.path));
         Ok(())
     };
-    Walk::to(DEEPEST).files(root, visit)?;
+    TreeWalk::to(DEEPEST).files(root, visit)?;
     let mut known = Vec::new();
     for (name, path) in files {
         // What cannot be read is none of a set: a socket, a link that leads nowhere.
@@ -125,6 +125,34 @@ pub(super) fn of_pattern(asked: &Path, options: &DataOptions) -> Result<Parts> {
     of_files(asked, known, options).unwrap_or_else(|| Err(nothing(asked, "no file of a format that is read")))
 }
 
+/// Refuses options that a format has no use for: whoever gives them means something by it.
+pub(super) fn check_options(parts: &Parts, options: &DataOptions) -> Result<()> {
+    // Whether values and labels can be named, and whether axes say anything.
+    let (values, labels, axes) = match parts.format {
+        TABLES => (true, true, false),
+        SHARDS => (false, true, false),
+        IDX => (false, false, true),
+        NPY | NPZ | TENSORS | MATLAB | PARQUET => (true, true, true),
+        _ => (false, false, false),
+    };
+    let given = [("values", options.values.is_some(), values), ("labels", options.labels.is_some(), labels)];
+    let axes = ("axes", options.axes.is_some(), axes);
+    match given.into_iter().chain([axes]).find(|(_, given, known)| *given && !known) {
+        None => Ok(()),
+        Some((name, ..)) => Err(Error::input(format!("{} have no use for `{name}`", parts.format))
+            .hint(format!("leave `{name}` out, or give the file that it is meant for"))),
+    }
+}
+
+const IDX: &str = "IDX files";
+const NPY: &str = "arrays of NumPy (.npy)";
+const NPZ: &str = "arrays of NumPy (.npz)";
+const TENSORS: &str = "arrays of safetensors";
+const MATLAB: &str = "arrays of MATLAB (.mat)";
+const PARQUET: &str = "files of Parquet";
+const SHARDS: &str = "shards of WebDataset (.tar)";
+const TABLES: &str = "tables (.csv)";
+
 fn nothing(path: &Path, what: &str) -> Error {
     let hint =
         "give a file or folder of one of these; other formats: save arrays with `numpy.savez(\"set.npz\", x=…, y=…)`";
@@ -167,7 +195,7 @@ fn by_kind(
     match kind {
         FileKind::Idx => {
             let files: Vec<(String, PathBuf)> = files.into_iter().map(|file| (file.name, file.path)).collect();
-            return idx_files::add(parts, &files, options).map(|()| "IDX files");
+            return idx_files::add(parts, &files, options).map(|()| IDX);
         }
         FileKind::Npy => {
             let arrays = files.into_iter().map(|file| {
@@ -176,7 +204,7 @@ fn by_kind(
                 NamedArray { name: file.name.trim_end_matches(".npy").to_string(), array }
             });
             let place = format!("`{}`", root.display());
-            return named::add(parts, (&place, None), arrays.collect(), options).map(|()| "arrays of NumPy (.npy)");
+            return named::add(parts, (&place, None), arrays.collect(), options).map(|()| NPY);
         }
         FileKind::Hdf5 => {
             return Err(Error::input(format!(
@@ -213,12 +241,12 @@ fn by_kind(
         }
     }
     Ok(match kind {
-        FileKind::Parquet => "files of Parquet",
-        FileKind::Tar => "shards of WebDataset (.tar)",
-        FileKind::Safetensors => "arrays of safetensors",
-        FileKind::Zip => "arrays of NumPy (.npz)",
-        FileKind::Matlab => "arrays of MATLAB (.mat)",
-        _ => "tables (.csv)",
+        FileKind::Parquet => PARQUET,
+        FileKind::Tar => SHARDS,
+        FileKind::Safetensors => TENSORS,
+        FileKind::Zip => NPZ,
+        FileKind::Matlab => MATLAB,
+        _ => TABLES,
     })
 }
 

@@ -91,7 +91,7 @@ impl TarShard {
             entry.take(MOST_EXAMPLE + 1).read_to_end(&mut bytes).map_err(|error| broken(&error))?;
             sample.image = Some(match bytes.len() as u64 {
                 0 => Content::Damaged("it is empty".to_string()),
-                ..=MOST_EXAMPLE => Content::File(bytes),
+                1..=MOST_EXAMPLE => Content::File(bytes),
                 _ => Content::Damaged(format!("it has more than {MOST_EXAMPLE} bytes")),
             });
         }

@@ -89,6 +89,16 @@ impl ByteSource {
         all.saturating_sub(self.skip)
     }
 
+    /// The file and the place in it where the bytes lie as they are, if they do.
+    pub(super) fn place(&self) -> Option<(&Path, u64)> {
+        match &self.place {
+            Packing::File(path, start, _, Compression::Plain | Compression::Stored(_)) => {
+                Some((path, start.saturating_add(self.skip)))
+            }
+            _ => None,
+        }
+    }
+
     /// Opens it at its first byte.
     pub(super) fn open(&self) -> Result<Box<dyn Read>> {
         let (path, start, length, packed) = match &self.place {

@@ -1,10 +1,11 @@
 //! An array in a file of which one example is read after the other. It does not know what examples look like.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 
 use super::scalar::{Scalar, Stride};
 use super::source::{AGAIN, ByteSource, broken};
 use tombola_words::error::{Error, Result};
+use tombola_words::regular;
 
 /// No example is larger, in bytes.
 pub(super) const MOST_EXAMPLE: u64 = 64 << 20;
@@ -26,12 +27,14 @@ pub(super) struct StoredArray {
     apart: bool,
     /// Whether something may follow.
     loose: bool,
+    /// Whether its numbers are floats, though stored as whole ones.
+    pub(super) floats: bool,
     source: ByteSource,
 }
 
 /// The order of values in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum StoredOrder {
     /// The last axis is the fastest; examples are the first.
     LastFastest,
     /// The first axis is the fastest; examples are the first.
@@ -49,11 +52,11 @@ impl StoredArray {
         name: String,
         (scalar, big_endian): (Scalar, bool),
         shape: &[usize],
-        order: Order,
+        order: StoredOrder,
         source: ByteSource,
     ) -> Result<Self> {
         let (count, sizes) = match order {
-            Order::FirstFastestExamplesLast => shape.split_last(),
+            StoredOrder::FirstFastestExamplesLast => shape.split_last(),
             _ => shape.split_first(),
         }
         .ok_or_else(|| Error::input(format!("{name} is a single number; expected an array of examples")))?;
@@ -77,17 +80,25 @@ impl StoredArray {
             .hint(AGAIN));
         }
         let steps = match order {
-            Order::LastFastest => (0..sizes.len()).map(|axis| sizes[axis + 1..].iter().product()).collect::<Vec<_>>(),
+            StoredOrder::LastFastest => {
+                (0..sizes.len()).map(|axis| sizes[axis + 1..].iter().product()).collect::<Vec<_>>()
+            }
             _ => (0..sizes.len()).map(|axis| sizes[..axis].iter().product()).collect(),
         };
         let sizes = sizes.iter().zip(steps).map(|(size, step)| Stride { size: *size, step }).collect();
-        let apart = order == Order::FirstFastest && shape.len() > 1;
-        Ok(Self { name, scalar, big_endian, count: *count, sizes, apart, loose: false, source })
+        let apart = order == StoredOrder::FirstFastest && shape.len() > 1;
+        Ok(Self { name, scalar, big_endian, count: *count, sizes, apart, loose: false, floats: false, source })
     }
 
     /// Something may follow in the file.
     pub(super) fn loose(mut self) -> Self {
         self.loose = true;
+        self
+    }
+
+    /// Its numbers are floats, whatever they are stored as.
+    pub(super) fn as_floats(mut self, floats: bool) -> Self {
+        self.floats = floats;
         self
     }
 
@@ -154,11 +165,21 @@ impl OpenArray<'_> {
         Ok(Some(&self.example))
     }
 
-    /// Reads all of the array once more, and keeps the next examples of it.
+    /// Takes the next examples: from their places, or by reading all of the array once more.
     fn fill(&mut self) -> Result<()> {
         let (array, size) = (self.array, self.array.scalar.size());
         let here = self.block.min(array.count - self.next) * size;
         self.held.resize(self.block * self.size, 0);
+        if let Some((path, start)) = array.source.place() {
+            let mut file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
+            for column in 0..array.values() {
+                let place = start + ((column * array.count + self.next) * size) as u64;
+                let part = column * self.block * size;
+                file.seek(SeekFrom::Start(place)).map_err(|error| broken(&error))?;
+                file.read_exact(&mut self.held[part..part + here]).map_err(|error| broken(&error))?;
+            }
+            return Ok(());
+        }
         let mut reader = array.source.open()?;
         let (before, behind) = (self.next * size, array.count * size - self.next * size - here);
         for column in 0..array.values() {
@@ -194,7 +215,7 @@ fn skip_bytes(reader: &mut dyn Read, bytes: usize) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn examples(shape: &[usize], order: Order, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+    fn examples(shape: &[usize], order: StoredOrder, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>> {
         let array = StoredArray::new("`x`".into(), (Scalar::U8, false), shape, order, ByteSource::of_memory(bytes))?;
         let mut open = array.open()?;
         let mut all = Vec::new();
@@ -213,16 +234,16 @@ mod tests {
         // Element [n, a, b] is 100 n + 10 a + b.
         let expected: Vec<Vec<u8>> = vec![vec![0, 1, 2, 10, 11, 12], vec![100, 101, 102, 110, 111, 112]];
         let c = expected.concat();
-        assert_eq!(examples(&[2, 2, 3], Order::LastFastest, c).unwrap(), expected);
+        assert_eq!(examples(&[2, 2, 3], StoredOrder::LastFastest, c).unwrap(), expected);
         let fortran = vec![0, 100, 10, 110, 1, 101, 11, 111, 2, 102, 12, 112];
-        assert_eq!(examples(&[2, 2, 3], Order::FirstFastest, fortran).unwrap(), expected);
+        assert_eq!(examples(&[2, 2, 3], StoredOrder::FirstFastest, fortran).unwrap(), expected);
         let last = vec![0, 10, 1, 11, 2, 12, 100, 110, 101, 111, 102, 112];
-        assert_eq!(examples(&[2, 3, 2], Order::FirstFastestExamplesLast, last).unwrap(), expected);
+        assert_eq!(examples(&[2, 3, 2], StoredOrder::FirstFastestExamplesLast, last).unwrap(), expected);
     }
 
     #[test]
     fn sizes_that_cannot_be_are_refused_before_memory_is_taken() {
-        let refused = |shape: &[usize]| examples(shape, Order::LastFastest, vec![0; 12]).unwrap_err().message;
+        let refused = |shape: &[usize]| examples(shape, StoredOrder::LastFastest, vec![0; 12]).unwrap_err().message;
         assert!(refused(&[1 << 62, 1 << 62]).contains("more than 67108864 bytes"));
         assert!(refused(&[1 << 62, 4]).contains("more than the file can hold"));
         assert!(refused(&[3, 0]).contains("at least 1"));

@@ -128,6 +128,16 @@ fn images_in_folders_come_before_files_that_lie_beside_them() {
 }
 
 #[test]
+fn options_that_a_format_has_no_use_for_are_refused() {
+    let set = Set::of(&[("a/1.png", b"1"), ("b/1.png", b"1"), ("t.csv", b"a,label\n1,2\n")]);
+    let options = DataOptions { labels: Some("label".into()), ..DataOptions::default() };
+    assert!(set.open("", &options).err().unwrap().message.contains("folders of images have no use for `labels`"));
+    assert!(set.open("t.csv", &options).is_ok());
+    let options = DataOptions { axes: Some(tombola_words::AxesOrder::First), ..DataOptions::default() };
+    assert!(set.open("t.csv", &options).err().unwrap().message.contains("tables (.csv) have no use for `axes`"));
+}
+
+#[test]
 fn what_is_not_read_is_named_with_all_that_is() {
     let none = DataOptions::default();
     let refused = |files: &[(&str, &[u8])], name: &str| {

@@ -48,7 +48,7 @@ pub(super) fn entries(folder: &Path) -> Result<(Vec<TreeEntry>, usize)> {
 }
 
 /// Goes through a folder and those below it.
-pub(super) struct Walk {
+pub(super) struct TreeWalk {
     /// Files that are hidden.
     pub(super) hidden: usize,
     /// Folders that were not looked into, because a link leads back or they lie too deep.
@@ -57,7 +57,7 @@ pub(super) struct Walk {
     deepest: usize,
 }
 
-impl Walk {
+impl TreeWalk {
     /// A walk through all folders.
     pub(super) fn new() -> Self {
         Self::to(MOST_DEPTH)
@@ -152,7 +152,7 @@ mod tests {
         symlink(&root, root.join("a/b/top")).unwrap();
         symlink("../../outside.png", root.join("a/link.png")).unwrap();
         symlink("nowhere", root.join("a/broken.png")).unwrap();
-        let (mut names, mut walk) = (Vec::new(), Walk::new());
+        let (mut names, mut walk) = (Vec::new(), TreeWalk::new());
         let visit = &mut |entry: TreeEntry| {
             names.push(entry.name);
             Ok(())
@@ -168,7 +168,7 @@ mod tests {
         let deep = folder.path().join(["x"; 12].join("/"));
         std::fs::create_dir_all(&deep).unwrap();
         std::fs::write(deep.join("a.png"), "1").unwrap();
-        let (mut count, mut walk) = (0, Walk::new());
+        let (mut count, mut walk) = (0, TreeWalk::new());
         walk.files(folder.path(), &mut |_| {
             count += 1;
             Ok(())

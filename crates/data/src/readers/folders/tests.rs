@@ -57,6 +57,13 @@ fn parts_are_folders_under_any_of_their_usual_names() {
 }
 
 #[test]
+fn a_class_may_be_called_as_a_part() {
+    let parts = opened(&tree(&["bus/1.png", "train/2.png", "test/3.png"]));
+    assert_eq!(parts.classes, words(&["bus", "test", "train"]));
+    assert!(parts.test.is_none());
+}
+
+#[test]
 fn other_names_of_parts_are_those_that_options_say() {
     let folder = tree(&["fold1/a/1.png", "fold1/b/2.png", "fold2/a/3.png", "fold2/b/3.png"]);
     let options = DataOptions { train: Some("fold1".into()), test: Some("fold2".into()), ..DataOptions::default() };

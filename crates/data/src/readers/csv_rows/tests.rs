@@ -31,12 +31,12 @@ fn word(word: &str) -> Label {
 #[test]
 fn headers_separators_and_columns_are_found() {
     let floats = |list: &[f32]| Numbers::Floats(list.to_vec());
-    let cat = (word("cat"), floats(&[1.5, 2.0]));
-    assert_eq!(rows("a,label,b\n1.5,cat,2\n").unwrap(), [cat.clone()]);
-    assert_eq!(rows("\u{feff}\"a\";b;\"Class\"\r\n\"1.5\";2;cat\r\n").unwrap(), [cat.clone()]);
-    assert_eq!(rows("a\tb\tkind\n1.5\t2\tcat\n").unwrap(), [cat.clone()]);
-    assert_eq!(rows("id,a,b,y\n7,1.5,2,cat\n").unwrap(), [cat.clone()]);
-    assert_eq!(rows("1.5,2,cat\n").unwrap(), [cat]);
+    let cat = &[(word("cat"), floats(&[1.5, 2.0]))];
+    assert_eq!(rows("a,label,b\n1.5,cat,2\n").unwrap(), *cat);
+    assert_eq!(rows("\u{feff}\"a\";b;\"Class\"\r\n\"1.5\";2;cat\r\n").unwrap(), *cat);
+    assert_eq!(rows("a\tb\tkind\n1.5\t2\tcat\n").unwrap(), *cat);
+    assert_eq!(rows("id,a,b,y\n7,1.5,2,cat\n").unwrap(), *cat);
+    assert_eq!(rows("1.5,2,cat\n").unwrap(), *cat);
     assert_eq!(
         rows("0,255,3\n7,8,1.0\n").unwrap(),
         [(Label::Number(3), Numbers::Whole(vec![0, 255])), (Label::Number(1), Numbers::Whole(vec![7, 8])),]
