@@ -8,18 +8,20 @@ import pandas
 
 TEXT, WHOLE, SEED, FRACTION, TRUTH = "string", "Int64", "UInt64", "float64", "boolean"
 
-# Every column of every table: docs/files.md says what they mean. Those with a hyphen, and some without, are settings.
+# Every column of every table: docs/files.md says what they mean. Those with a hyphen, and some without, are settings. A number of
+# epochs that may be one of steps (`500it`) is text.
 _COLUMNS = {
     TEXT: """
         stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
+        schedule-by step-epochs cycle-epochs warmup-epochs
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         hidden load-init load-mask load-names load-head
         selected_on error track rule early_bird differs value other_value place
         computed_with
     """,
     WHOLE: """
-        trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs batch-size
-        step-epochs patience cycle-epochs cycle-factor warmup-epochs prune-iterations round-channels score-images
+        trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
+        patience cycle-factor prune-iterations round-channels score-images
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n bits differing window
         epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts

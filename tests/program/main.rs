@@ -43,6 +43,7 @@ mod settling;
 mod setup;
 mod slurm;
 mod status;
+mod steps;
 mod taken_over;
 mod tickets;
 mod tuned;

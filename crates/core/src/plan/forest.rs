@@ -240,15 +240,18 @@ impl Plan {
             .hint("use `--reinit lr`, `none` or `random`, or `--load auto` with a training of Tombola's own"));
         }
         if !parent.passes(settings.draw) {
-            let epochs = parent.epochs();
+            let (unit, trains) = match settings.draw {
+                Moment::At(_) => ("steps", parent.steps_trained()),
+                _ => ("epochs", parent.epochs()),
+            };
             return Err(Error::input(format!(
-                "`draw`: the training at level {} has no snapshot `{}`; it trains epochs {} to {}",
+                "`draw`: the training at level {} has no snapshot `{}`; it trains {unit} {} to {}",
                 level - 1,
                 settings.draw,
-                epochs.start + 1,
-                epochs.end
+                trains.start + 1,
+                trains.end
             ))
-            .hint("draw at an epoch that every level trains, or at `last`"));
+            .hint("draw where every level trains, or at `last`"));
         }
         Ok(())
     }

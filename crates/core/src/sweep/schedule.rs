@@ -146,7 +146,8 @@ mod tests {
     /// The rates of twelve steps, four an epoch, from 0.4 down to 0.04.
     fn by_step(settings: Settings) -> Vec<f64> {
         let settings = Settings { learning_rate: 0.4, min_lr: 0.04, epochs: 3, gamma: 0.5, ..settings };
-        let at = |taken: usize| learning_rate(&settings, When { epoch: taken / 4, step: taken % 4, steps: 4, losses: &[] });
+        let at =
+            |taken: usize| learning_rate(&settings, When { epoch: taken / 4, step: taken % 4, steps: 4, losses: &[] });
         (0..12).map(at).collect()
     }
 

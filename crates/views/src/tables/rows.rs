@@ -15,7 +15,7 @@ const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 5] = ["hidden", "load-mask", "load-init", "load-names", "load-head"];
+const LATER: [&str; 7] = ["hidden", "load-mask", "load-init", "load-names", "load-head", "iterations", "schedule-by"];
 
 /// The settings that are columns: all that can change what comes out.
 pub(super) fn columns(plan: &Plan) -> Vec<&'static Field> {
