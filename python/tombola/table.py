@@ -31,6 +31,7 @@ _COLUMNS = {
         learning-rate momentum weight-decay slimming beta1 beta2 gamma min-lr pruning-ratio output-rate early-bird-epsilon
         fine-tune-lr rate density density_total density_effective density_channels density_macs pruned_validation_accuracy
         pruned_test_accuracy start_validation_accuracy start_test_accuracy best_validation_accuracy best_test_accuracy
+        best_validation_top5 best_test_top5 last_validation_top5 last_test_top5 validation_top5 test_top5
         last_validation_accuracy last_test_accuracy last_test_loss learning_rate train_loss train_accuracy validation_loss
         validation_accuracy test_loss test_accuracy ratio distance chance relative epsilon chance_low chance_high overlap
         overlap_chance overlap_chance_low overlap_chance_high deviations alpha validation_error_barrier error_barrier seconds

@@ -18,9 +18,18 @@ pub struct Evaluation {
     pub correct: u64,
     /// Images seen.
     pub images: u64,
+    /// Images whose class is among the five with the highest scores; of held-out images of a hundred classes and more. Programs of
+    /// earlier versions did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5: Option<u64>,
 }
 
 impl Evaluation {
+    /// Share of the images whose class is among the five with the highest scores, where they were counted.
+    pub fn top5_accuracy(&self) -> Option<f64> {
+        self.top5.map(|top5| top5 as f64 / self.images.max(1) as f64)
+    }
+
     /// Share of the images classified correctly.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64

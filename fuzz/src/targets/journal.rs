@@ -116,7 +116,7 @@ fn write(records: &[Record]) -> Vec<u8> {
 /// Each kind of record.
 fn records() -> Vec<Record> {
     let stage = StageId::of("fuzz");
-    let evaluation = Evaluation { loss: 0.7, correct: 5, images: 9 };
+    let evaluation = Evaluation { loss: 0.7, correct: 5, images: 9, top5: None };
     let scores = Scores { validation: evaluation, test: evaluation };
     let size = Size { parameters: 60, macs: 900, activation_bytes: 4000 };
     let drawn = Drawn {
