@@ -24,7 +24,7 @@ _COLUMNS = {
         patience cycle-factor prune-iterations round-channels score-images
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n bits differing window
-        epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts
+        epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct
     """,
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """

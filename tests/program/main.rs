@@ -14,6 +14,7 @@ mod common;
 mod bad_input;
 mod browser;
 mod checkpoints;
+mod classes;
 mod damage;
 mod doctor;
 mod early_birds;

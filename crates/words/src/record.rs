@@ -190,6 +190,17 @@ pub struct BarrierPoint {
     pub scores: Scores,
 }
 
+/// Test images of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ClassCount {
+    /// How many there are.
+    pub images: u64,
+    /// Of them classified correctly at the best epoch.
+    pub best: u64,
+    /// At the last epoch.
+    pub last: u64,
+}
+
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Outcome {
@@ -205,6 +216,9 @@ pub struct Outcome {
     /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
     #[serde(default)]
     pub barrier: Vec<BarrierPoint>,
+    /// Test images of each class, where `class-accuracy` asked for them; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassCount>,
     /// What it was computed with: several where it was interrupted and went on elsewhere. Whoever trains does not know; the
     /// coordinator fills it in.
     #[serde(default)]

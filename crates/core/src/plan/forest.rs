@@ -223,6 +223,7 @@ impl Plan {
             tracks: Vec::new(),
             birds: Vec::new(),
             to_the_end: false,
+            counts_classes: false,
         });
         self.by_id.insert(id, index);
         index
@@ -262,6 +263,7 @@ impl Plan {
         for (level, &index) in chain.iter().enumerate() {
             let next = chain.get(level + 1).and_then(|next| self.stages[*next].pruning.clone());
             let stage = &mut self.stages[index];
+            stage.counts_classes |= run.class_accuracy;
             let mut kept = Vec::new();
             if tickets {
                 // Where nothing is drawn any more, no early bird is.

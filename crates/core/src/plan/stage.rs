@@ -76,6 +76,8 @@ pub struct Stage {
     pub birds: Vec<Bird>,
     /// Whether its end is needed: it stops when all its early birds are drawn if nothing else asks for the rest.
     pub to_the_end: bool,
+    /// Whether test images are counted by class at its end.
+    pub counts_classes: bool,
 }
 
 impl Stage {

@@ -114,6 +114,35 @@ pub fn evaluate(forward: &Forward, arena: &mut Arena, part: &Batches, batch: usi
     tally.finish()
 }
 
+/// Images of each class of one part, and those of them that are classified correctly.
+pub(super) fn hits(forward: &Forward, arena: &mut Arena, part: &Batches, batch: usize) -> Vec<(u64, u64)> {
+    let _no_grad = tch::no_grad_guard();
+    let mut counts = Vec::new();
+    let mut start = 0;
+    while start < part.len() {
+        let end = (start + batch).min(part.len());
+        let (images, labels) = part.range(start..end);
+        let scores = forward.run(arena, &images, false);
+        let hits = scores.argmax(1, false).eq_tensor(&labels);
+        counts.resize(scores.size()[1] as usize, (0, 0));
+        for (class, hit) in to_longs(&labels).into_iter().zip(to_longs(&hits)) {
+            if let Some((all, right)) = counts.get_mut(class as usize) {
+                *all += 1;
+                *right += hit as u64;
+            }
+        }
+        start = end;
+    }
+    counts
+}
+
+fn to_longs(values: &Tensor) -> Vec<i64> {
+    let values = values.to_kind(Kind::Int64).to_device(tch::Device::Cpu).contiguous();
+    let mut longs = vec![0; values.numel()];
+    values.copy_data(&mut longs, values.numel());
+    longs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use std::time::Instant;
 use tch::{Device, Tensor};
 
 use super::barrier;
-use super::evaluate::{Tally, evaluate, evaluation_batch};
+use super::evaluate::{Tally, evaluate, evaluation_batch, hits};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
 use super::optimizer::Optimizer;
@@ -33,7 +33,7 @@ use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
 use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
-use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
+use tombola_words::record::{ClassCount, EpochRecord, Evaluation, Outcome, Scores};
 use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
 
 /// Trains a stage to its end.
@@ -282,15 +282,18 @@ impl RunningTraining {
     /// Evaluates the last and the best epoch on both held-out parts, as far as their epochs did not do so already.
     fn finish(mut self, task: &Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
         let last = self.scores(task.parts, self.epoch);
+        let last_hits = self.hits(task);
         let state = Arc::new(self.state());
         let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
-        let best = match best_state.epoch == self.epoch {
-            true => last,
+        let (best, best_hits) = match best_state.epoch == self.epoch {
+            true => (last, last_hits.clone()),
             false => {
                 self.arena.restore(&self.form.inner(&best_state));
-                self.scores(task.parts, best_state.epoch)
+                (self.scores(task.parts, best_state.epoch), self.hits(task))
             }
         };
+        let counts = best_hits.into_iter().zip(last_hits);
+        let classes = counts.map(|((images, best), (_, last))| ClassCount { images, best, last }).collect();
         let wanted: &BTreeSet<Moment> = &task.stage.wanted;
         for (moment, snapshot) in [(Moment::Best, &best_state), (Moment::Last, &state)] {
             if wanted.contains(&moment) {
@@ -305,7 +308,17 @@ impl RunningTraining {
             _ => Vec::new(),
         };
         let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
-        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
+        let (best_epoch, computed_with) = (best_state.epoch, Vec::new());
+        Ok(Outcome { best_epoch, best, last, stopped_at, barrier, classes, computed_with })
+    }
+
+    /// Test images of each class and those of them that are classified correctly, if they are asked for.
+    fn hits(&mut self, task: &Task) -> Vec<(u64, u64)> {
+        let batch = evaluation_batch(self.arena.device());
+        match task.stage.counts_classes {
+            true => hits(&self.forward, &mut self.arena, &task.parts.test, batch),
+            false => Vec::new(),
+        }
     }
 
     /// Weights, statistics and mask as they are, in the form of the dense network.
