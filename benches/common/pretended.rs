@@ -155,7 +155,7 @@ impl Trainer for Pretended {
         let stage = &self.plan.stages[assignment.stage];
         let network = self.networks.get(&self.plan, assignment.stage);
         let layout = &network.ok_or_else(|| Error::environment("the stage has no network"))?.layout;
-        let half = Evaluation { loss: 0.7, correct: 50, images: 100 };
+        let half = Evaluation { loss: 0.7, correct: 50, images: 100, top5: None };
         let scores = Scores { validation: half, test: half };
         listen(TrainingEvent::Drawn(Box::new(Drawn {
             prunable: layout.len,

@@ -8,27 +8,30 @@ import pandas
 
 TEXT, WHOLE, SEED, FRACTION, TRUTH = "string", "Int64", "UInt64", "float64", "boolean"
 
-# Every column of every table: docs/files.md says what they mean. Those with a hyphen, and some without, are settings.
+# Every column of every table: docs/files.md says what they mean. Those with a hyphen, and some without, are settings. A number of
+# epochs that may be one of steps (`500it`) is text.
 _COLUMNS = {
     TEXT: """
         stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
+        schedule-by step-epochs cycle-epochs warmup-epochs
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         hidden load-init load-mask load-names load-head
         selected_on error track rule early_bird differs value other_value place
         computed_with
     """,
     WHOLE: """
-        trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs batch-size
-        step-epochs patience cycle-epochs cycle-factor warmup-epochs prune-iterations round-channels score-images
+        trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
+        patience cycle-factor prune-iterations round-channels score-images
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n bits differing window
-        epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts
+        epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct
     """,
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """
         learning-rate momentum weight-decay slimming beta1 beta2 gamma min-lr pruning-ratio output-rate early-bird-epsilon
         fine-tune-lr rate density density_total density_effective density_channels density_macs pruned_validation_accuracy
         pruned_test_accuracy start_validation_accuracy start_test_accuracy best_validation_accuracy best_test_accuracy
+        best_validation_top5 best_test_top5 last_validation_top5 last_test_top5 validation_top5 test_top5
         last_validation_accuracy last_test_accuracy last_test_loss learning_rate train_loss train_accuracy validation_loss
         validation_accuracy test_loss test_accuracy ratio distance chance relative epsilon chance_low chance_high overlap
         overlap_chance overlap_chance_low overlap_chance_high deviations alpha validation_error_barrier error_barrier seconds

@@ -23,7 +23,7 @@ class Ticket:
     def read(self, snapshot=None, form="masked"):
         """The arrays of a state that was kept, by name.
 
-        `snapshot` is `best`, `last`, `epoch:K` …, or `init` for the weights before training under the ticket's mask; unless
+        `snapshot` is `best`, `last`, `epoch:K`, `500it` …, or `init` for the weights before training under the ticket's mask; unless
         it is given, the best one that was kept, else the last. `form` is `masked`, the form of the dense network with zeros,
         or `compact`, without pruned channels.
         """

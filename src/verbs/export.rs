@@ -14,7 +14,7 @@ use tombola_core::folder::snapshots::{Expected, file_name};
 use tombola_core::net::compact::Compact;
 use tombola_core::net::cost::Cost;
 use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
-use tombola_core::plan::{Networks, Plan, Pruning};
+use tombola_core::plan::{Networks, Plan, Pruning, Stage};
 use tombola_core::prune::rewind;
 use tombola_data::split::{Normalisation, split};
 use tombola_exports::{Exported, Form, Script};
@@ -22,7 +22,7 @@ use tombola_words::error::{Error, Result};
 use tombola_words::record::PixelStatistics;
 use tombola_words::speech;
 use tombola_words::value::Value;
-use tombola_words::value::{Load, Rewind};
+use tombola_words::value::{Load, Moment, Rewind};
 
 /// The moment that is no snapshot: the weights before the first epoch, which the seed gives.
 const INIT: &str = "init";
@@ -64,7 +64,7 @@ pub fn command() -> Command {
                 .help("Name of a training or its beginning, or number of a trial, of which the last level is written"),
         )
         .arg(Arg::new("snapshot").long("snapshot").value_name("MOMENT").help(
-            "Which state: best, last, epoch:K …, or init for the weights before training, under the ticket's mask \
+            "Which state: best, last, epoch:K, 500it …, or init for the weights before training, under the ticket's mask \
                  [default: the best one that was kept, else the last, else any]",
         ))
         .arg(
@@ -273,6 +273,14 @@ fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     Ok(state)
 }
 
+/// The name that a moment has in the folder, of any of its spellings: `iteration:500` is `500it`. Other words stay.
+fn settled(stage: &Stage, name: &str) -> String {
+    match (Moment::parse(name), stage.settings.epoch_steps()) {
+        (Ok(moment), Ok(steps)) => moment.settled(steps).show(),
+        _ => name.to_string(),
+    }
+}
+
 /// Reads the state that was asked for.
 fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -> Result<(Snapshot, String)> {
     if asked == Some(INIT) {
@@ -286,6 +294,7 @@ fn load(results: &Results, index: usize, layout: &Layout, asked: Option<&str>) -
     let stores = results.stores();
     let there = |name: &str| stores.iter().find(|store| store.path(stage.id, name).exists());
     let name = match asked {
+        Some(name) if there(name).is_none() => Some(settled(stage, name)),
         Some(name) => Some(name.to_string()),
         None => {
             let usual = ["best".to_string(), "last".to_string()];

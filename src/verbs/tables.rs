@@ -7,6 +7,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::folder;
 use super::folder::Results;
+use tombola_core::folder::journal::History;
 use tombola_core::folder::{write_atomically, write_down};
 use tombola_core::plan::LoadedFiles;
 use tombola_core::plan::estimate::many;
@@ -85,7 +86,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     }
     tables::write_final(&folder, &stores, &spec.networks, &plan, &history)?;
     if matches.get_one::<String>("format").is_some_and(|format| format == "parquet") {
-        write_parquet(&folder)?;
+        write_parquet(&folder, &history)?;
     }
     if let Some(place) = matches.get_one::<OsString>("tensorboard") {
         let place = if place.is_empty() { folder.join("tensorboard") } else { PathBuf::from(place) };
@@ -108,8 +109,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 }
 
 /// Writes each table of a folder as a Parquet file beside it.
-fn write_parquet(folder: &Path) -> Result<()> {
-    for name in tables::names().into_iter().chain([tables::OVERLAP]) {
+fn write_parquet(folder: &Path, history: &History) -> Result<()> {
+    for name in tables::written(history).chain([tables::OVERLAP]) {
         let path = folder.join(name);
         let text = regular::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?;
         let bytes = parquet::bytes(&Sheet::parse(&text)?)?;

@@ -93,6 +93,20 @@ def data(draw, settings):
         settings["select"] = draw.choice(["validation", "test"])
 
 
+def epoch_steps(settings):
+    """Steps of an epoch: of the images that are used, a tenth validates unless it is said how many."""
+    used = settings.get("train-limit", settings["synthetic-size"])
+    held_out = settings.get("validation-size", max(1, used // 10))
+    return -(-(used - held_out) // settings["batch-size"])
+
+
+def point(draw, settings, least=1):
+    """A point of a training, within an epoch or where one ends, in one of its spellings."""
+    steps = epoch_steps(settings)
+    step = draw.randint(least, steps * settings["epochs"] - 1)
+    return draw.choice([f"{step}it", f"iteration:{step}", f"{step // steps}ep{step % steps}it"])
+
+
 def training(draw, settings, norms):
     """Optimiser and schedule."""
     epochs = settings["epochs"]
@@ -123,6 +137,12 @@ def training(draw, settings, norms):
     settings["cycle-epochs"] = draw.randint(1, 4)
     settings["cycle-factor"] = draw.randint(1, 2)
     settings["warmup-epochs"] = draw.choice([0, 0, 1, 2])
+    if draw.chance(SELDOM):
+        settings["warmup-epochs"] = draw.choice([point(draw, settings), "0.5ep"])
+    if draw.chance(SELDOM):
+        settings["lr-milestones"] = [point(draw, settings), draw.randint(1, epochs)]
+    if draw.chance(0.3):
+        settings["schedule-by"] = draw.choice(["epoch", "iteration"])
 
 
 def pruning(draw, settings, norms):
@@ -146,11 +166,15 @@ def pruning(draw, settings, norms):
     settings["pruning-ratio"] = draw.some([0.3, 0.5, 0.65, 0.8, 0.9, 0.97], 2)
     settings["prune-iterations"] = draw.some([1, 1, 2, 3], 2 if draw.chance(0.4) else 1)
     moments = ["last", "best", "early-bird", "early-bird", f"epoch:{draw.randint(0, epochs)}"]
+    if draw.chance(SELDOM):
+        moments += [point(draw, settings)] * 3
     settings["draw"] = draw.some(moments, 2 if draw.chance(0.4) else 1)
     settings["early-bird-rule"] = draw.some(["paper", "code"], 2 if draw.chance(0.2) else 1)
     settings["early-bird-window"] = draw.choice([2, 2, 3])
     settings["early-bird-epsilon"] = draw.choice([0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0])
     rewinds = ["none", "lr", "init", "random", f"epoch:{draw.randint(0, epochs - 1)}"]
+    if draw.chance(0.3):
+        rewinds += [point(draw, settings)] * 3
     settings["reinit"] = draw.some(rewinds, 2)
     if draw.chance(OFTEN):
         settings["fine-tune-epochs"] = draw.randint(1, 3)

@@ -35,7 +35,7 @@ fn plan() -> Plan {
 /// What a stage leaves that is trained without trouble; numbers follow from its place in the plan.
 fn trained(plan: &Plan, index: usize) -> Vec<Record> {
     let stage = plan.stages[index].id;
-    let evaluation = Evaluation { loss: 0.5, correct: 800 + index as u64, images: 1000 };
+    let evaluation = Evaluation { loss: 0.5, correct: 800 + index as u64, images: 1000, top5: None };
     let scores = Scores { validation: evaluation, test: evaluation };
     let drawn = Drawn {
         prunable: 100,

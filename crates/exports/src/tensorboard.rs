@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn records_are_framed_and_hold_the_numbers() {
-        let evaluation = |loss, correct, images| Evaluation { loss, correct, images };
+        let evaluation = |loss, correct, images| Evaluation { loss, correct, images, top5: None };
         let epoch = EpochRecord {
             epoch: 3,
             learning_rate: 0.5,

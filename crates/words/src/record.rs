@@ -18,9 +18,18 @@ pub struct Evaluation {
     pub correct: u64,
     /// Images seen.
     pub images: u64,
+    /// Images whose class is among the five with the highest scores; of held-out images of a hundred classes and more. Programs of
+    /// earlier versions did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top5: Option<u64>,
 }
 
 impl Evaluation {
+    /// Share of the images whose class is among the five with the highest scores, where they were counted.
+    pub fn top5_accuracy(&self) -> Option<f64> {
+        self.top5.map(|top5| top5 as f64 / self.images.max(1) as f64)
+    }
+
     /// Share of the images classified correctly.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.images.max(1) as f64
@@ -181,6 +190,17 @@ pub struct BarrierPoint {
     pub scores: Scores,
 }
 
+/// Test images of one class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ClassCount {
+    /// How many there are.
+    pub images: u64,
+    /// Of them classified correctly at the best epoch.
+    pub best: u64,
+    /// At the last epoch.
+    pub last: u64,
+}
+
 /// How a training ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct Outcome {
@@ -196,6 +216,9 @@ pub struct Outcome {
     /// Between the ticket (alpha 0) and this fork of it (alpha 1); empty for other trainings.
     #[serde(default)]
     pub barrier: Vec<BarrierPoint>,
+    /// Test images of each class, where `class-accuracy` asked for them; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassCount>,
     /// What it was computed with: several where it was interrupted and went on elsewhere. Whoever trains does not know; the
     /// coordinator fills it in.
     #[serde(default)]

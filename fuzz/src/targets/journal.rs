@@ -8,7 +8,7 @@ use crate::{FuzzTarget, few_copies, scratch};
 use tombola_core::folder::journal::frames::{HEADER, Piece, Pieces};
 use tombola_core::folder::journal::{History, Journal, StageHistory};
 use tombola_words::StageId;
-use tombola_words::record::{BarrierPoint, Drawn, Evaluation, Outcome, Record, Scores, Size};
+use tombola_words::record::{BarrierPoint, ClassCount, Drawn, Evaluation, Outcome, Record, Scores, Size};
 
 /// The target.
 pub static TARGET: FuzzTarget = FuzzTarget {
@@ -116,7 +116,7 @@ fn write(records: &[Record]) -> Vec<u8> {
 /// Each kind of record.
 fn records() -> Vec<Record> {
     let stage = StageId::of("fuzz");
-    let evaluation = Evaluation { loss: 0.7, correct: 5, images: 9 };
+    let evaluation = Evaluation { loss: 0.7, correct: 5, images: 9, top5: None };
     let scores = Scores { validation: evaluation, test: evaluation };
     let size = Size { parameters: 60, macs: 900, activation_bytes: 4000 };
     let drawn = Drawn {
@@ -137,6 +137,7 @@ fn records() -> Vec<Record> {
         last: scores,
         stopped_at: Some(2),
         barrier: vec![BarrierPoint { alpha: 0.5, scores }],
+        classes: vec![ClassCount { images: 4, best: 3, last: 2 }],
         computed_with: Vec::new(),
     };
     let mut told = vec![

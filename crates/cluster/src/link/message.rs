@@ -210,7 +210,7 @@ mod tests {
         let epoch = EpochRecord {
             epoch: 1,
             learning_rate: 0.1,
-            train: Evaluation { loss: f64::MAX, correct: 1, images: 2 },
+            train: Evaluation { loss: f64::MAX, correct: 1, images: 2, top5: None },
             validation: Evaluation::default(),
             test: None,
             seconds: 0.5,

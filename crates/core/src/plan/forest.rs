@@ -226,6 +226,7 @@ impl Plan {
             tracks: Vec::new(),
             birds: Vec::new(),
             to_the_end: false,
+            counts_classes: false,
         });
         self.by_id.insert(id, index);
         index
@@ -243,15 +244,18 @@ impl Plan {
             .hint("use `--reinit lr`, `none` or `random`, or `--load auto` with a training of Tombola's own"));
         }
         if !parent.passes(settings.draw) {
-            let epochs = parent.epochs();
+            let (unit, trains) = match settings.draw {
+                Moment::At(_) => ("steps", parent.steps_trained()),
+                _ => ("epochs", parent.epochs()),
+            };
             return Err(Error::input(format!(
-                "`draw`: the training at level {} has no snapshot `{}`; it trains epochs {} to {}",
+                "`draw`: the training at level {} has no snapshot `{}`; it trains {unit} {} to {}",
                 level - 1,
                 settings.draw,
-                epochs.start + 1,
-                epochs.end
+                trains.start + 1,
+                trains.end
             ))
-            .hint("draw at an epoch that every level trains, or at `last`"));
+            .hint("draw where every level trains, or at `last`"));
         }
         Ok(())
     }
@@ -262,6 +266,7 @@ impl Plan {
         for (level, &index) in chain.iter().enumerate() {
             let next = chain.get(level + 1).and_then(|next| self.stages[*next].pruning.clone());
             let stage = &mut self.stages[index];
+            stage.counts_classes |= run.class_accuracy;
             let mut kept = Vec::new();
             if tickets {
                 // Where nothing is drawn any more, no early bird is.

@@ -76,6 +76,8 @@ pub struct Stage {
     pub birds: Vec<Bird>,
     /// Whether its end is needed: it stops when all its early birds are drawn if nothing else asks for the rest.
     pub to_the_end: bool,
+    /// Whether test images are counted by class at its end.
+    pub counts_classes: bool,
 }
 
 impl Stage {
@@ -105,12 +107,14 @@ impl Stage {
         point.steps(self.steps())
     }
 
-    /// Steps before its first.
-    fn first_step(&self) -> usize {
-        match self.pruning.as_ref().map(Pruning::effective_rewind) {
+    /// As [`Stage::epochs`], in steps.
+    pub(super) fn steps_trained(&self) -> std::ops::Range<usize> {
+        let (epochs, steps) = (self.epochs(), self.steps());
+        let first = match self.pruning.as_ref().map(Pruning::effective_rewind) {
             Some(Rewind::At(point)) => self.steps_before(point),
-            _ => self.epochs().start * self.steps(),
-        }
+            _ => epochs.start.saturating_mul(steps),
+        };
+        first..epochs.end.saturating_mul(steps)
     }
 
     /// The number of its epochs after which a moment is known, where that is fixed.
@@ -177,8 +181,8 @@ impl Stage {
             }
             Moment::BestUntil(epoch) => epoch > epochs.start && epoch <= epochs.end,
             Moment::At(point) => {
-                let step = self.steps_before(point);
-                step > self.first_step() && step <= epochs.end.saturating_mul(self.steps())
+                let (step, trained) = (self.steps_before(point), self.steps_trained());
+                step > trained.start && step <= trained.end
             }
             Moment::Best | Moment::Last => true,
             Moment::EarlyBird(_) => !epochs.is_empty(),

@@ -101,8 +101,8 @@ impl Settings {
         }
         if iterations % steps != 0 {
             let before = iterations / steps;
-            let named =
-                |epochs: usize| format!("{} ({})", epochs * steps, crate::plan::estimate::many(epochs, "epoch"));
+            let unit = |epochs: usize| if epochs == 1 { "epoch" } else { "epochs" };
+            let named = |epochs: usize| format!("{} ({epochs} {})", epochs * steps, unit(epochs));
             let nearest = [before, before + 1].into_iter().filter(|epochs| *epochs > 0).map(named);
             return Err(Error::input(format!(
                 "`iterations`: found {iterations}, expected whole epochs of {steps} steps: a training ends where an epoch does"

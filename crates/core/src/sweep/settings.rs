@@ -386,6 +386,9 @@ settings! {
         "epochs-save" ["save-at"] => epochs_save: Vec<Point> = Vec::new();
         /// Ratios at which the mask of every epoch is drawn and compared; auto = those of the sweep, none, or a list
         "track-masks" => track_masks: TrackMasks = TrackMasks::Auto;
+        /// Count for each class how many test images the best and the last weights of a training classify correctly: `classes.csv`. What is
+        /// trained already is not trained again for it
+        "class-accuracy" => class_accuracy: bool = false;
         /// Add to each ticket the twins that show what it is worth: controls reinit and random-mask
         "controls" => controls: bool = false;
         /// Accepted for the commands of the original script; training is always logged, in epochs.csv

@@ -12,7 +12,7 @@ use tch::{Device, Tensor};
 
 use super::average::Average;
 use super::barrier;
-use super::evaluate::{Tally, evaluate, evaluation_batch};
+use super::evaluate::{Tally, evaluate, evaluation_batch, hits};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
 use super::objective::{Objective, Teacher};
@@ -39,7 +39,7 @@ use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
-use tombola_words::record::{EpochRecord, Evaluation, Outcome, Scores};
+use tombola_words::record::{ClassCount, EpochRecord, Evaluation, Outcome, Scores};
 use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
 
 /// Trains a stage to its end.
@@ -314,16 +314,19 @@ impl RunningTraining {
     /// Evaluates the last and the best epoch on both held-out parts, as far as their epochs did not do so already.
     fn finish(mut self, task: &Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
         let last = self.scores(task.parts, self.epoch);
+        let last_hits = self.hits(task);
         let state = Arc::new(self.state());
         let best_state = self.best.clone().unwrap_or_else(|| Arc::clone(&state));
-        let best = match best_state.epoch == self.epoch {
-            true => last,
+        let (best, best_hits) = match best_state.epoch == self.epoch {
+            true => (last, last_hits.clone()),
             false => {
                 let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
                 arena.restore(&self.form.inner(&best_state));
-                self.scores(task.parts, best_state.epoch)
+                (self.scores(task.parts, best_state.epoch), self.hits(task))
             }
         };
+        let counts = best_hits.into_iter().zip(last_hits);
+        let classes = counts.map(|((images, best), (_, last))| ClassCount { images, best, last }).collect();
         let wanted: &BTreeSet<Moment> = &task.stage.wanted;
         for (moment, snapshot) in [(Moment::Best, &best_state), (Moment::Last, &state)] {
             if wanted.contains(&moment) {
@@ -339,7 +342,20 @@ impl RunningTraining {
         };
         task.parts.check()?;
         let stopped_at = (self.epoch < self.span.end).then_some(self.epoch);
-        Ok(Outcome { best_epoch: best_state.epoch, best, last, stopped_at, barrier, computed_with: Vec::new() })
+        let (best_epoch, computed_with) = (best_state.epoch, Vec::new());
+        Ok(Outcome { best_epoch, best, last, stopped_at, barrier, classes, computed_with })
+    }
+
+    /// Test images of each class and those of them that are classified correctly, if they are asked for.
+    fn hits(&mut self, task: &Task) -> Vec<(u64, u64)> {
+        let batch = evaluation_batch(self.arena.device());
+        match task.stage.counts_classes {
+            true => {
+                let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
+                hits(&self.forward, arena, &task.parts.test, batch)
+            }
+            false => Vec::new(),
+        }
     }
 
     /// What is evaluated, in the form that it is trained in.

@@ -218,6 +218,7 @@ pub(crate) fn stage(settings: &Settings, pruning: Option<Pruning>) -> Stage {
         tracks: Vec::new(),
         birds: Vec::new(),
         to_the_end: true,
+        counts_classes: false,
     };
     let epochs = (0..=settings.epochs).flat_map(|epoch| [Moment::Epoch(epoch), Moment::BestUntil(epoch)]);
     let moments = epochs.chain([Moment::Best, Moment::Last]).filter(|moment| stage.passes(*moment));

@@ -19,9 +19,9 @@ use tombola_train::training::optimizer::{Optimizer, Rate};
 use tombola_train::training::run::mask_tensor;
 use tombola_train::training::step;
 use tombola_words::error::{Error, Kind};
-use tombola_words::record::{EpochRecord, Evaluation};
+use tombola_words::record::{ClassCount, EpochRecord, Evaluation, Outcome};
 use tombola_words::value::{
-    Augment, Control, Criterion, Moment, Optimizer as Rule, Point, Precision, Rewind, Schedule, ScheduleBy,
+    Augment, Control, Criterion, Moment, Optimizer as Rule, Point, Precision, Rewind, Schedule, ScheduleBy, Select,
 };
 
 /// Every optimiser in every form, with strong weight decay.
@@ -536,6 +536,28 @@ fn pitfall_23_an_evaluation_does_not_depend_on_the_size_of_its_batches() {
     // Evaluating changes nothing.
     assert_eq!(arena.snapshot(0).checksum(), Snapshot { optimizer: None, ..(**state).clone() }.checksum());
     assert_eq!(trained.outcome.unwrap().last.test, evaluate(&forward, &mut arena, &parts.test, 500));
+}
+
+#[test]
+fn test_images_by_class_add_up_to_the_accuracies_and_change_nothing_else() {
+    let place = Place::new("resnet");
+    let counted = |settings: &Settings| {
+        let mut stage = dense(settings);
+        stage.counts_classes = true;
+        place.run(&stage, Start::default()).unwrap()
+    };
+    for select in [Select::Validation, Select::Test] {
+        let settings = Settings { select, learning_rate: 0.3, ..settings() };
+        let (plain, counted) = (place.run(&dense(&settings), Start::default()).unwrap(), counted(&settings));
+        let outcome = counted.outcome.clone().unwrap();
+        assert_eq!(outcome.classes.len(), 10);
+        let sum = |of: fn(&ClassCount) -> u64| outcome.classes.iter().map(of).sum::<u64>();
+        let sums = (sum(|count| count.images), sum(|count| count.best), sum(|count| count.last));
+        assert_eq!(sums, (outcome.best.test.images, outcome.best.test.correct, outcome.last.test.correct));
+        assert!(outcome.classes.iter().all(|count| count.images > 0));
+        let same = Outcome { classes: Vec::new(), ..outcome };
+        assert_eq!(Trained { outcome: Some(same), ..counted }.fingerprint(), plain.fingerprint());
+    }
 }
 
 #[test]

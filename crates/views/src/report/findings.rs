@@ -142,11 +142,11 @@ pub fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::lines::{Line, Point};
+    use crate::report::lines::{Line, Mean};
 
     fn lines(accuracies: &[(f64, f64)]) -> Lines {
         let point =
-            |(density, accuracy): &(f64, f64)| Point { density: *density, accuracy: *accuracy, half_width: None, n: 1 };
+            |(density, accuracy): &(f64, f64)| Mean { density: *density, accuracy: *accuracy, half_width: None, n: 1 };
         let line = |name: &str, points: &[(f64, f64)]| Line {
             name: name.into(),
             points: points.iter().map(point).collect(),

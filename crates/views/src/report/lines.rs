@@ -5,9 +5,9 @@ use std::collections::hash_map::Entry;
 
 use super::sheet::Sheet;
 
-/// A point: a density, and the accuracy there.
+/// A point of a line: a density, and the mean accuracy there.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Point {
+pub struct Mean {
     /// Share of what can be pruned that is alive.
     pub density: f64,
     /// Mean test accuracy over seeds.
@@ -24,7 +24,7 @@ pub struct Line {
     /// What tells it from the others.
     pub name: String,
     /// At least one.
-    pub points: Vec<Point>,
+    pub points: Vec<Mean>,
     /// Accuracy of the dense network that it starts from.
     pub dense: Option<f64>,
 }
@@ -53,7 +53,7 @@ impl Lines {
         let mut lines = Self::default();
         let mut keys: Vec<(bool, Vec<(usize, String)>)> = Vec::new();
         let mut places: HashMap<(bool, Vec<(usize, String)>), usize> = HashMap::new();
-        let mut found: Vec<Vec<Point>> = Vec::new();
+        let mut found: Vec<Vec<Mean>> = Vec::new();
         for row in rows {
             let dense = summary.text(row, "level") == "0";
             let iterative = summary.number(row, "prune-iterations").is_some_and(|count| count > 1.0);
@@ -120,8 +120,8 @@ fn rate(summary: &Sheet, row: &[String]) -> f64 {
     1.0 - (1.0 - ratio).powf(1.0 / levels.max(1.0))
 }
 
-fn point(summary: &Sheet, row: &[String]) -> Option<Point> {
-    Some(Point {
+fn point(summary: &Sheet, row: &[String]) -> Option<Mean> {
+    Some(Mean {
         density: summary.number(row, "density_mean").unwrap_or(1.0),
         accuracy: summary.number(row, "best_test_accuracy_mean")?,
         half_width: summary.number(row, "best_test_accuracy_ci95"),

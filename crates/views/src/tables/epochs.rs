@@ -28,6 +28,9 @@ const HEADER: [&str; 11] = [
     "test_accuracy",
 ];
 
+/// The columns after those, where some epoch counted the images whose class is among the five best.
+const TOP5: [&str; 2] = ["validation_top5", "test_top5"];
+
 /// Stages whose rows one thread makes at a time.
 const STAGES: usize = 256;
 
@@ -40,7 +43,13 @@ const STAGES: usize = 256;
 /// When the file cannot be written.
 pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
     let first = first_trials(plan);
-    CsvSheet::new(&mut *file, HEADER)?.finish()?;
+    let counted = |known: &StageHistory| {
+        let epoch = known.epochs.values().next();
+        epoch.is_some_and(|epoch| epoch.selecting().top5.or(epoch.validation.top5).is_some())
+    };
+    let has_top5 = history.stages.values().any(|known| counted(known));
+    let more: &[&str] = if has_top5 { &TOP5 } else { &[] };
+    CsvSheet::new(&mut *file, HEADER.iter().chain(more).copied())?.finish()?;
     let stages = plan.stages.iter().zip(first);
     let trained: Vec<_> =
         stages.filter_map(|(stage, trial)| Some((stage, trial, history.stages.get(&stage.id)?))).collect();
@@ -54,7 +63,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
             while let Some((text, part)) = parts.next() {
                 let mut make = move || {
                     text.clear();
-                    part.iter().for_each(|(stage, trial, known)| rows(text, stage, *trial, known));
+                    part.iter().for_each(|(stage, trial, known)| rows(text, stage, *trial, known, has_top5));
                 };
                 match parts.peek() {
                     Some(_) => drop(scope.spawn(make)),
@@ -68,7 +77,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
 }
 
 /// The rows of one training. No cell needs quotes.
-fn rows(text: &mut Vec<u8>, stage: &Stage, trial: Option<usize>, known: &StageHistory) {
+fn rows(text: &mut Vec<u8>, stage: &Stage, trial: Option<usize>, known: &StageHistory, has_top5: bool) {
     let trial = trial.map_or_else(String::new, |trial| trial.to_string());
     let beginning = format!("{},{},{trial},", stage.id, stage.level);
     for epoch in known.epochs.values() {
@@ -78,6 +87,14 @@ fn rows(text: &mut Vec<u8>, stage: &Stage, trial: Option<usize>, known: &StageHi
             let written = match evaluation.and_then(Evaluation::measured) {
                 Some(evaluation) => write!(text, ",{:?},{:?}", evaluation.loss, evaluation.accuracy()),
                 None => text.write_all(b",,"),
+            };
+            ignored(written, IN_MEMORY);
+        }
+        for evaluation in [Some(epoch.validation), epoch.test].into_iter().filter(|_| has_top5) {
+            let top5 = evaluation.and_then(|evaluation| evaluation.measured()?.top5_accuracy());
+            let written = match top5 {
+                Some(top5) => write!(text, ",{top5:?}"),
+                None => text.write_all(b","),
             };
             ignored(written, IN_MEMORY);
         }

@@ -6,6 +6,7 @@
 
 mod barrier;
 mod birds;
+mod classes;
 pub mod epochs;
 mod hamming;
 mod methods;
@@ -39,22 +40,37 @@ pub use terminal::{Style, render};
 type Table = fn(&mut dyn Write, &Plan, &History) -> std::io::Result<()>;
 
 /// The files and what writes them.
-const FILES: [(&str, Table); 7] = [
+const FILES: [(&str, Table); 8] = [
     ("results.csv", results::write),
     ("epochs.csv", epochs::write),
     ("summary.csv", summary::write),
     ("hamming.csv", hamming::write),
     ("tickets.csv", tickets::write),
     ("barrier.csv", barrier::write),
+    (CLASSES, classes::write),
     ("timing.csv", timing::write),
 ];
+
+/// The table that is written only where some training has rows of it.
+const CLASSES: &str = "classes.csv";
 
 /// The table that [`write_final`] writes beside those.
 pub const OVERLAP: &str = "overlap.csv";
 
-/// The names of the tables that [`write_all`] writes.
+/// The names of the tables that [`write_all`] may write.
 pub fn names() -> [&'static str; FILES.len()] {
     FILES.map(|(name, _)| name)
+}
+
+/// The files that are written for what is known.
+fn files(history: &History) -> impl Iterator<Item = (&'static str, Table)> {
+    let is_there = |name: &str| name != CLASSES || classes::are_counted(history);
+    FILES.into_iter().filter(move |(name, _)| is_there(name))
+}
+
+/// The names of the tables that [`write_all`] writes of what is known.
+pub fn written(history: &History) -> impl Iterator<Item = &'static str> {
+    files(history).map(|(name, _)| name)
 }
 
 /// The text of one of the tables that [`write_all`] writes; of another name, an empty one.
@@ -75,7 +91,7 @@ pub fn text(name: &str, plan: &Plan, history: &History) -> Result<String> {
 /// # Errors
 /// When the folder does not exist or a file cannot be written; the tables that were there stay as they were.
 pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
-    for (name, table) in FILES {
+    for (name, table) in files(history) {
         write_atomically(&folder.join(name), |file| table(file, plan, history))?;
     }
     Ok(())
@@ -87,7 +103,7 @@ pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
 /// # Errors
 /// As [`write_all`].
 pub fn write_meanwhile(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
-    for (name, table) in FILES {
+    for (name, table) in files(history) {
         write_for_now(&folder.join(name), |file| table(file, plan, history))?;
     }
     Ok(())

@@ -47,6 +47,9 @@ const MEASURED: [&str; 30] = [
     "error",
 ];
 
+/// The columns after those, where some training counted the images whose class is among the five best.
+const TOP5: [&str; 4] = ["best_validation_top5", "best_test_top5", "last_validation_top5", "last_test_top5"];
+
 /// Writes the table.
 ///
 /// # Errors
@@ -55,7 +58,10 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
     let columns = rows::columns(plan);
     let standings = Standing::of(plan, history);
     let header = ["trial", "level", "stage", "state"].into_iter().chain(columns.iter().map(|field| field.key));
-    let mut sheet = CsvSheet::new(file, header.chain(MEASURED))?;
+    let outcomes = history.stages.values().filter_map(|known| known.outcome.as_ref());
+    let has_top5 = outcomes.into_iter().any(|outcome| outcome.last.test.top5.is_some());
+    let more: &[&str] = if has_top5 { &TOP5 } else { &[] };
+    let mut sheet = CsvSheet::new(file, header.chain(MEASURED).chain(more.iter().copied()))?;
     rows::each(plan, &columns, |row| {
         sheet.put(row.trial)?;
         sheet.put(row.level)?;
@@ -65,6 +71,14 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
             sheet.put(row.cell(column, field))?;
         }
         measured(&mut sheet, plan, &standings, row)?;
+        if has_top5 {
+            let outcome = standings[row.stage].history.and_then(|history| history.outcome.as_ref());
+            let parts =
+                outcome.map(|outcome| [outcome.best, outcome.last].map(|scores| [scores.validation, scores.test]));
+            for part in 0..TOP5.len() {
+                sheet.float(parts.and_then(|parts| parts.as_flattened()[part].measured()?.top5_accuracy()))?;
+            }
+        }
         sheet.end_row()
     })?;
     sheet.finish()

@@ -15,7 +15,7 @@ const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 19] = [
+const LATER: [&str; 21] = [
     "hidden",
     "load-mask",
     "load-init",
@@ -35,6 +35,8 @@ const LATER: [&str; 19] = [
     "schedule-after-warmup",
     "distill",
     "distill-temperature",
+    "iterations",
+    "schedule-by",
 ];
 
 /// The settings that are columns: all that can change what comes out.

@@ -140,7 +140,7 @@ mod tests {
 
     fn records() -> Vec<Record> {
         let stage = StageId::of("stage");
-        let train = Evaluation { loss: 1.0 / 3.0, correct: 5, images: 9 };
+        let train = Evaluation { loss: 1.0 / 3.0, correct: 5, images: 9, top5: None };
         let epoch = |epoch| EpochRecord { epoch, learning_rate: 0.1, train, ..EpochRecord::default() };
         vec![
             Record::Started { version: "0".into(), time: 1, machine: "m".into() },

@@ -138,7 +138,7 @@ mod tests {
         let epoch = |epoch| EpochRecord {
             epoch,
             learning_rate: 0.1,
-            train: Evaluation { loss: 1.0 / 3.0, correct: 5, images: 9 },
+            train: Evaluation { loss: 1.0 / 3.0, correct: 5, images: 9, top5: None },
             seconds: 1.5,
             ..EpochRecord::default()
         };
