@@ -15,7 +15,7 @@ _COLUMNS = {
         stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
         schedule-by step-epochs cycle-epochs warmup-epochs
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
-        hidden load-init load-mask load-names load-head
+        hidden load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
         selected_on error track rule early_bird differs value other_value place
         computed_with
     """,
@@ -29,6 +29,7 @@ _COLUMNS = {
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """
         learning-rate momentum weight-decay slimming beta1 beta2 gamma min-lr pruning-ratio output-rate early-bird-epsilon
+        clip-norm average label-smoothing mixup cutmix warmup-start distill distill-temperature
         fine-tune-lr rate density density_total density_effective density_channels density_macs pruned_validation_accuracy
         pruned_test_accuracy start_validation_accuracy start_test_accuracy best_validation_accuracy best_test_accuracy
         best_validation_top5 best_test_top5 last_validation_top5 last_test_top5 validation_top5 test_top5
@@ -37,7 +38,7 @@ _COLUMNS = {
         overlap_chance overlap_chance_low overlap_chance_high deviations alpha validation_error_barrier error_barrier seconds
         images_per_second
     """,
-    TRUTH: "nesterov",
+    TRUTH: "nesterov schedule-after-warmup",
 }
 KINDS = {name: kind for kind, names in _COLUMNS.items() for name in names.split()}
 _STATISTICS = ("_mean", "_std", "_ci95")

@@ -19,13 +19,16 @@ Examples:
 An empty answer takes what stands in brackets; with --yes all of these are taken. Answers can also come from a pipe, one a line.";
 
 /// The sweeps of the repository, by name, so that whoever has only the program has them too.
-const SWEEPS: [(&str, &str); 10] = [
+const SWEEPS: [(&str, &str); 13] = [
     ("quickstart", include_str!("../../sweeps/quickstart.toml")),
     ("lenet", include_str!("../../sweeps/lenet.toml")),
     ("rewinding", include_str!("../../sweeps/rewinding.toml")),
     ("early-bird", include_str!("../../sweeps/early-bird.toml")),
     ("mobilenet-v2", include_str!("../../sweeps/mobilenet-v2.toml")),
     ("vit", include_str!("../../sweeps/vit.toml")),
+    ("early-bird-cifar-100", include_str!("../../sweeps/early-bird-cifar-100.toml")),
+    ("open-lth-resnet-20", include_str!("../../sweeps/open-lth-resnet-20.toml")),
+    ("scratch-b", include_str!("../../sweeps/scratch-b.toml")),
     ("own-network", include_str!("../../sweeps/own-network.toml")),
     ("experiment1", include_str!("../../sweeps/experiment1.toml")),
     ("experiment2", include_str!("../../sweeps/experiment2.toml")),

@@ -88,7 +88,11 @@ def data(draw, settings):
     if draw.chance(0.3):
         settings["validation-size"] = draw.choice([0, 7, 16, 24])
     if draw.chance(0.3):
-        settings["augment"] = draw.choice(["none", "crop-flip"])
+        settings["augment"] = draw.choice(["none", "crop-flip", ["flip", "cutout:3"], ["crop:2", "flip", "cutout:4"]])
+        if shape[0] in (1, 3) and draw.chance(OFTEN):
+            settings["augment"] = draw.choice([["random-resized-crop", "colour:0.4"], ["flip", "randaugment"], ["rotate:15"]])
+    if draw.chance(SELDOM):
+        settings |= {"input-mean": [0.5], "input-std": [0.25]}
     if draw.chance(0.3):
         settings["select"] = draw.choice(["validation", "test"])
 
@@ -143,6 +147,26 @@ def training(draw, settings, norms):
         settings["lr-milestones"] = [point(draw, settings), draw.randint(1, epochs)]
     if draw.chance(0.3):
         settings["schedule-by"] = draw.choice(["epoch", "iteration"])
+    recipe(draw, settings)
+
+
+def recipe(draw, settings):
+    """What papers add to a training: seldom each, so that most sweeps are plain."""
+    choices = {
+        "mixup": [0.2, 0.4],
+        "cutmix": [1.0],
+        "label-smoothing": [0.1],
+        "weight-decay-on": ["weights"],
+        "clip-norm": [0.5, 1.0],
+        "average": [0.9, 0.99],
+        "class-weights": ["balanced"],
+        "last-batch": ["keep", "drop", "join"],
+        "warmup-start": [0.1],
+        "schedule-after-warmup": [True],
+    }
+    if draw.chance(0.3):
+        for key in draw.sample(sorted(choices), draw.randint(1, 3)):
+            settings[key] = draw.choice(choices[key])
 
 
 def pruning(draw, settings, norms):
@@ -180,6 +204,8 @@ def pruning(draw, settings, norms):
         settings["fine-tune-epochs"] = draw.randint(1, 3)
     if draw.chance(0.3):
         settings["fine-tune-lr"] = draw.choice([0.001, 0.01])
+    if draw.chance(0.1):
+        settings |= {"distill": draw.choice([0.5, 0.9]), "distill-temperature": draw.choice([2, 4])}
     settings["budget"] = draw.choice(["epochs", "epochs", "epochs", "flops", "remaining"])
     if draw.chance(0.4):
         settings["control"] = draw.some(["none", "reinit", "random-mask", "fork"], 3)

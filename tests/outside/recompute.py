@@ -30,7 +30,11 @@ def value(text):
     if text == "":
         return None
     if text[0] == "[":
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except ValueError:
+            # A list of words (`augment`).
+            return text
     for kind in (int, float):
         try:
             return kind(text)

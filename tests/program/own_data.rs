@@ -1,5 +1,5 @@
 //! Data of the user's own: real sets in the layouts that people keep them in, what is wrong with sets, and sets that do not fit into
-//! memory.
+//! memory; and the recipes of papers.
 
 use std::collections::HashMap;
 
@@ -195,4 +195,24 @@ fn folders_go_on_without_the_data_and_the_cache_can_go() {
     bytes[last] ^= 1;
     std::fs::write(&part, bytes).unwrap();
     folder.tombola(&format!("run --dataset ./elsewhere {SMALL} --seed 2 --out again --quiet")).expect(0);
+}
+
+#[test]
+fn recipes_of_papers_are_planned_and_run_small() {
+    let folder = Folder::new();
+    let sweeps = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
+    // What is left of each: the recipe, on images that are made, for two or three epochs.
+    let small = "--dataset synthetic --synthetic-shape 3,32,32 --synthetic-size 40 --train-limit 40 --batch-size 8 --epochs 2 \
+                 --lr-milestones 1 --workers 2 --quiet";
+    for (name, trained, more) in [
+        ("early-bird-cifar-100", "8 trainings", "--depth 11 --width 4 --draw epoch:1"),
+        ("open-lth-resnet-20", "11 trainings with 1750 epochs", "--depth 8 --width 4 --reinit 6it"),
+        ("scratch-b", "12 trainings", "--network vgg-11 --seed 1 --fine-tune-epochs 1"),
+    ] {
+        let path = sweeps.join(format!("{name}.toml"));
+        folder.tombola(&format!("plan {}", path.display())).expect(0).prints(trained);
+        folder.tombola(&format!("run {} {small} {more} --out {name}", path.display())).expect(0);
+        let rows = folder.table(&format!("{name}/results.csv"));
+        assert!(rows.iter().all(|row| row["state"] == "done"), "{name}");
+    }
 }

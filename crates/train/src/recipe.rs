@@ -87,6 +87,46 @@ pub fn check(settings: &Settings, data: &DataSet, split: &Split, graph: &Graph) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tombola_core::net::{Builder, Op};
+    use tombola_data::split;
+    use tombola_words::Shape;
+
+    /// Made-up images of two classes, and a network with a batch norm that sees one value of each.
+    fn place(count: usize) -> (DataSet, Graph) {
+        let data = tombola_data::synthetic((1, 4, 4), 2, count, 10).unwrap();
+        let mut build = Builder::new(Shape::Image(1, 4, 4));
+        let pool = build.add("pool", Op::GlobalAveragePool, &[0]).unwrap();
+        let hidden = build.linear("hidden", pool, 3).unwrap();
+        let norm = build.batch_norm("bn", hidden).unwrap();
+        build.linear("fc", norm, 2).unwrap();
+        (data, build.finish(2).unwrap())
+    }
+
+    #[test]
+    fn a_joined_image_is_told_and_weights_of_other_classes_are_refused() {
+        let (data, graph) = place(30);
+        let of = |settings: &Settings, validation| {
+            check(settings, &data, &split(30, None, Some(validation)).unwrap(), &graph)
+        };
+        let settings = Settings { batch_size: 8, ..Settings::default() };
+        assert!(of(&settings, 5).unwrap().unwrap().contains("batch norm `bn`"));
+        assert_eq!(of(&settings, 6).unwrap(), None);
+        assert_eq!(of(&Settings { last_batch: LastBatch::Join, ..settings.clone() }, 5).unwrap(), None);
+        let weights = |count| ClassWeights::Numbers(vec![1.0; count]);
+        assert!(of(&Settings { class_weights: weights(2), ..settings.clone() }, 6).is_ok());
+        let error = of(&Settings { class_weights: weights(3), ..settings }, 6).unwrap_err();
+        assert!(error.message.contains("found 3 numbers, expected 2"), "{error}");
+    }
+
+    #[test]
+    fn the_images_that_a_plan_counts_on_are_those_that_are_trained_on() {
+        use tombola_core::plan::form::trained_on;
+        for (limit, validation_size) in [(None, None), (Some(700), None), (Some(7), None), (Some(700), Some(33))] {
+            let settings = Settings { train_limit: limit, validation_size, ..Settings::default() };
+            let split = split(50_000, limit, validation_size).unwrap();
+            assert_eq!(trained_on(&settings).unwrap(), split.train.len());
+        }
+    }
 
     #[test]
     fn colours_are_for_bytes_of_one_or_three_channels_and_places_for_all() {

@@ -7,26 +7,29 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::augment::Variation;
+use crate::augment::{Mixing, Variation};
 use crate::batches::{Batches, Resident};
 use crate::cuda::gpu;
 use crate::done;
 use crate::network::arena::{Arena, to_vec};
 use crate::network::forward::Forward;
+use crate::training::average::Average;
 use crate::training::evaluate::Tally;
-use crate::training::objective::Objective;
+use crate::training::form::decayed;
+use crate::training::objective::{Objective, Teacher};
 use crate::training::optimizer::{Optimizer, Rate};
 use crate::training::replay::{Batch, Stepper, Work};
 use crate::training::tf32;
 use tombola_core::net::layout::Role;
 use tombola_core::net::zoo::{self, Choice};
 use tombola_core::net::{Graph, Layout, initial};
+use tombola_core::plan::Teaching;
 use tombola_core::sweep::Settings;
 use tombola_data::{Normalisation, split, synthetic};
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::Evaluation;
-use tombola_words::value::{NormStart, Optimizer as OptimizerChoice, Precision};
+use tombola_words::value::{Augment, ClassWeights, Moment, NormStart, Optimizer as OptimizerChoice, Precision, Value};
 
 /// Images trained on: four whole batches and a smaller one.
 pub const TRAIN: usize = 300;
@@ -36,6 +39,8 @@ const SIDE: usize = 8;
 const CLASSES: usize = 10;
 /// What is left free of a GPU for somebody who wants more.
 const SPARED: usize = 64 << 20;
+/// Every alteration of images.
+const RECIPE_AUGMENT: &str = "[crop:2, flip, random-resized-crop, rotate:15, colour:0.4, randaugment, cutout:3]";
 /// What pulls at the scales of batch norms.
 const SLIMMING: f64 = 1e-3;
 
@@ -61,6 +66,9 @@ pub struct RehearsalWish {
     pub seed: u64,
     /// Epochs.
     pub epochs: usize,
+    /// Whether it has all that recipes can have: mixed images and smoothed labels, every alteration, weights of classes, a teacher,
+    /// shortened gradients, decay of some weights, and an average.
+    pub recipe: bool,
 }
 
 /// What came of it.
@@ -70,6 +78,8 @@ pub struct Rehearsed {
     pub epochs: Vec<Evaluation>,
     /// The weights before and after.
     pub weights: [Vec<f32>; 2],
+    /// The average of the weights, where there is one.
+    pub average: Vec<f32>,
     /// Batches that batch norms have seen.
     pub batches: u64,
     /// Whether the steps at the end were replayed.
@@ -111,7 +121,7 @@ impl Rehearsal {
         crate::device::enter(device);
         let _held = tf32::hold(wish.precision == Precision::Tf32);
         let parts = self.data.parts(&split(TRAIN, None, Some(0))?, &self.normalisation);
-        let settings = Settings { batch_size: BATCH, optimizer: wish.optimizer, ..Settings::default() };
+        let settings = wish.settings()?;
         let start = initial(&self.layout, NormStart::One, wish.seed, 0);
         let forward = Forward::new(Arc::clone(&self.graph), &self.layout);
         let mut stepper = Stepper::new(device, BATCH, &forward);
@@ -126,15 +136,20 @@ impl Rehearsal {
         }
         let first = to_vec(&arena.weights);
         let slimming = self.slimming().to_device(device) * &alive;
-        let mut optimizer = Optimizer::new(&settings, self.layout.len, Some(alive), device);
+        let optimizer = Optimizer::new(&settings, self.layout.len, Some(alive), device);
+        let mut optimizer = optimizer.decaying(wish.recipe.then(|| decayed(&self.layout).to_device(device)));
+        let mut average = Average::new(&settings, &self.layout, &start, device)?;
+        let mixing = Mixing::of(&settings, wish.seed, (SIDE, SIDE))?;
         let mut tally = Tally::new(device);
-        let mut objective = Objective::default();
+        let mut objective =
+            Objective::of(&settings, &parts.train, CLASSES, device)?.taught(self.teacher(wish, device)?);
         let mut epochs = Vec::new();
         for epoch in 0..wish.epochs {
             let order = Tensor::from_slice(&parts.train.order(wish.seed, epoch)).to_device(device);
-            let variation = Variation::new(TRAIN, wish.seed, epoch, device);
+            let augment = settings.augment.as_ref().unwrap_or(&Augment::CropFlip);
+            let variation = Variation::of(augment, (SIDE, SIDE), TRAIN, wish.seed, epoch, device);
             tally.clear();
-            stepper.vary(Some(&variation));
+            stepper.vary(variation.as_ref());
             for number in 0..TRAIN.div_ceil(BATCH) {
                 let indices = batch(&parts.train, &order, number);
                 let rate = rate(wish.optimizer) / (1 + epoch + number) as f64;
@@ -146,18 +161,18 @@ impl Rehearsal {
                     slimming: Some(&slimming),
                     tally: &mut tally,
                     objective: &mut objective,
-                    mixture: None,
-                    average: None,
+                    mixture: mixing.as_ref().map(|mixing| mixing.mixture(epoch, number, device)),
+                    average: average.as_mut(),
                 };
                 let images = Batch { indices: &indices, read: None };
                 match way {
-                    Way::Stepper => stepper.step(&mut work, images, Some(&variation), rate)?,
-                    Way::Eager => work.step(images, Some(&variation), Rate::Number(rate)),
+                    Way::Stepper => stepper.step(&mut work, images, variation.as_ref(), rate)?,
+                    Way::Eager => work.step(images, variation.as_ref(), Rate::Number(rate)),
                     Way::OnDevice => {
                         let factors = work.optimizer.device_factors(work.optimizer.steps(), rate);
                         let factors: Vec<Tensor> =
                             factors.iter().map(|factor| Tensor::from(*factor as f32).to_device(device)).collect();
-                        work.step(images, Some(&variation), Rate::OnDevice(&factors));
+                        work.step(images, variation.as_ref(), Rate::OnDevice(&factors));
                     }
                 }
             }
@@ -166,10 +181,21 @@ impl Rehearsal {
         Ok(Rehearsed {
             epochs,
             weights: [first, to_vec(&arena.weights)],
+            average: average.map_or_else(Vec::new, |average| to_vec(&average.arena.weights)),
             batches: arena.batches,
             replayed: stepper.is_captured(),
             refusal: stepper.take_refusal(),
         })
+    }
+
+    /// A network with other weights, for a recipe.
+    fn teacher(&self, wish: &RehearsalWish, device: Device) -> Result<Option<Teacher>> {
+        if !wish.recipe {
+            return Ok(None);
+        }
+        let teaching = Teaching { share: 0.5, temperature: 2.0, moment: Moment::Last };
+        let snapshot = initial(&self.layout, NormStart::One, wish.seed + 1, 0);
+        Teacher::new(&self.graph, &self.layout, &snapshot, teaching, wish.precision, device).map(Some)
     }
 
     /// What is added to the gradient for each sign of a weight.
@@ -179,6 +205,27 @@ impl Rehearsal {
             pull[parameter.range()].fill(SLIMMING as f32);
         }
         Tensor::from_slice(&pull)
+    }
+}
+
+impl RehearsalWish {
+    fn settings(&self) -> Result<Settings> {
+        let plain = Settings { batch_size: BATCH, optimizer: self.optimizer, ..Settings::default() };
+        if !self.recipe {
+            return Ok(plain);
+        }
+        let wrong = |expected: String| Error::training(format!("the recipe of a rehearsal: {expected}"));
+        Ok(Settings {
+            augment: Some(Augment::parse(RECIPE_AUGMENT).map_err(wrong)?),
+            mixup: 0.4,
+            cutmix: 1.0,
+            label_smoothing: 0.1,
+            class_weights: ClassWeights::Numbers((1..=CLASSES).map(|class| class as f64 / 5.0).collect()),
+            clip_norm: 1.0,
+            weight_decay: 0.01,
+            average: 0.9,
+            ..plain
+        })
     }
 }
 

@@ -21,7 +21,8 @@ const PAGE: u64 = 4096;
 pub(super) fn memory(bench: &CheckBench) -> Result<CheckResult> {
     let rehearsal = Rehearsal::new("lenet-300-100", bench.device)?;
     let train = |seed| {
-        let wish = RehearsalWish { optimizer: Optimizer::Sgd, precision: Precision::Fp32, seed, epochs: 1 };
+        let wish =
+            RehearsalWish { optimizer: Optimizer::Sgd, precision: Precision::Fp32, seed, epochs: 1, recipe: false };
         rehearsal.train(&wish, Way::Stepper).map(drop)
     };
     for seed in 0..BEFORE {
@@ -93,7 +94,8 @@ pub(super) fn too_large(bench: &CheckBench) -> Result<CheckResult> {
 /// A training on a GPU after one asked it for more than is free.
 fn taken(number: usize) -> Result<String> {
     let rehearsal = Rehearsal::new("resnet", Device::Cuda(number))?;
-    let wish = RehearsalWish { optimizer: Optimizer::Sgd, precision: Precision::Fp32, seed: 1, epochs: 1 };
+    let wish =
+        RehearsalWish { optimizer: Optimizer::Sgd, precision: Precision::Fp32, seed: 1, epochs: 1, recipe: false };
     let before = rehearsal.train(&wish, Way::Stepper)?;
     let said = more_than_is_free(number)?;
     if !said.contains("out of memory") {

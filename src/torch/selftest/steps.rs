@@ -21,7 +21,7 @@ const FACTORS: f64 = 1e-3;
 const OTHER_MODEL: f64 = 1e-2;
 
 fn wish(optimizer: Optimizer, precision: Precision, seed: u64) -> RehearsalWish {
-    RehearsalWish { optimizer, precision, seed, epochs: EPOCHS }
+    RehearsalWish { optimizer, precision, seed, epochs: EPOCHS, recipe: false }
 }
 
 /// Every optimiser, with a mask, slimming, varied images, a changing rate and a short last batch.

@@ -7,54 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::own_data::OwnData;
+use bounds::{
+    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HIDDEN, ITERATIONS, MEANS, MEGABYTES, SECONDS, SPANS, UP_TO, WIDTHS, WORKERS,
+};
+
 use crate::net::zoo::{self, Choice};
-use tombola_words::error::{Error, Result};
+use tombola_words::error::Result;
 use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch,
     Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels,
     Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
 };
-
-/// What a setting decides, and so which identities it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decides {
-    /// Every training of a trial: part of the identity of its dense training, from which the others descend.
-    Training,
-    /// What happens between one training and the next: part of the identity of each pruned level.
-    Pruning,
-    /// How many levels there are and how much each prunes: enters identities as the rate of each level.
-    Levels,
-    /// How the sweep is run, never what comes out: no axis, no identity.
-    Run,
-}
-
-/// One setting, as the parts of the program that treat all alike see it.
-pub struct Field {
-    /// Its key in a sweep file and, behind `--`, its flag.
-    pub key: &'static str,
-    /// Further spellings of both.
-    pub aliases: &'static [&'static str],
-    /// The heading it stands under.
-    pub group: &'static str,
-    /// What it means.
-    pub help: &'static str,
-    /// What it decides.
-    pub decides: Decides,
-    /// Whether one value is a list.
-    pub list: bool,
-    /// Words that are a value by themselves though other values are lists.
-    pub whole: &'static [&'static str],
-    /// Whether the bare flag means yes.
-    pub flag: bool,
-    /// The words that can be given, where there are only a few.
-    pub words: fn() -> &'static [&'static str],
-    /// Sets it from text. The error says what was expected.
-    pub set: fn(&mut Settings, &str) -> Result<(), String>,
-    /// Writes it so that `set` gives it back.
-    pub show: fn(&Settings) -> String,
-    /// Whether it makes a difference, the others being as they are.
-    pub matters: fn(&Settings) -> bool,
-}
 
 macro_rules! settings {
     ($(group $group:literal $decides:ident {
@@ -434,84 +397,6 @@ settings! {
 /// Settings that name files, of which the contents decide and not the names.
 pub const NAME_FILES: [&str; 4] = ["load", "load-init", "load-names", "load-mask"];
 
-/// Bounds of `input-mean`.
-const MEANS: ChannelBounds = ChannelBounds(0.0);
-/// Bounds of `input-std`: the smallest float32 that its inverse is a number of.
-const DEVIATIONS: ChannelBounds = ChannelBounds(1e-6);
-/// Bounds of `depth`.
-const DEPTHS: AutoOr = AutoOr(1, 10_000);
-/// Bounds of `width`.
-const WIDTHS: AutoOr = AutoOr(1, 4096);
-/// Bounds of `hidden`: layers, and features of each.
-const HIDDEN: ListOf = ListOf(64, 65_536);
-/// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
-const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
-/// Bounds of `time-limit`; `auto` sorts below every number.
-const SECONDS: AutoAbove = AutoAbove(0.0);
-/// Bounds of `max-fails`.
-const FAILS: AutoOr = AutoOr(1, 1_000_000);
-/// Bounds of `data-memory`; `auto` sorts below every number.
-const MEGABYTES: AutoOr = AutoOr(1, 1_000_000_000);
-/// Bounds of `workers`.
-const WORKERS: AutoOr = AutoOr(1, 1024);
-
-/// `auto`, or numbers from a bound to 1.
-struct ChannelBounds(f64);
-
-impl ChannelBounds {
-    fn contains(&self, value: &Option<ChannelNumbers>) -> bool {
-        match value {
-            Some(ChannelNumbers::Numbers(numbers)) => numbers.iter().all(|number| (self.0..=1.0).contains(number)),
-            Some(ChannelNumbers::Published(_)) | None => true,
-        }
-    }
-}
-
-/// Bounds of `iterations`.
-const ITERATIONS: AutoOr = AutoOr(1, 1_000_000_000_000);
-/// Bounds of what something takes.
-const SPANS: Lasting = Lasting { nothing: false };
-/// Bounds of what may take no time.
-const UP_TO: Lasting = Lasting { nothing: true };
-
-/// A length of a training, or nothing if that is allowed.
-struct Lasting {
-    nothing: bool,
-}
-
-impl Lasting {
-    fn contains(&self, value: &Point) -> bool {
-        (self.nothing || *value != Point::default()) && value.is_within(1_000_000, ITERATIONS.1)
-    }
-}
-
-/// `auto`, or a number within both bounds.
-struct AutoOr(usize, usize);
-
-impl AutoOr {
-    fn contains(&self, value: &Option<usize>) -> bool {
-        value.is_none_or(|number| (self.0..=self.1).contains(&number))
-    }
-}
-
-/// So many numbers at most, each from 1 to the second bound.
-struct ListOf(usize, usize);
-
-impl ListOf {
-    fn contains(&self, value: &[usize]) -> bool {
-        value.len() <= self.0 && value.iter().all(|number| (1..=self.1).contains(number))
-    }
-}
-
-/// `auto`, or a number above a bound.
-struct AutoAbove(f64);
-
-impl AutoAbove {
-    fn contains(&self, value: &Option<f64>) -> bool {
-        value.is_none_or(|number| number > self.0 && number.is_finite())
-    }
-}
-
 fn zoo_has(settings: &Settings, what: &str) -> bool {
     if settings.own_network {
         return false;
@@ -535,44 +420,6 @@ fn draws_masks(settings: &Settings) -> bool {
 
 fn is_adam(settings: &Settings) -> bool {
     matches!(settings.optimizer, Optimizer::Adam | Optimizer::AdamW)
-}
-
-impl Field {
-    /// Finds a setting by its key or one of its aliases; `_` and `-` are the same.
-    pub fn find(word: &str) -> Option<&'static Field> {
-        let word = word.replace('_', "-");
-        FIELDS
-            .iter()
-            .find(|field| field.key == word || field.aliases.iter().any(|alias| alias.replace('_', "-") == word))
-    }
-
-    /// The values that are meant where a list has nothing but words which are values by themselves.
-    pub fn apart<'a>(&self, items: &[&'a str]) -> Option<Vec<&'a str>> {
-        let several = items.len() > 1 && items.iter().all(|item| self.whole.contains(item));
-        several.then(|| items.to_vec())
-    }
-
-    /// Sets it in `settings`, naming itself and what was found when that fails.
-    ///
-    /// # Errors
-    /// When `text` is not a value of this setting.
-    pub fn assign(&self, settings: &mut Settings, text: &str) -> Result<()> {
-        self.assign_as(self.key, settings, text)
-    }
-
-    /// As [`Field::assign`], naming itself as the user wrote it.
-    ///
-    /// # Errors
-    /// When `text` is not a value of this setting.
-    pub fn assign_as(&self, spelling: &str, settings: &mut Settings, text: &str) -> Result<()> {
-        (self.set)(settings, text).map_err(|expected| {
-            let error = Error::input(format!("`{spelling}`: found `{text}`, expected {expected}"));
-            match tombola_words::error::nearest(text, (self.words)().iter().copied()) {
-                Some(word) => error.hint(format!("did you mean `{word}`?")),
-                None => error,
-            }
-        })
-    }
 }
 
 impl Settings {
@@ -734,8 +581,11 @@ pub fn rate_of(ratio: f64, prunings: usize) -> f64 {
     ((1.0 - kept) * 1e9).round() / 1e9
 }
 
+mod bounds;
 mod check;
+mod field;
 
 pub use check::check_fits;
+pub use field::{Decides, Field};
 #[cfg(test)]
 mod tests;

@@ -84,31 +84,31 @@ mod tests {
         build.finish(2).unwrap()
     }
 
-    fn batches(images: usize, last_batch: LastBatch, lone: bool) -> Vec<Range<usize>> {
+    fn batches(images: usize, last_batch: LastBatch, lone: bool) -> Vec<(usize, usize)> {
         let settings = Settings { batch_size: 4, last_batch, ..Settings::default() };
         let portions = Portions::of(images, &settings, &network(lone));
         assert_eq!(portions.images(), (0..portions.steps()).map(|number| portions.batch(number).len()).sum::<usize>());
-        (0..portions.steps()).map(|number| portions.batch(number)).collect()
+        (0..portions.steps()).map(|number| portions.batch(number)).map(|batch| (batch.start, batch.end)).collect()
     }
 
     #[test]
     fn the_last_images_are_kept_dropped_or_joined() {
         for lone in [false, true] {
-            assert_eq!(batches(10, LastBatch::Auto, lone), [0..4, 4..8, 8..10]);
-            assert_eq!(batches(9, LastBatch::Keep, lone), [0..4, 4..8, 8..9]);
-            assert_eq!(batches(10, LastBatch::Drop, lone), [0..4, 4..8]);
-            assert_eq!(batches(10, LastBatch::Join, lone), [0..4, 4..10]);
+            assert_eq!(batches(10, LastBatch::Auto, lone), [(0, 4), (4, 8), (8, 10)]);
+            assert_eq!(batches(9, LastBatch::Keep, lone), [(0, 4), (4, 8), (8, 9)]);
+            assert_eq!(batches(10, LastBatch::Drop, lone), [(0, 4), (4, 8)]);
+            assert_eq!(batches(10, LastBatch::Join, lone), [(0, 4), (4, 10)]);
             for last_batch in [LastBatch::Auto, LastBatch::Keep, LastBatch::Drop, LastBatch::Join] {
-                assert_eq!(batches(8, last_batch, lone), [0..4, 4..8]);
-                assert_eq!(batches(3, last_batch, lone), [0..3]);
+                assert_eq!(batches(8, last_batch, lone), [(0, 4), (4, 8)]);
+                assert_eq!(batches(3, last_batch, lone), [(0, 3)]);
             }
         }
     }
 
     #[test]
     fn one_image_is_joined_where_a_norm_would_see_a_single_value() {
-        assert_eq!(batches(9, LastBatch::Auto, true), [0..4, 4..9]);
-        assert_eq!(batches(9, LastBatch::Auto, false), [0..4, 4..8, 8..9]);
-        assert_eq!(batches(1, LastBatch::Auto, true), [0..1]);
+        assert_eq!(batches(9, LastBatch::Auto, true), [(0, 4), (4, 9)]);
+        assert_eq!(batches(9, LastBatch::Auto, false), [(0, 4), (4, 8), (8, 9)]);
+        assert_eq!(batches(1, LastBatch::Auto, true), [(0, 1)]);
     }
 }

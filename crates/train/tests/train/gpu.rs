@@ -20,7 +20,7 @@ const OPTIMIZERS: [Optimizer; 5] =
     [Optimizer::Sgd, Optimizer::Adam, Optimizer::AdamW, Optimizer::Adadelta, Optimizer::RmsProp];
 
 fn wish(optimizer: Optimizer, precision: Precision) -> RehearsalWish {
-    RehearsalWish { optimizer, precision, seed: 1, epochs: 4 }
+    RehearsalWish { optimizer, precision, seed: 1, epochs: 4, recipe: false }
 }
 
 #[test]
@@ -44,6 +44,26 @@ fn replayed_and_eager_steps_give_the_same_losses_and_weights() {
             let on_gpu = device() != Device::Cpu;
             assert_eq!(stepped.replayed, on_gpu, "steps on a GPU are replayed, those on a processor are not");
         }
+    }
+}
+
+#[test]
+fn steps_with_all_that_recipes_have_are_replayed_with_the_same_numbers() {
+    let rehearsal = Rehearsal::new("resnet", device()).unwrap();
+    for optimizer in [Optimizer::Sgd, Optimizer::AdamW] {
+        let wish = RehearsalWish { recipe: true, ..wish(optimizer, Precision::Fp32) };
+        let [eager, on_device, stepped] =
+            [Way::Eager, Way::OnDevice, Way::Stepper].map(|way| rehearsal.train(&wish, way).unwrap());
+        let plain = rehearsal.train(&RehearsalWish { recipe: false, ..wish }, Way::Eager).unwrap();
+        assert!(eager.distance(&plain) > 0.1);
+        let allowed = if device() == Device::Cpu { 1e-4 } else { 0.1 };
+        for other in [&on_device, &stepped] {
+            assert!(eager.distance(other) <= allowed, "{optimizer:?}: {}", eager.distance(other));
+            let apart = eager.average.iter().zip(&other.average).map(|(one, other)| (one - other).abs());
+            assert!(apart.fold(0.0, f32::max) < if device() == Device::Cpu { 1e-4 } else { 0.05 });
+        }
+        assert!(eager.average.len() == eager.weights[1].len() && eager.average != eager.weights[1]);
+        assert_eq!((stepped.refusal.as_deref(), stepped.replayed), (None, device() != Device::Cpu));
     }
 }
 

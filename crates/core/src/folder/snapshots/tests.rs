@@ -52,6 +52,26 @@ fn a_snapshot_is_read_back_to_the_bit() {
 }
 
 #[test]
+fn a_snapshot_of_averaged_weights_is_read_back_with_those_that_are_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    for first in ["mean", "momentum"] {
+        let mut saved = snapshot(&layout);
+        let vector = |offset: f32, len: usize| (0..len).map(|i| i as f32 * 0.2 + offset).collect();
+        saved.optimizer = Some(OptimizerState {
+            steps: 70,
+            vectors: vec![
+                (first.into(), vector(1.0, layout.len)),
+                (OptimizerState::TRAINED.into(), vector(3.0, layout.len)),
+                (OptimizerState::STATISTICS.into(), vector(4.0, layout.buffer_len)),
+            ],
+        });
+        let sums = store.save(id(), "epoch:7", &saved, &layout).unwrap();
+        assert_eq!(store.load(id(), "epoch:7", &layout, pruned(sums)).unwrap(), saved);
+    }
+}
+
+#[test]
 fn equal_snapshots_are_equal_files() {
     let folder = tempfile::tempdir().unwrap();
     let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));

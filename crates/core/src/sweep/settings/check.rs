@@ -82,6 +82,11 @@ impl Settings {
             ))
             .hint("leave one of the two out"));
         }
+        if self.batch_size == 1 && (self.mixup > 0.0 || self.cutmix > 0.0) {
+            let key = if self.mixup > 0.0 { "mixup" } else { "cutmix" };
+            return Err(Error::input(format!("`{key}` mixes the images of a batch, and `batch-size` is 1"))
+                .hint(format!("give a `batch-size` of at least 2, or leave `{key}` at 0")));
+        }
         if self.distill > 0.0 && self.prune_iterations == 0 {
             return Err(Error::input("`distill`: the dense network teaches its tickets, and `prune-iterations` is 0")
                 .hint("prune at least once, or leave `distill` at 0"));

@@ -74,6 +74,19 @@ fn pitfall_29_every_setting_that_decides_a_training_changes_its_identity() {
         ("train-limit", "9"),
         ("validation-size", "7"),
         ("augment", "none"),
+        ("augment", "[flip, crop:4]"),
+        ("augment", "[crop:4, flip, cutout:8]"),
+        ("augment", "randaugment"),
+        ("input-mean", "cifar-10"),
+        ("input-std", "[0.25]"),
+        ("weight-decay-on", "weights"),
+        ("clip-norm", "1"),
+        ("average", "0.999"),
+        ("label-smoothing", "0.1"),
+        ("mixup", "0.2"),
+        ("cutmix", "1"),
+        ("class-weights", "balanced"),
+        ("last-batch", "join"),
         ("epochs", "161"),
         ("batch-size", "65"),
         ("optimizer", "adam"),
@@ -98,6 +111,59 @@ fn pitfall_29_every_setting_that_decides_a_training_changes_its_identity() {
         let identity = settings.resolve().unwrap().identity(Decides::Training);
         assert!(!seen.contains(&identity), "{key} makes no difference");
         seen.push(identity);
+    }
+}
+
+#[test]
+fn settings_that_came_later_leave_identities_as_they_were() {
+    // As it stood before there were recipes: for data that are varied in the usual way and warmed up.
+    let settings = Settings { warmup_epochs: 2, ..Settings::default() }.resolve().unwrap();
+    let identity = settings.identity(Decides::Training);
+    assert!(
+        identity.contains("augment=crop-flip\nsynthetic") || identity.contains("augment=crop-flip\nepochs=160\n"),
+        "{identity}"
+    );
+    for key in [
+        "input-mean",
+        "input-std",
+        "weight-decay-on",
+        "clip-norm",
+        "average",
+        "label-smoothing",
+        "mixup",
+        "cutmix",
+        "class-weights",
+        "last-batch",
+        "warmup-start",
+        "schedule-after-warmup",
+    ] {
+        assert!(!identity.contains(&format!("{key}=")), "{key}");
+    }
+    assert!(!settings.identity(Decides::Pruning).contains("distill"));
+    let mut listed = Settings::default();
+    Field::find("augment").unwrap().assign(&mut listed, "[crop:4, flip]").unwrap();
+    let usual = Settings::default().resolve().unwrap();
+    assert_eq!(listed.resolve().unwrap().identity(Decides::Training), usual.identity(Decides::Training));
+}
+
+#[test]
+fn recipes_that_cannot_be_are_refused() {
+    for (keys, said) in [
+        (&[("mixup", "0.2"), ("batch-size", "1")][..], "batch-size"),
+        (&[("cutmix", "1"), ("batch-size", "1")], "batch-size"),
+        (&[("distill", "0.5"), ("prune-iterations", "0")], "distill"),
+        (&[("schedule-after-warmup", "true"), ("warmup-epochs", "160")], "warm-up"),
+        (&[("class-weights", "[0, 0]")], "class-weights"),
+    ] {
+        let mut settings = Settings::default();
+        for (key, text) in keys {
+            Field::find(key).unwrap().assign(&mut settings, text).unwrap();
+        }
+        let error = settings.resolve().unwrap_err();
+        assert!(error.message.contains(said) && error.hint.is_some(), "{error}");
+    }
+    for (key, text) in [("average", "1"), ("input-std", "[0.5, 0]"), ("input-mean", "1.5"), ("distill", "1.1")] {
+        assert!(set(key, text).unwrap_err().message.contains(text), "{key}");
     }
 }
 

@@ -1,0 +1,80 @@
+//! Bounds of settings that are more than one number. It may not know of settings.
+
+use tombola_words::value::{ChannelNumbers, Point};
+
+/// Bounds of `input-mean`.
+pub(super) const MEANS: ChannelBounds = ChannelBounds(0.0);
+/// Bounds of `input-std`: the smallest float32 that its inverse is a number of.
+pub(super) const DEVIATIONS: ChannelBounds = ChannelBounds(1e-6);
+/// Bounds of `depth`.
+pub(super) const DEPTHS: AutoOr = AutoOr(1, 10_000);
+/// Bounds of `width`.
+pub(super) const WIDTHS: AutoOr = AutoOr(1, 4096);
+/// Bounds of `hidden`: layers, and features of each.
+pub(super) const HIDDEN: ListOf = ListOf(64, 65_536);
+/// Bounds of `fine-tune-epochs`; `auto` sorts below every number.
+pub(super) const FINE_TUNE: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `time-limit`; `auto` sorts below every number.
+pub(super) const SECONDS: AutoAbove = AutoAbove(0.0);
+/// Bounds of `max-fails`.
+pub(super) const FAILS: AutoOr = AutoOr(1, 1_000_000);
+/// Bounds of `data-memory`; `auto` sorts below every number.
+pub(super) const MEGABYTES: AutoOr = AutoOr(1, 1_000_000_000);
+/// Bounds of `iterations`.
+pub(super) const ITERATIONS: AutoOr = AutoOr(1, 1_000_000_000_000);
+/// Bounds of what something takes.
+pub(super) const SPANS: Lasting = Lasting { nothing: false };
+/// Bounds of what may take no time.
+pub(super) const UP_TO: Lasting = Lasting { nothing: true };
+/// Bounds of `workers`.
+pub(super) const WORKERS: AutoOr = AutoOr(1, 1024);
+
+/// `auto`, or numbers from a bound to 1.
+pub(super) struct ChannelBounds(f64);
+
+impl ChannelBounds {
+    pub(super) fn contains(&self, value: &Option<ChannelNumbers>) -> bool {
+        match value {
+            Some(ChannelNumbers::Numbers(numbers)) => numbers.iter().all(|number| (self.0..=1.0).contains(number)),
+            Some(ChannelNumbers::Published(_)) | None => true,
+        }
+    }
+}
+
+/// `auto`, or a number within both bounds.
+pub(super) struct AutoOr(usize, usize);
+
+impl AutoOr {
+    pub(super) fn contains(&self, value: &Option<usize>) -> bool {
+        value.is_none_or(|number| (self.0..=self.1).contains(&number))
+    }
+}
+
+/// So many numbers at most, each from 1 to the second bound.
+pub(super) struct ListOf(usize, usize);
+
+impl ListOf {
+    pub(super) fn contains(&self, value: &[usize]) -> bool {
+        value.len() <= self.0 && value.iter().all(|number| (1..=self.1).contains(number))
+    }
+}
+
+/// `auto`, or a number above a bound.
+pub(super) struct AutoAbove(f64);
+
+impl AutoAbove {
+    pub(super) fn contains(&self, value: &Option<f64>) -> bool {
+        value.is_none_or(|number| number > self.0 && number.is_finite())
+    }
+}
+
+/// A length of a training, or nothing if that is allowed.
+pub(super) struct Lasting {
+    nothing: bool,
+}
+
+impl Lasting {
+    pub(super) fn contains(&self, value: &Point) -> bool {
+        (self.nothing || *value != Point::default()) && value.is_within(1_000_000, ITERATIONS.1)
+    }
+}
