@@ -30,7 +30,14 @@ impl Listing {
         let mut listing =
             Self { hasher: blake3::Hasher::new(), newest: None, has_fractions: false, begun: SystemTime::now() };
         let failed = |error: std::io::Error| Error::file("read", path, &error);
-        let found = std::fs::metadata(path).map_err(failed)?;
+        let found = match (std::fs::metadata(path), path.parent()) {
+            // A pattern: whatever it means lies in its folder.
+            (Err(error), Some(folder)) if error.kind() == std::io::ErrorKind::NotFound && folder.is_dir() => {
+                listing.walk(folder, Path::new(""), DEEPEST)?;
+                return Ok(listing);
+            }
+            (found, _) => found.map_err(failed)?,
+        };
         listing.add(Path::new(""), &found);
         if found.is_dir() {
             listing.walk(path, Path::new(""), 0)?;
