@@ -75,8 +75,11 @@ fn what_is_missing_or_no_number_is_named_with_row_and_column() {
 }
 
 #[test]
-fn a_line_without_end_is_not_held() {
-    let endless = gzip(&vec![b'1'; 40 << 20]);
-    let error = opened(&endless, &DataOptions::default()).err().unwrap();
-    assert!(error.message.contains("a line has more than"), "{error}");
+fn a_row_without_end_is_not_held() {
+    let open_quote = [&b"a,b\n\""[..], &b"1,2\n".repeat(10 << 20)].concat();
+    for endless in [vec![b'1'; 40 << 20], open_quote] {
+        let read = opened(&gzip(&endless), &DataOptions::default()).and_then(|parts| examples(&*parts.train));
+        let error = read.unwrap_err();
+        assert!(error.message.contains("a row has more than"), "{error}");
+    }
 }
