@@ -167,11 +167,13 @@ impl TableForm {
                 if header { format!("`{}`", columns[label]) } else { columns[label].clone() }
             ));
         }
+        // A column of folds is one of parts where options say which fold is which.
         let is_words = |column: usize| {
-            second
-                .as_ref()
-                .and_then(|row| row.get(column))
-                .is_some_and(|field| text(field).is_some_and(|text| SetPart::of_word(text, options).is_some()))
+            SetPart::ALL.iter().any(|part| part.asked(options).is_some())
+                || second
+                    .as_ref()
+                    .and_then(|row| row.get(column))
+                    .is_some_and(|field| text(field).is_some_and(|text| SetPart::of_word(text, options).is_some()))
         };
         let part =
             PARTS.iter().find_map(|name| called(name)).filter(|column| header && *column != label && is_words(*column));
@@ -301,15 +303,18 @@ impl Reader for CsvRows {
             }
             if let (Some(column), Some((part, options))) = (self.form.part, &self.part) {
                 let word = record.get(column).and_then(text).unwrap_or_default();
-                let own = SetPart::of_word(word, options).ok_or_else(|| {
-                    let name = self.form.columns.get(column).map(String::as_str).unwrap_or_default();
-                    at(Error::input(format!(
-                        "row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"
-                    ))
-                    .hint("say with `train`, `validation` and `test` what the parts are called"))
-                })?;
-                if own != *part {
-                    continue;
+                match SetPart::of_word(word, options) {
+                    Some(own) if own == *part => {}
+                    Some(_) => continue,
+                    // What options do not name is not wanted.
+                    None if SetPart::ALL.iter().any(|part| part.asked(options).is_some()) => continue,
+                    None => {
+                        let name = self.form.columns.get(column).map(String::as_str).unwrap_or_default();
+                        return Err(at(Error::input(format!(
+                            "row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"
+                        ))
+                        .hint("say with `train`, `validation` and `test` what the parts are called")));
+                    }
                 }
             }
             take(self.example(&record, row).map_err(at)?)?;

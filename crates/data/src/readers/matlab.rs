@@ -166,7 +166,7 @@ impl MatlabArray {
         let source = self.source.clone();
         Ok(StoredArray::new(name, (self.scalar, self.big_endian), &self.shape, order, source)?
             .loose()
-            .as_floats(self.floats))
+            .with_floats(self.floats))
     }
 
     /// As values that belong to so many labels: examples are the last axis, or the first.

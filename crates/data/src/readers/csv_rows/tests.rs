@@ -58,6 +58,18 @@ fn options_name_columns_and_parts() {
 }
 
 #[test]
+fn folds_are_parts_where_options_say_which() {
+    let text = b"a,fold,y\n1,0,0\n2,1,1\n3,2,0\n";
+    let options = DataOptions { train: Some("0".into()), test: Some("2".into()), ..DataOptions::default() };
+    let parts = opened(text, &options).unwrap();
+    let values = |reader: &dyn Reader| examples(reader).unwrap().into_iter().map(|one| pair(one).1).collect::<Vec<_>>();
+    assert_eq!(values(&*parts.train), [Numbers::Whole(vec![1])]);
+    assert_eq!(values(&*parts.test.unwrap()), [Numbers::Whole(vec![3])]);
+    let error = opened(b"a,split,y\n1,train,0\n2,other,1\n", &DataOptions::default()).err().unwrap();
+    assert!(error.message.contains("row 3, column `split`: found `other`"), "{error}");
+}
+
+#[test]
 fn what_is_missing_or_no_number_is_named_with_row_and_column() {
     for (text, expected) in [
         ("a,b,y\n1,,0\n", "row 2, column `b`: a value is missing"),
