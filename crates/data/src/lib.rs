@@ -3,8 +3,9 @@
 //! | file | what it is |
 //! | --- | --- |
 //! | `images` | what every reader gives: pixels and labels |
-//! | `idx`, `cifar`, `synthetic` | the readers, one a format |
+//! | `idx`, `cifar`, `synthetic` | the readers of sets that have a name, one a format |
 //! | `places`, `check`, `checksum`, `fetch` | where files lie, whether they are right, how they come here |
+//! | `example`, `readers` | one example after the other, from the formats that people have |
 //! | `split` | training and validation parts, and how images are normalised |
 //!
 //! This crate may not know of networks, tensors or sweeps.

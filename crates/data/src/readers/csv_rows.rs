@@ -1,7 +1,9 @@
 //! Tables as text (CSV): a row an example, a column the label, all others numbers. Separators are commas, semicolons or tabs.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -13,8 +15,8 @@ use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
 use tombola_words::error::{Error, Result, nearest};
 use tombola_words::{DataOptions, Shape};
 
-/// A line is not longer, in bytes.
-const MOST_LINE: usize = 16 << 20;
+/// A row is not longer, in bytes.
+const MOST_ROW: usize = 16 << 20;
 /// What the columns of labels are called, the surest first.
 const LABELS: [&str; 6] = ["label", "labels", "class", "target", "y", "species"];
 /// Columns that number the rows.
@@ -42,27 +44,39 @@ struct CsvRows {
     part: Option<(SetPart, DataOptions)>,
 }
 
-/// Fails when a line has no end: whoever reads it would hold all of it.
-struct BoundedLines<R> {
+/// Fails when a row has no end, for want of a line break or of a quote: whoever reads it would hold all of it.
+struct BoundedRows<R> {
     inner: R,
-    since_line: usize,
+    /// Bytes since the last row that was complete.
+    since_row: Rc<Cell<usize>>,
 }
 
-impl<R: Read> Read for BoundedLines<R> {
+impl<R: Read> Read for BoundedRows<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        match buffer[..count].iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
-            Some(place) => self.since_line = count - place,
-            None => self.since_line += count,
-        }
-        if self.since_line > MOST_LINE {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a line has more than {MOST_LINE} bytes")));
+        self.since_row.set(self.since_row.get() + count);
+        if self.since_row.get() > MOST_ROW {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a row has more than {MOST_ROW} bytes")));
         }
         Ok(count)
     }
 }
 
-fn reader(path: &Path, separator: u8) -> Result<csv::Reader<Box<dyn Read>>> {
+/// The rows of a file.
+struct OpenTable {
+    reader: csv::Reader<Box<dyn Read>>,
+    since_row: Rc<Cell<usize>>,
+}
+
+impl OpenTable {
+    /// The next row; false behind the last.
+    fn next(&mut self, record: &mut ByteRecord) -> Result<bool> {
+        self.since_row.set(0);
+        self.reader.read_byte_record(record).map_err(|error| unread(&error))
+    }
+}
+
+fn table(path: &Path, separator: u8) -> Result<OpenTable> {
     let mut inner = ByteSource::of_file(path)?.open()?;
     // A mark of Windows' that says UTF-8.
     let mut first = Vec::new();
@@ -72,8 +86,11 @@ fn reader(path: &Path, separator: u8) -> Result<csv::Reader<Box<dyn Read>>> {
         .read_to_end(&mut first)
         .map_err(|error| broken(&error).at(format!("`{}`", path.display())))?;
     let rest = if first == b"\xef\xbb\xbf" { Vec::new() } else { first };
-    let whole: Box<dyn Read> = Box::new(BoundedLines { inner: io::Cursor::new(rest).chain(inner), since_line: 0 });
-    Ok(ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(whole))
+    let since_row = Rc::new(Cell::new(0));
+    let rows = BoundedRows { inner: io::Cursor::new(rest).chain(inner), since_row: since_row.clone() };
+    let whole: Box<dyn Read> = Box::new(rows);
+    let reader = ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(whole);
+    Ok(OpenTable { reader, since_row })
 }
 
 /// The separator that a first line has most of.
@@ -108,10 +125,10 @@ impl TableForm {
     fn of(path: &Path, options: &DataOptions, notes: &mut Vec<String>) -> Result<Self> {
         let place = format!("`{}`", path.display());
         let separator = separator(path)?;
-        let mut reader = reader(path, separator)?;
+        let mut reader = table(path, separator)?;
         let mut next = || {
             let mut record = ByteRecord::new();
-            let found = reader.read_byte_record(&mut record).map_err(|error| unread(&error).at(&place))?;
+            let found = reader.next(&mut record).map_err(|error| error.at(&place))?;
             Ok::<_, Error>(found.then_some(record))
         };
         let (first, second) = (next()?.unwrap_or_default(), next()?);
@@ -150,11 +167,13 @@ impl TableForm {
                 if header { format!("`{}`", columns[label]) } else { columns[label].clone() }
             ));
         }
+        // A column of folds is one of parts where options say which fold is which.
         let is_words = |column: usize| {
-            second
-                .as_ref()
-                .and_then(|row| row.get(column))
-                .is_some_and(|field| text(field).is_some_and(|text| SetPart::of_word(text, options).is_some()))
+            SetPart::ALL.iter().any(|part| part.asked(options).is_some())
+                || second
+                    .as_ref()
+                    .and_then(|row| row.get(column))
+                    .is_some_and(|field| text(field).is_some_and(|text| SetPart::of_word(text, options).is_some()))
         };
         let part =
             PARTS.iter().find_map(|name| called(name)).filter(|column| header && *column != label && is_words(*column));
@@ -274,25 +293,28 @@ impl CsvRows {
 impl Reader for CsvRows {
     fn read(&self, take: &mut Take) -> Result<()> {
         let at = |error: Error| error.at(format!("`{}`", self.path.display()));
-        let mut reader = reader(&self.path, self.form.separator)?;
+        let mut reader = table(&self.path, self.form.separator)?;
         let mut record = ByteRecord::new();
         let mut row = 0;
-        while reader.read_byte_record(&mut record).map_err(|error| at(unread(&error)))? {
+        while reader.next(&mut record).map_err(at)? {
             row += 1;
             if row == 1 && self.form.header {
                 continue;
             }
             if let (Some(column), Some((part, options))) = (self.form.part, &self.part) {
                 let word = record.get(column).and_then(text).unwrap_or_default();
-                let own = SetPart::of_word(word, options).ok_or_else(|| {
-                    let name = self.form.columns.get(column).map(String::as_str).unwrap_or_default();
-                    at(Error::input(format!(
-                        "row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"
-                    ))
-                    .hint("say with `train`, `validation` and `test` what the parts are called"))
-                })?;
-                if own != *part {
-                    continue;
+                match SetPart::of_word(word, options) {
+                    Some(own) if own == *part => {}
+                    Some(_) => continue,
+                    // What options do not name is not wanted.
+                    None if SetPart::ALL.iter().any(|part| part.asked(options).is_some()) => continue,
+                    None => {
+                        let name = self.form.columns.get(column).map(String::as_str).unwrap_or_default();
+                        return Err(at(Error::input(format!(
+                            "row {row}, column `{name}`: found `{word}`; expected `train`, `val` or `test`"
+                        ))
+                        .hint("say with `train`, `validation` and `test` what the parts are called")));
+                    }
                 }
             }
             take(self.example(&record, row).map_err(at)?)?;

@@ -16,6 +16,8 @@ use tombola_words::{DataOptions, catalogue};
 
 /// More axes no file has.
 const MOST_AXES: u8 = 8;
+/// No file whose checksum is known is larger.
+const MOST_KNOWN: u64 = 160 << 20;
 
 /// Whether a file, unpacked, begins as one of IDX.
 pub(super) fn begins(bytes: &[u8]) -> bool {
@@ -138,7 +140,11 @@ fn pair(parts: &mut PartReaders, images: &Path, labels: &Path, options: &DataOpt
 }
 
 /// Notes whose file it is, if its checksum is known.
-fn known(parts: &mut PartReaders, path: &Path) -> Result<()> {
+pub(super) fn known(parts: &mut PartReaders, path: &Path) -> Result<()> {
+    let length = std::fs::metadata(path).map_err(|error| Error::file("read", path, &error))?.len();
+    if length > MOST_KNOWN {
+        return Ok(());
+    }
     if let Some((set, _)) = catalogue::owner(&checksum::md5_of(path)?) {
         parts.notes.push(format!("`{}` is a file of {set}", path.display()));
     }

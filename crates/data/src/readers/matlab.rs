@@ -19,8 +19,8 @@ use tombola_words::regular;
 pub(super) const MAGIC: &[u8] = b"MATLAB 5.0 MAT-file";
 /// The bytes before the first element.
 const HEADER: u64 = 128;
-/// Arrays, and the letters of a name.
-const MOST_ARRAYS: usize = 1000;
+/// Things in a file, and the letters of a name.
+const MOST_ELEMENTS: usize = 10_000;
 const MOST_NAME: u64 = 4096;
 
 const MATRIX: u32 = 14;
@@ -54,7 +54,7 @@ pub(super) fn arrays(path: &Path) -> Result<Vec<MatlabArray>> {
         b"MI" => true,
         _ => return Err(at(Error::input("is no file of MATLAB 5 to 7.2").hint("save it with `save(..., '-v7')`"))),
     };
-    let (mut place, mut found) = (HEADER, Vec::new());
+    let (mut place, mut found, mut count) = (HEADER, Vec::new(), 0);
     while place + 8 <= all {
         file.seek(SeekFrom::Start(place)).map_err(failed)?;
         let mut tag = [0; 8];
@@ -70,9 +70,10 @@ pub(super) fn arrays(path: &Path) -> Result<Vec<MatlabArray>> {
             _ => Ok(None),
         };
         found.extend(array.map_err(at)?);
-        if found.len() > MOST_ARRAYS {
+        count += 1;
+        if count > MOST_ELEMENTS {
             return Err(at(
-                Error::input(format!("has more than {MOST_ARRAYS} arrays")).hint("save one array of all examples")
+                Error::input(format!("has more than {MOST_ELEMENTS} arrays")).hint("save one array of all examples")
             ));
         }
         // What is not compressed ends at a multiple of eight bytes.
@@ -165,7 +166,7 @@ impl MatlabArray {
         let source = self.source.clone();
         Ok(StoredArray::new(name, (self.scalar, self.big_endian), &self.shape, order, source)?
             .loose()
-            .as_floats(self.floats))
+            .with_floats(self.floats))
     }
 
     /// As values that belong to so many labels: examples are the last axis, or the first.

@@ -70,8 +70,9 @@ fn opened(path: &Path) -> Result<SerializedFileReader<File>> {
                     .hint("write it again: `pandas.read_parquet(\"a.parquet\").to_parquet(\"b.parquet\", compression=\"snappy\")`"));
                 }
             }
-            let start =
-                column.dictionary_page_offset().unwrap_or(column.data_page_offset()).min(column.data_page_offset());
+            // Some writers say 0 where there is none.
+            let dictionary = column.dictionary_page_offset().filter(|offset| *offset > 0);
+            let start = dictionary.map_or(column.data_page_offset(), |offset| offset.min(column.data_page_offset()));
             let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
             let end = range.and_then(|(start, size)| start.checked_add(size)).filter(|end| *end <= length);
             match (range, end) {

@@ -258,11 +258,11 @@ fn by_name(parts: &mut PartReaders, files: &[SetFile]) -> Option<Result<&'static
     if let Some(first) = named("data_batch_1").or_else(|| named("train").filter(|file| beside(file, "meta"))) {
         let own =
             files.iter().filter(|file| file.kind == FileKind::Pickle && file.path.parent() == first.path.parent());
-        return Some(cifar(parts, own, None));
+        return Some(cifar(parts, own, None).inspect(|_| note_others(parts, files, first)));
     }
     if let Some(first) = named("data_batch_1.bin") {
         let own = files.iter().filter(|file| file.path.parent() == first.path.parent());
-        return Some(cifar(parts, own, Some(Format::CIFAR_10)));
+        return Some(cifar(parts, own, Some(Format::CIFAR_10)).inspect(|_| note_others(parts, files, first)));
     }
     if let Some(first) = named("train.bin").filter(|file| beside(file, "test.bin")) {
         let own = files.iter().filter(|file| file.path.parent() == first.path.parent());
@@ -283,6 +283,14 @@ fn by_name(parts: &mut PartReaders, files: &[SetFile]) -> Option<Result<&'static
     Some(add(SetPart::Train, "train").and_then(|()| add(SetPart::Test, "test")).map(|()| "STL-10"))
 }
 
+/// Says that other folders have files of sets as well.
+fn note_others(parts: &mut PartReaders, files: &[SetFile], first: &SetFile) {
+    let other = |file: &&SetFile| file.kind != FileKind::Other && file.path.parent() != first.path.parent();
+    if let Some(other) = files.iter().find(other) {
+        parts.notes.push(format!("`{}` and its like, in other folders than `{}`, left aside", other.name, first.name));
+    }
+}
+
 /// The files of CIFAR in one folder; pickles if no binary form is said.
 fn cifar<'a>(
     parts: &mut PartReaders,
@@ -300,6 +308,9 @@ fn cifar<'a>(
             _ if name.starts_with("data_batch_") => (SetPart::Train, 10),
             _ => continue,
         };
+        if !parts.has(part) {
+            idx_files::known(parts, &file.path)?;
+        }
         classes = count;
         match format {
             Some(format) => parts.add(part, Box::new(CifarRecords::new(&file.path, format)?)),

@@ -97,7 +97,7 @@ impl StoredArray {
     }
 
     /// Its numbers are floats, whatever they are stored as.
-    pub(super) fn as_floats(mut self, floats: bool) -> Self {
+    pub(super) fn with_floats(mut self, floats: bool) -> Self {
         self.floats = floats;
         self
     }

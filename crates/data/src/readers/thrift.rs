@@ -9,7 +9,7 @@ use tombola_words::error::{Error, Result};
 
 /// What a footer is not larger than, and a page, unpacked.
 pub(super) const MOST_FOOTER: u64 = 256 << 20;
-const MOST_PAGE: i64 = 1 << 30;
+const MOST_PAGE: i64 = i32::MAX as i64;
 /// Structures in each other.
 const MOST_DEPTH: usize = 16;
 

@@ -58,6 +58,18 @@ fn options_name_columns_and_parts() {
 }
 
 #[test]
+fn folds_are_parts_where_options_say_which() {
+    let text = b"a,fold,y\n1,0,0\n2,1,1\n3,2,0\n";
+    let options = DataOptions { train: Some("0".into()), test: Some("2".into()), ..DataOptions::default() };
+    let parts = opened(text, &options).unwrap();
+    let values = |reader: &dyn Reader| examples(reader).unwrap().into_iter().map(|one| pair(one).1).collect::<Vec<_>>();
+    assert_eq!(values(&*parts.train), [Numbers::Whole(vec![1])]);
+    assert_eq!(values(&*parts.test.unwrap()), [Numbers::Whole(vec![3])]);
+    let error = opened(b"a,split,y\n1,train,0\n2,other,1\n", &DataOptions::default()).err().unwrap();
+    assert!(error.message.contains("row 3, column `split`: found `other`"), "{error}");
+}
+
+#[test]
 fn what_is_missing_or_no_number_is_named_with_row_and_column() {
     for (text, expected) in [
         ("a,b,y\n1,,0\n", "row 2, column `b`: a value is missing"),
@@ -75,8 +87,11 @@ fn what_is_missing_or_no_number_is_named_with_row_and_column() {
 }
 
 #[test]
-fn a_line_without_end_is_not_held() {
-    let endless = gzip(&vec![b'1'; 40 << 20]);
-    let error = opened(&endless, &DataOptions::default()).err().unwrap();
-    assert!(error.message.contains("a line has more than"), "{error}");
+fn a_row_without_end_is_not_held() {
+    let open_quote = [&b"a,b\n\""[..], &b"1,2\n".repeat(10 << 20)].concat();
+    for endless in [vec![b'1'; 40 << 20], open_quote] {
+        let read = opened(&gzip(&endless), &DataOptions::default()).and_then(|parts| examples(&*parts.train));
+        let error = read.unwrap_err();
+        assert!(error.message.contains("a row has more than"), "{error}");
+    }
 }
