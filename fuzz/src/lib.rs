@@ -33,7 +33,7 @@ pub struct FuzzTarget {
 }
 
 /// All of them.
-pub static TARGETS: [&FuzzTarget; 21] = [
+pub static TARGETS: [&FuzzTarget; 22] = [
     &targets::journal::TARGET,
     &targets::sweep::TARGET,
     &targets::network::TARGET,
@@ -41,6 +41,7 @@ pub static TARGETS: [&FuzzTarget; 21] = [
     &targets::safetensors::TARGET,
     &targets::torch_file::TARGET,
     &targets::idx::TARGET,
+    &targets::picture::TARGET,
     &targets::cifar::TARGET,
     &targets::data::folders::TARGET,
     &targets::data::npy::TARGET,

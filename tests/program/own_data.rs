@@ -21,7 +21,7 @@ fn row(folder: &Folder, results: &str) -> HashMap<String, String> {
 }
 
 fn accuracy(folder: &Folder, results: &str) -> f64 {
-    row(folder, results)["test_at_best"].parse().unwrap()
+    row(folder, results)["best_test_accuracy"].parse().unwrap()
 }
 
 /// A PNG of one colour, by hand: small sets need no other program.
@@ -116,7 +116,7 @@ fn icons_come_with_sizes_palettes_and_transparency() {
         .prints("transparent")
         .prints("classes are unequal")
         .prints("size = [");
-    folder.tombola(&format!("run --dataset ./icons {SMALL}")).expect(2).says("have 4 sizes").says("size = [");
+    folder.tombola(&format!("run --dataset ./icons {SMALL}")).expect(2).says("sizes: most are").says("size = [");
     folder.write(
         "icons.toml",
         "dataset = \"oxygen\"\nnetwork = \"conv-2\"\nepochs = 4\nlearning-rate = 0.02\nprune-iterations = 0\nworkers = 2\n\

@@ -9,6 +9,7 @@ pub mod journal;
 pub mod messages;
 pub mod network;
 pub mod onnx;
+pub mod picture;
 pub mod safetensors;
 pub mod sweep;
 pub mod torch_file;

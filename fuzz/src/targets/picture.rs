@@ -5,8 +5,8 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageFormat, Luma, Rgb, Rgba};
 
-use crate::form::{Grammar, WHOLE};
 use crate::FuzzTarget;
+use crate::form::{Grammar, WHOLE};
 use tombola_data::own::{Wanted, decode_picture, look_at_picture};
 use tombola_words::{Alpha, Resize};
 
