@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tombola_core::sweep::own_data::{OwnData, name_of_path};
 use tombola_data::example::Label;
-use tombola_data::own::{self, Looked, Settled, Survey, shown};
+use tombola_data::own::{self, Looked, PartSurvey, Settled, shown};
 use tombola_words::DataOptions;
 use tombola_words::error::Result;
 
@@ -61,7 +61,7 @@ fn settled(looked: &Looked, options: &mut DataOptions, odd: &mut Vec<String>) ->
         odd.push(format!("`{name}` is damaged: {why}"));
         options.skip_damaged = true;
     }
-    let all: Vec<&Survey> = looked.surveys.iter().map(|(_, survey)| survey).collect();
+    let all: Vec<&PartSurvey> = looked.surveys.iter().map(|(_, survey)| survey).collect();
     let several =
         all.iter().flat_map(|survey| survey.sizes.keys()).collect::<std::collections::BTreeSet<_>>().len() > 1;
     let has_pictures = all.iter().any(|survey| survey.pictures.count > 0);
@@ -89,7 +89,7 @@ fn settled(looked: &Looked, options: &mut DataOptions, odd: &mut Vec<String>) ->
     Ok(settled)
 }
 
-fn described(part: &str, survey: &Survey) -> String {
+fn described(part: &str, survey: &PartSurvey) -> String {
     let sizes: Vec<String> = survey
         .sizes
         .iter()

@@ -86,7 +86,7 @@ pub trait Reader: Send + Sync {
 }
 
 /// Where a reader found which examples belong.
-pub struct Parts {
+pub struct SetParts {
     /// How the format is called for people: `folders of images`, `arrays of NumPy (.npz)`.
     pub format: &'static str,
     /// What may be trained on.

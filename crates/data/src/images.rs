@@ -7,8 +7,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::own::PartFile;
-use super::values::Values;
+use super::part_file::PartFile;
+use super::values::{ValueKind, Values};
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 
@@ -17,25 +17,6 @@ pub const MOST_BYTES: u64 = 4 << 30;
 
 /// Labels have two bytes, and one of their values is left free.
 pub const MOST_CLASSES: usize = 65_535;
-
-/// What one value of an example is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
-    /// A byte, which stands for a number from 0 to 1.
-    Byte,
-    /// A number as it is, in four bytes, the lowest first.
-    Float,
-}
-
-impl Element {
-    /// Bytes of one value.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::Byte => 1,
-            Self::Float => 4,
-        }
-    }
-}
 
 /// One part (training, validation or test) of a data set.
 pub struct Images {
@@ -47,7 +28,7 @@ pub struct Images {
     /// Where values are read from that do not fit into memory.
     pub file: Option<Arc<PartFile>>,
     /// What each of the values is.
-    pub element: Element,
+    pub element: ValueKind,
     /// One label an example, each below `classes`.
     pub labels: Vec<u16>,
     /// Of every example: [`Shape::Image`], [`Shape::Block`] of channels and length for a signal, [`Shape::Vector`] for a row.
@@ -69,14 +50,14 @@ impl Images {
     ) -> Result<Self> {
         let shape = Shape::Image(dimensions.0, dimensions.1, dimensions.2);
         let labels = labels.into_iter().map(Into::into).collect();
-        Self::of(pixels.into(), Element::Byte, labels, shape, classes)
+        Self::of(pixels.into(), ValueKind::Byte, labels, shape, classes)
     }
 
     /// Puts the parts together.
     ///
     /// # Errors
     /// As [`Images::new`].
-    pub fn of(values: Values, element: Element, labels: Vec<u16>, shape: Shape, classes: usize) -> Result<Self> {
+    pub fn of(values: Values, element: ValueKind, labels: Vec<u16>, shape: Shape, classes: usize) -> Result<Self> {
         let expected = labels.len().checked_mul(shape.size()).and_then(|values| values.checked_mul(element.bytes()));
         if expected != Some(values.len()) {
             return Err(Error::input(format!(
@@ -93,7 +74,7 @@ impl Images {
     pub(crate) fn on_disk(
         file: Arc<PartFile>,
         fit: bool,
-        element: Element,
+        element: ValueKind,
         labels: Vec<u16>,
         shape: Shape,
         classes: usize,
@@ -309,12 +290,12 @@ fn fingerprint(parts: &[(&str, &Images)]) -> String {
 pub(crate) fn fingerprint_head(
     hasher: &mut blake3::Hasher,
     count: usize,
-    element: Element,
+    element: ValueKind,
     shape: Shape,
     classes: usize,
 ) {
     // Sets of bytes keep the fingerprints that they had when there was nothing else.
-    if element == Element::Float {
+    if element == ValueKind::Float {
         hasher.update(b"floats");
     }
     for number in [count].into_iter().chain(shape.dimensions()).chain([classes]) {

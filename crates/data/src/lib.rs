@@ -18,17 +18,18 @@ pub mod fetch;
 pub mod idx;
 pub mod images;
 pub mod own;
+mod part_file;
 pub mod places;
 pub mod readers;
 pub mod split;
 pub mod synthetic;
 mod values;
 
-pub use images::{DataSet, Element, Images};
+pub use images::{DataSet, Images};
 pub use places::load;
 pub use split::{Normalisation, Split, split, unlike};
 pub use synthetic::{load_or_make, synthetic};
-pub use values::Values;
+pub use values::{ValueKind, Values};
 
 #[cfg(test)]
 mod samples;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::images::{Element, Images};
+use super::images::Images;
+use super::values::ValueKind;
 use tombola_words::error::{Error, Result};
 use tombola_words::parts::parted;
 
@@ -122,8 +123,8 @@ impl Normalisation {
             )));
         }
         match images.element {
-            Element::Byte => Self::of_bytes(images, range),
-            Element::Float => Self::of_floats(images, range),
+            ValueKind::Byte => Self::of_bytes(images, range),
+            ValueKind::Float => Self::of_floats(images, range),
         }
     }
 

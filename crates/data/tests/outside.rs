@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tombola_data::example::{Content, Label, Numbers, Parts, Reader};
+use tombola_data::example::{Content, Label, Numbers, Reader, SetParts};
 use tombola_data::readers;
 use tombola_words::error::Result;
 use tombola_words::{AxesOrder, DataOptions};
@@ -87,7 +87,7 @@ fn exact(example: &Value) -> Value {
     example
 }
 
-fn compare(parts: &Parts, said: &Value, what: &str) {
+fn compare(parts: &SetParts, said: &Value, what: &str) {
     let own = [("train", Some(&parts.train)), ("validation", parts.validation.as_ref()), ("test", parts.test.as_ref())];
     for (name, reader) in own {
         let expected = &said["parts"][name];

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tch::{Device, Tensor};
 
-use crate::batches::{PartName, kind, sizes};
+use crate::data_part::{PartName, kind, sizes};
 use tombola_data::DataSet;
 use tombola_words::error::{Error, Result};
 
@@ -17,9 +17,9 @@ const WAITING: usize = 3;
 
 /// Why examples could not be read: the first reason. Whoever computed with a batch asks afterwards.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Failure(Arc<Mutex<Option<Error>>>);
+pub(crate) struct ReadFailure(Arc<Mutex<Option<Error>>>);
 
-impl Failure {
+impl ReadFailure {
     fn note(&self, error: Error) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
@@ -39,7 +39,7 @@ pub struct Ahead {
     device: Device,
     /// The next batch on its way to a GPU.
     sent: Option<Tensor>,
-    failure: Failure,
+    failure: ReadFailure,
 }
 
 impl Ahead {
@@ -50,7 +50,7 @@ impl Ahead {
         places: Vec<usize>,
         counts: Vec<usize>,
         device: Device,
-        failure: &Failure,
+        failure: &ReadFailure,
     ) -> Self {
         let (give, batches) = sync_channel(WAITING);
         let (source, noted) = (Arc::clone(data), failure.clone());
@@ -92,7 +92,7 @@ fn read(
     places: &[usize],
     counts: &[usize],
     give: &SyncSender<Vec<u8>>,
-    failure: &Failure,
+    failure: &ReadFailure,
 ) {
     let Some(images) = part.of(data) else { return };
     let size = images.example_bytes();

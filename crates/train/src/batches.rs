@@ -10,31 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
-use crate::ahead::{Ahead, Failure};
+use crate::ahead::{Ahead, ReadFailure};
 use crate::augment::Variation;
-use tombola_data::images::{DataSet, Element, Images};
+use crate::data_part::{PartName, kind, sizes, strides};
 use tombola_data::split::{Normalisation, Split};
+use tombola_data::{DataSet, Images, ValueKind};
 use tombola_words::error::Error;
 use tombola_words::stream::stream;
-
-/// Which part of a data set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PartName {
-    Train,
-    Validation,
-    Test,
-}
-
-impl PartName {
-    /// The images of it; nothing if the set has no such part.
-    pub(crate) fn of(self, data: &DataSet) -> Option<&Images> {
-        match self {
-            Self::Train => Some(&data.train),
-            Self::Validation => data.validation.as_ref(),
-            Self::Test => Some(&data.test),
-        }
-    }
-}
 
 /// One part of a data set on a device. Trainings on several threads share it.
 #[derive(Debug)]
@@ -60,28 +42,6 @@ impl ResidentPart {
     }
 }
 
-/// The sizes of a tensor of so many examples.
-pub(crate) fn sizes(count: usize, images: &Images) -> Vec<i64> {
-    [count].into_iter().chain(images.layout()).map(|size| size as i64).collect()
-}
-
-/// The kind of its numbers.
-pub(crate) fn kind(images: &Images) -> Kind {
-    match images.element {
-        Element::Byte => Kind::Uint8,
-        Element::Float => Kind::Float,
-    }
-}
-
-/// Of a tensor whose numbers follow each other.
-fn strides(sizes: &[i64]) -> Vec<i64> {
-    let mut strides = vec![1; sizes.len()];
-    for place in (1..sizes.len()).rev() {
-        strides[place - 1] = strides[place] * sizes[place];
-    }
-    strides
-}
-
 /// A data set on a device: held once a process, whatever the number of trainings.
 #[derive(Debug)]
 pub struct Resident {
@@ -90,7 +50,7 @@ pub struct Resident {
     validation: Option<ResidentPart>,
     test: ResidentPart,
     device: Device,
-    failure: Failure,
+    failure: ReadFailure,
 }
 
 impl Resident {
@@ -110,15 +70,15 @@ impl Resident {
             test: always(PartName::Test, &data.test),
             data,
             device,
-            failure: Failure::default(),
+            failure: ReadFailure::default(),
         }
     }
 
     /// The three parts of the data as one training sees them.
     pub fn parts(&self, split: &Split, normalisation: &Normalisation) -> Parts {
         let unit = match self.data.train.element {
-            Element::Byte => 255.0,
-            Element::Float => 1.0,
+            ValueKind::Byte => 255.0,
+            ValueKind::Float => 1.0,
         };
         let affine = |value: &dyn Fn(f32, f32) -> f32| {
             let channels = normalisation.mean.iter().zip(&normalisation.standard_deviation);
@@ -173,7 +133,7 @@ pub struct Parts {
     pub validation: Batches,
     /// Reported, never chosen by.
     pub test: Batches,
-    failure: Failure,
+    failure: ReadFailure,
 }
 
 impl Parts {
@@ -198,7 +158,7 @@ pub struct Batches {
     labels: Tensor,
     scale: Tensor,
     shift: Tensor,
-    failure: Failure,
+    failure: ReadFailure,
 }
 
 impl Batches {

@@ -25,6 +25,7 @@ pub mod ahead;
 pub mod augment;
 pub mod batches;
 pub mod cuda;
+mod data_part;
 pub mod determinism;
 pub mod device;
 pub mod exactness;

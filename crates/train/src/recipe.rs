@@ -2,7 +2,7 @@
 
 use tombola_core::net::Graph;
 use tombola_core::sweep::Settings;
-use tombola_data::{DataSet, Element, Split};
+use tombola_data::{DataSet, Split, ValueKind};
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Augment, ClassWeights, LastBatch, Schedule, Value};
@@ -55,7 +55,7 @@ pub fn check(settings: &Settings, data: &DataSet, split: &Split, graph: &Graph) 
                 .hint("say `augment = \"none\"`, which it also is where it is left out"),
             ));
         }
-        can_vary(augment, data.train.shape.channels(), data.train.element == Element::Byte).map_err(place)?;
+        can_vary(augment, data.train.shape.channels(), data.train.element == ValueKind::Byte).map_err(place)?;
     }
     if settings.cutmix > 0.0 && !matches!(data.train.shape, Shape::Image(..)) {
         return Err(place(
@@ -120,11 +120,10 @@ mod tests {
 
     #[test]
     fn the_images_that_a_plan_counts_on_are_those_that_are_trained_on() {
-        use tombola_core::plan::form::trained_on;
         for (limit, validation_size) in [(None, None), (Some(700), None), (Some(7), None), (Some(700), Some(33))] {
             let settings = Settings { train_limit: limit, validation_size, ..Settings::default() };
             let split = split(50_000, limit, validation_size).unwrap();
-            assert_eq!(trained_on(&settings).unwrap(), split.train.len());
+            assert_eq!(settings.trained_images().unwrap(), split.train.len());
         }
     }
 

@@ -166,7 +166,7 @@ fn own_data(name: &str, table: &toml::Table) -> Result<OwnData> {
             });
         }
     }
-    let block = Block(table);
+    let block = DataBlock(table);
     let path = block.text("path")?.ok_or_else(|| {
         Error::input("`path` is missing")
             .hint("say where the data lie, relative to the sweep file: `path = \"FOLDER\"`")
@@ -191,9 +191,9 @@ fn own_data(name: &str, table: &toml::Table) -> Result<OwnData> {
 }
 
 /// A block under `[datasets.NAME]`, and what its keys may hold.
-struct Block<'a>(&'a toml::Table);
+struct DataBlock<'a>(&'a toml::Table);
 
-impl Block<'_> {
+impl DataBlock<'_> {
     fn wrong(key: &str, found: &toml::Value, expected: &str) -> Error {
         Error::input(format!("`{key}`: found `{found}`, expected {expected}"))
     }

@@ -26,7 +26,7 @@ const FORM: &str = "form.json";
 
 /// What is known of a set that was decoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Found {
+pub struct FoundSet {
     /// Of this struct; a file of another one is not read.
     pub version: u32,
     /// What a plan needs.
@@ -39,7 +39,7 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
-/// Of [`Found`] and of all that decides what is decoded.
+/// Of [`FoundSet`] and of all that decides what is decoded.
 pub(super) const VERSION: u32 = 1;
 
 /// The folder of what was decoded.
@@ -85,13 +85,13 @@ impl Cache {
     }
 
     /// What the files of a key gave, if that is still here.
-    pub(super) fn recall(&self, key: &str) -> Option<Found> {
+    pub(super) fn recall(&self, key: &str) -> Option<FoundSet> {
         let found = read_found(&self.root.join(SOURCES).join(format!("{key}.json")))?;
         self.folder_of(&found.form.content).is_some().then_some(found)
     }
 
     /// Notes what the files of a key gave.
-    pub(super) fn remember(&self, key: &str, found: &Found) -> Result<()> {
+    pub(super) fn remember(&self, key: &str, found: &FoundSet) -> Result<()> {
         let folder = self.root.join(SOURCES);
         make(&folder)?;
         let text = serde_json::to_string(found).unwrap_or_default();
@@ -148,7 +148,7 @@ impl Cache {
     }
 
     /// Puts a finished draft in its place, unless another process was there first.
-    pub(super) fn finish(&self, draft: Draft, found: &Found) -> Result<()> {
+    pub(super) fn finish(&self, draft: Draft, found: &FoundSet) -> Result<()> {
         let text = serde_json::to_string(found).unwrap_or_default();
         let form = draft.folder.join(FORM);
         fs::write(&form, text).map_err(|error| Error::file("write", &form, &error))?;
@@ -243,9 +243,9 @@ fn is_content(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn read_found(path: &Path) -> Option<Found> {
+fn read_found(path: &Path) -> Option<FoundSet> {
     let text = regular::read_short(path, MOST_TEXT).ok()?;
-    let found: Found = serde_json::from_str(&text).ok()?;
+    let found: FoundSet = serde_json::from_str(&text).ok()?;
     (found.version == VERSION && is_content(&found.form.content)).then_some(found)
 }
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::picture;
 use super::settle::{Settled, shown};
 use crate::example::{Content, Example, Numbers, Reader};
-use crate::images::{Element, layout};
+use crate::images::layout;
+use crate::values::ValueKind;
 use tombola_words::error::{Error, Result};
 
 /// Examples for each thread that wait before and after it.
@@ -17,7 +18,7 @@ const WAITING: usize = 16;
 
 /// An example as it is kept.
 #[derive(Debug)]
-pub(super) struct Record {
+pub(super) struct Decoding {
     /// Its class.
     pub(super) label: u16,
     /// Its values, channels last: bytes, or numbers of four bytes each, the lowest first.
@@ -25,7 +26,7 @@ pub(super) struct Record {
 }
 
 /// What became of an example.
-type Decoded = (usize, Result<Option<Record>>);
+type Decoded = (usize, Result<Option<Decoding>>);
 
 /// Gives the records of a part to `keep`, in the order of its reader. Damaged examples are left out where `skips`.
 ///
@@ -35,7 +36,7 @@ pub(super) fn records(
     reader: &dyn Reader,
     settled: &Settled,
     skips: bool,
-    keep: &mut dyn FnMut(Record) -> Result<()>,
+    keep: &mut dyn FnMut(Decoding) -> Result<()>,
 ) -> Result<()> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (give, take) = sync_channel::<(usize, Example)>(threads * WAITING);
@@ -73,8 +74,8 @@ fn next(take: &Mutex<Receiver<(usize, Example)>>) -> Option<(usize, Example)> {
 }
 
 /// Takes what was decoded in the order of its numbers.
-fn in_order(finished: Receiver<Decoded>, keep: &mut dyn FnMut(Record) -> Result<()>) -> Result<()> {
-    let mut early: BTreeMap<usize, Result<Option<Record>>> = BTreeMap::new();
+fn in_order(finished: Receiver<Decoded>, keep: &mut dyn FnMut(Decoding) -> Result<()>) -> Result<()> {
+    let mut early: BTreeMap<usize, Result<Option<Decoding>>> = BTreeMap::new();
     let mut wanted = 0;
     for (number, record) in finished {
         early.insert(number, record);
@@ -89,7 +90,7 @@ fn in_order(finished: Receiver<Decoded>, keep: &mut dyn FnMut(Record) -> Result<
 }
 
 /// The record of an example; none if it is left out.
-fn record(example: Example, settled: &Settled, skips: bool) -> Result<Option<Record>> {
+fn record(example: Example, settled: &Settled, skips: bool) -> Result<Option<Decoding>> {
     let Example { name, label, content } = example;
     let damaged = |why: String| match skips {
         true => Ok(None),
@@ -109,18 +110,18 @@ fn record(example: Example, settled: &Settled, skips: bool) -> Result<Option<Rec
         return Err(Error::input(format!("`{name}` has the label `{}`, which was not there before", shown(&label))));
     };
     let values = match (settled.element, numbers) {
-        (Element::Byte, Numbers::Bytes(bytes)) => Some(bytes),
-        (Element::Byte, Numbers::Whole(numbers)) => {
+        (ValueKind::Byte, Numbers::Bytes(bytes)) => Some(bytes),
+        (ValueKind::Byte, Numbers::Whole(numbers)) => {
             numbers.into_iter().map(|number| u8::try_from(number).ok()).collect::<Option<Vec<u8>>>()
         }
-        (Element::Byte, Numbers::Floats(_)) => None,
-        (Element::Float, Numbers::Floats(numbers)) => Some(bytes_of(numbers.into_iter())),
-        (Element::Float, Numbers::Bytes(numbers)) => Some(bytes_of(numbers.into_iter().map(f32::from))),
-        (Element::Float, Numbers::Whole(numbers)) => Some(bytes_of(numbers.into_iter().map(|number| number as f32))),
+        (ValueKind::Byte, Numbers::Floats(_)) => None,
+        (ValueKind::Float, Numbers::Floats(numbers)) => Some(bytes_of(numbers.into_iter())),
+        (ValueKind::Float, Numbers::Bytes(numbers)) => Some(bytes_of(numbers.into_iter().map(f32::from))),
+        (ValueKind::Float, Numbers::Whole(numbers)) => Some(bytes_of(numbers.into_iter().map(|number| number as f32))),
     };
     let size = settled.shape.size() * settled.element.bytes();
     match values.filter(|values| values.len() == size) {
-        Some(values) => Ok(Some(Record { label, values })),
+        Some(values) => Ok(Some(Decoding { label, values })),
         None => Err(changed(&name)),
     }
 }

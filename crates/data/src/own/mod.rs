@@ -6,13 +6,12 @@
 //! | `settle` | the one form that follows for all of them |
 //! | `picture`, `decode` | from files of images and arrays to values of that form |
 //! | `order` | the order of the examples, which their contents decide |
-//! | `part_file`, `cache`, `listing` | what was decoded, kept for the next time |
+//! | `cache`, `listing` | what was decoded, kept for the next time, in files of `part_file` |
 
 mod cache;
 mod decode;
 mod listing;
 mod order;
-mod part_file;
 mod picture;
 mod settle;
 mod survey;
@@ -23,17 +22,17 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use cache::Draft;
-pub use cache::{Cache, CachedSet, Found};
+pub use cache::{Cache, CachedSet, FoundSet};
 use listing::Listing;
-pub use part_file::PartFile;
-use part_file::{Loose, PartWriter};
 pub use picture::{PictureForm, Wanted, decode as decode_picture, look as look_at_picture};
 pub use settle::{Settled, shown};
-pub use survey::Survey;
+pub use survey::PartSurvey;
 
-use crate::example::{Parts, Reader};
-use crate::images::{DataSet, Element, Images, fingerprint_head, fingerprint_labels};
+use crate::example::{Reader, SetParts};
+use crate::images::{DataSet, Images, fingerprint_head, fingerprint_labels};
+use crate::part_file::{Loose, PartFile, PartWriter};
 use crate::readers;
+use crate::values::ValueKind;
 use tombola_words::error::{Error, Result};
 use tombola_words::{DataForm, DataOptions, DataShape};
 
@@ -48,11 +47,11 @@ const PARTS: [&str; 3] = ["training", "validation", "test"];
 /// # Errors
 /// Nothing at the path, no format that is read, and whatever keeps its examples from being one set; damaged examples, unless they
 /// are skipped.
-pub fn take(path: &Path, options: &DataOptions) -> Result<Found> {
+pub fn take(path: &Path, options: &DataOptions) -> Result<FoundSet> {
     take_into(&Cache::of_user()?, path, options)
 }
 
-fn take_into(cache: &Cache, path: &Path, options: &DataOptions) -> Result<Found> {
+fn take_into(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet> {
     let at = |error: Error| error.at(format!("`{}`", path.display()));
     let listing = Listing::of(path)?;
     let made = format!("{} {options:?}", cache::VERSION);
@@ -62,9 +61,7 @@ fn take_into(cache: &Cache, path: &Path, options: &DataOptions) -> Result<Found>
     }
     let found = decoded(cache, path, options).map_err(at)?;
     // Only what did not change meanwhile may be believed the next time.
-    if let Some(key) = key.or_else(|| Listing::of(path).ok()?.key(&made))
-        && Listing::of(path)?.key(&made).as_ref() == Some(&key)
-    {
+    if let Some(key) = key.filter(|key| Listing::of(path).is_ok_and(|now| now.key(&made).as_ref() == Some(key))) {
         cache.remember(&key, &found)?;
     }
     Ok(found)
@@ -130,7 +127,7 @@ pub fn told(form: &DataForm) -> String {
 
 fn opened(folder: &Path, name: &str, form: &DataForm, memory: u64) -> Result<DataSet> {
     let shape = form.shape.shape().ok_or_else(|| Error::input("a data set has a shape that cannot be"))?;
-    let element = if form.bytes { Element::Byte } else { Element::Float };
+    let element = if form.bytes { ValueKind::Byte } else { ValueKind::Float };
     let examples = (form.train + form.validation + form.test) as u64;
     let fits = examples * (shape.size() * element.bytes()) as u64 <= memory;
     let part = |part: &str, count: usize| {
@@ -145,9 +142,9 @@ fn opened(folder: &Path, name: &str, form: &DataForm, memory: u64) -> Result<Dat
 /// What [`survey`] found: the parts, and a look at each.
 pub struct Looked {
     /// Where examples come from.
-    pub parts: Parts,
+    pub parts: SetParts,
     /// By the name of the part.
-    pub surveys: Vec<(&'static str, Survey)>,
+    pub surveys: Vec<(&'static str, PartSurvey)>,
 }
 
 /// Looks at every example of a set without decoding any.
@@ -159,7 +156,7 @@ pub fn survey(path: &Path, options: &DataOptions) -> Result<Looked> {
     let bar = progress("looking at examples", None);
     let mut surveys = Vec::new();
     for (part, reader) in readers_of(&parts) {
-        surveys.push((part, Survey::of(reader, &|seen| bar.set_position(seen as u64))?));
+        surveys.push((part, PartSurvey::of(reader, &|seen| bar.set_position(seen as u64))?));
     }
     bar.finish_and_clear();
     Ok(Looked { parts, surveys })
@@ -171,24 +168,25 @@ impl Looked {
     /// # Errors
     /// As [`Settled::of`].
     pub fn settled(&self, options: &DataOptions) -> Result<Settled> {
-        let looks: Vec<(&'static str, &Survey)> = self.surveys.iter().map(|(part, survey)| (*part, survey)).collect();
+        let looks: Vec<(&'static str, &PartSurvey)> =
+            self.surveys.iter().map(|(part, survey)| (*part, survey)).collect();
         Settled::of(&looks, self.parts.classes.as_deref(), options)
     }
 }
 
-fn readers_of(parts: &Parts) -> impl Iterator<Item = (&'static str, &dyn Reader)> {
+fn readers_of(parts: &SetParts) -> impl Iterator<Item = (&'static str, &dyn Reader)> {
     let all = [Some(&parts.train), parts.validation.as_ref(), parts.test.as_ref()];
     PARTS.into_iter().zip(all).filter_map(|(part, reader)| Some((part, reader?.as_ref())))
 }
 
 /// Decodes a set into the cache.
-fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<Found> {
+fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet> {
     let looked = survey(path, options)?;
     let settled = looked.settled(options)?;
     let count: usize = looked.surveys.iter().map(|(_, survey)| survey.count).sum();
     let size = settled.shape.size() * settled.element.bytes();
     // Once as they come, and once in their order.
-    let draft = cache.begin(2 * (count * size) as u64)?;
+    let draft = cache.begin(2 * (count * size) as u64 + PARTS.len() as u64 * PartFile::head_bytes(count))?;
     let bar = progress("decoding examples", Some(count));
     let mut parts: Vec<(&'static str, Loose, Vec<usize>)> = Vec::new();
     for (part, reader) in readers_of(&looked.parts) {
@@ -236,7 +234,7 @@ fn written(
     settled: &Settled,
     looked: &Looked,
     mut notes: Vec<String>,
-) -> Result<Found> {
+) -> Result<FoundSet> {
     let classes = settled.classes.len();
     let mut hasher = blake3::Hasher::new();
     let mut counts = [0; PARTS.len()];
@@ -258,14 +256,14 @@ fn written(
     let form = DataForm {
         content: hasher.finalize().to_hex().to_string(),
         shape: DataShape::of(settled.shape),
-        bytes: settled.element == Element::Byte,
+        bytes: settled.element == ValueKind::Byte,
         classes,
         train: counts[0],
         validation: counts[1],
         test: counts[2],
     };
     let classes = settled.classes.iter().map(shown).collect();
-    Ok(Found { version: cache::VERSION, form, classes, format: looked.parts.format.to_string(), notes })
+    Ok(FoundSet { version: cache::VERSION, form, classes, format: looked.parts.format.to_string(), notes })
 }
 
 fn progress(what: &str, of: Option<usize>) -> ProgressBar {
@@ -280,3 +278,6 @@ fn progress(what: &str, of: Option<usize>) -> ProgressBar {
     bar.set_message(what.to_string());
     bar
 }
+
+#[cfg(test)]
+mod tests;

@@ -73,7 +73,7 @@ pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
     look(bytes)?;
     let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
     let (height, width) = (wanted.size.0 as u32, wanted.size.1 as u32);
-    let fit = Fit { height, width, resize: wanted.resize };
+    let fit = Fitting { height, width, resize: wanted.resize };
     Ok(match (wanted.bits, wanted.channels) {
         (16, 1) => numbers16(&fit.applied(grey16(&image, wanted.alpha))),
         (16, 3) => numbers16(&fit.applied(colour16(&image, wanted.alpha))),
@@ -178,13 +178,13 @@ fn numbers16<P: Pixel<Subpixel = u16>>(image: &ImageBuffer<P, Vec<u16>>) -> Numb
 }
 
 /// A size, and how to come to it.
-struct Fit {
+struct Fitting {
     height: u32,
     width: u32,
     resize: Resize,
 }
 
-impl Fit {
+impl Fitting {
     /// Linear, and as wide as what a pixel of the result covers: what Pillow calls bilinear.
     fn applied<P: Pixel + 'static>(&self, image: ImageBuffer<P, Vec<P::Subpixel>>) -> ImageBuffer<P, Vec<P::Subpixel>>
     where

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::picture::Wanted;
-use super::survey::Survey;
+use super::survey::PartSurvey;
 use crate::example::Label;
-use crate::images::{Element, MOST_CLASSES};
+use crate::images::MOST_CLASSES;
+use crate::values::ValueKind;
 use tombola_words::error::{Error, Result, nearest};
 use tombola_words::{Axes, DataOptions, Shape};
 
@@ -20,7 +21,7 @@ pub struct Settled {
     /// Of every example.
     pub shape: Shape,
     /// Of every value.
-    pub element: Element,
+    pub element: ValueKind,
     /// The classes in their order: the label of each.
     pub classes: Vec<Label>,
     /// Places of the labels among them.
@@ -30,7 +31,7 @@ pub struct Settled {
 }
 
 /// The parts of a set: what a look at each found, by name; the first is trained on.
-pub(super) type Looks<'a> = [(&'static str, &'a Survey)];
+pub(super) type Looks<'a> = [(&'static str, &'a PartSurvey)];
 
 impl Settled {
     /// Decides the form of a set. `listed` are its classes, where its files say them.
@@ -132,10 +133,10 @@ pub fn shown(label: &Label) -> String {
     }
 }
 
-type Form = (Shape, Element, Option<Wanted>);
+type FoundForm = (Shape, ValueKind, Option<Wanted>);
 
-fn pictures_form(parts: &Looks, options: &DataOptions) -> Result<Form> {
-    let sum = |of: &dyn Fn(&Survey) -> usize| parts.iter().map(|(_, survey)| of(survey)).sum::<usize>();
+fn pictures_form(parts: &Looks, options: &DataOptions) -> Result<FoundForm> {
+    let sum = |of: &dyn Fn(&PartSurvey) -> usize| parts.iter().map(|(_, survey)| of(survey)).sum::<usize>();
     let all = sum(&|survey| survey.pictures.count);
     let channels = options.channels.unwrap_or(if sum(&|survey| survey.pictures.coloured) == 0 { 1 } else { 3 });
     let bits = if sum(&|survey| survey.pictures.deep) == all { 16 } else { 8 };
@@ -146,12 +147,12 @@ fn pictures_form(parts: &Looks, options: &DataOptions) -> Result<Form> {
             _ => Err(Error::input("images have no height and width")),
         })?,
     };
-    let element = if bits == 16 { Element::Float } else { Element::Byte };
+    let element = if bits == 16 { ValueKind::Float } else { ValueKind::Byte };
     let wanted = Wanted { channels, bits, size, resize: options.resize, alpha: options.alpha };
     Ok((Shape::Image(channels, size.0, size.1), element, Some(wanted)))
 }
 
-fn arrays_form(parts: &Looks, options: &DataOptions) -> Result<Form> {
+fn arrays_form(parts: &Looks, options: &DataOptions) -> Result<FoundForm> {
     if options.size.is_some() {
         return Err(Error::input("`size` is given, but the examples are arrays, which are taken as they are")
             .hint("leave `size` out, or bring the arrays to that size"));
@@ -166,10 +167,10 @@ fn arrays_form(parts: &Looks, options: &DataOptions) -> Result<Form> {
         [channels, height, width] => Shape::Image(channels, height, width),
         _ => Shape::Block(Axes::of(&[&[1], size.as_slice()].concat()).unwrap_or_default()),
     };
-    let is_byte = |survey: &Survey| {
+    let is_byte = |survey: &PartSurvey| {
         !survey.arrays.has_floats && survey.arrays.range.is_none_or(|(lowest, highest)| lowest >= 0 && highest <= 255)
     };
-    let element = if parts.iter().all(|(_, survey)| is_byte(survey)) { Element::Byte } else { Element::Float };
+    let element = if parts.iter().all(|(_, survey)| is_byte(survey)) { ValueKind::Byte } else { ValueKind::Float };
     Ok((shape, element, None))
 }
 

@@ -13,7 +13,7 @@ const MOST_SIZES: usize = 10_000;
 
 /// What a look at all examples of a part found.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub struct PartSurvey {
     /// Examples that are not damaged.
     pub count: usize,
     /// Examples of each class.
@@ -52,7 +52,7 @@ pub struct Arrays {
     pub range: Option<(i64, i64)>,
 }
 
-impl Survey {
+impl PartSurvey {
     /// Looks at every example of a part.
     ///
     /// # Errors

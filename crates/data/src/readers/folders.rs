@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::parts::{PartReaders, SetPart};
 use super::stored::MOST_EXAMPLE;
 use super::tree::{self, TreeEntry, TreeWalk, is_image};
-use crate::example::{Content, Example, Label, Parts, Reader, Take};
+use crate::example::{Content, Example, Label, Reader, SetParts, Take};
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
 use tombola_words::regular;
@@ -212,7 +212,7 @@ pub(super) fn are_here(root: &Path, options: &DataOptions) -> Result<bool> {
 ///
 /// # Errors
 /// No folder of a class, none with an image in it, folders that cannot be read.
-pub(super) fn open(root: &Path, options: &DataOptions) -> Result<Parts> {
+pub(super) fn open(root: &Path, options: &DataOptions) -> Result<SetParts> {
     let root = inner(root)?;
     let (mut parts, mut strays) = (PartReaders::default(), StrayFiles::default());
     let mut classes: BTreeSet<String> = BTreeSet::new();

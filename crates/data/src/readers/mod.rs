@@ -13,7 +13,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::example::{Content, Label, Numbers, Parts, Reader};
+use super::example::{Content, Label, Numbers, Reader, SetParts};
 use super::images::Images;
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
@@ -48,7 +48,7 @@ mod tree;
 ///
 /// # Errors
 /// Nothing there, nothing that is known, or options that the format does not have.
-pub fn open(path: &Path, options: &DataOptions) -> Result<Parts> {
+pub fn open(path: &Path, options: &DataOptions) -> Result<SetParts> {
     let parts = match std::fs::metadata(path) {
         Ok(about) if about.is_dir() => set::of_folder(path, options),
         Ok(_) => set::of_file(path, options),

@@ -73,11 +73,11 @@ mod tests {
     use super::super::named;
     use super::super::parts::PartReaders;
     use super::*;
-    use crate::example::{Content, Label, Numbers, Parts};
+    use crate::example::{Content, Label, Numbers, SetParts};
     use crate::samples::{examples, npy, zipped};
     use tombola_words::{DataOptions, Shape};
 
-    fn parts(bytes: &[u8]) -> Result<Parts> {
+    fn parts(bytes: &[u8]) -> Result<SetParts> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.keep().join("set.npz");
         std::fs::write(&path, bytes).unwrap();

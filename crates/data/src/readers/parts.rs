@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::pattern;
-use crate::example::{Label, Parts, Reader, Take};
+use crate::example::{Label, Reader, SetParts, Take};
 use tombola_words::DataOptions;
 use tombola_words::error::{Error, Result};
 
@@ -68,7 +68,7 @@ pub(super) fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
 }
 
-/// Parts that are being put together.
+/// SetParts that are being put together.
 #[derive(Default)]
 pub(super) struct PartReaders {
     readers: BTreeMap<SetPart, Vec<Box<dyn Reader>>>,
@@ -110,7 +110,7 @@ impl PartReaders {
     ///
     /// # Errors
     /// Nothing to train on, and parts that options name but nothing belongs to.
-    pub(super) fn finish(mut self, format: &'static str, options: &DataOptions) -> Result<Parts> {
+    pub(super) fn finish(mut self, format: &'static str, options: &DataOptions) -> Result<SetParts> {
         for (part, word) in SetPart::ALL.into_iter().zip(["train", "validation", "test"]) {
             if let (false, Some(asked)) = (self.has(part), part.asked(options)) {
                 return Err(Error::input(format!("nothing is `{asked}`, which `{word}` names"))
@@ -139,7 +139,7 @@ impl PartReaders {
                 notes.push(note);
             }
         }
-        Ok(Parts { format, train, validation, test, classes: self.classes, notes })
+        Ok(SetParts { format, train, validation, test, classes: self.classes, notes })
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    fn with(parts: &[SetPart], options: &DataOptions) -> Result<Parts> {
+    fn with(parts: &[SetPart], options: &DataOptions) -> Result<SetParts> {
         let mut readers = PartReaders::default();
         parts.iter().for_each(|part| readers.add(*part, Box::new(NoExamples)));
         readers.finish("files", options)

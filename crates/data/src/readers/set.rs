@@ -11,7 +11,7 @@ use super::shards::TarShard;
 use super::source::ByteSource;
 use super::tree::{TreeEntry, TreeWalk, is_image};
 use super::{cifar_python, csv_rows, folders, idx_files, matlab, npy, npz, pattern, safetensors_file};
-use crate::example::{Label, Parts};
+use crate::example::{Label, SetParts};
 use tombola_words::DataOptions;
 use tombola_words::catalogue::Format;
 use tombola_words::error::{Error, Result};
@@ -36,7 +36,7 @@ struct SetFile {
 ///
 /// # Errors
 /// As [`super::open`].
-pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<Parts> {
+pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<SetParts> {
     if folders::are_here(root, options)? {
         return folders::open(root, options);
     }
@@ -72,7 +72,7 @@ pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<Parts> {
 ///
 /// # Errors
 /// As [`super::open`].
-pub(super) fn of_file(path: &Path, options: &DataOptions) -> Result<Parts> {
+pub(super) fn of_file(path: &Path, options: &DataOptions) -> Result<SetParts> {
     let kind = FileKind::of(path)?;
     // Its name is no part's: `test.csv` alone is what is meant.
     let file = SetFile { name: String::new(), path: path.to_path_buf(), kind };
@@ -100,7 +100,7 @@ pub(super) fn of_file(path: &Path, options: &DataOptions) -> Result<Parts> {
 ///
 /// # Errors
 /// As [`super::open`].
-pub(super) fn of_pattern(asked: &Path, options: &DataOptions) -> Result<Parts> {
+pub(super) fn of_pattern(asked: &Path, options: &DataOptions) -> Result<SetParts> {
     let text = asked.to_string_lossy();
     let patterns = pattern::unfolded(&text)
         .ok_or_else(|| Error::input(format!("`{text}` stands for too many files")).hint("use `*` instead of braces"))?;
@@ -126,7 +126,7 @@ pub(super) fn of_pattern(asked: &Path, options: &DataOptions) -> Result<Parts> {
 }
 
 /// Refuses options that a format has no use for: whoever gives them means something by it.
-pub(super) fn check_options(parts: &Parts, options: &DataOptions) -> Result<()> {
+pub(super) fn check_options(parts: &SetParts, options: &DataOptions) -> Result<()> {
     // Whether values and labels can be named, and whether axes say anything.
     let (values, labels, axes) = match parts.format {
         TABLES => (true, true, false),
@@ -160,7 +160,7 @@ fn nothing(path: &Path, what: &str) -> Error {
 }
 
 /// The set of these files, if there is one: sets with names of their own first, then the format that comes first here.
-fn of_files(root: &Path, files: Vec<SetFile>, options: &DataOptions) -> Option<Result<Parts>> {
+fn of_files(root: &Path, files: Vec<SetFile>, options: &DataOptions) -> Option<Result<SetParts>> {
     let mut parts = PartReaders::default();
     if let Some(added) = by_name(&mut parts, &files) {
         return Some(added.and_then(|format| parts.finish(format, options)));

@@ -19,13 +19,13 @@ impl Set {
         Self(folder)
     }
 
-    fn open(&self, name: &str, options: &DataOptions) -> Result<Parts> {
+    fn open(&self, name: &str, options: &DataOptions) -> Result<SetParts> {
         open(&self.0.path().join(name), options)
     }
 }
 
 /// Format, and examples for training, validation and test.
-fn counts(parts: &Parts) -> (&'static str, [usize; 3]) {
+fn counts(parts: &SetParts) -> (&'static str, [usize; 3]) {
     let count =
         |part: Option<&Box<dyn crate::example::Reader>>| part.map_or(0, |part| examples(&**part).unwrap().len());
     (parts.format, [count(Some(&parts.train)), count(parts.validation.as_ref()), count(parts.test.as_ref())])

@@ -1,4 +1,5 @@
 use super::*;
+use tombola_words::value::Point;
 
 fn set(key: &str, text: &str) -> Result<Settings> {
     let mut settings = Settings::default();
@@ -117,7 +118,7 @@ fn pitfall_29_every_setting_that_decides_a_training_changes_its_identity() {
 #[test]
 fn settings_that_came_later_leave_identities_as_they_were() {
     // As it stood before there were recipes: for data that are varied in the usual way and warmed up.
-    let settings = Settings { warmup_epochs: 2, ..Settings::default() }.resolve().unwrap();
+    let settings = Settings { warmup_epochs: Point::epoch(2), ..Settings::default() }.resolve().unwrap();
     let identity = settings.identity(Decides::Training);
     assert!(
         identity.contains("augment=crop-flip\nsynthetic") || identity.contains("augment=crop-flip\nepochs=160\n"),

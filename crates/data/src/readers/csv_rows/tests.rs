@@ -3,7 +3,7 @@
 use super::*;
 use crate::samples::{examples, gzip};
 
-fn opened(bytes: &[u8], options: &DataOptions) -> Result<crate::example::Parts> {
+fn opened(bytes: &[u8], options: &DataOptions) -> Result<crate::example::SetParts> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.keep().join("set.csv");
     std::fs::write(&path, bytes).unwrap();

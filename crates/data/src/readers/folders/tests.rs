@@ -20,7 +20,7 @@ fn tree(files: &[&str]) -> tempfile::TempDir {
     folder
 }
 
-fn opened(folder: &tempfile::TempDir) -> Parts {
+fn opened(folder: &tempfile::TempDir) -> SetParts {
     open(folder.path(), &DataOptions::default()).unwrap()
 }
 

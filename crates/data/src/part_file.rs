@@ -21,8 +21,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use crate::images::Element;
-use crate::values::Values;
+use crate::values::{ValueKind, Values};
 use tombola_words::error::{Error, Result};
 use tombola_words::{Shape, regular};
 
@@ -34,7 +33,7 @@ const SUM: std::ops::Range<usize> = 40..44;
 const PAGE: usize = 4096;
 
 /// Writes the examples of a part, in the order in which they come, and gives the hash of each.
-pub(super) struct PartWriter {
+pub(crate) struct PartWriter {
     file: BufWriter<File>,
     path: PathBuf,
     labels: Vec<u16>,
@@ -44,21 +43,21 @@ pub(super) struct PartWriter {
 
 impl PartWriter {
     /// A file of values alone, until [`PartWriter::finish`] puts the head before them.
-    pub(super) fn create(path: &Path, size: usize) -> Result<Self> {
+    pub(crate) fn create(path: &Path, size: usize) -> Result<Self> {
         let file = File::create_new(path).map_err(|error| Error::file("write", path, &error))?;
         let (labels, sums) = (Vec::new(), Vec::new());
         Ok(Self { file: BufWriter::with_capacity(1 << 20, file), path: path.to_path_buf(), labels, sums, size })
     }
 
     /// Adds an example.
-    pub(super) fn add(&mut self, label: u16, values: &[u8]) -> Result<()> {
+    pub(crate) fn add(&mut self, label: u16, values: &[u8]) -> Result<()> {
         self.labels.push(label);
         self.sums.push(crc32fast::hash(values));
         self.file.write_all(values).map_err(|error| Error::file("write", &self.path, &error))
     }
 
     /// What was written, to be read in another order.
-    pub(super) fn loose(mut self) -> Result<Loose> {
+    pub(crate) fn loose(mut self) -> Result<Loose> {
         self.file.flush().map_err(|error| Error::file("write", &self.path, &error))?;
         let file = File::open(&self.path).map_err(|error| Error::file("read", &self.path, &error))?;
         Ok(Loose { file, path: self.path, labels: self.labels, sums: self.sums, size: self.size })
@@ -66,7 +65,7 @@ impl PartWriter {
 }
 
 /// Values without a head.
-pub(super) struct Loose {
+pub(crate) struct Loose {
     file: File,
     path: PathBuf,
     labels: Vec<u16>,
@@ -76,20 +75,20 @@ pub(super) struct Loose {
 
 impl Loose {
     /// Takes the file away.
-    pub(super) fn remove(self) -> Result<()> {
+    pub(crate) fn remove(self) -> Result<()> {
         std::fs::remove_file(&self.path).map_err(|error| Error::file("take away", &self.path, &error))
     }
 
     /// Labels of all examples.
-    pub(super) fn labels(&self) -> &[u16] {
+    pub(crate) fn labels(&self) -> &[u16] {
         &self.labels
     }
 
     /// Writes the examples at `order` into a file of a part, and gives the values of each to `see`.
-    pub(super) fn write(
+    pub(crate) fn write(
         &self,
         order: &[usize],
-        element: Element,
+        element: ValueKind,
         path: &Path,
         see: &mut dyn FnMut(&[u8]),
     ) -> Result<()> {
@@ -119,7 +118,7 @@ impl Loose {
 }
 
 /// All that stands before the values.
-fn head(element: Element, size: usize, labels: &[u16], sums: &[u32]) -> Vec<u8> {
+fn head(element: ValueKind, size: usize, labels: &[u16], sums: &[u32]) -> Vec<u8> {
     let start = (HEAD + labels.len() * 6).next_multiple_of(PAGE);
     let mut head = Vec::with_capacity(start);
     head.extend(MAGIC);
@@ -151,8 +150,13 @@ pub struct PartFile {
 }
 
 impl PartFile {
+    /// Bytes that stand before the values of so many examples, at most.
+    pub(crate) fn head_bytes(count: usize) -> u64 {
+        (HEAD as u64 + 6 * count as u64).next_multiple_of(PAGE as u64)
+    }
+
     /// Opens a file that was written as a part of `count` examples of a shape; gives their labels.
-    pub(super) fn open(path: &Path, shape: Shape, element: Element, count: usize) -> Result<(Self, Vec<u16>)> {
+    pub(crate) fn open(path: &Path, shape: Shape, element: ValueKind, count: usize) -> Result<(Self, Vec<u16>)> {
         let failed = |error: std::io::Error| Error::file("read", path, &error);
         let size = shape.size() * element.bytes();
         let file = regular::open(path).map_err(failed)?;
