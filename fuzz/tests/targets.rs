@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use tombola_fuzz::TARGETS;
+use tombola_fuzz::targets::data::READ;
 
 #[test]
 fn a_short_run_of_every_target_finds_nothing() {
@@ -19,8 +20,27 @@ fn a_short_run_of_every_target_finds_nothing() {
     }
 }
 
+/// Sees that examples are read of the seeds of data: what is refused at once leads nowhere.
+fn read_data() {
+    let read = || READ.load(std::sync::atomic::Ordering::Relaxed);
+    let mut refused = Vec::new();
+    for target in TARGETS.iter().filter(|target| target.name.starts_with("data-")) {
+        for (index, seed) in (target.seeds)().iter().enumerate() {
+            let before = read();
+            (target.run)(seed);
+            if read() == before {
+                refused.push(format!("{} {index}", target.name));
+            }
+        }
+    }
+    // No batch of CIFAR: it is there for its words.
+    assert_eq!(refused, ["data-pickle 2"]);
+}
+
 #[test]
-fn every_seed_is_cut_into_parts_and_joined_to_itself() {
+fn every_seed_is_cut_into_parts_and_joined_to_itself_and_those_of_data_are_read() {
+    // In one test: the folder of inputs is that of the process.
+    read_data();
     for target in TARGETS {
         let seeds = (target.seeds)();
         assert!(!seeds.is_empty(), "{} has no seeds", target.name);

@@ -68,7 +68,7 @@ Examples:
 /// Run time builds the list, so that it cannot differ from the catalogue.
 fn known_sets() -> String {
     let sets = CATALOGUE.iter().filter(|known| known.source != Source::Made);
-    sets.fold(String::from("Data sets:"), |list, known| format!("{list}\n  {:<14} {}", known.name, known.about))
+    sets.fold(String::from("Data sets:"), |list, known| format!("{list}\n  {:<15} {}", known.name, known.about))
 }
 
 impl Args for DataArgs {

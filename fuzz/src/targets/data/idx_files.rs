@@ -37,7 +37,7 @@ fn seeds() -> Vec<Vec<u8>> {
         vec![vec![0], file(8, &[3, 4, 5], 1), labels.clone()],
         vec![vec![0x20], super::gzip(&file(8, &[3, 4, 5], 1)), labels.clone()],
         vec![vec![1], file(0x0d, &[3, 4, 5], 4), super::gzip(&labels)],
-        vec![vec![0], file(0x0b, &[3, 4, 5, 3], 2), file(0x0c, &[3, 8], 4)],
+        vec![vec![0], file(0x0b, &[3, 5, 5, 3], 2), file(0x0c, &[3, 8], 4)],
         vec![vec![0], file(0x0e, &[3, 2], 8), file(9, &[3, 1], 1)],
     ]
     .iter()

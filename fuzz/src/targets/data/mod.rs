@@ -13,6 +13,7 @@ pub mod shards;
 pub mod tensors;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::form::{ARCHIVE, InputForm, SAFETENSORS};
 use tombola_data::example::{Content, Example, Reader};
@@ -20,12 +21,15 @@ use tombola_data::readers;
 use tombola_words::error::{Error, Result};
 use tombola_words::{AxesOrder, DataOptions};
 
+/// Examples that were read: a test looks whether good inputs are taken for such.
+pub static READ: AtomicUsize = AtomicUsize::new(0);
+
 /// No more examples are asked for: whoever reads may stop at any time.
 const MOST_EXAMPLES: usize = 2000;
 
 /// What the first byte of an input says of options.
 fn options(choice: u8) -> DataOptions {
-    let axes = [None, Some(AxesOrder::First), Some(AxesOrder::Last)][usize::from(choice % 3)];
+    let axes = [None, Some(AxesOrder::First), Some(AxesOrder::Last)][usize::from((choice & 0x3f) % 3)];
     let named = choice & 0x40 != 0;
     DataOptions {
         axes,
@@ -37,7 +41,11 @@ fn options(choice: u8) -> DataOptions {
 
 /// Reads all parts of a set.
 fn check(path: &Path, choice: u8) {
-    let Ok(parts) = readers::open(path, &options(choice)) else { return };
+    check_with(path, &options(choice));
+}
+
+fn check_with(path: &Path, options: &DataOptions) {
+    let Ok(parts) = readers::open(path, options) else { return };
     assert!(!parts.format.is_empty());
     let all = [Some(&parts.train), parts.validation.as_ref(), parts.test.as_ref()];
     all.into_iter().flatten().for_each(|part| again(&**part));
@@ -67,6 +75,7 @@ fn once(part: &dyn Reader) -> ((usize, u32), Result<()>) {
             }
         }
         count += 1;
+        READ.fetch_add(1, Ordering::Relaxed);
         if count >= MOST_EXAMPLES { Err(Error::input("enough")) } else { Ok(()) }
     });
     ((count, sum.finalize()), read)

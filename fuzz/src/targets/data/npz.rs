@@ -24,7 +24,7 @@ fn run(bytes: &[u8]) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    let x = super::array(&super::header("|u1", "False", "(2, 3, 4, 3)"), &[7; 72]);
+    let x = super::array(&super::header("|u1", "False", "(2, 2, 4, 3)"), &[7; 48]);
     let y = super::array(&super::header("<i2", "True", "(2, 1)"), &[0, 0, 1, 0]);
     let zeros = super::array(&super::header("|u1", "False", "(2, 30000)"), &vec![0; 60_000]);
     let archive = |files: &[(&str, &Vec<u8>)]| {

@@ -3,6 +3,7 @@
 
 use crate::form::{Grammar, LIST};
 use crate::{FuzzTarget, few_copies, scratch};
+use tombola_words::DataOptions;
 
 /// The target.
 pub static TARGET: FuzzTarget = FuzzTarget {
@@ -39,7 +40,9 @@ fn run(bytes: &[u8]) {
         archive.resize(archive.len().next_multiple_of(512), 0);
     }
     archive.resize(archive.len() + 1024, 0);
-    super::check(&scratch::file("train-0.tar", &archive), choice & 0x4f);
+    let labels = (choice & 0x40 != 0).then(|| "b".to_string());
+    let options = DataOptions { labels, ..DataOptions::default() };
+    super::check_with(&scratch::file("train-0.tar", &archive), &options);
 }
 
 /// The 512 bytes before a file.
@@ -72,7 +75,7 @@ fn seeds() -> Vec<Vec<u8>> {
     .concat();
     vec![
         list(0, &["d/1.jpg\nbytes", "d/1.cls\n3", "d/2.png\nbytes", "d/2.json\n{\"label\": \"cat\"}"]),
-        list(0, &["L:././@LongLink\n../../long.jpg\0", "x\nbytes", "x:pax\n20 path=long.cls.\n\n", "y\n1"]),
+        list(0, &["L:././@LongLink\n../../long.jpg\0", "x\nbytes", "x:pax\n23 path=../../long.cls\n", "y\n1"]),
         list(0x40, &["1.b\nword", "1.webp\n"]),
         (LIST.join)(&[vec![0x20], raw]),
     ]
