@@ -95,8 +95,8 @@ settings! {
     }
 
     group "Data" Training {
-        /// Data set: fashion-mnist, mnist, cifar-10, cifar-100, synthetic, or your own: a path, or the name of a block
-        /// `[datasets.NAME]` of the sweep file
+        /// Data set: fashion-mnist, mnist, kmnist, qmnist, emnist-letters (-balanced, -digits, -mnist, -bymerge, -byclass), cifar-10,
+        /// cifar-100, synthetic, or your own: a path, or the name of a block `[datasets.NAME]` of the sweep file
         "dataset" => dataset: String = "cifar-10".to_string();
         /// Use only the first N training images (validation included)
         "train-limit" => train_limit: Option<usize> = None;
