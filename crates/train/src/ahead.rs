@@ -1,8 +1,9 @@
-//! Examples that do not fit onto a device: read by a thread in the order of the epoch, a few batches before they are needed.
+//! Examples that do not fit onto a device: read by threads in the order of the epoch, a few batches before they are needed.
 //!
 //! The bytes are those that a set in memory would give. A few batches are held, so memory is bounded by their size. It may not know
 //! of networks or of what is done with batches.
 
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,8 +13,10 @@ use crate::data_part::{PartName, kind, sizes};
 use tombola_data::DataSet;
 use tombola_words::error::{Error, Result};
 
-/// Batches that wait.
-const WAITING: usize = 3;
+/// Threads that read, each a batch of its own: a disk answers several at once sooner than one after the other.
+const READERS: usize = 4;
+/// Batches that wait for each of them, beside the one that it reads.
+const WAITING: usize = 1;
 
 /// Why examples could not be read: the first reason. Whoever computed with a batch asks afterwards.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +36,10 @@ impl ReadFailure {
 /// Batches that come.
 #[derive(Debug)]
 pub struct Ahead {
-    batches: Receiver<Vec<u8>>,
+    /// One for each thread: the first has batches 0, [`READERS`], …
+    batches: Vec<Receiver<Tensor>>,
+    /// The number of the next batch.
+    next: usize,
     data: Arc<DataSet>,
     part: PartName,
     device: Device,
@@ -52,11 +58,28 @@ impl Ahead {
         device: Device,
         failure: &ReadFailure,
     ) -> Self {
-        let (give, batches) = sync_channel(WAITING);
-        let (source, noted) = (Arc::clone(data), failure.clone());
-        // A batch that nobody waits for ends the thread.
-        std::thread::spawn(move || read(&source, part, &places, &counts, &give, &noted));
-        Self { batches, data: Arc::clone(data), part, device, sent: None, failure: failure.clone() }
+        let ranges: Vec<Range<usize>> = counts
+            .iter()
+            .scan(0, |end, count| {
+                let start = *end;
+                *end += count;
+                Some(start..*end)
+            })
+            .collect();
+        let work = Arc::new((places, ranges));
+        let reader = |number: usize| {
+            let (give, batches) = sync_channel(WAITING);
+            let (source, work, noted) = (Arc::clone(data), Arc::clone(&work), failure.clone());
+            // A batch that nobody waits for ends the thread.
+            std::thread::spawn(move || {
+                let (places, ranges) = &*work;
+                let own = ranges.iter().skip(number).step_by(READERS);
+                read(&source, part, own.filter_map(|range| places.get(range.clone())), &give, &noted);
+            });
+            batches
+        };
+        let batches = (0..READERS.min(counts.len())).map(reader).collect();
+        Self { batches, next: 0, data: Arc::clone(data), part, device, sent: None, failure: failure.clone() }
     }
 
     /// The examples of the next batch, `[images, height, width, channels]`, on the device. If they could not be read, one example of
@@ -73,39 +96,38 @@ impl Ahead {
         })
     }
 
-    fn received(&self) -> Option<Tensor> {
-        let bytes = self.batches.recv().ok()?;
-        let images = self.part.of(&self.data)?;
-        let count = bytes.len() / images.example_bytes().max(1);
-        let batch = Tensor::from_data_size(&bytes, &sizes(count, images), kind(images));
+    fn received(&mut self) -> Option<Tensor> {
+        let batch = self.batches.get(self.next % READERS)?.recv().ok()?;
+        self.next += 1;
+        let kind = batch.kind();
         Some(match self.device {
             Device::Cpu => batch,
             // From memory that does not move, so that the GPU works on while it comes.
-            device => batch.pin_memory(device).to_device_(device, kind(images), true, false),
+            device => batch.pin_memory(device).to_device_(device, kind, true, false),
         })
     }
 }
 
-fn read(
+/// Reads one batch after the other.
+fn read<'a>(
     data: &DataSet,
     part: PartName,
-    places: &[usize],
-    counts: &[usize],
-    give: &SyncSender<Vec<u8>>,
+    batches: impl Iterator<Item = &'a [usize]>,
+    give: &SyncSender<Tensor>,
     failure: &ReadFailure,
 ) {
     let Some(images) = part.of(data) else { return };
     let size = images.example_bytes();
-    let mut start = 0;
-    for &count in counts {
-        let mut batch = vec![0; count * size];
-        for (place, values) in places[start..start + count].iter().zip(batch.chunks_exact_mut(size)) {
+    for places in batches {
+        let batch = Tensor::empty(sizes(places.len(), images), (kind(images), Device::Cpu));
+        // SAFETY: the tensor was made above, on the CPU, with so many bytes one after the other, and nobody else has it yet.
+        let bytes = unsafe { std::slice::from_raw_parts_mut(batch.data_ptr().cast::<u8>(), places.len() * size) };
+        for (place, values) in places.iter().zip(bytes.chunks_exact_mut(size)) {
             if let Err(error) = images.read(*place, values) {
                 failure.note(error);
                 return;
             }
         }
-        start += count;
         if give.send(batch).is_err() {
             return;
         }
