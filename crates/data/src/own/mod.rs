@@ -15,6 +15,7 @@ mod order;
 mod picture;
 mod settle;
 mod survey;
+mod tiff;
 
 use std::path::Path;
 use std::sync::Arc;

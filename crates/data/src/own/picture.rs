@@ -7,6 +7,7 @@ use std::io::Cursor;
 use image::imageops::{self, FilterType};
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
 
+use super::tiff;
 use crate::example::Numbers;
 use tombola_words::{Alpha, Resize};
 
@@ -49,6 +50,7 @@ pub struct Wanted {
 
 /// Reads the first bytes of an image. The error says what is wrong with it.
 pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
+    tiff::check(bytes)?;
     let decoder = opened(bytes)?.into_decoder().map_err(|error| told(&error))?;
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
