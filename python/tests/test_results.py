@@ -80,6 +80,8 @@ class Tables(Sweep):
             kinds = [table.TEXT]
             if usual in ("true", "false"):
                 kinds = [table.TRUTH]
+            elif re.search(r"`\d+it`", meaning):
+                kinds = [table.TEXT]
             elif "One of" not in meaning and re.fullmatch(r"\d+", usual):
                 kinds = [table.WHOLE, table.SEED]
             elif "One of" not in meaning and re.fullmatch(r"[\d.e-]+", usual):

@@ -22,9 +22,11 @@ use std::sync::Arc;
 use memmap2::Mmap;
 
 use crate::values::{ValueKind, Values};
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, ignored};
 use tombola_words::{Shape, regular};
 
+/// What says that a set is whole, beside its parts.
+pub(crate) const FORM: &str = "form.json";
 const MAGIC: [u8; 8] = *b"TOMBDATA";
 const VERSION: u32 = 1;
 const HEAD: usize = 44;
@@ -200,7 +202,12 @@ impl PartFile {
         self.file.read_exact_at(values, from).map_err(|error| Error::file("read", &self.path, &error))?;
         match self.sums.get(index) {
             Some(sum) if crc32fast::hash(values) == *sum => Ok(()),
-            _ => Err(damaged(&self.path)),
+            _ => {
+                // What says that the set is whole goes, so that the next run decodes the data again.
+                let form = self.path.with_file_name(FORM);
+                ignored(std::fs::remove_file(form), "then `tombola data clear` is needed, as the error says");
+                Err(damaged(&self.path))
+            }
         }
     }
 
@@ -212,5 +219,5 @@ impl PartFile {
 
 fn damaged(path: &Path) -> Error {
     Error::input(format!("`{}` is damaged", path.display()))
-        .hint("`tombola data clear` takes what was decoded away; the next run decodes the data again")
+        .hint("run the same command again: the data are decoded again; if that does not help, `tombola data clear` takes away what was decoded")
 }

@@ -40,6 +40,8 @@ pub struct Ahead {
     batches: Vec<Receiver<Tensor>>,
     /// The number of the next batch.
     next: usize,
+    /// How many examples each batch has.
+    counts: Vec<usize>,
     data: Arc<DataSet>,
     part: PartName,
     device: Device,
@@ -79,32 +81,35 @@ impl Ahead {
             batches
         };
         let batches = (0..READERS.min(counts.len())).map(reader).collect();
-        Self { batches, next: 0, data: Arc::clone(data), part, device, sent: None, failure: failure.clone() }
+        Self { batches, next: 0, counts, data: Arc::clone(data), part, device, sent: None, failure: failure.clone() }
     }
 
-    /// The examples of the next batch, `[images, height, width, channels]`, on the device. If they could not be read, one example of
-    /// zeros, and the reason is noted.
+    /// The examples of the next batch, `[images, height, width, channels]`, on the device. If they could not be read, as many zeros, and
+    /// the reason is noted.
     pub fn next_batch(&mut self) -> Tensor {
-        let batch = self.sent.take().or_else(|| self.received());
-        if self.device != Device::Cpu {
-            self.sent = self.received();
+        let batch = self.sent.take().unwrap_or_else(|| self.received());
+        if self.device != Device::Cpu && self.next < self.counts.len() {
+            self.sent = Some(self.received());
         }
-        batch.unwrap_or_else(|| {
+        batch
+    }
+
+    fn received(&mut self) -> Tensor {
+        let number = self.next;
+        self.next += 1;
+        let batch = self.batches.get(number % READERS).and_then(|batches| batches.recv().ok());
+        let Some(batch) = batch else {
             self.failure.note(Error::environment("a batch was asked for that was not read"));
             let images = self.part.of(&self.data).unwrap_or(&self.data.train);
-            Tensor::zeros(sizes(1, images), (kind(images), self.device))
-        })
-    }
-
-    fn received(&mut self) -> Option<Tensor> {
-        let batch = self.batches.get(self.next % READERS)?.recv().ok()?;
-        self.next += 1;
+            let count = self.counts.get(number).copied().unwrap_or(1);
+            return Tensor::zeros(sizes(count, images), (kind(images), self.device));
+        };
         let kind = batch.kind();
-        Some(match self.device {
+        match self.device {
             Device::Cpu => batch,
             // From memory that does not move, so that the GPU works on while it comes.
             device => batch.pin_memory(device).to_device_(device, kind, true, false),
-        })
+        }
     }
 }
 

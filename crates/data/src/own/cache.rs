@@ -5,12 +5,13 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use crate::part_file::FORM;
 use tombola_words::error::{Error, Result, ignored};
-use tombola_words::{DataForm, regular};
+use tombola_words::{DataForm, process, regular};
 
 /// Names another folder for it.
 const VARIABLE: &str = "TOMBOLA_DATA_CACHE";
@@ -20,9 +21,12 @@ const LIMIT_VARIABLE: &str = "TOMBOLA_DATA_CACHE_GB";
 const LIMIT: u64 = 64_000_000_000;
 /// The most that is read of a `.json`: names of classes are most of it.
 const MOST_TEXT: u64 = 64 << 20;
+/// A draft is left alone for so long, even where its process has ended here.
+const LEFT_ALONE: Duration = Duration::from_secs(600);
+/// A draft that was not written to for so long is nobody's.
+const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// Where the folder of sources lies.
 const SOURCES: &str = "sources";
-const FORM: &str = "form.json";
 
 /// What is known of a set that was decoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,6 +129,7 @@ impl Cache {
                  another disk"
             )));
         }
+        self.remove_abandoned()?;
         let mut sets = self.sets()?;
         sets.sort_by_key(|set| set.used);
         let mut total: u64 = sets.iter().map(|set| set.bytes).sum();
@@ -147,12 +152,32 @@ impl Cache {
             .hint("`tombola data clear` takes them away"))
     }
 
+    /// Takes away what processes of this machine began that have ended since, and what is older than a day, of whatever machine.
+    fn remove_abandoned(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().to_string();
+            let Some(process) = name.strip_prefix(".new-").and_then(|rest| rest.split('-').next()) else { continue };
+            let is_gone = process.parse().is_ok_and(process::is_gone);
+            let changed = entry.metadata().and_then(|about| about.modified()).ok();
+            let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
+            // A folder that machines share may hold what another one is writing.
+            if is_gone && age > LEFT_ALONE || age > ABANDONED {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Puts a finished draft in its place, unless another process was there first.
     pub(super) fn finish(&self, draft: Draft, found: &FoundSet) -> Result<()> {
         let text = serde_json::to_string(found).unwrap_or_default();
         let form = draft.folder.join(FORM);
         fs::write(&form, text).map_err(|error| Error::file("write", &form, &error))?;
         let place = self.root.join(&found.form.content);
+        if self.folder_of(&found.form.content).is_none() {
+            // What is left of a set that was taken away half.
+            remove(&place)?;
+        }
         if let Err(error) = fs::rename(&draft.folder, &place)
             && self.folder_of(&found.form.content).is_none()
         {
@@ -250,10 +275,14 @@ fn read_found(path: &Path) -> Option<FoundSet> {
 }
 
 fn make(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).map_err(|error| Error::file("make", folder, &error))
+    fs::create_dir_all(folder).map_err(|error| {
+        Error::file("make", folder, &error).hint(format!("`{VARIABLE}` names another folder for what is decoded"))
+    })
 }
 
+/// Takes a folder away; what says that a set is whole goes first.
 fn remove(folder: &Path) -> Result<()> {
+    ignored(fs::remove_file(folder.join(FORM)), "the folder goes as a whole, and there may be none");
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("take away", folder, &error)),
         _ => Ok(()),

@@ -28,7 +28,7 @@ pub(super) struct Decoding {
 /// What became of an example.
 type Decoded = (usize, Result<Option<Decoding>>);
 
-/// Gives the records of a part to `keep`, in the order of its reader. Damaged examples are left out where `skips`.
+/// Gives the records of a part to `keep`, in the order of its reader. Damaged examples are left out where `skips`; gives how many.
 ///
 /// # Errors
 /// What the reader or `keep` says, and examples that cannot be decoded or that the first look did not see.
@@ -37,7 +37,7 @@ pub(super) fn records(
     settled: &Settled,
     skips: bool,
     keep: &mut dyn FnMut(Decoding) -> Result<()>,
-) -> Result<()> {
+) -> Result<usize> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (give, take) = sync_channel::<(usize, Example)>(threads * WAITING);
     let (done, finished) = sync_channel::<Decoded>(threads * WAITING);
@@ -65,7 +65,7 @@ pub(super) fn records(
         let kept = in_order(finished, keep);
         let read =
             reading.join().unwrap_or_else(|_| Err(Error::environment("a reader of examples ended without a word")));
-        kept.and(read)
+        kept.and_then(|skipped| read.map(|()| skipped))
     })
 }
 
@@ -73,20 +73,21 @@ fn next(take: &Mutex<Receiver<(usize, Example)>>) -> Option<(usize, Example)> {
     take.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
-/// Takes what was decoded in the order of its numbers.
-fn in_order(finished: Receiver<Decoded>, keep: &mut dyn FnMut(Decoding) -> Result<()>) -> Result<()> {
+/// Takes what was decoded in the order of its numbers; gives how many were left out.
+fn in_order(finished: Receiver<Decoded>, keep: &mut dyn FnMut(Decoding) -> Result<()>) -> Result<usize> {
     let mut early: BTreeMap<usize, Result<Option<Decoding>>> = BTreeMap::new();
-    let mut wanted = 0;
+    let (mut wanted, mut skipped) = (0, 0);
     for (number, record) in finished {
         early.insert(number, record);
         while let Some(record) = early.remove(&wanted) {
             wanted += 1;
-            if let Some(record) = record? {
-                keep(record)?;
+            match record? {
+                Some(record) => keep(record)?,
+                None => skipped += 1,
             }
         }
     }
-    Ok(())
+    Ok(skipped)
 }
 
 /// The record of an example; none if it is left out.

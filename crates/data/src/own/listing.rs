@@ -2,6 +2,7 @@
 //!
 //! Files that are as they were when a set was decoded need not be read again.
 
+use std::collections::HashSet;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -22,13 +23,20 @@ pub(super) struct Listing {
     newest: Option<SystemTime>,
     has_fractions: bool,
     begun: SystemTime,
+    /// Folders that were looked into: links may lead to one again and again.
+    seen: HashSet<(u64, u64)>,
 }
 
 impl Listing {
     /// Looks at a file, or at everything in a folder.
     pub(super) fn of(path: &Path) -> Result<Self> {
-        let mut listing =
-            Self { hasher: blake3::Hasher::new(), newest: None, has_fractions: false, begun: SystemTime::now() };
+        let mut listing = Self {
+            hasher: blake3::Hasher::new(),
+            newest: None,
+            has_fractions: false,
+            begun: SystemTime::now(),
+            seen: HashSet::new(),
+        };
         let failed = |error: std::io::Error| Error::file("read", path, &error);
         let found = match (std::fs::metadata(path), path.parent()) {
             // A pattern: whatever it means lies in its folder.
@@ -58,7 +66,7 @@ impl Listing {
             match std::fs::metadata(&path) {
                 Ok(found) => {
                     self.add(&inside, &found);
-                    if found.is_dir() && depth < DEEPEST {
+                    if found.is_dir() && depth < DEEPEST && self.seen.insert((found.dev(), found.ino())) {
                         self.walk(&path, &inside, depth + 1)?;
                     }
                 }

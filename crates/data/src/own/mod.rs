@@ -10,6 +10,7 @@
 
 mod cache;
 mod decode;
+mod jpeg;
 mod listing;
 mod order;
 mod picture;
@@ -190,25 +191,44 @@ fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet
     let draft = cache.begin(2 * (count * size) as u64 + PARTS.len() as u64 * PartFile::head_bytes(count))?;
     let bar = progress("decoding examples", Some(count));
     let mut parts: Vec<(&'static str, Loose, Vec<usize>)> = Vec::new();
+    let mut skipped = 0;
     for (part, reader) in readers_of(&looked.parts) {
         let mut writer = PartWriter::create(&draft.folder.join(format!("loose-{part}")), size)?;
         let mut hashes = Vec::new();
-        decode::records(reader, &settled, options.skip_damaged, &mut |record| {
+        let damaged = decode::records(reader, &settled, options.skip_damaged, &mut |record| {
             bar.inc(1);
             hashes.push((record.label, *blake3::hash(&record.values).as_bytes()));
             writer.add(record.label, &record.values)
         })?;
+        skipped += damaged;
+        let seen = looked
+            .surveys
+            .iter()
+            .find(|(name, _)| *name == part)
+            .map_or(0, |(_, survey)| survey.count + survey.damaged.0);
+        if hashes.len() + damaged != seen {
+            return Err(Error::input(format!(
+                "there were {seen} {part} examples at first, and {} when they were decoded",
+                hashes.len() + damaged
+            ))
+            .hint("leave the files as they are while they are read, and try again"));
+        }
         let order = order::stratified(&hashes);
         parts.push((part, writer.loose()?, order));
     }
     bar.finish_and_clear();
     let mut notes = looked.parts.notes.clone();
+    if skipped > 0 {
+        notes.push(format!("{skipped} damaged examples are left out"));
+    }
     let mut cuts: Vec<(&'static str, &Loose, &[usize])> =
         parts.iter().map(|(part, loose, order)| (*part, loose, order.as_slice())).collect();
     if looked.parts.test.is_none() {
         let share = options.test_share.unwrap_or(TEST_SHARE);
         let (_, loose, order) = cuts[0];
-        let test = ((order.len() as f64 * share).round() as usize).clamp(1, order.len().saturating_sub(1));
+        let test = ((order.len() as f64 * share).round() as usize)
+            .clamp(1, order.len().saturating_sub(1).max(1))
+            .min(order.len());
         let (kept, held_out) = order.split_at(order.len() - test);
         cuts[0].2 = kept;
         cuts.push((PARTS[2], loose, held_out));
@@ -220,6 +240,7 @@ fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet
         return Err(Error::input("`test-share` is given, but the data have a test part of their own")
             .hint("leave `test-share` out, or say `test = \"\"` to leave that part aside"));
     }
+    notes.extend(check_classes(&cuts, &settled)?);
     let found = written(&draft, &cuts, &settled, &looked, notes)?;
     for (_, loose, _) in parts {
         loose.remove()?;
@@ -228,13 +249,42 @@ fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet
     Ok(found)
 }
 
+/// Refuses parts that are empty, and classes without a training example, once it is known what could be decoded and what is held out.
+/// Says how many classes have no test example.
+fn check_classes(cuts: &[(&'static str, &Loose, &[usize])], settled: &Settled) -> Result<Option<String>> {
+    let mut note = None;
+    for (part, loose, order) in cuts {
+        if order.is_empty() {
+            return Err(Error::input(format!("there is no {part} example that can be decoded"))
+                .hint("give it good files, or a larger set"));
+        }
+        let mut counts = vec![0_usize; settled.classes.len()];
+        order.iter().for_each(|place| counts[usize::from(loose.labels()[*place])] += 1);
+        let empty: Vec<&usize> = counts.iter().filter(|count| **count == 0).collect();
+        let first = counts.iter().position(|count| *count == 0).and_then(|place| settled.classes.get(place)).map(shown);
+        match (*part, first) {
+            ("training", Some(class)) => {
+                return Err(Error::input(format!("class `{class}` has no training example that is left")).hint(
+                    "give it more examples, hold fewer out for the test (`test-share`), or take the class away",
+                ));
+            }
+            ("test", Some(class)) => {
+                let many = if empty.len() == 1 { "class has" } else { "classes have" };
+                note = Some(format!("{} {many} no test example, `{class}` first", empty.len()));
+            }
+            _ => {}
+        }
+    }
+    Ok(note)
+}
+
 /// Writes the parts in their order and hashes them.
 fn written(
     draft: &Draft,
     cuts: &[(&'static str, &Loose, &[usize])],
     settled: &Settled,
     looked: &Looked,
-    mut notes: Vec<String>,
+    notes: Vec<String>,
 ) -> Result<FoundSet> {
     let classes = settled.classes.len();
     let mut hasher = blake3::Hasher::new();
@@ -249,10 +299,6 @@ fn written(
         if let Some(place) = PARTS.iter().position(|name| name == part) {
             counts[place] = order.len();
         }
-    }
-    let skipped: usize = looked.surveys.iter().map(|(_, survey)| survey.damaged.0).sum();
-    if skipped > 0 {
-        notes.push(format!("{skipped} damaged examples are left out"));
     }
     let form = DataForm {
         content: hasher.finalize().to_hex().to_string(),

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use image::imageops::{self, FilterType};
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
 
-use super::tiff;
+use super::{jpeg, tiff};
 use crate::example::Numbers;
 use tombola_words::{Alpha, Resize};
 
@@ -15,6 +15,8 @@ use tombola_words::{Alpha, Resize};
 const MOST_PIXELS: u64 = 1 << 26;
 /// No side is longer.
 const LONGEST_SIDE: u32 = 65_535;
+/// Pixels of an image that has one side resized and the other not, each of which takes 16 bytes.
+const MOST_BETWEEN: u64 = 1 << 24;
 /// What decoding one image may take, in bytes.
 const MOST_MEMORY: u64 = 1 << 30;
 
@@ -51,6 +53,7 @@ pub struct Wanted {
 /// Reads the first bytes of an image. The error says what is wrong with it.
 pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
     tiff::check(bytes)?;
+    jpeg::check(bytes)?;
     let decoder = opened(bytes)?.into_decoder().map_err(|error| told(&error))?;
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
@@ -76,6 +79,7 @@ pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
     let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
     let (height, width) = (wanted.size.0 as u32, wanted.size.1 as u32);
     let fit = Fitting { height, width, resize: wanted.resize };
+    fit.check(image.width(), image.height())?;
     Ok(match (wanted.bits, wanted.channels) {
         (16, 1) => numbers16(&fit.applied(grey16(&image, wanted.alpha))),
         (16, 3) => numbers16(&fit.applied(colour16(&image, wanted.alpha))),
@@ -89,8 +93,6 @@ pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
 fn opened(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
     let mut limits = Limits::default();
-    limits.max_image_width = Some(LONGEST_SIDE);
-    limits.max_image_height = Some(LONGEST_SIDE);
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
     match reader.format() {
@@ -113,7 +115,10 @@ fn check_size(width: u32, height: u32) -> Result<(), String> {
 }
 
 fn told(error: &image::ImageError) -> String {
-    format!("it cannot be decoded: {error}")
+    match error {
+        image::ImageError::Unsupported(_) => format!("it is of a kind that is not read ({error}): save it as PNG"),
+        _ => format!("it cannot be decoded: {error}"),
+    }
 }
 
 /// Pillow's grey: ITU-R BT.601 in 16-bit fixed point.
@@ -187,6 +192,19 @@ struct Fitting {
 }
 
 impl Fitting {
+    /// Refuses images that are much wider than high, or the other way round, and would take much memory on their way to a size.
+    fn check(&self, width: u32, height: u32) -> Result<(), String> {
+        let between = u64::from(width) * u64::from(self.height);
+        if (width, height) == (self.width, self.height) || between <= MOST_BETWEEN {
+            return Ok(());
+        }
+        Err(format!(
+            "its {width}x{height} pixels are brought to {}x{} over {between} between, of which at most {MOST_BETWEEN} may be: crop \
+             it first",
+            self.width, self.height
+        ))
+    }
+
     /// Linear, and as wide as what a pixel of the result covers: what Pillow calls bilinear.
     fn applied<P: Pixel + 'static>(&self, image: ImageBuffer<P, Vec<P::Subpixel>>) -> ImageBuffer<P, Vec<P::Subpixel>>
     where

@@ -129,3 +129,75 @@ fn other_data_than_were_planned_with_are_refused() {
     let error = open_from(&cache, "set", &set, &options, &form, PLENTY).unwrap_err();
     assert!(error.message.contains("holds 11 training") && error.message.contains("expected 10 training"), "{error}");
 }
+
+/// A PNG whose first bytes are right, and whose pixels are cut off.
+fn cut_off(place: &Path) {
+    let whole = std::fs::read(place).unwrap();
+    std::fs::write(place, &whole[..whole.len() - 20]).unwrap();
+}
+
+#[test]
+fn what_is_left_out_while_decoding_is_counted_and_may_not_empty_a_class() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set");
+    squares(&set, 5);
+    let cache = Cache::at(&folder.path().join("cache"), PLENTY);
+    let skipping = DataOptions { skip_damaged: true, ..DataOptions::default() };
+    cut_off(&set.join("dark/001.png"));
+    let error = take_into(&cache, &set, &DataOptions::default()).unwrap_err();
+    assert!(error.message.contains("dark/001.png` is damaged"), "{error}");
+    let found = take_into(&cache, &set, &skipping).unwrap();
+    assert_eq!((found.form.train + found.form.test, found.notes[0].as_str()), (9, "1 damaged examples are left out"));
+    (0..5).for_each(|number| cut_off(&set.join(format!("light/{number:03}.png"))));
+    let error = take_into(&cache, &set, &skipping).unwrap_err();
+    assert!(error.message.contains("class `light` has no training example that is left"), "{error}");
+    (0..5).filter(|number| *number != 1).for_each(|number| cut_off(&set.join(format!("dark/{number:03}.png"))));
+    let error = take_into(&cache, &set, &skipping).unwrap_err();
+    assert!(error.message.contains("no training example that can be decoded"), "{error}");
+}
+
+#[test]
+fn a_class_of_one_example_is_trained_on_and_its_absence_from_the_test_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set");
+    squares(&set, 20);
+    (1..20).for_each(|number| std::fs::remove_file(set.join(format!("light/{number:03}.png"))).unwrap());
+    let cache = Cache::at(&folder.path().join("cache"), PLENTY);
+    let found = take_into(&cache, &set, &DataOptions::default()).unwrap();
+    assert!(found.notes.iter().any(|note| note == "1 class has no test example, `light` first"), "{:?}", found.notes);
+    let most = DataOptions { test_share: Some(0.6), ..DataOptions::default() };
+    let error = take_into(&cache, &set, &most).unwrap_err();
+    assert!(error.hint.unwrap().contains("test-share"), "{}", error.message);
+}
+
+#[test]
+fn what_is_left_of_a_set_that_was_taken_away_half_is_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set");
+    squares(&set, 6);
+    let cache = Cache::at(&folder.path().join("cache"), PLENTY);
+    let first = opened_set(&cache, &set, PLENTY).unwrap();
+    let place = cache.folder_of(&first.fingerprint).unwrap();
+    std::fs::remove_file(place.join("form.json")).unwrap();
+    assert_eq!(opened_set(&cache, &set, PLENTY).unwrap().train, first.train);
+    // An example that is read ahead and damaged: the next opening decodes again.
+    let mut bytes = std::fs::read(place.join("training")).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(place.join("training"), bytes).unwrap();
+    let read = opened_set(&cache, &set, 0).unwrap();
+    assert!(read.train.read(read.train.len() - 1, &mut [0; 12]).is_err());
+    let again = opened_set(&cache, &set, 0).unwrap();
+    assert!(again.train.read(again.train.len() - 1, &mut [0; 12]).is_ok());
+}
+
+#[test]
+fn links_that_lead_in_circles_are_walked_once() {
+    let folder = tempfile::tempdir().unwrap();
+    squares(folder.path(), 2);
+    for number in 0..12 {
+        std::os::unix::fs::symlink("..", folder.path().join(format!("dark/up{number}"))).unwrap();
+    }
+    let begun = std::time::Instant::now();
+    Listing::of(folder.path()).unwrap();
+    assert!(begun.elapsed().as_secs() < 5, "twelve links to sixteen levels would take longer than anybody waits");
+}
