@@ -3,7 +3,7 @@
 //! It reports through one callback: mask drawn, epoch finished, snapshot taken. It knows nothing of files, sweeps,
 //! workers or messages.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,6 +12,7 @@ use tch::{Device, Tensor};
 
 use super::average::Average;
 use super::barrier;
+use super::clock::{EpochClock, augment_seed, due_within, order_seed, steps_behind};
 use super::evaluate::{Tally, evaluate, evaluation_batch, hits};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
@@ -32,15 +33,14 @@ use crate::network::arena::Arena;
 use crate::network::forward::Forward;
 use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
-use tombola_core::plan::Pruning;
 use tombola_core::sweep::Settings;
-use tombola_core::sweep::schedule::{When, fine_tuning_rate, learning_rate};
+use tombola_core::sweep::schedule::{When, learning_rate};
 use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{ClassCount, EpochRecord, Evaluation, Outcome, Scores};
-use tombola_words::value::{Augment, Control, Moment, Precision, Rewind, Select};
+use tombola_words::value::{Augment, Control, Moment, Precision, Select};
 
 /// Trains a stage to its end.
 ///
@@ -170,7 +170,8 @@ impl RunningTraining {
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<EpochRecord> {
         let begun = Instant::now();
-        let EpochClock { data_epoch, fixed_rate, losses } = self.clock(task, epoch);
+        let EpochClock { data_epoch, fixed_rate, losses } =
+            EpochClock::of(task, &self.settings, &self.epochs, self.span.start, self.portions.steps(), epoch);
         let settings = &self.settings;
         let (train, portions) = (&task.parts.train, self.portions);
         let places = train.order(order_seed(task), data_epoch);
@@ -242,25 +243,6 @@ impl RunningTraining {
         let batch = evaluation_batch(self.arena.device());
         let arena = self.average.as_mut().map_or(&mut self.arena, |average| &mut average.arena);
         evaluate(&self.forward, arena, part, batch)
-    }
-
-    /// Where an epoch stands in the schedule and the data order.
-    fn clock(&self, task: &Task, epoch: usize) -> EpochClock {
-        let settings = &self.settings;
-        let own: Vec<f64> = self.epochs.iter().map(|epoch| epoch.steering().loss).collect();
-        let dense = |count: usize| task.dense_losses[..count.min(task.dense_losses.len())].to_vec();
-        match task.stage.pruning.as_ref().map(|pruning| (pruning.effective_rewind(), pruning)) {
-            // Goes on where the dense training ended: its last learning rate, the next data orders.
-            Some((Rewind::None, pruning)) => {
-                let last = || fine_tuning_rate(settings, self.portions.steps(), &task.dense_losses);
-                let rate = pruning.fine_tune_lr.unwrap_or_else(last);
-                EpochClock { data_epoch: settings.epochs + epoch, fixed_rate: Some(rate), losses: own }
-            }
-            Some((Rewind::Epoch(_) | Rewind::At(_), _)) => {
-                EpochClock { data_epoch: epoch, fixed_rate: None, losses: [dense(self.span.start), own].concat() }
-            }
-            _ => EpochClock { data_epoch: epoch, fixed_rate: None, losses: own },
-        }
     }
 
     /// Notes an epoch, takes the snapshots that are due, and asks whether to go on.
@@ -390,16 +372,6 @@ impl RunningTraining {
     }
 }
 
-/// Where an epoch stands.
-struct EpochClock {
-    /// Its place in the data order and the schedule.
-    data_epoch: usize,
-    /// A learning rate that follows no schedule.
-    fixed_rate: Option<f64>,
-    /// Losses on held-out images before it, for schedules that look at them.
-    losses: Vec<f64>,
-}
-
 /// The dense network that teaches this one, if any does, in the numbers that both compute with.
 fn teacher(task: &Task) -> Result<Option<Teacher>> {
     let Some(teaching) = task.stage.pruning.as_ref().and_then(|pruning| pruning.teaching) else { return Ok(None) };
@@ -417,52 +389,8 @@ fn pixels(task: &Task) -> (usize, usize) {
     }
 }
 
-/// The snapshots that are wanted within an epoch, by the steps taken in it.
-fn due_within(task: &Task, epoch: usize, steps: usize) -> BTreeMap<usize, Moment> {
-    let due = task.stage.wanted.iter().filter_map(|moment| match moment {
-        Moment::At(point) => Some((point.steps(steps), *moment)),
-        _ => None,
-    });
-    due.filter(|(step, _)| step / steps == epoch).map(|(step, moment)| (step % steps, moment)).collect()
-}
-
-/// Steps of its first epoch that are behind `start`: where weights go back to a point within an epoch, what is left of that epoch
-/// is trained.
-fn steps_behind(task: &Task, steps: usize, start: &Snapshot) -> Result<usize> {
-    let Some(Rewind::At(point)) = task.stage.pruning.as_ref().map(Pruning::effective_rewind) else { return Ok(0) };
-    let (found, expected) = (start.epoch * steps + start.step, point.steps(steps));
-    match found == expected {
-        true => Ok(start.step),
-        // It would train on with other images than the dense training did.
-        false => Err(Error::environment(format!(
-            "the snapshot to go back to is of step {found} of the training, expected step {expected} ({steps} in an epoch)"
-        ))
-        .hint("the folder is of other data: train into a new one, with `--out`")),
-    }
-}
-
 /// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.
 pub fn mask_tensor(mask: &Bits, device: Device) -> Tensor {
     let values: Vec<f32> = mask.iter().map(|alive| if alive { 1.0 } else { 0.0 }).collect();
     Tensor::from_slice(&values).to_device(device)
-}
-
-/// Added to the seeds of data order and augmentation of a fork: all that tells it from its ticket.
-const FORK: u64 = 0x9e37_79b9_7f4a_7c15;
-
-fn order_seed(task: &Task) -> u64 {
-    let settings = &task.stage.settings;
-    forked(task, settings.order_seed.unwrap_or(settings.seed))
-}
-
-fn augment_seed(task: &Task) -> u64 {
-    let settings = &task.stage.settings;
-    forked(task, settings.augment_seed.unwrap_or(settings.seed))
-}
-
-fn forked(task: &Task, seed: u64) -> u64 {
-    match &task.stage.pruning {
-        Some(pruning) if pruning.control == Control::Fork => seed.wrapping_add(FORK),
-        _ => seed,
-    }
 }
