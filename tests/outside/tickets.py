@@ -2,7 +2,7 @@
 
     tickets.py TEST FILE...
 
-TEST is a safetensors file with `pixels` in [0, 1] and `labels`: what they are normalised by is in each FILE. Prints a line of JSON: for each FILE the count.
+TEST is a safetensors file with `pixels` (bytes in [0, 1], other numbers as they are; images, signals or rows) and `labels`: what they are normalised by is in each FILE. Prints a line of JSON: for each FILE the count.
 """
 
 import importlib.util
@@ -15,8 +15,13 @@ from safetensors.numpy import load_file
 
 
 def by(mean, std):
-    mean, std = (numpy.array(values, dtype=numpy.float32).reshape(-1, 1, 1) for values in (mean, std))
-    return lambda pixels: (pixels - mean) / std
+    mean, std = (numpy.array(values, dtype=numpy.float32) for values in (mean, std))
+
+    def normalised(pixels):
+        shape = (-1,) + (1,) * (pixels.ndim - 2)
+        return (pixels - mean.reshape(shape)) / std.reshape(shape)
+
+    return normalised
 
 
 def python(path):

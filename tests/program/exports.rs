@@ -185,3 +185,71 @@ fn every_form_says_what_images_are_normalised_by_without_the_validation_images()
         assert!(has(&mean) && has(&std), "{end}");
     }
 }
+
+/// Examples of numbers that are no bytes, each channel or feature about a mean of its own, in three classes that overlap.
+fn numbers(count: usize, shape: &[i64], seed: usize) -> (Tensor, Tensor) {
+    let sizes = [&[count as i64], shape].concat();
+    let (size, places) = (shape.iter().product::<i64>() as usize, shape[1..].iter().product::<i64>() as usize);
+    let value = |place: usize| {
+        let (example, channel) = (place / size, place % size / places);
+        let noise = ((place + seed) * 7919 % 1009) as f32 / 1009.0 - 0.5;
+        (channel * 40) as f32 - 100.0 + (example % 3) as f32 * (0.05 + channel as f32 * 0.01) + noise
+    };
+    let values: Vec<f32> = (0..count * size).map(value).collect();
+    let labels: Vec<i64> = (0..count).map(|example| (example % 3) as i64).collect();
+    (Tensor::from_slice(&values).view(sizes.as_slice()), Tensor::from_slice(&labels))
+}
+
+#[test]
+fn signals_and_rows_of_numbers_go_in_normalised_along_their_channels_and_features() {
+    let name = "tickets of signals and rows in ONNX Runtime and PyTorch";
+    let Some(python) = Python::with(name, &["safetensors", "numpy", "onnxruntime", "torch"]) else { return };
+    for (set, shape, said) in [
+        (
+            "signals",
+            &[3, 16][..],
+            ["Signals go in as float32 [signals, 3, 16]", "each channel of the signals", "(-1, 1)"],
+        ),
+        ("rows", &[11], ["Rows go in as float32 [rows, 11]", "each feature of the rows", "(-1)"]),
+    ] {
+        let folder = Folder::new();
+        let ((values, labels), (pixels, test_labels)) = (numbers(300, shape, 0), numbers(100, shape, 500));
+        let written = |file: &str, named: &[(&str, &Tensor)]| {
+            Tensor::write_safetensors(named, folder.path(file)).unwrap();
+            folder.path(file).display().to_string()
+        };
+        let names = [("x_train", &values), ("y_train", &labels), ("x_test", &pixels), ("y_test", &test_labels)];
+        written("set.safetensors", &names);
+        let test = written("test.safetensors", &[("pixels", &pixels), ("labels", &test_labels)]);
+        let axes = if set == "signals" { "axes = \"first\"\n" } else { "" };
+        folder.write(
+            "sweep.toml",
+            format!(
+                "dataset = \"numbers\"\nnetwork = \"mlp\"\nhidden = [16]\nepochs = 2\nbatch-size = 32\nlearning-rate = 0.02\n\
+                 pr = 0.5\nsave = true\n[datasets.numbers]\npath = \"set.safetensors\"\n{axes}"
+            ),
+        );
+        folder.tombola("run sweep.toml --out r --quiet").expect(0);
+        let rows = folder.table("r/results.csv");
+        let mut expected = BTreeMap::new();
+        for row in &rows {
+            for kind in ["onnx", "py", "pt"] {
+                let file = format!("{}.{kind}", row["stage"]);
+                folder.tombola(&format!("export r {} --snapshot last --out {file}", row["stage"])).expect(0);
+                let hits = number(row, "last_test_accuracy") * number(row, "test_images");
+                expected.insert(folder.path(&file).display().to_string(), hits.round() as u64);
+            }
+            let text = folder.read(&format!("{}.py", row["stage"]));
+            assert!(said.iter().all(|said| text.contains(said)), "{text}");
+        }
+        let found = python.run("tickets.py", std::iter::once(&test).chain(expected.keys()));
+        let found: BTreeMap<String, u64> = serde_json::from_str(&found).unwrap();
+        assert_eq!(found, expected, "{set}");
+        // Nothing but what is fully connected reads them, and that is told before anything trains.
+        for network in ["conv-2", "alexnet", "resnet"] {
+            let ran = folder.tombola(&format!("run sweep.toml --network {network} --out other")).expect(2);
+            let flat = ran.err.replace('\n', " ");
+            assert!(flat.contains(&format!("network `{network}` for {set} of")) && flat.contains("`mlp`"), "{ran}");
+        }
+    }
+}

@@ -81,7 +81,7 @@ pub struct Exported<'a> {
     pub layout: &'a Layout,
     /// Its weights and statistics, and for [`Form::Numpy`] its mask.
     pub state: &'a Snapshot,
-    /// What images are normalised by before they go in, where it is known.
+    /// What examples are normalised by before they go in, where it is known.
     pub pixels: Option<&'a PixelStatistics>,
     /// What goes into the metadata of the file, besides.
     pub facts: &'a [(String, String)],

@@ -19,7 +19,8 @@ use writer::GraphWriter;
 const IR_VERSION: i64 = 8;
 const OPERATORS: i64 = 17;
 
-/// The bytes of the file. The input is `images`, `[N, C, H, W]`, the output `scores`, `[N, classes]`.
+/// The bytes of the file. The input is `images`, `[N, C, H, W]`, of signals `[N, C, length]`, of rows `[N, features]`, the output
+/// `scores`, `[N, classes]`.
 pub(super) fn model(ticket: &Exported) -> Vec<u8> {
     let float = |name: &str, dimensions: &[usize]| ValueInfoProto {
         name: name.to_string(),

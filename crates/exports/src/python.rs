@@ -38,6 +38,9 @@ pub(super) fn module(ticket: &Exported, weights: &str, constants: &str) -> Resul
     let writer = PythonSteps { layers: &layers, fixed: &fixed };
     let steps: Vec<String> = (1..graph.nodes.len()).map(|id| writer.step(id)).collect();
     let input: Vec<String> = graph.input().dimensions().map(|size| size.to_string()).collect();
+    let (examples, part) = graph.input().called();
+    // Numbers of each channel, beside the axes that come after it.
+    let axes = format!("-1{}", ", 1".repeat(input.len().saturating_sub(1)));
     let held = fixed.file()?;
     let (tensors, kept) = (layers.tensors(), fixed.lines());
     let mut parts = String::from("**layers()");
@@ -60,8 +63,9 @@ pub(super) fn module(ticket: &Exported, weights: &str, constants: &str) -> Resul
     let text = format!(
         r#""""A network of Tombola in plain PyTorch: {about}.
 
-`load()` gives it with its weights. Images go in as float32 [images, {input}], normalised: `normalised` does that with
-pixels in [0, 1], by mean and standard deviation of each channel of the images trained on. Scores come out, [images, {classes}].
+`load()` gives it with its weights. {title} go in as float32 [{examples}, {input}], normalised: `normalised` does that by mean and
+standard deviation of each {part} of the {examples} trained on. It takes bytes divided by 255, in [0, 1], and other numbers as they
+are. Scores come out, [{examples}, {classes}].
 """
 
 import pathlib
@@ -72,14 +76,14 @@ from torch import nn
 from torch.nn import functional as F
 
 
-# Of each channel; None where the results folder does not know them.
+# Of each {part}; None where the results folder does not know them.
 MEAN = {mean}
 STD = {std}
 
 
-def normalised(pixels):
-    mean, std = (torch.tensor(values, device=pixels.device).view(-1, 1, 1) for values in (MEAN, STD))
-    return (pixels - mean) / std
+def normalised({examples}):
+    mean, std = (torch.tensor(values, device={examples}.device).view({axes}) for values in (MEAN, STD))
+    return ({examples} - mean) / std
 
 
 def load(file=pathlib.Path(__file__).with_name({weights})):
@@ -115,6 +119,7 @@ def put(network, name, part):
         about = ticket.about().replace('\\', "\\\\").replace('"', "\\\""),
         mean = list("mean"),
         std = list("std"),
+        title = title(examples),
         input = input.join(", "),
         classes = graph.classes(),
         weights = quoted(weights),
@@ -122,6 +127,11 @@ def put(network, name, part):
         last = graph.nodes.len() - 1,
     );
     Ok(PythonModule { text, fixed: held })
+}
+
+/// A word at the beginning of a sentence.
+fn title(word: &str) -> String {
+    word.get(..1).unwrap_or_default().to_uppercase() + word.get(1..).unwrap_or_default()
 }
 
 /// A function that gives a table.

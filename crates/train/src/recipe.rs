@@ -35,13 +35,27 @@ pub fn can_vary(augment: &Augment, channels: usize, are_bytes: bool) -> Result<(
 /// Refuses settings that the data cannot serve, and says what else the user should know, if anything.
 ///
 /// # Errors
-/// When class weights are of another number of classes, or a schedule has no images to look at. They name the data set.
+/// When class weights are of another number of classes, images of bytes are normalised by what no byte can be, or a schedule has no
+/// images to look at. They name the data set.
 pub fn check(settings: &Settings, data: &DataSet, split: &Split, graph: &Graph) -> Result<Option<String>> {
     let place = |error: Error| error.at(format!("data set `{}`", settings.dataset));
     if let ClassWeights::Numbers(numbers) = &settings.class_weights
         && numbers.len() != data.train.classes
     {
         return Err(place(wrong_count(numbers.len(), data.train.classes)));
+    }
+    if data.train.element == ValueKind::Byte {
+        for (key, numbers) in ["input-mean", "input-std"].into_iter().zip(<[_; 2]>::from(settings.input_statistics())) {
+            let numbers = numbers.unwrap_or_default();
+            if let Some(number) = numbers.iter().find(|number| !(0.0..=1.0).contains(*number)) {
+                return Err(place(
+                    Error::input(format!(
+                        "`{key}`: found {number}, expected numbers from 0 to 1: the values are bytes, which stand for such"
+                    ))
+                    .hint("divide what is of bytes from 0 to 255 by 255, or leave it out: `auto` measures it"),
+                ));
+            }
+        }
     }
     if let Some(augment) = &settings.augment {
         let is_image = matches!(data.train.shape, Shape::Image(..));
@@ -74,6 +88,15 @@ pub fn check(settings: &Settings, data: &DataSet, split: &Split, graph: &Graph) 
         ));
     }
     let portions = Portions::of(split.train.len(), settings, graph);
+    if settings.last_batch == LastBatch::Drop && split.train.len() < settings.batch_size {
+        return Ok(Some(format!(
+            "data set `{}`: `last-batch = \"drop\"` would leave nothing: {} images are trained on, fewer than a batch of {}; they \
+             are one short batch",
+            settings.dataset,
+            split.train.len(),
+            settings.batch_size
+        )));
+    }
     let lone = graph.lone_norm().filter(|_| settings.last_batch == LastBatch::Auto && portions.is_joined());
     Ok(lone.map(|norm| {
         format!(
@@ -90,6 +113,7 @@ mod tests {
     use tombola_core::net::{Builder, Op};
     use tombola_data::split;
     use tombola_words::Shape;
+    use tombola_words::value::ChannelNumbers;
 
     /// Made-up images of two classes, and a network with a batch norm that sees one value of each.
     fn place(count: usize) -> (DataSet, Graph) {
@@ -103,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joined_image_is_told_and_weights_of_other_classes_are_refused() {
+    fn a_joined_image_and_a_short_batch_are_told_and_weights_of_other_classes_are_refused() {
         let (data, graph) = place(30);
         let of = |settings: &Settings, validation| {
             check(settings, &data, &split(30, None, Some(validation)).unwrap(), &graph)
@@ -112,10 +136,35 @@ mod tests {
         assert!(of(&settings, 5).unwrap().unwrap().contains("batch norm `bn`"));
         assert_eq!(of(&settings, 6).unwrap(), None);
         assert_eq!(of(&Settings { last_batch: LastBatch::Join, ..settings.clone() }, 5).unwrap(), None);
+        let dropped = Settings { last_batch: LastBatch::Drop, batch_size: 26, ..settings.clone() };
+        assert_eq!(of(&dropped, 4).unwrap(), None);
+        let note = of(&dropped, 5).unwrap().unwrap();
+        assert!(note.contains("25 images are trained on, fewer than a batch of 26"), "{note}");
         let weights = |count| ClassWeights::Numbers(vec![1.0; count]);
         assert!(of(&Settings { class_weights: weights(2), ..settings.clone() }, 6).is_ok());
         let error = of(&Settings { class_weights: weights(3), ..settings }, 6).unwrap_err();
         assert!(error.message.contains("found 3 numbers, expected 2"), "{error}");
+    }
+
+    #[test]
+    fn bytes_are_normalised_by_numbers_that_they_can_have_and_others_by_any() {
+        let (mut data, graph) = place(30);
+        let split = split(30, None, None).unwrap();
+        let numbers = |numbers: &[f64]| Some(ChannelNumbers::Numbers(numbers.to_vec()));
+        let with = |mean: &[f64], deviation: &[f64]| Settings {
+            input_mean: numbers(mean),
+            input_std: numbers(deviation),
+            ..Settings::default()
+        };
+        assert!(check(&with(&[0.0], &[1.0]), &data, &split, &graph).is_ok());
+        let unfit =
+            [(with(&[-0.5], &[0.5]), "`input-mean`: found -0.5"), (with(&[0.5], &[58.4]), "`input-std`: found 58.4")];
+        for (settings, said) in &unfit {
+            let error = check(settings, &data, &split, &graph).unwrap_err();
+            assert!(error.message.contains(said) && error.message.contains("bytes"), "{error}");
+        }
+        data.train.element = ValueKind::Float;
+        assert!(unfit.iter().all(|(settings, _)| check(settings, &data, &split, &graph).is_ok()));
     }
 
     #[test]

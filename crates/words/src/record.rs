@@ -143,7 +143,7 @@ pub struct Drawn {
     pub pixels: Option<PixelStatistics>,
 }
 
-/// What images are normalised by: statistics of the pixels, in [0, 1], of the images trained on.
+/// What images are normalised by: statistics of the images trained on, of bytes as numbers in [0, 1], of other numbers as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
 pub struct PixelStatistics {
     /// One value a channel.

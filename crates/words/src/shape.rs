@@ -110,6 +110,17 @@ impl Shape {
         Vec::from(axes).into_iter().skip(skipped)
     }
 
+    /// What examples of this shape are called, and a place of which they have several: each is normalised by numbers of its own.
+    pub fn called(self) -> (&'static str, &'static str) {
+        match self {
+            Shape::Image(..) => ("images", "channel"),
+            Shape::Vector(_) => ("rows", "feature"),
+            Shape::Block(axes) | Shape::Shared(axes) => {
+                (if axes.as_slice().len() == 3 { "signals" } else { "examples" }, "channel")
+            }
+        }
+    }
+
     /// Number of values.
     pub fn size(self) -> usize {
         match self {
@@ -140,6 +151,9 @@ mod tests {
         assert_eq!((windows.to_string(), windows.size(), windows.channels()), ("4x49x96".to_string(), 4 * 49 * 96, 49));
         assert_eq!(shape(&[1, 49, 96]).to_string(), "49x96");
         assert_eq!(Shape::Image(3, 8, 9).to_string(), "3x8x9");
+        let called = |sizes: &[usize]| shape(sizes).called();
+        assert_eq!((called(&[1, 3, 8, 8]), called(&[1, 10])), (("images", "channel"), ("rows", "feature")));
+        assert_eq!((called(&[1, 3, 64]), called(&[1, 3, 4, 4, 4]).0), (("signals", "channel"), "examples"));
         assert!(Axes::of(&[1; 9]).is_none());
     }
 }

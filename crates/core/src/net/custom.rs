@@ -87,9 +87,15 @@ impl OwnNetwork {
         grow().map_err(|error| {
             let error = match error.hint {
                 Some(_) => error,
-                None => error.hint("layers are counted from 0, and repeated ones one by one"),
+                None if matches!(input, Shape::Image(..)) => {
+                    error.hint("layers are counted from 0, and repeated ones one by one")
+                }
+                None => error.hint(
+                    "such layers are of images; begin with `flatten`, or take the network of a model of PyTorch \
+                     (`tombola.from_torch`), which may have 1-D convolutions",
+                ),
             };
-            error.at(format!("network `{}` for images of {input}", self.name))
+            error.at(format!("network `{}` for {} of {input}", self.name, input.called().0))
         })
     }
 }

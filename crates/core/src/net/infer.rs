@@ -81,7 +81,7 @@ fn of_one(op: Op, one: Shape, listed: &Listed) -> Result<Shape, String> {
         },
         Op::GlobalAveragePool => match one {
             Shape::Image(channels, ..) => Ok(Shape::Vector(channels)),
-            _ => Err(format!("needs an image, but its input is a vector of {one}")),
+            _ => Err(format!("needs an image, but its input is {one}")),
         },
         Op::PadShortcut { stride, before, after } => match one {
             Shape::Image(channels, h, w) if stride > 0 => {
@@ -326,7 +326,9 @@ mod tests {
         let window = Window { kernel: [3, 5], stride: [2, 1], padding: [1, 0], dilation: [1, 2] };
         let conv = Op::Conv { out: 8, window, groups: 2, bias: false };
         assert_eq!(given(conv, &[Shape::Image(4, 9, 12)]).unwrap(), Shape::Image(8, 5, 4));
-        assert_eq!(given(conv, &[of(&[1, 4, 12])]).unwrap(), of(&[1, 8, 4]));
+        let window = Window { kernel: [1, 5], padding: [0, 0], ..window };
+        let of_signals = Op::Conv { out: 8, window, groups: 2, bias: false };
+        assert_eq!(given(of_signals, &[of(&[1, 4, 12])]).unwrap(), of(&[1, 8, 4]));
         let up = Op::ConvTransposed {
             out: 2,
             window: Window::square(3, 2, 1),

@@ -108,15 +108,15 @@ settings! {
         /// colour:STRENGTH (brightness, contrast, saturation), randaugment:COUNT:MAGNITUDE (2 and 9); auto = crop-flip for CIFAR, none
         /// otherwise
         "augment" => augment: Option<Augment> = None;
-        /// Mean by which images are normalised, of pixels in [0, 1]: a number for each channel, or one for all; or what was published
-        /// for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100 (0.5071, 0.4867, 0.4408) or mnist (0.1307);
-        /// auto = that of the images trained on
+        /// Mean by which images are normalised, of bytes as numbers in [0, 1], of other numbers as they are: a number for each
+        /// channel, or one for all; or what was published for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100
+        /// (0.5071, 0.4867, 0.4408) or mnist (0.1307); auto = that of the images trained on
         "input-mean" => input_mean: Option<ChannelNumbers> = None, in MEANS,
-            "numbers from 0 to 1, `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`", if |s| s.input_mean.is_some();
+            "numbers (of bytes from 0 to 1), `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`", if |s| s.input_mean.is_some();
         /// Standard deviation by which images are normalised, likewise: imagenet (0.229, 0.224, 0.225), cifar-10 (0.247, 0.2435,
         /// 0.2616), cifar-100 (0.2675, 0.2565, 0.2761) or mnist (0.3081)
         "input-std" => input_std: Option<ChannelNumbers> = None, in DEVIATIONS,
-            "numbers above 0 and up to 1, `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`",
+            "numbers above 0 (of bytes up to 1), `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`",
             if |s| s.input_std.is_some();
         /// Shape of synthetic images: channels, height, width
         "synthetic-shape" => synthetic_shape: Vec<usize> = vec![1, 8, 8], if |s| s.dataset == "synthetic";

@@ -77,7 +77,7 @@ impl Value for ChannelNumbers {
         }
         match Vec::<f64>::parse(text) {
             Ok(numbers) if !numbers.is_empty() => Ok(Self::Numbers(numbers)),
-            _ => Err("numbers from 0 to 1, one for each channel or one for all, or one of `imagenet`, `cifar-10`, \
+            _ => Err("numbers, one for each channel or one for all, or one of `imagenet`, `cifar-10`, \
                       `cifar-100`, `mnist`"
                 .to_string()),
         }

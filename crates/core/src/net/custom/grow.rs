@@ -44,6 +44,13 @@ impl Grower {
     fn layer(&mut self, layer: &Layer, name: &str, from: NodeId) -> Result<NodeId> {
         let shape = self.build.shape(from);
         if matches!(shape, Shape::Block(_)) && reads_images(layer) {
+            let input = self.build.shape(0);
+            if !matches!(input, Shape::Image(..)) {
+                let (examples, _) = input.called();
+                return Err(Error::input(format!(
+                    "layer `{name}`: `{layer}` needs images, and the data are {examples}"
+                )));
+            }
             return Err(Error::input(format!("layer `{name}`: `{layer}` cannot read tokens, {shape}")).hint(
                 "put it before `\"tokens\"`; tokens are read by `linear`, `attention`, `layer-norm` and activations",
             ));

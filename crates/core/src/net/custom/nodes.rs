@@ -146,8 +146,11 @@ impl NodeList {
     pub fn build(&self, input: Shape, classes: usize) -> Result<Graph> {
         let graph = self.graph()?;
         if graph.input() != input {
-            return Err(Error::input(format!("reads images of {}, and those of the data are {input}", graph.input()))
-                .hint("write it anew for such images: `tombola.from_torch(model, (channels, height, width), …)`"));
+            let [own, found] = [graph.input(), input].map(|shape| format!("{} of {shape}", shape.called().0));
+            let sizes: Vec<String> = input.dimensions().map(|size| size.to_string()).collect();
+            let tuple = sizes.join(", ") + if sizes.len() == 1 { "," } else { "" };
+            return Err(Error::input(format!("reads {own}, and the data are {found}"))
+                .hint(format!("write it anew for such data: `tombola.from_torch(model, ({tuple}), …)`")));
         }
         if graph.classes() != classes {
             return Err(Error::input(format!("tells {} classes apart, and the data has {classes}", graph.classes()))

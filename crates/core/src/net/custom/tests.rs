@@ -1,5 +1,6 @@
 use super::*;
 use crate::net::cost::Cost;
+use tombola_words::Axes;
 
 use crate::net::layout::Layout;
 
@@ -224,6 +225,19 @@ fn a_network_that_does_not_fit_together_is_refused_with_the_layer_and_a_cure() {
     assert!(text.contains("layer `layers.0.residual.0`: needs a vector") && text.contains("counted from 0"), "{text}");
     let text = refused(r#""flatten", { linear = 7 }"#);
     assert!(text.contains("`layers.1` with shape 7, but the data has 10 classes"), "{text}");
+}
+
+#[test]
+fn layers_of_images_on_signals_or_rows_are_refused_with_a_cure() {
+    let signal = Shape::of_images(Axes::of(&[1, 3, 64]).unwrap());
+    let layers = r#"{ conv = 8 }, "relu", "flatten", { linear = "classes" }"#;
+    for (input, said) in
+        [(signal, "for signals of 3x64: layer `layers.0`: "), (Shape::Vector(11), "for rows of 11: layer")]
+    {
+        let text = read(layers).unwrap().build(input, 10).unwrap_err().to_string();
+        assert!(text.contains(said) && text.contains("`tombola.from_torch`"), "{text}");
+        assert!(read(r#""flatten", { linear = "classes" }"#).unwrap().build(input, 10).is_ok());
+    }
 }
 
 fn parameters(graph: &Graph) -> Vec<(String, Vec<usize>)> {

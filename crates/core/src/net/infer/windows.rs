@@ -31,6 +31,13 @@ pub(super) fn windows(one: Shape, channels: Option<usize>, window: Window, ceil:
         (Shape::Block(_), &[n, c, h, w]) => {
             shape_like(one, &[n, channels.unwrap_or(c), positions(h, window, 0, ceil)?, positions(w, window, 1, ceil)?])
         }
+        (Shape::Block(_), _) if one.axes().as_slice().len() == 3 && (window.kernel[0], window.padding[0]) != (1, 0) => {
+            let ([rows, columns], [above, _]) = (window.kernel, window.padding);
+            Err(format!(
+                "its window has {rows} rows and {columns} columns and a padding of {above} rows, and its input is a signal of \
+                 {one}, which has one row: images are needed, or windows of one row"
+            ))
+        }
         (Shape::Block(_), &[n, c, length]) => {
             shape_like(one, &[n, channels.unwrap_or(c), positions(length, window, 1, ceil)?])
         }
@@ -52,5 +59,36 @@ pub(super) fn transposed(one: Shape, out: usize, window: Window, extra: [usize; 
     match one {
         Shape::Image(_, height, width) => Ok(Shape::Image(out, side(height, 0)?, side(width, 1)?)),
         _ => Err(format!("needs an image, but its input is {one}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::op::Op;
+    use super::super::{Listed, infer};
+    use super::*;
+    use tombola_words::Axes;
+
+    fn of(sizes: &[usize]) -> Shape {
+        Shape::of_images(Axes::of(sizes).unwrap())
+    }
+
+    #[test]
+    fn windows_of_images_do_not_move_over_signals() {
+        let signal = of(&[1, 4, 12]);
+        let square = |padding| Window::square(3, 1, padding);
+        for op in [
+            Op::conv(8, 3, 1, 1, true),
+            Op::MaxPool { window: square(0), ceil: false },
+            Op::AvgPool { window: square(0), ceil: false, counts_padding: true },
+        ] {
+            let reason = infer(op, &[signal], &Listed::default()).unwrap_err();
+            assert!(reason.contains("3 rows") && reason.contains("a signal of 4x12"), "{reason}");
+        }
+        let flat = Window { kernel: [1, 3], ..square(0) };
+        assert_eq!(
+            infer(Op::MaxPool { window: flat, ceil: false }, &[signal], &Listed::default()).unwrap(),
+            of(&[1, 4, 10])
+        );
     }
 }

@@ -21,7 +21,7 @@ impl std::hash::Hash for Real {
     }
 }
 
-/// A window that moves over rows and columns. Over signals, which have one row, only the second of each pair counts.
+/// A window that moves over rows and columns. Over signals a window has one row without padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Window {

@@ -31,13 +31,24 @@ pub(super) struct BuiltIn {
     pub(super) usual: (usize, usize),
     /// Whether it has no additions, and so no residual streams.
     pub(super) plain: bool,
+    /// Whether it reads images alone; others make one vector of whatever goes in.
+    pub(super) of_images: bool,
     pub(super) build: Constructor,
 }
 
 /// One that no setting shapes, with additions.
 const fn fixed(name: &'static str, build: Constructor) -> BuiltIn {
-    let none = false;
-    BuiltIn { name, depths: None, width: none, shortcut: none, hidden: none, usual: (20, 16), plain: false, build }
+    BuiltIn {
+        name,
+        depths: None,
+        width: false,
+        shortcut: false,
+        hidden: false,
+        usual: (20, 16),
+        plain: false,
+        of_images: true,
+        build,
+    }
 }
 
 /// One that no setting shapes, without additions.
@@ -59,7 +70,10 @@ const VGG: [[usize; 5]; 4] = [[1, 1, 2, 2, 2], [2, 2, 2, 2, 2], [2, 2, 3, 3, 3],
 
 /// All of them.
 pub(super) const KNOWN: [BuiltIn; 28] = [
-    plain("lenet-300-100", |_, input, classes| lenet::fully_connected(&[300, 100], input, classes)),
+    BuiltIn {
+        of_images: false,
+        ..plain("lenet-300-100", |_, input, classes| lenet::fully_connected(&[300, 100], input, classes))
+    },
     plain("lenet-5", |_, input, classes| lenet::convolutional(input, classes)),
     plain("conv-2", |_, input, classes| conv::build(2, input, classes)),
     plain("conv-4", |_, input, classes| conv::build(4, input, classes)),
@@ -81,6 +95,7 @@ pub(super) const KNOWN: [BuiltIn; 28] = [
     }),
     BuiltIn {
         hidden: true,
+        of_images: false,
         ..plain("mlp", |choice, input, classes| lenet::fully_connected(&choice.hidden, input, classes))
     },
     plain("alexnet", |_, input, classes| alexnet::build(input, classes)),

@@ -158,10 +158,11 @@ pub fn is_plain(name: &str) -> bool {
     find(name).is_some_and(|known| known.plain)
 }
 
-/// Builds a network that reads images of shape `input` and gives one value for each of `classes`.
+/// Builds a network that reads examples of shape `input` and gives one value for each of `classes`.
 ///
 /// # Errors
-/// When there is no such network, its depth or width is impossible, or the images are too small for it.
+/// When there is no such network, its depth or width is impossible, it is one of images and the examples are none, or they are
+/// too small for it.
 pub fn build(choice: &Choice, input: Shape, classes: usize) -> Result<Graph> {
     let name = canonical_name(&choice.name)?;
     // `canonical_name` gives names of `KNOWN` only.
@@ -172,7 +173,14 @@ pub fn build(choice: &Choice, input: Shape, classes: usize) -> Result<Graph> {
             known.usual.1
         )));
     }
-    let place = |error: Error| error.at(format!("network `{name}` for images of {input}"));
+    let (examples, _) = input.called();
+    let place = |error: Error| error.at(format!("network `{name}` for {examples} of {input}"));
+    if known.of_images && !matches!(input, Shape::Image(..)) {
+        return Err(place(Error::input(format!(
+            "it needs images (channels, height, width), and the data are {examples} of {input}"
+        )))
+        .hint(for_no_images(input)));
+    }
     (known.build)(choice, input, classes).and_then(|graph| cost::check_size(&graph).map(|()| graph)).map_err(|error| {
         match error.hint {
             Some(_) => place(error),
@@ -180,6 +188,17 @@ pub fn build(choice: &Choice, input: Shape, classes: usize) -> Result<Graph> {
             None => place(error).hint("choose a network with fewer poolings, or larger images"),
         }
     })
+}
+
+/// What to train on data that are no images.
+fn for_no_images(input: Shape) -> String {
+    let flat: Vec<String> =
+        KNOWN.iter().filter(|known| !known.of_images).map(|known| format!("`{}`", known.name)).collect();
+    let own = match input {
+        Shape::Vector(_) => "a network of your own",
+        _ => "a network of your own, with 1-D convolutions",
+    };
+    format!("take {}, which read whatever goes in as one row, or {own} (`tombola.from_torch`)", flat.join(" or "))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use super::*;
 use crate::net::cost::Cost;
 use crate::net::layout::Layout;
+use tombola_words::Axes;
 
 const CIFAR: Shape = Shape::Image(3, 32, 32);
 const MNIST: Shape = Shape::Image(1, 28, 28);
@@ -198,6 +199,30 @@ fn images_too_small_for_a_network_are_refused_with_the_layer() {
     let error = build(&Choice::named("vgg-16"), Shape::Image(1, 8, 8), 10).unwrap_err();
     assert!(error.message.contains("`vgg-16` for images of 1x8x8: layer `features."), "{error}");
     assert!(build(&Choice::named("vgg-16"), Shape::Image(1, 16, 16), 10).is_ok());
+}
+
+#[test]
+fn what_is_no_image_is_read_by_fully_connected_networks_alone() {
+    let signal = Shape::of_images(Axes::of(&[1, 3, 64]).unwrap());
+    for (input, found, cure) in [
+        (signal, "signals of 3x64", "with 1-D convolutions (`tombola.from_torch`)"),
+        (Shape::Vector(11), "rows of 11", "own (`t"),
+    ] {
+        for name in names() {
+            let built = build(&Choice::named(name), input, 5);
+            if ["lenet-300-100", "mlp"].contains(name) {
+                assert_eq!(built.unwrap().nodes[1].shape, Shape::Vector(input.size()), "{name}");
+                continue;
+            }
+            let error = built.unwrap_err();
+            let said = format!(
+                "network `{name}` for {found}: it needs images (channels, height, width), and the data are {found}"
+            );
+            assert_eq!(error.message, said);
+            let hint = error.hint.unwrap();
+            assert!(hint.contains("`lenet-300-100` or `mlp`") && hint.contains(cure), "{hint}");
+        }
+    }
 }
 
 #[test]

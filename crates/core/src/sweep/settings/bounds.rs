@@ -2,10 +2,10 @@
 
 use tombola_words::value::{ChannelNumbers, Point};
 
-/// Bounds of `input-mean`.
-pub(super) const MEANS: ChannelBounds = ChannelBounds(0.0);
-/// Bounds of `input-std`: the smallest float32 that its inverse is a number of.
-pub(super) const DEVIATIONS: ChannelBounds = ChannelBounds(1e-6);
+/// Bounds of `input-mean`: whatever is a float32.
+pub(super) const MEANS: ChannelBounds = ChannelBounds(f32::MIN);
+/// Bounds of `input-std`: the smallest float32 of full precision, whose inverse is one, too.
+pub(super) const DEVIATIONS: ChannelBounds = ChannelBounds(f32::MIN_POSITIVE);
 /// Bounds of `depth`.
 pub(super) const DEPTHS: AutoOr = AutoOr(1, 10_000);
 /// Bounds of `width`.
@@ -29,13 +29,15 @@ pub(super) const UP_TO: Lasting = Lasting { nothing: true };
 /// Bounds of `workers`.
 pub(super) const WORKERS: AutoOr = AutoOr(1, 1024);
 
-/// `auto`, or numbers from a bound to 1.
-pub(super) struct ChannelBounds(f64);
+/// `auto`, or float32 from a bound on. That those of bytes are at most 1 is known where the data are.
+pub(super) struct ChannelBounds(f32);
 
 impl ChannelBounds {
     pub(super) fn contains(&self, value: &Option<ChannelNumbers>) -> bool {
         match value {
-            Some(ChannelNumbers::Numbers(numbers)) => numbers.iter().all(|number| (self.0..=1.0).contains(number)),
+            Some(ChannelNumbers::Numbers(numbers)) => {
+                numbers.iter().all(|number| (f64::from(self.0)..=f64::from(f32::MAX)).contains(number))
+            }
             Some(ChannelNumbers::Published(_)) | None => true,
         }
     }

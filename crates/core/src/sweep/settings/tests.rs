@@ -163,8 +163,12 @@ fn recipes_that_cannot_be_are_refused() {
         let error = settings.resolve().unwrap_err();
         assert!(error.message.contains(said) && error.hint.is_some(), "{error}");
     }
-    for (key, text) in [("average", "1"), ("input-std", "[0.5, 0]"), ("input-mean", "1.5"), ("distill", "1.1")] {
+    for (key, text) in [("average", "1"), ("input-std", "[0.5, 0]"), ("input-mean", "inf"), ("distill", "1.1")] {
         assert!(set(key, text).unwrap_err().message.contains(text), "{key}");
+    }
+    // Of numbers that are no bytes.
+    for (key, text) in [("input-mean", "[-9.5, 3e4]"), ("input-std", "1234.5"), ("input-std", "[0.5, 1e-9]")] {
+        assert!(set(key, text).is_ok(), "{key}");
     }
 }
 
