@@ -312,7 +312,7 @@ fn check_data(workshop: &Workshop, run: &Settings, chronicle: &mut Chronicle) ->
                     short(fingerprint),
                     short(known)
                 ))
-                .hint("restore the data (`tombola data check`), or write to another folder with `--out`"));
+                .hint("restore the data (`tombola data check` and `tombola data look` say what is there), or write to another folder with `--out`"));
             }
             Some(_) => {}
             None => {
