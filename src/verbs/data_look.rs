@@ -6,8 +6,8 @@ use std::path::Path;
 use tombola_core::sweep::own_data::{OwnData, name_of_path};
 use tombola_data::example::Label;
 use tombola_data::own::{self, Looked, PartSurvey, Settled, shown};
-use tombola_words::DataOptions;
-use tombola_words::error::Result;
+use tombola_words::error::{Error, Result, printable};
+use tombola_words::{DataOptions, catalogue};
 
 /// Classes that are listed one by one.
 const MOST_CLASSES: usize = 20;
@@ -21,10 +21,17 @@ const UNEQUAL: usize = 10;
 /// # Errors
 /// Nothing there, or no format that is read.
 pub(super) fn look(path: &Path) -> Result<String> {
+    let word = path.to_string_lossy();
+    if let (false, Ok(known)) = (path.exists(), catalogue::find(&word)) {
+        return Err(Error::input(format!("`{word}` is a known data set, and no path")).hint(format!(
+            "`--dataset {0}` trains on it, `tombola data fetch {0}` fetches it; a folder of that name is `./{word}`",
+            known.name
+        )));
+    }
     let mut data =
         OwnData { name: name_of_path(path), path: path.to_path_buf(), options: DataOptions::default(), form: None };
-    let looked = own::survey(path, &data.options).map_err(|error| error.at(format!("`{}`", path.display())))?;
-    let mut text = format!("{}: {}\n", path.display(), looked.parts.format);
+    let looked = own::survey(path, &data.options).map_err(|error| error.at_path(path))?;
+    let mut text = format!("{}: {}\n", printable(&word), looked.parts.format);
     for (part, survey) in &looked.surveys {
         text.push_str(&described(part, survey));
     }
@@ -39,7 +46,7 @@ pub(super) fn look(path: &Path) -> Result<String> {
             odd.extend(unequal(&looked));
         }
         Err(error) => {
-            odd.push(error.message.clone());
+            odd.push(printable(&error.message));
             odd.extend(error.hint.clone());
         }
     }
@@ -58,7 +65,7 @@ fn toml_text(word: &str) -> String {
 fn settled(looked: &Looked, options: &mut DataOptions, odd: &mut Vec<String>) -> Result<Settled> {
     let damaged = looked.surveys.iter().flat_map(|(_, survey)| &survey.damaged.1);
     for (name, why) in damaged {
-        odd.push(format!("`{name}` is damaged: {why}"));
+        odd.push(format!("`{name}` is damaged: {}", printable(why)));
         options.skip_damaged = true;
     }
     let all: Vec<&PartSurvey> = looked.surveys.iter().map(|(_, survey)| survey).collect();
@@ -95,12 +102,19 @@ fn described(part: &str, survey: &PartSurvey) -> String {
         .iter()
         .take(MOST_SIZES)
         .map(|(size, (count, _))| {
-            let size: Vec<String> = size.iter().map(ToString::to_string).collect();
+            let mut size: Vec<String> = size.iter().map(ToString::to_string).collect();
+            // Channels come first in a shape; images in files have height and width alone.
+            if survey.pictures.count == 0 && size.len() > 1 {
+                size.rotate_right(1);
+            }
             if survey.sizes.len() == 1 { size.join("x") } else { format!("{} of {}", count, size.join("x")) }
         })
         .collect();
     let more = if survey.sizes.len() > MOST_SIZES { ", …" } else { "" };
     let damaged = if survey.damaged.0 > 0 { format!(", {} damaged", survey.damaged.0) } else { String::new() };
+    if survey.count == 0 {
+        return format!("  {part}: no examples{damaged}\n");
+    }
     format!(
         "  {part}: {} examples{damaged}, {}{more}, {} classes\n",
         survey.count,
@@ -110,7 +124,7 @@ fn described(part: &str, survey: &PartSurvey) -> String {
 }
 
 fn classes(settled: &Settled, looked: &Looked) -> String {
-    let names: Vec<String> = settled.classes.iter().take(MOST_CLASSES).map(shown).collect();
+    let names: Vec<String> = settled.classes.iter().take(MOST_CLASSES).map(|label| printable(&shown(label))).collect();
     let more = if settled.classes.len() > MOST_CLASSES { ", …" } else { "" };
     let parts = looked.surveys.len();
     format!(
@@ -132,8 +146,30 @@ fn unequal(looked: &Looked) -> Option<String> {
         format!(
             "classes are unequal: `{}` has {least} training examples, `{}` {most}; `class-weights = \"balanced\"` gives each class \
              the same weight",
-            shown(few),
-            shown(many)
+            printable(&shown(few)),
+            printable(&shown(many))
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_described_as_shapes_are_and_without_gaps() {
+        let mut survey = PartSurvey::default();
+        survey.damaged.0 = 6;
+        assert_eq!(described("test", &survey), "  test: no examples, 6 damaged\n");
+        survey = PartSurvey { count: 2, ..PartSurvey::default() };
+        survey.sizes.insert(vec![28, 28, 1], (2, "a".to_string()));
+        survey.labels.insert(Label::Number(1), 2);
+        assert_eq!(described("test", &survey), "  test: 2 examples, 1x28x28, 1 classes\n");
+    }
+
+    #[test]
+    fn a_known_name_is_told_from_a_path() {
+        let error = look(Path::new("mnist")).unwrap_err();
+        assert!(error.message.contains("is a known data set") && error.hint.is_some(), "{error}");
+    }
 }

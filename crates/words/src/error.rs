@@ -104,11 +104,25 @@ impl Error {
         self.message = format!("{place}: {}", self.message);
         self
     }
+
+    /// Puts a path before the message, unless that names it, or what lies below it, already.
+    #[must_use]
+    pub fn at_path(self, path: &Path) -> Self {
+        let path = path.display().to_string();
+        let is_named = ["`", "/"].iter().any(|behind| self.message.contains(&format!("`{path}{behind}")));
+        if is_named { self } else { self.at(format!("`{path}`")) }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        // Line breaks are meant: messages of other libraries have several lines.
+        for (index, line) in self.message.split('\n').enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            f.write_str(&line.split('\t').map(printable).collect::<Vec<_>>().join("\t"))?;
+        }
         match &self.hint {
             Some(cure) => write!(f, "\n\nhint: {cure}"),
             None => Ok(()),
@@ -117,6 +131,18 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// A text with its control characters escaped: names of files may hold what moves the cursor of a terminal.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => shown.extend(letter.escape_debug()),
+            false => shown.push(letter),
+        }
+    }
+    shown
+}
 
 /// Lets go of a failure that makes no difference. The reason is for whoever reads the code.
 pub fn ignored<T, E>(_result: std::result::Result<T, E>, _reason: &'static str) {}
@@ -150,6 +176,21 @@ mod tests {
         let error = Error::input("`epoch` is not a setting").hint("did you mean `epochs`?");
         assert_eq!(error.to_string(), "`epoch` is not a setting\n\nhint: did you mean `epochs`?");
         assert_eq!(error.kind.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_path_is_put_before_a_message_that_does_not_name_it() {
+        let at = |message: &str| Error::input(message).at_path(Path::new("a/b")).message;
+        assert_eq!(at("there is one class"), "`a/b`: there is one class");
+        assert_eq!(at("`a/b`: no file"), "`a/b`: no file");
+        assert_eq!(at("row 3 of `a/b/train.csv` is none"), "row 3 of `a/b/train.csv` is none");
+        assert_eq!(at("`a/bc` is none"), "`a/b`: `a/bc` is none");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(printable("a\u{1b}[0m\r\nb"), "a\\u{1b}[0m\\r\\nb");
+        assert_eq!(Error::input("two\nlines\u{1b}").to_string(), "two\nlines\\u{1b}");
     }
 
     #[test]

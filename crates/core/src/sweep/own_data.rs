@@ -195,7 +195,19 @@ struct DataBlock<'a>(&'a toml::Table);
 
 impl DataBlock<'_> {
     fn wrong(key: &str, found: &toml::Value, expected: &str) -> Error {
-        Error::input(format!("`{key}`: found `{found}`, expected {expected}"))
+        let error = Error::input(format!("`{key}`: found `{found}`, expected {expected}"));
+        error.hint(match key {
+            "size" => {
+                "as `size = 64` or `size = [48, 64]`; without it, images keep the size that they have".to_string()
+            }
+            "channels" => "1 is grey, 3 is colour, 4 is colour and alpha; without it, the images say".to_string(),
+            "test-share" => "as `test-share = 0.2`; without it, a fifth is held out".to_string(),
+            "path" => "say where the data lie, relative to the sweep file: `path = \"FOLDER\"`".to_string(),
+            _ if FOUND.contains(&key) => {
+                "the program wrote it: take all keys from `content` on out of the block".to_string()
+            }
+            _ => format!("write what is expected, or leave `{key}` out"),
+        })
     }
 
     fn get<T>(&self, key: &str, expected: &str, read: impl Fn(&toml::Value) -> Option<T>) -> Result<Option<T>> {
@@ -317,6 +329,8 @@ mod tests {
         ] {
             let error = read_text(block).unwrap_err();
             assert!(error.to_string().contains(part), "{block}: {error}");
+            let is_value = error.message.contains(": found `") && !block.contains("content");
+            assert!(!is_value || error.hint.is_some(), "{block}: {error}");
         }
     }
 

@@ -54,7 +54,7 @@ pub fn take(path: &Path, options: &DataOptions) -> Result<FoundSet> {
 }
 
 fn take_into(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet> {
-    let at = |error: Error| error.at(format!("`{}`", path.display()));
+    let at = |error: Error| error.at_path(path);
     let listing = Listing::of(path)?;
     let made = format!("{} {options:?}", cache::VERSION);
     let key = listing.key(&made);

@@ -12,7 +12,7 @@ use super::pattern;
 use super::scalar::class_of;
 use super::source::{ByteSource, broken};
 use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
-use tombola_words::error::{Error, Result, nearest};
+use tombola_words::error::{Error, Result, nearest, printable};
 use tombola_words::{DataOptions, Shape};
 
 /// A row is not longer, in bytes.
@@ -222,6 +222,7 @@ pub(super) fn add(parts: &mut PartReaders, path: &Path, part: SetPart, options: 
         parts.add(part, Box::new(CsvRows { path: path.to_path_buf(), form, part: None }));
         return Ok(());
     }
+    parts.is_guessed = false;
     for part in SetPart::ALL {
         let reader = CsvRows { path: path.to_path_buf(), form: form.clone(), part: Some((part, options.clone())) };
         let mut any = false;
@@ -279,14 +280,19 @@ impl CsvRows {
                     Err(_) => Err(wrong(
                         *column,
                         format!("found `{field}`; expected a number"),
-                        "columns but that of the label hold numbers: `labels` names that, and `values` those that are used",
+                        match field.contains([',', ';']) {
+                            true => "decimal commas are not read: write numbers with a point, as `1.5`",
+                            false => {
+                                "columns but that of the label hold numbers: `labels` names that, and `values` those that are used"
+                            }
+                        },
                     )),
                 };
                 Numbers::Floats(fields.iter().zip(&form.values).map(number).collect::<Result<_>>()?)
             }
         };
         let content = Content::Array(Array { shape: Shape::Vector(numbers.len()), numbers });
-        Ok(Example { name: format!("row {row} of `{}`", self.path.display()), label, content })
+        Ok(Example { name: printable(&format!("row {row} of `{}`", self.path.display())), label, content })
     }
 }
 

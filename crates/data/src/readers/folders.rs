@@ -10,7 +10,7 @@ use super::stored::MOST_EXAMPLE;
 use super::tree::{self, TreeEntry, TreeWalk, is_image};
 use crate::example::{Content, Example, Label, Reader, SetParts, Take};
 use tombola_words::DataOptions;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, printable};
 use tombola_words::regular;
 
 /// A list of names has some megabytes.
@@ -76,7 +76,7 @@ impl Reader for ClassFolders {
     fn read(&self, take: &mut Take) -> Result<()> {
         for (class, folder) in &self.classes {
             for image in Self::images(folder)? {
-                let name = format!("{}{class}/{}", self.prefix, image.name);
+                let name = printable(&format!("{}{class}/{}", self.prefix, image.name));
                 take(Example { name, label: Label::Word(class.clone()), content: content(&image.path) })?;
             }
         }
@@ -118,7 +118,7 @@ impl ListedImages {
 impl Reader for ListedImages {
     fn read(&self, take: &mut Take) -> Result<()> {
         self.images.iter().try_for_each(|(class, name, path)| {
-            let name = format!("{}{name}", self.prefix);
+            let name = printable(&format!("{}{name}", self.prefix));
             take(Example { name, label: Label::Word(class.clone()), content: content(path) })
         })
     }
@@ -148,27 +148,52 @@ impl StrayFiles {
     }
 }
 
-/// The folders of parts, if there is one to train on; else the folder itself.
-fn part_folders(root: &Path, options: &DataOptions) -> Result<Vec<(SetPart, PathBuf, String)>> {
+/// The folders of parts, if there is one to train on or options name it; else the folder itself. What lies beside them is noted.
+fn part_folders(
+    root: &Path,
+    options: &DataOptions,
+    notes: &mut Vec<String>,
+) -> Result<Vec<(SetPart, PathBuf, String)>> {
     let (found, _) = tree::entries(root)?;
-    let mut parts = Vec::new();
+    let mut parts: Vec<(SetPart, PathBuf, String)> = Vec::new();
+    let mut beside = Vec::new();
     for part in SetPart::ALL {
         if let Some(asked) = part.asked(options).filter(|asked| root.join(asked).is_dir()) {
             parts.push((part, root.join(asked), format!("{asked}/")));
         }
     }
     for entry in found.into_iter().filter(|entry| entry.is_folder) {
-        if let Some(part) = SetPart::of_word(&entry.name, options)
-            && !parts.iter().any(|(other, path, _)| *other == part || *path == entry.path)
-        {
-            parts.push((part, entry.path, format!("{}/", entry.name)));
+        if parts.iter().any(|(_, path, _)| path.starts_with(&entry.path)) {
+            continue;
+        }
+        match SetPart::of_word(&entry.name, options) {
+            Some(part) => match parts.iter().find(|(other, ..)| *other == part) {
+                Some((.., prefix)) => {
+                    let part = part.called();
+                    beside.push(format!("`{}/` left aside: the {part} part is `{prefix}`", entry.name));
+                }
+                None => parts.push((part, entry.path, format!("{}/", entry.name))),
+            },
+            None => beside.push(format!("`{}/` left aside: it is none of the parts", entry.name)),
         }
     }
+    let is_asked = SetPart::Train.asked(options).is_some();
     // A class may be called `train`, too: the part has folders in it.
     if let Some((_, train, _)) = parts.iter().find(|(part, ..)| *part == SetPart::Train)
-        && tree::entries(train)?.0.iter().any(|entry| entry.is_folder)
+        && (is_asked || tree::entries(train)?.0.iter().any(|entry| entry.is_folder))
     {
+        notes.extend(beside);
+        for (index, (part, folder, prefix)) in parts.iter().enumerate() {
+            let same =
+                |(_, other, _): &&(SetPart, PathBuf, String)| other.canonicalize().ok() == folder.canonicalize().ok();
+            if let Some((other, ..)) = parts[..index].iter().find(same) {
+                return Err(SetPart::same(*other, *part, prefix));
+            }
+        }
         return Ok(parts);
+    }
+    if is_asked {
+        return Ok(Vec::new());
     }
     Ok(vec![(SetPart::Train, root.to_path_buf(), String::new())])
 }
@@ -191,7 +216,7 @@ fn inner(root: &Path) -> Result<PathBuf> {
 /// Whether at least two folders of classes hold images.
 pub(super) fn are_here(root: &Path, options: &DataOptions) -> Result<bool> {
     let root = inner(root)?;
-    let parts = part_folders(&root, options)?;
+    let parts = part_folders(&root, options, &mut Vec::new())?;
     let Some((_, train, prefix)) = parts.iter().find(|(part, ..)| *part == SetPart::Train) else { return Ok(false) };
     let mut with_images = 0;
     for (_, folder) in ClassFolders::of(train, prefix)?.classes {
@@ -216,9 +241,15 @@ pub(super) fn open(root: &Path, options: &DataOptions) -> Result<SetParts> {
     let root = inner(root)?;
     let (mut parts, mut strays) = (PartReaders::default(), StrayFiles::default());
     let mut classes: BTreeSet<String> = BTreeSet::new();
-    let mut folders = part_folders(&root, options)?;
+    let mut folders = part_folders(&root, options, &mut parts.notes)?;
+    if let (true, Some(asked)) = (folders.is_empty(), SetPart::Train.asked(options)) {
+        return Err(SetPart::Train.missing(asked));
+    }
     folders.sort_by_key(|(part, ..)| *part);
     for (part, folder, prefix) in folders {
+        if parts.leaves(part, options) {
+            continue;
+        }
         let found = ClassFolders::of(&folder, &prefix)?;
         let known = part == SetPart::Train || found.classes.iter().any(|(class, _)| classes.contains(class));
         if !known {

@@ -104,11 +104,12 @@ pub(super) fn add(parts: &mut PartReaders, files: &[(String, PathBuf)], options:
         };
         found.push((stem, part, (images.clone(), labels.clone())));
     }
-    for (part, (images, labels)) in parts.sort(found, "pairs of files") {
+    for (part, (images, labels)) in parts.sort(found, "pairs of files", options) {
         if parts.has(part) {
             return Err(Error::input(format!(
-                "there is more than one set: `{}` is one more for {part:?}",
-                images.display()
+                "there is more than one set: `{}` is one more for the {} part",
+                images.display(),
+                part.called()
             ))
             .hint("say with `train` and `test` which files are meant, with `*`: `train = \"emnist-letters-train*\"`"));
         }

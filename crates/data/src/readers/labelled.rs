@@ -5,7 +5,7 @@ use super::scalar::Scalar;
 use super::stored::{OpenArray, StoredArray};
 use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
 use tombola_words::AxesOrder;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, printable};
 
 /// Where labels are.
 #[derive(Debug, Clone)]
@@ -101,7 +101,8 @@ impl Reader for LabelledArrays {
             };
             let label = if self.ten_is_zero && label == Label::Number(10) { Label::Number(0) } else { label };
             let content = Content::Array(Array { shape: self.form.shape, numbers });
-            take(Example { name: format!("example {index} of {}", self.values.name), label, content })?;
+            let name = printable(&format!("example {index} of {}", self.values.name));
+            take(Example { name, label, content })?;
             index += 1;
         }
         // Whether something follows them.

@@ -49,6 +49,7 @@ mod tree;
 /// # Errors
 /// Nothing there, nothing that is known, or options that the format does not have.
 pub fn open(path: &Path, options: &DataOptions) -> Result<SetParts> {
+    parts::SetPart::check(options)?;
     let parts = match std::fs::metadata(path) {
         Ok(about) if about.is_dir() => set::of_folder(path, options),
         Ok(_) => set::of_file(path, options),

@@ -6,7 +6,7 @@ use super::labelled::{LabelSource, LabelledArrays};
 use super::parts::{PartReaders, SetPart, words};
 use super::stored::StoredArray;
 use tombola_words::DataOptions;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, nearest};
 
 /// What people call values. NumPy calls the first array `arr_0` that nobody names.
 const VALUES: [&str; 15] = [
@@ -56,6 +56,17 @@ fn role(name: &str, rest: &str, options: &DataOptions) -> Option<ArrayRole> {
     }
 }
 
+/// What is said of an option that names nothing of all that there is.
+pub(super) fn no_such(place: &str, key: &str, asked: &str, names: &[&str]) -> Error {
+    let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let error =
+        Error::input(format!("{place}: `{key}` names `{asked}`, which is not there; found {}", listed.join(", ")));
+    match nearest(asked, names.iter().copied()) {
+        Some(meant) => error.hint(format!("did you mean `{meant}`?")),
+        None => error.hint(format!("give `{key}` one of these names")),
+    }
+}
+
 /// Adds the readers of these arrays. `part` is that of the file in which they lie, and `place` its name for people.
 ///
 /// # Errors
@@ -66,33 +77,51 @@ pub(super) fn add(
     arrays: Vec<NamedArray>,
     options: &DataOptions,
 ) -> Result<()> {
-    let names: Vec<String> = arrays.iter().map(|array| format!("`{}`", array.name)).collect();
-    let listed = || if names.is_empty() { "nothing".to_string() } else { names.join(", ") };
+    let quoted: Vec<String> = arrays.iter().map(|array| format!("`{}`", array.name)).collect();
+    let listed = || if quoted.is_empty() { "nothing".to_string() } else { quoted.join(", ") };
     let mut found: BTreeMap<SetPart, (Vec<NamedArray>, Vec<NamedArray>)> = BTreeMap::new();
     let mut aside = Vec::new();
+    let mut has = [false; 2];
+    let bare: Vec<String> = arrays.iter().map(|array| array.name.clone()).collect();
     for array in arrays {
         let own = words(&array.name).find_map(|word| SetPart::of_word(word, options));
         let last = array.name.rsplit('/').next().unwrap_or_default();
         let rest: Vec<&str> = words(last).filter(|word| SetPart::of_word(word, options).is_none()).collect();
         let rest = rest.join("_");
         let entry = own.or(part).unwrap_or(SetPart::Train);
-        match role(&array.name, &rest, options) {
+        let role = role(&array.name, &rest, options);
+        has[0] |= role == Some(ArrayRole::Values);
+        has[1] |= role == Some(ArrayRole::Labels);
+        if role.is_some() && entry == SetPart::Train {
+            parts.is_guessed = own.is_none() && (part.is_none() || parts.is_guessed);
+        }
+        match role {
             Some(ArrayRole::Values) => found.entry(entry).or_default().0.push(array),
             Some(ArrayRole::Labels) => found.entry(entry).or_default().1.push(array),
             None => aside.push(format!("`{}`", array.name)),
         }
     }
     const CURE: &str = "call them `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`, or name them with `values` and `labels`";
+    let names: Vec<&str> = bare.iter().map(String::as_str).collect();
+    for (has, key, asked) in [(has[0], "values", &options.values), (has[1], "labels", &options.labels)] {
+        if let (false, Some(asked)) = (has, asked) {
+            return Err(no_such(place, key, asked, &names));
+        }
+    }
     if found.is_empty() {
         return Err(Error::input(format!("{place} has no values and labels; it has {}", listed())).hint(CURE));
     }
     for (part, (mut values, mut labels)) in found {
+        if parts.leaves(part, options) {
+            continue;
+        }
         for (what, arrays) in [("values", &values), ("labels", &labels)] {
             if arrays.len() != 1 {
                 let found: Vec<String> = arrays.iter().map(|array| format!("`{}`", array.name)).collect();
                 let found = if found.is_empty() { "none".to_string() } else { found.join(", ") };
                 return Err(Error::input(format!(
-                    "{place} needs one array of {what} for each part; found {found} for {part:?} among {}",
+                    "{place} needs one array of {what} for each part; found {found} for the {} part among {}",
+                    part.called(),
                     listed()
                 ))
                 .hint(CURE));

@@ -110,6 +110,19 @@ mod tests {
     }
 
     #[test]
+    fn options_that_name_no_array_are_told_what_may_be_meant() {
+        let x = npy("'|u1'", false, "(1, 2)", &[0; 2]);
+        let options = DataOptions { values: Some("fo".into()), labels: Some("bar".into()), ..DataOptions::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("set.npz");
+        std::fs::write(&path, zipped(&[("foo.npy", &x), ("bar.npy", &x)], false)).unwrap();
+        let arrays = arrays(&path).unwrap();
+        let error = named::add(&mut PartReaders::default(), ("`set.npz`", None), arrays, &options).unwrap_err();
+        assert!(error.message.contains("`values` names `fo`, which is not there"), "{error}");
+        assert_eq!(error.hint.as_deref(), Some("did you mean `foo`?"));
+    }
+
+    #[test]
     fn an_archive_that_promises_more_than_it_can_hold_is_refused() {
         let x = npy("'|u1'", false, "(1099511627776, 2)", &[0; 8]);
         let y = npy("'|u1'", false, "(4,)", &[0; 4]);

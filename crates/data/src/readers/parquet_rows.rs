@@ -13,12 +13,13 @@ use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
 
 use super::form::ExampleForm;
+use super::named::no_such;
 use super::scalar::{Stride, class_of};
 use super::source::{AGAIN, broken};
 use super::stored::MOST_EXAMPLE;
 use super::thrift;
 use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, printable};
 use tombola_words::{AxesOrder, DataOptions, Shape, regular};
 
 /// What the columns of labels are called.
@@ -101,11 +102,19 @@ impl ParquetRows {
     /// # Errors
     /// A file that is none, and one whose columns of labels and values cannot be told.
     pub(super) fn new(path: &Path, options: &DataOptions) -> Result<Self> {
-        let at = |error: Error| error.at(format!("`{}`", path.display()));
+        let at = |error: Error| error.at_path(path);
         let reader = opened(path).map_err(at)?;
         let about = reader.metadata().file_metadata();
         let columns: Vec<Arc<Type>> = about.schema().get_fields().to_vec();
         let listed = || columns.iter().map(|column| format!("`{}`", column.name())).collect::<Vec<_>>().join(", ");
+        let called: Vec<&str> = columns.iter().map(|column| column.name()).collect();
+        let place = format!("`{}`", path.display());
+        for (key, asked) in [("values", &options.values), ("labels", &options.labels)] {
+            let fits = |asked: &str| called.iter().any(|name| super::pattern::fits(asked, name));
+            if let Some(asked) = asked.as_deref().filter(|asked| !fits(asked)) {
+                return Err(no_such(&place, key, asked, &called));
+            }
+        }
         let label = match &options.labels {
             Some(asked) => columns.iter().find(|column| column.name() == asked),
             None => LABELS.iter().find_map(|name| columns.iter().find(|column| column.name() == *name)),
@@ -186,7 +195,7 @@ impl ParquetRows {
                 Content::Array(Array { shape: Shape::Vector(numbers.len()), numbers })
             }
         };
-        Ok(Example { name: format!("row {index} of `{}`", self.path.display()), label, content })
+        Ok(Example { name: printable(&format!("row {index} of `{}`", self.path.display())), label, content })
     }
 }
 
@@ -317,7 +326,7 @@ fn names(json: &str, column: &str) -> Option<Vec<String>> {
 
 impl Reader for ParquetRows {
     fn read(&self, take: &mut Take) -> Result<()> {
-        let at = |error: Error| error.at(format!("`{}`", self.path.display()));
+        let at = |error: Error| error.at_path(&self.path);
         let reader = opened(&self.path).map_err(at)?;
         let schema = reader.metadata().file_metadata().schema().clone();
         let used =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::pattern;
 use crate::example::{Label, Reader, SetParts, Take};
 use tombola_words::DataOptions;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, printable};
 
 /// A part of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,13 +27,67 @@ impl SetPart {
         }
     }
 
-    /// What options say of it.
-    pub(super) fn asked(self, options: &DataOptions) -> Option<&str> {
+    /// The option that says which it is.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+
+    /// How it is called for people.
+    pub(super) fn called(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            _ => self.key(),
+        }
+    }
+
+    fn said(self, options: &DataOptions) -> Option<&str> {
         match self {
             Self::Train => options.train.as_deref(),
             Self::Validation => options.validation.as_deref(),
             Self::Test => options.test.as_deref(),
         }
+    }
+
+    /// What options say of it; nothing if they leave it aside.
+    pub(super) fn asked(self, options: &DataOptions) -> Option<&str> {
+        self.said(options).filter(|asked| !asked.is_empty())
+    }
+
+    /// Whether options leave it aside: an empty text names it.
+    pub(super) fn is_aside(self, options: &DataOptions) -> bool {
+        self.said(options) == Some("")
+    }
+
+    /// Refuses options that cannot be meant: two parts of one name, nothing to train on.
+    pub(super) fn check(options: &DataOptions) -> Result<()> {
+        if Self::Train.is_aside(options) {
+            return Err(Error::input("`train` is empty; expected what is trained on")
+                .hint("name the part that is trained on, or leave `train` out"));
+        }
+        for (one, other) in [(Self::Train, Self::Validation), (Self::Train, Self::Test), (Self::Validation, Self::Test)]
+        {
+            let name = |part: Self| part.asked(options).map(|asked| asked.trim_end_matches('/'));
+            if let Some(asked) = name(one).filter(|asked| name(other) == Some(*asked)) {
+                return Err(Self::same(one, other, asked));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of two parts that are the same.
+    pub(super) fn same(one: Self, other: Self, name: &str) -> Error {
+        Error::input(format!("`{}` and `{}` are the same: `{name}`", one.key(), other.key()))
+            .hint("no example may be in two parts: name another, or leave one of both out")
+    }
+
+    /// The error of a part that nothing belongs to.
+    pub(super) fn missing(self, asked: &str) -> Error {
+        Error::input(format!("nothing is `{asked}`, which `{}` names", self.key()))
+            .hint("give the name of a folder, of a file, a pattern with `*`, or leave the setting out")
     }
 
     /// The part that a word names: what options say, else what people call it.
@@ -74,6 +128,8 @@ pub(super) struct PartReaders {
     readers: BTreeMap<SetPart, Vec<Box<dyn Reader>>>,
     pub(super) classes: Option<Vec<Label>>,
     pub(super) notes: Vec<String>,
+    /// Whether what is trained on is so for want of any part, and not for its name.
+    pub(super) is_guessed: bool,
 }
 
 impl PartReaders {
@@ -87,13 +143,30 @@ impl PartReaders {
         self.readers.contains_key(&part)
     }
 
-    /// Things with and without a part: if none has one, all are for training; else those without are left aside.
-    pub(super) fn sort<T>(&mut self, found: Vec<(String, Option<SetPart>, T)>, what: &str) -> Vec<(SetPart, T)> {
+    /// Whether options leave a part aside, of which there is something; that is noted.
+    pub(super) fn leaves(&mut self, part: SetPart, options: &DataOptions) -> bool {
+        let leaves = part.is_aside(options);
+        if leaves {
+            self.notes.push(format!("the {} part is left aside, as `{} = \"\"` says", part.called(), part.key()));
+        }
+        leaves
+    }
+
+    /// Things with and without a part: if none has one, all are for training; else those without are left aside, and those that options
+    /// leave aside.
+    pub(super) fn sort<T>(
+        &mut self,
+        found: Vec<(String, Option<SetPart>, T)>,
+        what: &str,
+        options: &DataOptions,
+    ) -> Vec<(SetPart, T)> {
         let any = found.iter().any(|(_, part, _)| part.is_some());
+        self.is_guessed = !any;
         let mut sorted = Vec::new();
         let mut aside = Vec::new();
         for (name, part, thing) in found {
             match part {
+                Some(part) if self.leaves(part, options) => {}
                 Some(part) => sorted.push((part, thing)),
                 None if !any => sorted.push((SetPart::Train, thing)),
                 None => aside.push(name),
@@ -111,10 +184,13 @@ impl PartReaders {
     /// # Errors
     /// Nothing to train on, and parts that options name but nothing belongs to.
     pub(super) fn finish(mut self, format: &'static str, options: &DataOptions) -> Result<SetParts> {
-        for (part, word) in SetPart::ALL.into_iter().zip(["train", "validation", "test"]) {
-            if let (false, Some(asked)) = (self.has(part), part.asked(options)) {
-                return Err(Error::input(format!("nothing is `{asked}`, which `{word}` names"))
-                    .hint("give the name of a folder, of a file, a pattern with `*`, or leave the setting out"));
+        for part in SetPart::ALL {
+            if self.has(part) && self.leaves(part, options) {
+                self.readers.remove(&part);
+            }
+            let is_found = self.has(part) && !(part == SetPart::Train && self.is_guessed);
+            if let (false, Some(asked)) = (is_found, part.asked(options)) {
+                return Err(part.missing(asked));
             }
         }
         if !self.has(SetPart::Train) {
@@ -125,7 +201,8 @@ impl PartReaders {
         let train = take(SetPart::Train).unwrap_or_else(|| chain(Vec::new()));
         let (mut validation, mut test) = (take(SetPart::Validation), take(SetPart::Test));
         // As ImageNet is used: its test has no labels, and what is reported is of `val`.
-        if test.is_none() && options.validation.is_none() && options.test_share.is_none() && validation.is_some() {
+        let is_free = options.validation.is_none() && options.test_share.is_none() && options.test.is_none();
+        if test.is_none() && is_free && validation.is_some() {
             test = validation.take();
             self.notes.push(
                 "there is no labelled part for the test: the validation part is taken for it, as is usual for ImageNet; \
@@ -134,7 +211,7 @@ impl PartReaders {
             );
         }
         let mut notes: Vec<String> = Vec::new();
-        for note in self.notes {
+        for note in self.notes.iter().map(|note| printable(note)) {
             if !notes.contains(&note) {
                 notes.push(note);
             }
@@ -204,5 +281,14 @@ mod tests {
         assert!(parts.validation.is_some() && parts.test.is_none());
         assert!(with(&[SetPart::Test], &DataOptions::default()).is_err());
         assert!(with(&[SetPart::Train], &options).err().unwrap().message.contains("nothing is `val`"));
+    }
+
+    #[test]
+    fn an_empty_text_leaves_a_part_aside_and_says_so() {
+        let options = DataOptions { test: Some(String::new()), ..DataOptions::default() };
+        let parts = with(&SetPart::ALL, &options).unwrap();
+        assert!(parts.validation.is_some() && parts.test.is_none());
+        assert_eq!(parts.notes, ["the test part is left aside, as `test = \"\"` says"]);
+        assert_eq!(SetPart::of_path("", &options), None);
     }
 }

@@ -163,6 +163,7 @@ fn nothing(path: &Path, what: &str) -> Error {
 fn of_files(root: &Path, files: Vec<SetFile>, options: &DataOptions) -> Option<Result<SetParts>> {
     let mut parts = PartReaders::default();
     if let Some(added) = by_name(&mut parts, &files) {
+        parts.is_guessed = !files.iter().any(|file| SetPart::of_path(&file.name, options) == Some(SetPart::Train));
         return Some(added.and_then(|format| parts.finish(format, options)));
     }
     let kinds = [
@@ -221,7 +222,7 @@ fn by_kind(
     }
     let found = files.into_iter().filter(|file| kind != FileKind::Matlab || !matlab::is_extra(&file.path, options));
     let found = found.map(|file| (file.name.clone(), SetPart::of_path(&file.name, options), file)).collect();
-    for (part, file) in parts.sort(found, "files") {
+    for (part, file) in parts.sort(found, "files", options) {
         let place = format!("`{}`", file.path.display());
         match kind {
             FileKind::Parquet => {

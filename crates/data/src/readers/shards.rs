@@ -11,7 +11,7 @@ use super::stored::MOST_EXAMPLE;
 use super::tree::is_image;
 use crate::example::{Content, Example, Label, Reader, Take};
 use tombola_words::DataOptions;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Result, printable};
 
 /// A name, and a label, are not longer.
 const MOST_NAME: u64 = 1 << 16;
@@ -42,7 +42,7 @@ impl TarShard {
 
     /// Takes the example that is complete now; nothing of files that belong to none.
     fn give(&self, sample: ShardSample, take: &mut Take) -> Result<()> {
-        let name = format!("`{}` of `{}`", sample.key, self.path.display());
+        let name = printable(&format!("`{}` of `{}`", sample.key, self.path.display()));
         match (sample.image, sample.label) {
             (Some(content), Some(label)) => take(Example { name, label, content }),
             (None, None) => Ok(()),

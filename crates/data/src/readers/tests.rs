@@ -138,6 +138,25 @@ fn options_that_a_format_has_no_use_for_are_refused() {
 }
 
 #[test]
+fn files_are_not_trained_on_if_nothing_has_the_name_that_options_say() {
+    let (x, y) = bytes_array(2);
+    let zip = zipped(&[("x.npy", &x), ("y.npy", &y)], false);
+    let set = Set::of(&[("t.csv", b"a,split,y\n1,train,0\n2,test,1\n"), ("u.csv", b"a,y\n1,0\n"), ("z.npz", &zip)]);
+    let asked = |train: &str| DataOptions { train: Some(train.into()), ..DataOptions::default() };
+    for name in ["t.csv", "u.csv", "z.npz"] {
+        let error = set.open(name, &asked("nix")).err().unwrap();
+        assert!(error.message.contains("nothing is `nix`, which `train` names"), "{name}: {error}");
+    }
+    assert!(set.open("t.csv", &asked("train")).is_ok());
+    let aside = DataOptions { test: Some(String::new()), ..DataOptions::default() };
+    let (few, one) = bytes_array(1);
+    let files: [(&str, &[u8]); 4] =
+        [("train/x.npy", &x), ("train/y.npy", &y), ("test/x.npy", &few), ("test/y.npy", &one)];
+    let parts = Set::of(&files).open("", &aside).unwrap();
+    assert!(parts.test.is_none() && parts.notes[0].contains("left aside"), "{:?}", parts.notes);
+}
+
+#[test]
 fn what_is_not_read_is_named_with_all_that_is() {
     let none = DataOptions::default();
     let refused = |files: &[(&str, &[u8])], name: &str| {

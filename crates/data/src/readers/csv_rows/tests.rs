@@ -87,6 +87,22 @@ fn what_is_missing_or_no_number_is_named_with_row_and_column() {
 }
 
 #[test]
+fn decimal_commas_are_told_as_such() {
+    for text in ["a;b;y\n1,5;2;0\n", "1,5;2,5;cat\n1,5;2,5;cat\n"] {
+        let error = rows(text).unwrap_err();
+        assert!(error.hint.as_ref().unwrap().contains("decimal commas"), "{text:?}: {error}");
+    }
+}
+
+#[test]
+fn a_part_of_a_table_may_be_left_aside() {
+    let options = DataOptions { test: Some(String::new()), ..DataOptions::default() };
+    let parts = opened(b"a,split,y\n1,train,0\n2,test,1\n", &options).unwrap();
+    assert!(parts.test.is_none() && parts.notes[0].contains("test part is left aside"), "{:?}", parts.notes);
+    assert_eq!(examples(&*parts.train).unwrap().len(), 1);
+}
+
+#[test]
 fn a_row_without_end_is_not_held() {
     let open_quote = [&b"a,b\n\""[..], &b"1,2\n".repeat(10 << 20)].concat();
     for endless in [vec![b'1'; 40 << 20], open_quote] {

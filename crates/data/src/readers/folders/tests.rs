@@ -142,3 +142,55 @@ fn images_without_folders_are_no_set() {
     let error = open(tree(&["1.png", "2.png"]).path(), &DataOptions::default()).err().unwrap();
     assert!(error.message.contains("has no folders of images") && error.hint.is_some());
 }
+
+fn asked(train: Option<&str>, validation: Option<&str>, test: Option<&str>) -> DataOptions {
+    let [train, validation, test] = [train, validation, test].map(|word| word.map(str::to_string));
+    DataOptions { train, validation, test, ..DataOptions::default() }
+}
+
+#[test]
+fn a_part_that_is_misspelled_or_named_twice_is_refused() {
+    let folder = tree(&["train/a/1.png", "train/b/2.png", "val/a/3.png", "test/b/4.png"]);
+    let refused = |options: &DataOptions| super::super::open(folder.path(), options).err().unwrap();
+    for train in ["nix", "Train"] {
+        let error = refused(&asked(Some(train), None, None));
+        assert_eq!(error.message, format!("nothing is `{train}`, which `train` names"));
+    }
+    for (options, expected) in [
+        (asked(Some("train"), None, Some("train")), "`train` and `test` are the same: `train`"),
+        (asked(Some("train"), None, Some("./train")), "`train` and `test` are the same: `./train/`"),
+        (asked(None, Some("val"), Some("val/")), "`validation` and `test` are the same: `val`"),
+        (asked(Some(""), None, None), "`train` is empty"),
+    ] {
+        let error = refused(&options);
+        assert!(error.message.contains(expected) && error.hint.is_some(), "{error}");
+    }
+}
+
+#[test]
+fn what_is_left_aside_beside_parts_is_noted() {
+    let folder =
+        tree(&["train/a/1.png", "train/b/2.png", "training/a/1.png", "val/a/3.png", "dev/a/4.png", "more/5.png"]);
+    let parts = open(folder.path(), &asked(None, Some("val"), Some(""))).unwrap();
+    assert!(parts.validation.is_some() && parts.test.is_none());
+    let parts = opened(&folder);
+    for expected in [
+        "`training/` left aside: the training part is `train/`",
+        "`val/` left aside: the validation part is `dev/`",
+        "`more/` left aside: it is none of the parts",
+    ] {
+        assert!(parts.notes.iter().any(|note| note == expected), "{expected}: {:?}", parts.notes);
+    }
+    let folder = tree(&["train/a/1.png", "train/b/2.png", "test/b/4.png"]);
+    let parts = open(folder.path(), &asked(None, None, Some(""))).unwrap();
+    assert!(parts.test.is_none());
+    assert_eq!(parts.notes, ["the test part is left aside, as `test = \"\"` says"]);
+}
+
+#[test]
+fn names_with_control_characters_are_shown_escaped() {
+    let folder = tree(&["a/\u{1b}[31m.png", "b/\n.png", "b/\u{7}.txt"]);
+    let parts = opened(&folder);
+    assert_eq!(names(&*parts.train), ["a/\\u{1b}[31m.png", "b/\\n.png"]);
+    assert!(!parts.notes.concat().contains(char::is_control), "{:?}", parts.notes);
+}
