@@ -104,6 +104,20 @@ impl Cache {
         fs::rename(&own, &place).map_err(|error| Error::file("write", &place, &error))
     }
 
+    /// Waits until nobody else decodes what is called so; whoever has its turn keeps it until the file is dropped. Where the file system
+    /// knows no locks, several decode the same: that is only slower.
+    pub(super) fn turn(&self, name: &str) -> Option<File> {
+        make(&self.root).ok()?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.root.join(format!(".turn-{name}")))
+            .ok()?;
+        file.lock().ok()?;
+        Some(file)
+    }
+
     /// Marks a set as used just now: what was not used for longest goes first.
     pub(super) fn touch(&self, content: &str) {
         if let Ok(file) = File::options().append(true).open(self.root.join(content).join(FORM)) {
@@ -227,6 +241,8 @@ impl Cache {
             // What is not ours stays.
             if name == SOURCES || name.starts_with(".new-") {
                 remove(&entry.path())?;
+            } else if name.starts_with(".turn-") {
+                ignored(fs::remove_file(entry.path()), "it is empty, and is used again");
             }
         }
         Ok(freed)

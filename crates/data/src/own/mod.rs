@@ -35,7 +35,7 @@ use crate::images::{DataSet, Images, fingerprint_head, fingerprint_labels};
 use crate::part_file::{Loose, PartFile, PartWriter};
 use crate::readers;
 use crate::values::ValueKind;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Kind, Result};
 use tombola_words::{DataForm, DataOptions, DataShape};
 
 /// Share of a set without a test part that is held out for the test.
@@ -58,6 +58,10 @@ fn take_into(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundS
     let listing = Listing::of(path)?;
     let made = format!("{} {options:?}", cache::VERSION);
     let key = listing.key(&made);
+    if let Some(found) = key.as_ref().and_then(|key| cache.recall(key)) {
+        return Ok(found);
+    }
+    let _turn = cache.turn(key.as_deref().unwrap_or("new"));
     if let Some(found) = key.as_ref().and_then(|key| cache.recall(key)) {
         return Ok(found);
     }
@@ -86,13 +90,13 @@ fn open_from(
     form: &DataForm,
     memory: u64,
 ) -> Result<DataSet> {
-    if let Some(folder) = cache.folder_of(&form.content) {
-        // A damaged cache is no reason to fail: the data are there.
-        if let Ok(set) = opened(&folder, name, form, memory) {
-            cache.touch(&form.content);
-            return Ok(set);
-        }
-        std::fs::remove_dir_all(&folder).map_err(|error| Error::file("take away", &folder, &error))?;
+    if let Some(set) = kept(cache, name, form, memory)? {
+        return Ok(set);
+    }
+    // The processes of a machine open a set at the same time: one decodes, and the others find it then.
+    let _turn = cache.turn(&form.content);
+    if let Some(set) = kept(cache, name, form, memory)? {
+        return Ok(set);
     }
     let found =
         decoded(cache, path, options).map_err(|error| error.at(format!("data set `{name}`: `{}`", path.display())))?;
@@ -109,6 +113,23 @@ fn open_from(
     let folder =
         cache.folder_of(&form.content).ok_or_else(|| Error::environment("what was decoded is gone already"))?;
     opened(&folder, name, form, memory)
+}
+
+/// The set of this form as it was decoded before; none if it is not here or damaged, which then is taken away.
+fn kept(cache: &Cache, name: &str, form: &DataForm, memory: u64) -> Result<Option<DataSet>> {
+    let Some(folder) = cache.folder_of(&form.content) else { return Ok(None) };
+    match opened(&folder, name, form, memory) {
+        Ok(set) => {
+            cache.touch(&form.content);
+            Ok(Some(set))
+        }
+        // The data are there: a damaged copy is no reason to fail. Whatever else keeps it from being opened says nothing of the copy.
+        Err(error) if error.kind == Kind::Input => {
+            std::fs::remove_dir_all(&folder).map_err(|error| Error::file("take away", &folder, &error))?;
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// A form in words.

@@ -201,3 +201,23 @@ fn links_that_lead_in_circles_are_walked_once() {
     Listing::of(folder.path()).unwrap();
     assert!(begun.elapsed().as_secs() < 5, "twelve links to sixteen levels would take longer than anybody waits");
 }
+
+#[test]
+fn processes_that_open_a_set_at_once_decode_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = folder.path().join("set");
+    squares(&set, 30);
+    let cache = Cache::at(&folder.path().join("cache"), PLENTY);
+    let form = take_into(&cache, &set, &DataOptions::default()).unwrap().form;
+    cache.clear().unwrap();
+    let times: Vec<std::time::SystemTime> = std::thread::scope(|scope| {
+        let open = || {
+            open_from(&cache, "set", &set, &DataOptions::default(), &form, PLENTY).unwrap();
+            let part = cache.folder_of(&form.content).unwrap().join("training");
+            std::fs::metadata(part).unwrap().created().unwrap_or(std::time::UNIX_EPOCH)
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(open)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(times.iter().all(|time| *time == times[0]), "each found the files that one wrote");
+}
