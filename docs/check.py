@@ -5,9 +5,11 @@
 
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
@@ -35,11 +37,32 @@ def broken_links(page):
             yield f"{target}: no such heading"
 
 
+def png(shade, height=40, width=48):
+    """A grey image of one shade."""
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes([shade]) * width) * height)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def put_photos(folder):
+    """The images that pages speak of."""
+    for place, shade in [("crow", 10), ("gull", 200)]:
+        birds = folder / "photos" / "birds" / place
+        birds.mkdir(parents=True)
+        for number in range(20):
+            (birds / f"{number}.png").write_bytes(png(shade + number))
+
+
 def wrong_sweeps(page, program):
     for number, text in enumerate(re.findall(r"^```toml\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M), 1):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "sweep.toml"
             file.write_text(text, encoding="utf-8")
+            put_photos(pathlib.Path(folder))
             run = subprocess.run([program, "plan", file], capture_output=True, text=True)
         if run.returncode:
             yield f"sweep {number}: {run.stderr.strip()}"

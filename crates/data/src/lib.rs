@@ -6,6 +6,8 @@
 //! | `idx`, `cifar`, `synthetic` | the readers of sets that have a name, one a format |
 //! | `places`, `check`, `checksum`, `fetch` | where files lie, whether they are right, how they come here |
 //! | `example`, `readers` | one example after the other, from the formats that people have |
+//! | `own`, `part_file` | data of the user's own: looked at, decoded, put into their order, kept; and the file of a part |
+//! | `values` | many values, in memory or mapped |
 //! | `split` | training and validation parts, and how images are normalised |
 //!
 //! This crate may not know of networks, tensors or sweeps.
