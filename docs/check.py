@@ -3,6 +3,7 @@
 `python3 docs/check.py [PROGRAM]`; PROGRAM is `scripts/tombola` unless given. Plain Python, nothing to install.
 """
 
+import os
 import pathlib
 import re
 import struct
@@ -63,7 +64,8 @@ def wrong_sweeps(page, program):
             file = pathlib.Path(folder) / "sweep.toml"
             file.write_text(text, encoding="utf-8")
             put_photos(pathlib.Path(folder))
-            run = subprocess.run([program, "plan", file], capture_output=True, text=True)
+            environment = os.environ | {"TOMBOLA_DATA_CACHE": f"{folder}/cache"}
+            run = subprocess.run([program, "plan", file], capture_output=True, text=True, env=environment)
         if run.returncode:
             yield f"sweep {number}: {run.stderr.strip()}"
         else:

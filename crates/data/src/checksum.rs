@@ -85,6 +85,17 @@ pub(crate) fn md5_of(path: &Path) -> Result<String> {
     md5_of_reader(open(path)?).map_err(|error| Error::file("read", path, &error))
 }
 
+/// MD5 of what a file holds when it is unpacked, of at most so many bytes; of one that is not compressed, of itself.
+pub(crate) fn md5_of_content(path: &Path, most: u64) -> Result<String> {
+    let mut reader = BufReader::new(open(path)?);
+    let failed = |error: io::Error| Error::file("read", path, &error);
+    match reader.fill_buf().map_err(failed)?.starts_with(&[0x1f, 0x8b]) {
+        // What cannot be unpacked is nobody's: whoever reads it says so.
+        true => Ok(md5_of_reader(MultiGzDecoder::new(reader).take(most)).unwrap_or_default()),
+        false => md5_of_reader(reader).map_err(failed),
+    }
+}
+
 fn open(path: &Path) -> Result<File> {
     regular::open(path).map_err(|error| Error::file("read", path, &error))
 }

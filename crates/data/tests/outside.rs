@@ -8,14 +8,15 @@ use std::process::Command;
 
 use serde_json::Value;
 use tombola_data::example::{Content, Label, Numbers, Reader, SetParts};
+use tombola_data::own::{Wanted, decode_picture};
 use tombola_data::readers;
 use tombola_words::error::Result;
-use tombola_words::{AxesOrder, DataOptions};
+use tombola_words::{Alpha, AxesOrder, DataOptions, Resize};
 
 const MODULES: &str = "import numpy, pandas, PIL, pyarrow, safetensors, scipy, sklearn, torchvision";
 
-/// What `data_files.py` says, in the folder that it wrote; nothing where there is no Python for it.
-fn written(test: &str) -> Option<(tempfile::TempDir, Value)> {
+/// What a script says, in the folder that it wrote; nothing where there is no Python for it.
+fn written(test: &str, script: &str) -> Option<(tempfile::TempDir, Value)> {
     let program = std::env::var("TOMBOLA_TEST_PYTHON").unwrap_or_else(|_| "python3".to_string());
     if !Command::new(&program).args(["-c", MODULES]).output().is_ok_and(|output| output.status.success()) {
         if let Some(path) = std::env::var_os("TOMBOLA_SKIPPED_TESTS") {
@@ -25,7 +26,7 @@ fn written(test: &str) -> Option<(tempfile::TempDir, Value)> {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/outside/data_files.py");
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/outside").join(script);
     let output = Command::new(&program).arg(script).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = serde_json::from_slice(&output.stdout).unwrap();
@@ -106,7 +107,10 @@ fn compare(parts: &SetParts, said: &Value, what: &str) {
 
 #[test]
 fn sets_of_other_libraries_have_the_values_that_those_read() {
-    let Some((folder, said)) = written("sets_of_other_libraries_have_the_values_that_those_read") else { return };
+    let Some((folder, said)) = written("sets_of_other_libraries_have_the_values_that_those_read", "data_files.py")
+    else {
+        return;
+    };
     let sets = said["sets"].as_array().unwrap();
     for set in sets {
         let name = set["path"].as_str().unwrap();
@@ -123,4 +127,43 @@ fn sets_of_other_libraries_have_the_values_that_those_read() {
 
 fn refused(path: &Path) -> Result<usize> {
     examples(&*readers::open(path, &DataOptions::default())?.train).map(|all| all.len())
+}
+
+#[test]
+fn images_have_the_pixels_that_pillow_decodes_and_resizes() {
+    let Some((folder, said)) = written("images_have_the_pixels_that_pillow_decodes_and_resizes", "pictures.py") else {
+        return;
+    };
+    let cases = said.as_array().unwrap();
+    assert!(cases.len() > 40, "{}", cases.len());
+    for case in cases {
+        let number = |value: &Value| usize::try_from(value.as_u64().unwrap()).unwrap();
+        let wanted = Wanted {
+            channels: number(&case["channels"]),
+            bits: number(&case["bits"]) as u8,
+            size: (number(&case["size"][0]), number(&case["size"][1])),
+            resize: if case["resize"] == "crop" { Resize::Crop } else { Resize::Stretch },
+            alpha: match case.get("alpha").and_then(Value::as_str) {
+                Some("white") => Alpha::White,
+                Some("black") => Alpha::Black,
+                _ => Alpha::Drop,
+            },
+        };
+        let read = |key: &str| std::fs::read(folder.path().join(case[key].as_str().unwrap())).unwrap();
+        let found = decode_picture(&read("file"), &wanted).unwrap_or_else(|why| panic!("{case}: {why}"));
+        let expected = read("values");
+        match found {
+            Numbers::Bytes(found) => {
+                assert_eq!(found.len(), expected.len(), "{case}");
+                let apart = found.iter().zip(&expected).map(|(one, other)| one.abs_diff(*other)).max().unwrap();
+                assert!(usize::from(apart) <= number(&case["tolerance"]), "{case}: {apart}");
+            }
+            Numbers::Floats(found) => {
+                let expected =
+                    expected.as_chunks().0.iter().map(|value| f32::from(u16::from_le_bytes(*value)) / 65_535.0);
+                assert!(found.iter().copied().eq(expected), "{case}");
+            }
+            Numbers::Whole(_) => panic!("{case}: whole numbers"),
+        }
+    }
 }

@@ -112,11 +112,11 @@ settings! {
         /// channel, or one for all; or what was published for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100
         /// (0.5071, 0.4867, 0.4408) or mnist (0.1307); auto = that of the images trained on
         "input-mean" => input_mean: Option<ChannelNumbers> = None, in MEANS,
-            "numbers (of bytes from 0 to 1), `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`", if |s| s.input_mean.is_some();
+            "numbers (of bytes from 0 to 1), `auto`, or one of `imagenet`, `cifar`, `cifar-10`, `cifar-100`, `mnist`", if |s| s.input_mean.is_some();
         /// Standard deviation by which images are normalised, likewise: imagenet (0.229, 0.224, 0.225), cifar-10 (0.247, 0.2435,
         /// 0.2616), cifar-100 (0.2675, 0.2565, 0.2761) or mnist (0.3081)
         "input-std" => input_std: Option<ChannelNumbers> = None, in DEVIATIONS,
-            "numbers above 0 (of bytes up to 1), `auto`, or one of `imagenet`, `cifar-10`, `cifar-100`, `mnist`",
+            "numbers above 0 (of bytes up to 1), `auto`, or one of `imagenet`, `cifar`, `cifar-10`, `cifar-100`, `mnist`",
             if |s| s.input_std.is_some();
         /// Shape of synthetic images: channels, height, width
         "synthetic-shape" => synthetic_shape: Vec<usize> = vec![1, 8, 8], if |s| s.dataset == "synthetic";

@@ -194,7 +194,13 @@ struct Fitting {
 impl Fitting {
     /// Refuses images that are much wider than high, or the other way round, and would take much memory on their way to a size.
     fn check(&self, width: u32, height: u32) -> Result<(), String> {
-        let between = u64::from(width) * u64::from(self.height);
+        let (wide, high) = match self.resize {
+            Resize::Stretch => (self.width, self.height),
+            Resize::Crop => self.before_crop(width, height),
+        };
+        check_size(wide, high)
+            .map_err(|_| format!("its sides of {width} and {height} pixels differ too much to be cropped"))?;
+        let between = u64::from(width) * u64::from(high);
         if (width, height) == (self.width, self.height) || between <= MOST_BETWEEN {
             return Ok(());
         }
@@ -203,6 +209,13 @@ impl Fitting {
              it first",
             self.width, self.height
         ))
+    }
+
+    /// Width and height whose shorter side fits, in proportion.
+    fn before_crop(&self, width: u32, height: u32) -> (u32, u32) {
+        let scale = (f64::from(self.width) / f64::from(width)).max(f64::from(self.height) / f64::from(height));
+        let side = |length: u32, least: u32| ((f64::from(length) * scale).round() as u32).max(least);
+        (side(width, self.width), side(height, self.height))
     }
 
     /// Linear, and as wide as what a pixel of the result covers: what Pillow calls bilinear.
@@ -217,14 +230,8 @@ impl Fitting {
         match self.resize {
             Resize::Stretch => imageops::resize(&image, self.width, self.height, FilterType::Triangle),
             Resize::Crop => {
-                let scale = (f64::from(self.width) / f64::from(width)).max(f64::from(self.height) / f64::from(height));
-                let side = |length: u32, least: u32| ((f64::from(length) * scale).round() as u32).max(least);
-                let (wide, high) = (side(width, self.width), side(height, self.height));
-                // A long and narrow image would be stretched to more than anybody wants.
-                let resized = match check_size(wide, high) {
-                    Ok(()) => imageops::resize(&image, wide, high, FilterType::Triangle),
-                    Err(_) => imageops::resize(&image, self.width, self.height, FilterType::Triangle),
-                };
+                let (wide, high) = self.before_crop(width, height);
+                let resized = imageops::resize(&image, wide, high, FilterType::Triangle);
                 let (left, top) = ((resized.width() - self.width) / 2, (resized.height() - self.height) / 2);
                 imageops::crop_imm(&resized, left, top, self.width, self.height).to_image()
             }
@@ -286,6 +293,15 @@ mod tests {
         let bytes = encoded(&DynamicImage::ImageLuma8(image), ImageFormat::Png);
         let crop = Wanted { resize: Resize::Crop, ..wanted(1, 8, (2, 2)) };
         assert_eq!(decode(&bytes, &crop).unwrap(), Numbers::Bytes(vec![30, 40, 30, 40]));
+    }
+
+    #[test]
+    fn what_is_much_longer_than_high_is_not_cropped_and_takes_no_memory() {
+        let long = encoded(&DynamicImage::new_luma8(50_000, 1), ImageFormat::Png);
+        let crop = Wanted { resize: Resize::Crop, ..wanted(1, 8, (64, 64)) };
+        assert!(decode(&long, &crop).unwrap_err().contains("differ too much"));
+        assert!(decode(&long, &wanted(1, 8, (4096, 16))).unwrap_err().contains("crop it first"));
+        assert!(decode(&long, &wanted(1, 8, (8, 8))).is_ok());
     }
 
     #[test]

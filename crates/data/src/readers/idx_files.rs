@@ -146,7 +146,12 @@ pub(super) fn known(parts: &mut PartReaders, path: &Path) -> Result<()> {
     if length > MOST_KNOWN {
         return Ok(());
     }
-    if let Some((set, _)) = catalogue::owner(&checksum::md5_of(path)?) {
+    let owner = match catalogue::owner(&checksum::md5_of(path)?) {
+        // Whoever compresses a file anew leaves its content as it was.
+        None => catalogue::owner(&checksum::md5_of_content(path, MOST_KNOWN)?),
+        owner => owner,
+    };
+    if let Some((set, _)) = owner {
         parts.notes.push(format!("`{}` is a file of {set}", path.display()));
     }
     Ok(())

@@ -122,9 +122,12 @@ impl Mixture {
         self.0.select(0, place)
     }
 
-    /// Mixes `images` (`[images, channels, height, width]`), each with the one before it.
+    /// Mixes `images` (`[images, channels, height, width]`, or signals or rows, which have no rectangles), each with the one before it.
     pub fn apply(&self, images: &Tensor) -> Tensor {
-        let Ok((_, _, height, width)) = images.size4() else { return images.shallow_clone() };
+        let Ok((_, _, height, width)) = images.size4() else {
+            let share = self.number(OUTSIDE);
+            return images.roll(1, 0) * (1.0 - &share) + images * share;
+        };
         let inside = |length: i64, first: i64| {
             let places = Tensor::arange(length, (Kind::Float, images.device()));
             places.ge_tensor(&self.number(first)).logical_and(&places.lt_tensor(&self.number(first + 1)))
@@ -151,6 +154,14 @@ impl Mixture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_mixed_as_the_same_numbers_in_images_are() {
+        let mixture = mixing(0.4, 0.0).mixture(1, 2, Device::Cpu);
+        let images = Tensor::rand([5, 1, 8, 6], (Kind::Float, Device::Cpu));
+        let (mixed, rows) = (mixture.apply(&images), mixture.apply(&images.view([5, 48])));
+        assert!(mixed.view([5, 48]).equal(&rows) && !rows.equal(&images.view([5, 48])));
+    }
 
     fn mixing(mixup: f64, cutmix: f64) -> Mixing {
         Mixing::of(&Settings { mixup, cutmix, ..Settings::default() }, 3, (8, 6)).unwrap().unwrap()

@@ -7,6 +7,8 @@ use super::Value;
 pub enum PublishedPixels {
     /// As in torchvision's models.
     ImageNet,
+    /// CIFAR-10 in most programs of the field: deviations of single images, averaged.
+    Cifar,
     /// CIFAR-10.
     Cifar10,
     /// CIFAR-100.
@@ -16,8 +18,9 @@ pub enum PublishedPixels {
 }
 
 impl PublishedPixels {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::ImageNet, "imagenet"),
+        (Self::Cifar, "cifar"),
         (Self::Cifar10, "cifar-10"),
         (Self::Cifar100, "cifar-100"),
         (Self::Mnist, "mnist"),
@@ -31,7 +34,7 @@ impl PublishedPixels {
     pub fn mean(self) -> &'static [f64] {
         match self {
             Self::ImageNet => &[0.485, 0.456, 0.406],
-            Self::Cifar10 => &[0.4914, 0.4822, 0.4465],
+            Self::Cifar | Self::Cifar10 => &[0.4914, 0.4822, 0.4465],
             Self::Cifar100 => &[0.5071, 0.4867, 0.4408],
             Self::Mnist => &[0.1307],
         }
@@ -41,6 +44,7 @@ impl PublishedPixels {
     pub fn deviation(self) -> &'static [f64] {
         match self {
             Self::ImageNet => &[0.229, 0.224, 0.225],
+            Self::Cifar => &[0.2023, 0.1994, 0.2010],
             Self::Cifar10 => &[0.247, 0.2435, 0.2616],
             Self::Cifar100 => &[0.2675, 0.2565, 0.2761],
             Self::Mnist => &[0.3081],

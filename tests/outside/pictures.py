@@ -1,0 +1,90 @@
+"""Images of all kinds, and their pixels as Pillow decodes and resizes them: pictures.py FOLDER.
+
+Prints JSON: for each image its file, what it is brought to, the file of the values that Pillow has (bytes, or 16-bit numbers), and by how
+much they may differ: JPEG and WebP lose, and every decoder rounds in its own way.
+"""
+
+import json
+import pathlib
+import sys
+
+import numpy
+from PIL import Image
+
+ROOT = pathlib.Path(sys.argv[1])
+RANDOM = numpy.random.default_rng(3)
+CASES = []
+
+
+def case(name, wanted, bits=8, tolerance=0, **how):
+    size = [wanted.shape[0], wanted.shape[1]]
+    channels = 1 if wanted.ndim == 2 else wanted.shape[2]
+    values = ROOT / f"{len(CASES)}.values"
+    values.write_bytes(numpy.ascontiguousarray(wanted).tobytes())
+    CASES.append({"file": name, "values": values.name, "size": size, "channels": channels, "bits": bits, "tolerance": tolerance} | how)
+
+
+def smooth(height, width, channels):
+    coarse = RANDOM.integers(0, 256, (5, 6, channels), dtype=numpy.uint8)
+    planes = [Image.fromarray(coarse[:, :, channel]).resize((width, height), Image.BICUBIC) for channel in range(channels)]
+    return numpy.stack([numpy.asarray(plane) for plane in planes], axis=2)
+
+
+def main():
+    colour = Image.fromarray(smooth(23, 31, 3))
+    clear = Image.fromarray(numpy.concatenate([smooth(23, 31, 3), smooth(23, 31, 1)], axis=2), "RGBA")
+    grey = colour.convert("L")
+    kinds = {
+        "rgb": colour,
+        "rgba": clear,
+        "l": grey,
+        "la": clear.convert("LA"),
+        "p": colour.quantize(64),
+        "p4": colour.quantize(12),
+        "1": grey.convert("1"),
+    }
+    for kind, image in kinds.items():
+        for ending in ["png", "bmp", "tif", "webp"]:
+            if (ending == "bmp" and kind in ("la",)) or (ending == "webp" and kind in ("p", "p4", "1", "la")):
+                continue
+            # The library that decodes TIFF has no palettes, and no grey with transparency.
+            if ending == "tif" and kind in ("la", "p", "p4"):
+                continue
+            name = f"{kind}.{ending}"
+            image.save(ROOT / name, **({"lossless": True, "exact": True} if ending == "webp" else {}))
+            with Image.open(ROOT / name) as found:
+                case(name, numpy.asarray(found.convert("RGB")))
+                case(name, numpy.asarray(found.convert("RGB").convert("L")) if found.mode != "L" else numpy.asarray(found))
+    for name, image, options in [
+        ("colour.jpg", colour, {"quality": 90}),
+        ("progressive.jpg", colour, {"quality": 80, "progressive": True}),
+        ("full.jpg", colour, {"quality": 95, "subsampling": 0}),
+        ("grey.jpg", grey, {"quality": 90}),
+        ("lossy.webp", colour, {"quality": 80}),
+        ("lzw.tif", colour, {"compression": "tiff_lzw"}),
+        ("deflate.tif", colour, {"compression": "tiff_adobe_deflate"}),
+        ("packbits.tif", grey, {"compression": "packbits"}),
+    ]:
+        image.save(ROOT / name, **options)
+        with Image.open(ROOT / name) as found:
+            lossy = name.endswith("jpg") or name == "lossy.webp"
+            case(name, numpy.asarray(found.convert("RGB")), tolerance=6 if lossy else 0)
+    deep = RANDOM.integers(0, 65536, (9, 7), dtype=numpy.uint16)
+    for name in ["deep.png", "deep.tif"]:
+        Image.fromarray(deep).save(ROOT / name)
+        case(name, deep, bits=16)
+    for size in [(8, 8), (40, 17), (23, 64)]:
+        wide = colour.resize((size[1], size[0]), Image.BILINEAR)
+        case("rgb.png", numpy.asarray(wide), tolerance=1)
+        case("l.png", numpy.asarray(grey.resize((size[1], size[0]), Image.BILINEAR)), tolerance=1)
+    # The shorter side to 16, the longer in proportion, then the middle.
+    resized = colour.resize((round(31 * 16 / 23), 16), Image.BILINEAR)
+    left = (resized.width - 16) // 2
+    case("rgb.png", numpy.asarray(resized.crop((left, 0, left + 16, 16))), tolerance=1, resize="crop")
+    for ground, name in [((255, 255, 255), "white"), ((0, 0, 0), "black")]:
+        under = Image.new("RGBA", clear.size, (*ground, 255))
+        case("rgba.png", numpy.asarray(Image.alpha_composite(under, clear).convert("RGB")), tolerance=1, alpha=name)
+    print(json.dumps(CASES))
+
+
+main()
