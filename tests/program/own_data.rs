@@ -136,6 +136,8 @@ fn a_set_that_does_not_fit_gives_the_bytes_of_one_that_does() {
     for (out, memory) in [("whole", "auto"), ("ahead", "1")] {
         folder.tombola(&format!("run --dataset fashion.npz {flags} --data-memory {memory} --out {out}")).expect(0);
     }
+    let is_read_ahead = |out: &str| folder.read(&format!("{out}/log")).contains("read ahead");
+    assert!(!is_read_ahead("whole") && is_read_ahead("ahead"));
     for table in ["results.csv", "tickets.csv", "summary.csv"] {
         let read = |out: &str| folder.read(&format!("{out}/{table}"));
         assert_eq!(read("whole"), read("ahead"), "{table}");

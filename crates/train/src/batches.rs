@@ -116,6 +116,11 @@ impl Resident {
         }
     }
 
+    /// Whether its examples are read when they are needed.
+    pub fn reads_ahead(&self) -> bool {
+        self.train.pixels.is_none()
+    }
+
     /// Where it lies.
     pub fn device(&self) -> Device {
         self.device

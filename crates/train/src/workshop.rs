@@ -129,7 +129,11 @@ impl Workshop {
                 (Some(_), None) => format!("of {count} images, the mean as given"),
                 (None, Some(_)) => format!("of {count} images, the standard deviation as given"),
             };
-            format!("{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} {of}")
+            let ahead = match cut.residents.iter().any(|resident| resident.reads_ahead()) {
+                true => "; its examples do not fit into memory and are read ahead",
+                false => "",
+            };
+            format!("{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} {of}{ahead}")
         });
         words.collect()
     }

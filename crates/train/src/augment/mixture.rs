@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn rows_are_mixed_as_the_same_numbers_in_images_are() {
-        let mixture = mixing(0.4, 0.0).mixture(1, 2, Device::Cpu);
-        let images = Tensor::rand([5, 1, 8, 6], (Kind::Float, Device::Cpu));
+        let mixture = mixing(0.4, 0.0).mixture(1, 2, tch::Device::Cpu);
+        let images = Tensor::rand([5, 1, 8, 6], (Kind::Float, tch::Device::Cpu));
         let (mixed, rows) = (mixture.apply(&images), mixture.apply(&images.view([5, 48])));
         assert!(mixed.view([5, 48]).equal(&rows) && !rows.equal(&images.view([5, 48])));
     }

@@ -50,7 +50,10 @@ fn replayed_and_eager_steps_give_the_same_losses_and_weights() {
 #[test]
 fn steps_with_all_that_recipes_have_are_replayed_with_the_same_numbers() {
     let rehearsal = Rehearsal::new("resnet", device()).unwrap();
-    for optimizer in [Optimizer::Sgd, Optimizer::AdamW] {
+    // Nothing is captured on a processor, which takes long for a training.
+    let optimizers =
+        if device() == Device::Cpu { &[Optimizer::AdamW][..] } else { &[Optimizer::Sgd, Optimizer::AdamW] };
+    for &optimizer in optimizers {
         let wish = RehearsalWish { recipe: true, ..wish(optimizer, Precision::Fp32) };
         let [eager, on_device, stepped] =
             [Way::Eager, Way::OnDevice, Way::Stepper].map(|way| rehearsal.train(&wish, way).unwrap());
