@@ -2,12 +2,14 @@
 //! many of single numbers, and one of labels. Read one row after the other.
 
 use std::fs::File;
+use std::io::{BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::basic::Compression;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
 use parquet::schema::types::Type;
@@ -28,6 +30,8 @@ const LABELS: [&str; 6] = ["label", "labels", "fine_label", "class", "target", "
 const ASIDE: [&str; 4] = ["id", "index", "__index_level_0__", "coarse_label"];
 /// Rows that are taken from a page at a time: images are large.
 const ROWS: usize = 32;
+/// How often the end of a file may be met by one who reads on.
+const MOST_ENDS: usize = 64;
 
 /// A file, and which of its columns are used.
 pub(super) struct ParquetRows {
@@ -49,11 +53,47 @@ fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
         .unwrap_or_else(|_| Err(Error::input("is damaged: the library of Parquet cannot read it").hint(AGAIN)))
 }
 
-fn opened(path: &Path) -> Result<SerializedFileReader<File>> {
+/// A file whose end is told as an error where it is read again and again: the library counts what it skips, not what it finds.
+struct Ending(File);
+
+impl Length for Ending {
+    fn len(&self) -> u64 {
+        Length::len(&self.0)
+    }
+}
+
+impl ChunkReader for Ending {
+    type T = Ended;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Ended> {
+        Ok(Ended { inner: ChunkReader::get_read(&self.0, start)?, ends: 0 })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        ChunkReader::get_bytes(&self.0, start, length)
+    }
+}
+
+/// What is read of it.
+struct Ended {
+    inner: BufReader<File>,
+    /// How often its end was met.
+    ends: usize,
+}
+
+impl Read for Ended {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.ends += usize::from(count == 0 && !buffer.is_empty());
+        if self.ends > MOST_ENDS { Err(std::io::ErrorKind::UnexpectedEof.into()) } else { Ok(count) }
+    }
+}
+
+fn opened(path: &Path) -> Result<SerializedFileReader<Ending>> {
     let file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
     let length = file.metadata().map_err(|error| broken(&error))?.len();
     thrift::check_footer(&file, length)?;
-    let reader = guarded(|| SerializedFileReader::new(file).map_err(|error| unread(&error)))?;
+    let reader = guarded(|| SerializedFileReader::new(Ending(file)).map_err(|error| unread(&error)))?;
     let file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
     for group in reader.metadata().row_groups() {
         for column in group.columns() {
@@ -71,9 +111,8 @@ fn opened(path: &Path) -> Result<SerializedFileReader<File>> {
                     .hint("write it again: `pandas.read_parquet(\"a.parquet\").to_parquet(\"b.parquet\", compression=\"snappy\")`"));
                 }
             }
-            // Some writers say 0 where there is none.
-            let dictionary = column.dictionary_page_offset().filter(|offset| *offset > 0);
-            let start = dictionary.map_or(column.data_page_offset(), |offset| offset.min(column.data_page_offset()));
+            // Where the library begins, also where a file says 0.
+            let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
             let range = u64::try_from(start).ok().zip(u64::try_from(column.compressed_size()).ok());
             let end = range.and_then(|(start, size)| start.checked_add(size)).filter(|end| *end <= length);
             match (range, end) {
