@@ -11,8 +11,6 @@ use tombola_words::error::{Error, Result};
 pub(super) const MOST_FOOTER: u64 = 256 << 20;
 const MOST_PAGE: i64 = i32::MAX as i64;
 /// Structures in each other.
-/// Values of a page: writers put at most a group of rows into one, of which a million is many.
-const MOST_VALUES: i64 = 1 << 24;
 const MOST_DEPTH: usize = 16;
 
 /// Reads fields.
@@ -29,8 +27,6 @@ struct PageSizes {
     packed: i64,
     /// Values of a page of words that others point to.
     words: i64,
-    /// Values of a page of data.
-    values: i64,
 }
 
 impl<R: Read> Fields<R> {
@@ -107,10 +103,6 @@ impl<R: Read> Fields<R> {
                 if count > self.left {
                     return Err(damaged("a list is longer than the file"));
                 }
-                // Readers differ in how long they are, and Parquet has none.
-                if matches!(head & 15, 1 | 2) && count > 0 {
-                    return Err(damaged("a list of truths"));
-                }
                 for _ in 0..count {
                     match head & 15 {
                         12 => self.inside(path, each)?,
@@ -173,7 +165,6 @@ pub(super) fn check_pages(file: &File, start: u64, end: u64) -> Result<()> {
             [2] => sizes.unpacked = number,
             [3] => sizes.packed = number,
             [7, 1] => sizes.words = number,
-            [5, 1] | [8, 1] => sizes.values = number,
             _ => {}
         })?;
         let behind = end - fields.left;
@@ -181,8 +172,7 @@ pub(super) fn check_pages(file: &File, start: u64, end: u64) -> Result<()> {
         let fits = (0..=MOST_PAGE).contains(&sizes.unpacked)
             // No compression makes a page larger than this.
             && sizes.unpacked <= sizes.packed.saturating_mul(1100).saturating_add(1 << 16)
-            && (0..=sizes.unpacked.saturating_mul(8)).contains(&sizes.words)
-            && (0..=MOST_VALUES).contains(&sizes.values);
+            && (0..=sizes.unpacked.saturating_mul(8)).contains(&sizes.words);
         match packed {
             Some(packed) if fits => place = behind + packed,
             _ => return Err(damaged("a page has sizes that cannot be")),
