@@ -109,11 +109,11 @@ settings! {
         /// otherwise
         "augment" => augment: Option<Augment> = None;
         /// Mean by which images are normalised, of bytes as numbers in [0, 1], of other numbers as they are: a number for each
-        /// channel, or one for all; or what was published for imagenet (0.485, 0.456, 0.406), cifar-10 (0.4914, 0.4822, 0.4465), cifar-100
+        /// channel, or one for all; or what was published for imagenet (0.485, 0.456, 0.406), cifar and cifar-10 (0.4914, 0.4822, 0.4465), cifar-100
         /// (0.5071, 0.4867, 0.4408) or mnist (0.1307); auto = that of the images trained on
         "input-mean" => input_mean: Option<ChannelNumbers> = None, in MEANS,
             "numbers (of bytes from 0 to 1), `auto`, or one of `imagenet`, `cifar`, `cifar-10`, `cifar-100`, `mnist`", if |s| s.input_mean.is_some();
-        /// Standard deviation by which images are normalised, likewise: imagenet (0.229, 0.224, 0.225), cifar-10 (0.247, 0.2435,
+        /// Standard deviation by which images are normalised, likewise: imagenet (0.229, 0.224, 0.225), cifar (0.2023, 0.1994, 0.201), cifar-10 (0.247, 0.2435,
         /// 0.2616), cifar-100 (0.2675, 0.2565, 0.2761) or mnist (0.3081)
         "input-std" => input_std: Option<ChannelNumbers> = None, in DEVIATIONS,
             "numbers above 0 (of bytes up to 1), `auto`, or one of `imagenet`, `cifar`, `cifar-10`, `cifar-100`, `mnist`",
