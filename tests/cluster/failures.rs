@@ -201,7 +201,7 @@ fn a_training_that_hangs_goes_on_elsewhere() {
     if can_start("a_training_that_hangs_goes_on_elsewhere") {
         for rank in [0, 1] {
             let hang = |command: &mut Command| {
-                command.args(["--give-up-after", "2"]).env("TOMBOLA_FAULT", format!("{rank}:hang:0.2"));
+                command.args(["--give-up-after", "2"]).env("TOMBOLA_FAULT", format!("{rank}:hang:1"));
             };
             let ended = disturb(&format!("a training hangs on rank {rank}"), &[], hang, |folder| {
                 wait_for("the training is given up", || log(folder).contains(&format!("lost worker {rank}")));

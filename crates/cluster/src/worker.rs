@@ -141,16 +141,19 @@ impl WorkerThread {
     fn train(&mut self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
         let sources = self.sources(&mut assignment)?;
         let (attempt, stage) = (assignment.attempt, assignment.stage);
-        let (begun, fault) = (Instant::now(), Fault::of(self.number));
+        let (fault, mut epochs) = (Fault::of(self.number), 0);
         let mut last_images = Instant::now();
         let Self { number, words, stop, held, slow } = self;
         trainer.train(assignment, sources, &mut |report| {
-            fault.iter().for_each(|fault| fault.strike_training(begun.elapsed()));
+            fault.iter().for_each(|fault| fault.strike_training(epochs));
             let asked = || if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
                 TrainingEvent::Images { .. } => last_images = Instant::now(),
-                TrainingEvent::Epoch(_) => slow.iter_mut().for_each(Slowness::dawdle),
+                TrainingEvent::Epoch(_) => {
+                    epochs += 1;
+                    slow.iter_mut().for_each(Slowness::dawdle);
+                }
                 TrainingEvent::Snapshot(moment, snapshot) => {
                     held.keep(stage, *moment, snapshot);
                 }

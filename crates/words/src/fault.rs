@@ -3,7 +3,8 @@
 //! `TOMBOLA_FAULT=RANK:HOW:SECONDS` lets that rank fail so many seconds after its main loop began: by a `panic`, an `error`
 //! that leaves `main` early, or an `exit` without a word. `unbegun` is a kill before MPI begins. `early` is an exit before rank 0 has told the others what to do. `stall`
 //! keeps the main loop for ten seconds, once, as a slow disk would. `hang` is of the training of that rank, or of that worker
-//! of a single process: so many seconds after it began, it goes on no more.
+//! of a single process, and its number counts epochs, however fast the machine is: when so many are done, the training goes
+//! on no more.
 //!
 //! `TOMBOLA_SLOW=SEED:SECONDS` lets each worker wait after each epoch, up to so many seconds, another time each time and
 //! other times with another seed: so trainings end in another order each run.
@@ -22,10 +23,11 @@ use crate::stream::stream;
 const STALL: Duration = Duration::from_secs(10);
 
 /// What is to happen to this process, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Fault {
     how: String,
-    after: Duration,
+    /// Seconds, or epochs of a training.
+    after: f64,
 }
 
 impl Fault {
@@ -49,9 +51,9 @@ impl Fault {
         }
     }
 
-    /// Hangs for ever, if that is what a training is to do and it has run for long enough.
-    pub fn strike_training(&self, running: Duration) {
-        if self.how == "hang" && running >= self.after {
+    /// Hangs for ever, if that is what a training is to do and so many of its epochs are done.
+    pub fn strike_training(&self, epochs: usize) {
+        if self.how == "hang" && epochs as f64 >= self.after {
             loop {
                 std::thread::park();
             }
@@ -68,11 +70,11 @@ impl Fault {
     #[expect(clippy::panic, reason = "that is how it is to fail")]
     pub fn strike(&mut self, running: Duration) -> Result<()> {
         match self.how.as_str() {
-            _ if running < self.after => Ok(()),
+            _ if running.as_secs_f64() < self.after => Ok(()),
             "panic" => panic!("a panic that was asked for"),
             "exit" => signal_hook::low_level::exit(9),
             "stall" => {
-                self.after = Duration::MAX;
+                self.after = f64::INFINITY;
                 std::thread::sleep(STALL);
                 Ok(())
             }
@@ -85,7 +87,7 @@ impl Fault {
 fn parse(text: &str, rank: usize) -> Option<Fault> {
     let mut parts = text.split(':');
     let (whose, how, after) = (parts.next()?, parts.next()?, parts.next()?);
-    let after = Duration::try_from_secs_f64(after.parse().ok()?).ok()?;
+    let after = after.parse().ok()?;
     (whose.parse() == Ok(rank)).then(|| Fault { how: how.to_string(), after })
 }
 
