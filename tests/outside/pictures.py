@@ -6,6 +6,7 @@ much they may differ: JPEG and WebP lose, and every decoder rounds in its own wa
 
 import json
 import pathlib
+import struct
 import sys
 
 import numpy
@@ -30,7 +31,53 @@ def smooth(height, width, channels):
     return numpy.stack([numpy.asarray(plane) for plane in planes], axis=2)
 
 
+def tiff(name, order, meaning, bits, width, pixels, colours=(), extra=None, samples=1):
+    """A TIFF of one strip of samples that are packed already, as Pillow does not write them."""
+    height = len(pixels) * 8 // (-(-width * samples * bits // 8) * 8)
+    letter = {"little": "<", "big": ">"}[order]
+    fields = [(256, 3, [width]), (257, 3, [height]), (258, 3, [bits] * samples), (259, 3, [1]), (262, 3, [meaning]), (273, 4, [8]),
+              (277, 3, [samples]), (278, 3, [height]), (279, 4, [len(pixels)])]
+    fields += [(320, 3, list(colours))] if colours else []
+    fields += [(338, 3, [extra])] if extra is not None else []
+    data = bytes(pixels) + b"\0" * (len(pixels) % 2)
+    directory, behind = struct.pack(letter + "H", len(fields)), b""
+    after = 8 + len(data) + 2 + 12 * len(fields) + 4
+    for number, kind, values in fields:
+        packed = struct.pack(f"{letter}{len(values)}{'H' if kind == 3 else 'I'}", *values)
+        if len(packed) > 4:
+            packed, behind = struct.pack(letter + "I", after + len(behind)), behind + packed
+        directory += struct.pack(letter + "HHI", number, kind, len(values)) + packed.ljust(4, b"\0")
+    head = struct.pack(letter + "2sHI", b"II" if order == "little" else b"MM", 42, 8 + len(data))
+    (ROOT / name).write_bytes(head + data + directory + b"\0" * 4 + behind)
+
+
+def odd_tiffs():
+    """Those that the library does not read: palettes and grey of few bits, either meaning of zero, and kinds of alpha."""
+    for order in ["little", "big"]:
+        for meaning, bits in [(0, 1), (1, 1), (0, 2), (1, 2), (0, 4), (1, 4), (0, 8), (3, 1), (3, 2), (3, 4), (3, 8)]:
+            name = f"bits-{meaning}-{bits}-{order}.tif"
+            row = -(-13 * bits // 8)
+            colours = RANDOM.integers(0, 65536, 3 << bits).tolist() if meaning == 3 else ()
+            tiff(name, order, meaning, bits, 13, RANDOM.integers(0, 256, 7 * row, dtype=numpy.uint8).tobytes(), colours)
+            with Image.open(ROOT / name) as found:
+                case(name, numpy.asarray(found.convert("RGB")))
+        for meaning, samples, extra in [(1, 2, 0), (1, 2, 1), (1, 2, 2), (2, 4, 0), (2, 4, 1), (2, 4, 2), (3, 2, 2)]:
+            name = f"alpha-{meaning}-{extra}-{order}.tif"
+            colours = RANDOM.integers(0, 65536, 3 << 8).tolist() if meaning == 3 else ()
+            pixels = RANDOM.integers(0, 256, (7, 13, samples), dtype=numpy.uint8)
+            if extra == 1:
+                # Never more colour than there is of the pixel.
+                pixels[:, :, :-1] = numpy.minimum(pixels[:, :, :-1], pixels[:, :, -1:])
+            tiff(name, order, meaning, 8, 13, pixels.tobytes(), colours, extra, samples)
+            with Image.open(ROOT / name) as found:
+                clear = found.convert("LA") if found.mode == "La" else found
+                case(name, numpy.asarray(clear.convert("RGB")))
+                under = Image.new("RGBA", found.size, (255, 255, 255, 255))
+                case(name, numpy.asarray(Image.alpha_composite(under, clear.convert("RGBA")).convert("RGB")), tolerance=1, alpha="white")
+
+
 def main():
+    odd_tiffs()
     colour = Image.fromarray(smooth(23, 31, 3))
     clear = Image.fromarray(numpy.concatenate([smooth(23, 31, 3), smooth(23, 31, 1)], axis=2), "RGBA")
     grey = colour.convert("L")
@@ -46,9 +93,6 @@ def main():
     for kind, image in kinds.items():
         for ending in ["png", "bmp", "tif", "webp"]:
             if (ending == "bmp" and kind in ("la",)) or (ending == "webp" and kind in ("p", "p4", "1", "la")):
-                continue
-            # The library that decodes TIFF has no palettes, and no grey with transparency.
-            if ending == "tif" and kind in ("la", "p", "p4"):
                 continue
             name = f"{kind}.{ending}"
             image.save(ROOT / name, **({"lossless": True, "exact": True} if ending == "webp" else {}))

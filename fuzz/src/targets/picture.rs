@@ -56,7 +56,62 @@ fn seeds() -> Vec<Vec<u8>> {
             image.write_to(&mut Cursor::new(&mut bytes), *format).ok().map(|()| bytes)
         })
     });
-    encoded.collect()
+    encoded.chain(TIFFS.map(|(meaning, bits, samples)| tiff(meaning, bits, samples))).collect()
+}
+
+/// What zero means, bits and samples of the TIFFs below.
+const TIFFS: [(u16, u16, u16); 8] =
+    [(0, 2, 1), (1, 4, 1), (3, 1, 1), (3, 4, 1), (1, 8, 2), (3, 8, 2), (0, 16, 2), (2, 8, 4)];
+
+/// A TIFF of 6x3 pixels of the kinds that no encoder here writes: what zero means or 3 for a palette, and bits of the samples of a pixel.
+fn tiff(meaning: u16, bits: u16, samples: u16) -> Vec<u8> {
+    let pixels: Vec<u8> = (0..3 * (6 * bits * samples).div_ceil(8)).map(|at| (at * 37) as u8).collect();
+    let palette: Vec<u8> = (0..6_u16 << bits.min(8)).map(|at| (at * 51) as u8).collect();
+    let behind = 8 + pixels.len() as u32;
+    let whole = |value: u16| [value.to_le_bytes(), [0; 2]].concat();
+    let mut fields = vec![(256, 1, whole(6)), (257, 1, whole(3)), (262, 1, whole(meaning)), (277, 1, whole(samples))];
+    fields.push(match samples {
+        1 => (258, 1, whole(bits)),
+        2 => (258, 2, [bits.to_le_bytes(), bits.to_le_bytes()].concat()),
+        // The first bytes of a palette are no bits; these follow.
+        _ => (258, u32::from(samples), (behind + palette.len() as u32).to_le_bytes().to_vec()),
+    });
+    fields.extend([
+        (259, 1, whole(1)),
+        (278, 1, whole(3)),
+        (338, 1, whole(1)),
+        (273, 1, whole(8)),
+        (279, 1, whole(pixels.len() as u16)),
+    ]);
+    if meaning == 3 {
+        fields.push((320, 3 << bits, behind.to_le_bytes().to_vec()));
+    }
+    fields.sort();
+    let bits = bits.to_le_bytes().repeat(usize::from(samples));
+    let place = behind + (palette.len() + bits.len()) as u32;
+    let field = |(tag, count, value): &(u16, u32, Vec<u8>)| {
+        [&tag.to_le_bytes()[..], &3_u16.to_le_bytes(), &count.to_le_bytes(), value].concat()
+    };
+    let directory: Vec<u8> = fields.iter().flat_map(field).collect();
+    let count = (fields.len() as u16).to_le_bytes();
+    [b"II*\0", &place.to_le_bytes()[..], &pixels, &palette, &bits, &count, &directory, &[0; 4]].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_seeds_are_images() {
+        for seed in seeds() {
+            assert!(look_at_picture(&seed).is_ok(), "{:?}", look_at_picture(&seed));
+        }
+        for (meaning, bits, samples) in TIFFS {
+            let wanted = Wanted { channels: 3, bits: 8, size: (3, 6), resize: Resize::Stretch, alpha: Alpha::Drop };
+            let found = decode_picture(&tiff(meaning, bits, samples), &wanted);
+            assert!(found.is_ok(), "{meaning} {bits} {samples}: {found:?}");
+        }
+    }
 }
 
 fn words() -> Vec<String> {

@@ -17,6 +17,7 @@ mod picture;
 mod settle;
 mod survey;
 mod tiff;
+mod tiff_fields;
 
 use std::path::Path;
 use std::sync::Arc;

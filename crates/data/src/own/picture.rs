@@ -7,7 +7,8 @@ use std::io::Cursor;
 use image::imageops::{self, FilterType};
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
 
-use super::{jpeg, tiff};
+use super::jpeg;
+use super::tiff::Tiff;
 use crate::example::Numbers;
 use tombola_words::{Alpha, Resize};
 
@@ -52,8 +53,12 @@ pub struct Wanted {
 
 /// Reads the first bytes of an image. The error says what is wrong with it.
 pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
-    tiff::check(bytes)?;
     jpeg::check(bytes)?;
+    let tiff = Tiff::of(bytes)?;
+    if let Some(form) = tiff.as_ref().and_then(Tiff::form) {
+        check_size(form.width, form.height)?;
+        return Ok(form);
+    }
     let decoder = opened(bytes)?.into_decoder().map_err(|error| told(&error))?;
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
@@ -67,7 +72,7 @@ pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
         height,
         width,
         is_coloured: colour.has_color(),
-        has_alpha: colour.has_alpha(),
+        has_alpha: colour.has_alpha() && tiff.is_none_or(|tiff| tiff.has_alpha()),
         bits: if colour.bytes_per_pixel() / colour.channel_count() == 2 { 16 } else { 8 },
     })
 }
@@ -76,7 +81,7 @@ pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
 pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
     // Sizes first: decoders reserve what a file promises.
     look(bytes)?;
-    let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
+    let image = unpacked(bytes)?;
     let (height, width) = (wanted.size.0 as u32, wanted.size.1 as u32);
     let fit = Fitting { height, width, resize: wanted.resize };
     fit.check(image.width(), image.height())?;
@@ -87,6 +92,18 @@ pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
         (_, 1) => Numbers::Bytes(fit.applied(grey(&image, wanted.alpha)).into_raw()),
         (_, 3) => Numbers::Bytes(fit.applied(colour(image, wanted.alpha)).into_raw()),
         _ => Numbers::Bytes(fit.applied(image.into_rgba8()).into_raw()),
+    })
+}
+
+fn unpacked(bytes: &[u8]) -> Result<DynamicImage, String> {
+    let tiff = Tiff::of(bytes)?;
+    if let Some(image) = tiff.as_ref().and_then(|tiff| tiff.decoded(MOST_MEMORY as usize)) {
+        return image;
+    }
+    let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
+    Ok(match tiff {
+        Some(tiff) => tiff.settled(image),
+        None => image,
     })
 }
 
