@@ -17,6 +17,7 @@ use watch::Watched;
 use tombola_core::own_folder::OwnFolder;
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::seconds;
+use tombola_words::signals;
 use tombola_words::speech::print;
 
 /// The flag of the process that does the checks. It is watched by another, and ended where it hangs.
@@ -85,7 +86,7 @@ pub fn run(wish: &SelftestWish) -> Result<u8> {
     let until = begun + seconds(60.0 * wish.minutes);
     // Not after minutes of checks.
     wish.records.iter().try_for_each(|folder| record::check(folder))?;
-    let stop = watch::listen()?;
+    let stop = signals::listen(false)?;
     let scratch = OwnFolder::within(&std::env::temp_dir())?;
     let chosen = |check: &&SelftestCheck| wish.only.is_empty() || wish.only.contains(&check.name);
     let mut left: Vec<&SelftestCheck> = CHECKS.iter().filter(chosen).collect();

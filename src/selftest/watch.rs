@@ -14,25 +14,11 @@ use super::told::{CheckResult, CheckWord};
 use super::{INNER, SelftestCheck, SelftestWish, trouble};
 use tombola_words::error::{Error, Result, ignored};
 use tombola_words::process::kill_group;
-use tombola_words::signals;
 
 /// How often a wish to stop is looked for.
 const LOOK: Duration = Duration::from_millis(100);
 /// Lines of what a process that ended by itself had said.
 const LAST_WORDS: usize = 4;
-
-/// A wish to stop, by any of the signals that mean one, as soon as there is one.
-///
-/// # Errors
-/// When the system refuses.
-pub(super) fn listen() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in signals::stops() {
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(|error| trouble("listen beside", &error))?;
-    }
-    signals::release().map_err(|error| trouble("listen beside", &error))?;
-    Ok(stop)
-}
 
 /// A process that does checks, and what it has told.
 pub(super) struct Watched {

@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 
 use super::common::python::Python;
-use super::common::{Folder, skipped};
+use super::common::ranks::signal;
+use super::common::{Folder, Ran, skipped, wait_until};
 
 /// What writes the sets.
 const MODULES: [&str; 6] = ["numpy", "PIL", "pyarrow", "pandas", "sklearn", "scipy"];
@@ -40,16 +41,20 @@ fn png(side: u32, value: u8) -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &head), chunk(b"IDAT", &stored(&raw)), chunk(b"IEND", &[])].concat()
 }
 
-/// A zlib stream of one stored block.
+/// A zlib stream of stored blocks.
 fn stored(bytes: &[u8]) -> Vec<u8> {
     let (mut one, mut two) = (1_u32, 0_u32);
     for byte in bytes {
         one = (one + u32::from(*byte)) % 65_521;
         two = (two + one) % 65_521;
     }
-    let length = bytes.len() as u16;
+    let blocks = bytes.chunks(usize::from(u16::MAX)).flat_map(|block| {
+        let length = block.len() as u16;
+        [&[0][..], &length.to_le_bytes(), &(!length).to_le_bytes(), block].concat()
+    });
+    let last = [1, 0, 0, 0xff, 0xff];
     let sum = (two << 16 | one).to_be_bytes();
-    [&[0x78, 1, 1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), bytes, &sum].concat()
+    [0x78, 1].into_iter().chain(blocks).chain(last).chain(sum).collect()
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
@@ -171,6 +176,38 @@ fn what_is_wrong_with_a_set_is_told_before_anything_trains() {
     run("").expect(2).says("are not those that the results in this folder are of").says("--out");
     folder.tombola("run --dataset ./nothing").expect(2).says("nothing");
     folder.tombola("run --dataset squares").expect(2).says("is not a known data set").says("./squares");
+}
+
+#[test]
+fn a_stop_does_not_wait_until_all_is_decoded() {
+    let folder = Folder::new();
+    folder.write("large/dark/0.png", png(1200, 7)).write("large/light/0.png", png(1200, 200));
+    // Seconds of decoding, of two files.
+    for number in 1..800 {
+        for class in ["dark", "light"] {
+            let place = |number: u32| folder.path(&format!("large/{class}/{number}.png"));
+            std::fs::hard_link(place(0), place(number)).unwrap();
+        }
+    }
+    folder.write(
+        "sweep.toml",
+        "dataset = \"large\"\nnetwork = \"mlp\"\nhidden = [4]\nepochs = 1\nprune-iterations = 0\n\
+         [datasets.large]\npath = \"large\"\nsize = [4, 4]\n",
+    );
+    let drafts = || {
+        let entries = std::fs::read_dir(folder.path(".cache/tombola/data")).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".new-")).count()
+    };
+    let mut command = folder.command(super::common::PROGRAM);
+    command.args(["run", "sweep.toml", "--out", "out"]).stderr(std::process::Stdio::piped());
+    let child = command.spawn().unwrap();
+    wait_until("decoding begins", || drafts() > 0);
+    let asked = std::time::Instant::now();
+    signal(child.id(), "TERM");
+    let ended = Ran::of("run sweep.toml", child.wait_with_output().unwrap()).expect(75);
+    ended.says("asked to stop before the reading of the data was over").says("run the same command again");
+    assert!(asked.elapsed().as_secs_f64() < 2.0 && drafts() == 0, "{:?}", asked.elapsed());
+    assert!(!folder.path("out").exists());
 }
 
 #[test]

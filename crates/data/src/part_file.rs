@@ -92,7 +92,7 @@ impl Loose {
         order: &[usize],
         element: ValueKind,
         path: &Path,
-        see: &mut dyn FnMut(&[u8]),
+        see: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let failed = |error: std::io::Error| Error::file("write", path, &error);
         let file = File::create_new(path).map_err(failed)?;
@@ -111,7 +111,7 @@ impl Loose {
                 ))
                 .hint("the disk is damaged or full: name another with the variable `XDG_CACHE_HOME`"));
             }
-            see(&values);
+            see(&values)?;
             file.write_all(&values).map_err(failed)?;
         }
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;

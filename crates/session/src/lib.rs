@@ -8,7 +8,6 @@
 //! | `start` | which of the two that follow this process is |
 //! | `alone`, `ranks` | the workers: threads of one process, or processes that talk by MPI |
 //! | `tuned` | how many workers, where `tombola tune` has measured it |
-//! | `stop` | signals that ask it to stop |
 //! | `trainer` | a worker's training: a stage of the plan by `tombola_train` |
 //! | `closing` | the last tables, and how it ended |
 //!
@@ -22,7 +21,6 @@ mod opening;
 mod ranks;
 mod request;
 mod start;
-mod stop;
 mod trainer;
 mod tuned;
 

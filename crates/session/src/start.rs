@@ -5,10 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use tombola_cluster::link::launcher::{self, Launch};
 use tombola_words::error::Result;
+use tombola_words::signals;
 
 use super::alone;
 use super::request::Request;
-use super::stop::stop_on_signals;
 
 /// Trains and prints the table; the exit code is 0, or 1 if some training failed.
 ///
@@ -19,7 +19,7 @@ use super::stop::stop_on_signals;
 pub fn start(request: impl FnOnce() -> Result<Request>) -> Result<u8> {
     let launch = launcher::launch().filter(|launch| launch.size > 1);
     // Before anything that takes time: reading a sweep and its data does.
-    let stop = stop_on_signals(launch.is_none())?;
+    let stop = signals::listen(launch.is_none())?;
     match launch {
         None => alone::run(request()?, stop),
         Some(launch) => many(launch, &stop, request),

@@ -3,7 +3,7 @@
 //! `CONTENT/` has one file a part (`part_file.rs`) and `form.json`; `sources/KEY.json` says what files, as they were, gave.
 //! Whatever is missing or damaged here is decoded again.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::part_file::FORM;
 use tombola_words::error::{Error, Result, ignored};
-use tombola_words::{DataForm, process, regular};
+use tombola_words::{DataForm, process, regular, signals};
 
 /// Names another folder for it.
 const VARIABLE: &str = "TOMBOLA_DATA_CACHE";
@@ -25,6 +25,8 @@ const MOST_TEXT: u64 = 64 << 20;
 const LEFT_ALONE: Duration = Duration::from_secs(600);
 /// A draft that was not written to for so long is nobody's.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
+/// How often whoever waits for another process looks whether that is done.
+const LOOK: Duration = Duration::from_millis(20);
 /// Where the folder of sources lies.
 const SOURCES: &str = "sources";
 
@@ -106,16 +108,21 @@ impl Cache {
 
     /// Waits until nobody else decodes what is called so; whoever has its turn keeps it until the file is dropped. Where the file system
     /// knows no locks, several decode the same: that is only slower.
-    pub(super) fn turn(&self, name: &str) -> Option<File> {
-        make(&self.root).ok()?;
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.root.join(format!(".turn-{name}")))
-            .ok()?;
-        file.lock().ok()?;
-        Some(file)
+    ///
+    /// # Errors
+    /// When the process is asked to stop meanwhile.
+    pub(super) fn turn(&self, name: &str) -> Result<Option<File>> {
+        let place = self.root.join(format!(".turn-{name}"));
+        let open = || File::options().create(true).truncate(false).write(true).open(place).ok();
+        let Some(file) = make(&self.root).ok().and_then(|()| open()) else { return Ok(None) };
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                Err(TryLockError::Error(_)) => return Ok(None),
+            }
+            signals::check("the decoding by another process")?;
+        }
     }
 
     /// Marks a set as used just now: what was not used for longest goes first.

@@ -37,10 +37,14 @@ use crate::part_file::{Loose, PartFile, PartWriter};
 use crate::readers;
 use crate::values::ValueKind;
 use tombola_words::error::{Error, Kind, Result};
+use tombola_words::signals;
 use tombola_words::{DataForm, DataOptions, DataShape};
 
 /// Share of a set without a test part that is held out for the test.
 const TEST_SHARE: f64 = 0.2;
+
+/// What a stop leaves undone.
+const UNDONE: &str = "the reading of the data";
 
 /// The parts of a set, in the order in which they are hashed.
 const PARTS: [&str; 3] = ["training", "validation", "test"];
@@ -62,7 +66,7 @@ fn take_into(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundS
     if let Some(found) = key.as_ref().and_then(|key| cache.recall(key)) {
         return Ok(found);
     }
-    let _turn = cache.turn(key.as_deref().unwrap_or("new"));
+    let _turn = cache.turn(key.as_deref().unwrap_or("new"))?;
     if let Some(found) = key.as_ref().and_then(|key| cache.recall(key)) {
         return Ok(found);
     }
@@ -95,7 +99,7 @@ fn open_from(
         return Ok(set);
     }
     // The processes of a machine open a set at the same time: one decodes, and the others find it then.
-    let _turn = cache.turn(&form.content);
+    let _turn = cache.turn(&form.content)?;
     if let Some(set) = kept(cache, name, form, memory)? {
         return Ok(set);
     }
@@ -180,7 +184,13 @@ pub fn survey(path: &Path, options: &DataOptions) -> Result<Looked> {
     let bar = progress("looking at examples", None);
     let mut surveys = Vec::new();
     for (part, reader) in readers_of(&parts) {
-        surveys.push((part, PartSurvey::of(reader, &|seen| bar.set_position(seen as u64))?));
+        surveys.push((
+            part,
+            PartSurvey::of(reader, &|seen| {
+                bar.set_position(seen as u64);
+                signals::check(UNDONE)
+            })?,
+        ));
     }
     bar.finish_and_clear();
     Ok(Looked { parts, surveys })
@@ -218,6 +228,7 @@ fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet
         let mut writer = PartWriter::create(&draft.folder.join(format!("loose-{part}")), size)?;
         let mut hashes = Vec::new();
         let damaged = decode::records(reader, &settled, options.skip_damaged, &mut |record| {
+            signals::check(UNDONE)?;
             bar.inc(1);
             hashes.push((record.label, *blake3::hash(&record.values).as_bytes()));
             writer.add(record.label, &record.values)
@@ -315,6 +326,7 @@ fn written(
         fingerprint_head(&mut hasher, order.len(), settled.element, settled.shape, classes);
         loose.write(order, settled.element, &draft.folder.join(part), &mut |values| {
             hasher.update(values);
+            signals::check(UNDONE)
         })?;
         let labels: Vec<u16> = order.iter().map(|place| loose.labels()[*place]).collect();
         fingerprint_labels(&mut hasher, &labels, classes);

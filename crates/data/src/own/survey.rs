@@ -53,16 +53,16 @@ pub struct Arrays {
 }
 
 impl PartSurvey {
-    /// Looks at every example of a part.
+    /// Looks at every example of a part; `watch` is told how many were seen, and may end it.
     ///
     /// # Errors
-    /// What the reader says, and numbers that are none.
-    pub fn of(reader: &dyn Reader, watch: &dyn Fn(usize)) -> Result<Self> {
+    /// What the reader and `watch` say, and numbers that are none.
+    pub fn of(reader: &dyn Reader, watch: &dyn Fn(usize) -> Result<()>) -> Result<Self> {
         let mut survey = Self::default();
         let mut seen = 0;
         reader.read(&mut |example| {
             seen += 1;
-            watch(seen);
+            watch(seen)?;
             survey.add(&example)
         })?;
         Ok(survey)
