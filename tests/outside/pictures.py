@@ -11,6 +11,7 @@ import sys
 
 import numpy
 from PIL import Image
+from torchvision import transforms
 
 ROOT = pathlib.Path(sys.argv[1])
 RANDOM = numpy.random.default_rng(3)
@@ -117,14 +118,16 @@ def main():
     for name in ["deep.png", "deep.tif"]:
         Image.fromarray(deep).save(ROOT / name)
         case(name, deep, bits=16)
+    colour.transpose(Image.TRANSPOSE).save(ROOT / "upright.png")
     for size in [(8, 8), (40, 17), (23, 64)]:
         wide = colour.resize((size[1], size[0]), Image.BILINEAR)
         case("rgb.png", numpy.asarray(wide), tolerance=1)
         case("l.png", numpy.asarray(grey.resize((size[1], size[0]), Image.BILINEAR)), tolerance=1)
-    # The shorter side to 16, the longer in proportion, then the middle.
-    resized = colour.resize((round(31 * 16 / 23), 16), Image.BILINEAR)
-    left = (resized.width - 16) // 2
-    case("rgb.png", numpy.asarray(resized.crop((left, 0, left + 16, 16))), tolerance=1, resize="crop")
+    # The shorter side, then the middle, as torchvision has them: of 31x23 pixels there are 1 to 7 to be cut away.
+    for side in [3, 7, 9, 14, 16, 20, 23, 40]:
+        cropped = transforms.CenterCrop(side)(transforms.Resize(side)(colour))
+        case("rgb.png", numpy.asarray(cropped), tolerance=1, resize="crop")
+        case("upright.png", numpy.asarray(cropped.transpose(Image.TRANSPOSE)), tolerance=1, resize="crop")
     for ground, name in [((255, 255, 255), "white"), ((0, 0, 0), "black")]:
         under = Image.new("RGBA", clear.size, (*ground, 255))
         case("rgba.png", numpy.asarray(Image.alpha_composite(under, clear).convert("RGB")), tolerance=1, alpha=name)

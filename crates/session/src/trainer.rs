@@ -45,12 +45,12 @@ impl TorchTrainer {
                 None => return Ok(()),
             },
             Device::Cuda(number) => {
-                let need = room::need(&Cost::of(graph), settings.batch_size, settings.precision);
+                let need = room::need(&Cost::of(graph), settings.batch_size, settings);
                 (gpu::free_memory(number, need).ok(), device)
             }
             _ => return Ok(()),
         };
-        free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings.batch_size, settings.precision, free, &place))
+        free.map_or(Ok(()), |free| room::check(&Cost::of(graph), settings, free, &place))
     }
 }
 

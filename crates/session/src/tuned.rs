@@ -87,7 +87,7 @@ fn work(asked: &Asked, settings: &Settings, first: Device) -> Option<TunedWork> 
 fn fits(asked: &Asked, stage: usize, number: usize, together: usize) -> bool {
     let settings = &asked.plan.stages[stage].settings;
     let need = estimate::cost(&asked.plan, &asked.spec, stage)
-        .map(|cost| room::need(&cost, settings.batch_size, settings.precision).saturating_mul(together));
+        .map(|cost| room::need(&cost, settings.batch_size, settings).saturating_mul(together));
     let lacks = |need| gpu::free_memory(number, need).is_ok_and(|free| free < need);
     !need.is_ok_and(lacks)
 }

@@ -46,7 +46,7 @@ pub struct FoundSet {
 }
 
 /// Of [`FoundSet`] and of all that decides what is decoded.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The folder of what was decoded.
 #[derive(Debug, Clone)]

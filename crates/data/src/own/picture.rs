@@ -228,11 +228,17 @@ impl Fitting {
         ))
     }
 
-    /// Width and height whose shorter side fits, in proportion.
+    /// Width and height of which one is what is wanted and the other no less, in proportion: torchvision's `Resize` leaves out fractions of
+    /// a pixel, too.
     fn before_crop(&self, width: u32, height: u32) -> (u32, u32) {
-        let scale = (f64::from(self.width) / f64::from(width)).max(f64::from(self.height) / f64::from(height));
-        let side = |length: u32, least: u32| ((f64::from(length) * scale).round() as u32).max(least);
-        (side(width, self.width), side(height, self.height))
+        let scaled = |length: u32, to: u32, of: u32| {
+            u32::try_from(u64::from(length) * u64::from(to) / u64::from(of)).unwrap_or(u32::MAX)
+        };
+        if u64::from(self.width) * u64::from(height) >= u64::from(self.height) * u64::from(width) {
+            (self.width, scaled(height, self.width, width))
+        } else {
+            (scaled(width, self.height, height), self.height)
+        }
     }
 
     /// Linear, and as wide as what a pixel of the result covers: what Pillow calls bilinear.
@@ -249,11 +255,17 @@ impl Fitting {
             Resize::Crop => {
                 let (wide, high) = self.before_crop(width, height);
                 let resized = imageops::resize(&image, wide, high, FilterType::Triangle);
-                let (left, top) = ((resized.width() - self.width) / 2, (resized.height() - self.height) / 2);
+                let (left, top) = (middle(resized.width() - self.width), middle(resized.height() - self.height));
                 imageops::crop_imm(&resized, left, top, self.width, self.height).to_image()
             }
         }
     }
+}
+
+/// Half of what is cut away, and of two halves the even one: so does torchvision's `CenterCrop`.
+fn middle(rest: u32) -> u32 {
+    let half = rest / 2;
+    half + (rest % 2) * (half % 2)
 }
 
 #[cfg(test)]
