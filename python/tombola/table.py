@@ -17,7 +17,7 @@ _COLUMNS = {
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         hidden load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
         selected_on error track rule early_bird differs value other_value place
-        computed_with
+        computed_with class_name
     """,
     WHOLE: """
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size

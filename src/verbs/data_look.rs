@@ -28,8 +28,13 @@ pub(super) fn look(path: &Path) -> Result<String> {
             known.name
         )));
     }
-    let mut data =
-        OwnData { name: name_of_path(path), path: path.to_path_buf(), options: DataOptions::default(), form: None };
+    let mut data = OwnData {
+        name: name_of_path(path),
+        path: path.to_path_buf(),
+        options: DataOptions::default(),
+        form: None,
+        class_names: Vec::new(),
+    };
     let looked = own::survey(path, &data.options).map_err(|error| error.at_path(path))?;
     let mut text = format!("{}: {}\n", printable(&word), looked.parts.format);
     for (part, survey) in &looked.surveys {

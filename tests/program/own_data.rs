@@ -214,11 +214,14 @@ fn a_stop_does_not_wait_until_all_is_decoded() {
 fn folders_go_on_without_the_data_and_the_cache_can_go() {
     let folder = Folder::new();
     squares(&folder);
-    folder.tombola(&format!("run --dataset ./squares {SMALL} --out out --quiet")).expect(0);
+    folder.tombola(&format!("run --dataset ./squares {SMALL} --class-accuracy --out out --quiet")).expect(0);
     let first = folder.read("out/results.csv");
+    let classes = folder.read("out/classes.csv");
+    assert!(classes.contains(",0,dark,8,") && classes.contains(",1,light,8,"), "{classes}");
     std::fs::rename(folder.path("squares"), folder.path("elsewhere")).unwrap();
     folder.tombola("status out --check").expect(0);
     folder.tombola("run out/sweep.toml --out out").expect(0).says("nothing to train");
+    assert_eq!(folder.read("out/classes.csv"), classes);
     folder.tombola("data clear").expect(0).prints("MB freed");
     // Elsewhere and under another name the same data are the same training.
     folder.tombola(&format!("run --dataset ./elsewhere {SMALL} --out other --quiet")).expect(0);

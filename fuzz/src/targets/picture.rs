@@ -65,8 +65,8 @@ const TIFFS: [(u16, u16, u16); 8] =
 
 /// A TIFF of 6x3 pixels of the kinds that no encoder here writes: what zero means or 3 for a palette, and bits of the samples of a pixel.
 fn tiff(meaning: u16, bits: u16, samples: u16) -> Vec<u8> {
-    let pixels: Vec<u8> = (0..3 * (6 * bits * samples).div_ceil(8)).map(|at| (at * 37) as u8).collect();
-    let palette: Vec<u8> = (0..6_u16 << bits.min(8)).map(|at| (at * 51) as u8).collect();
+    let pixels: Vec<u8> = (0..3 * (6 * bits * samples).div_ceil(8)).map(|at| at.wrapping_mul(37) as u8).collect();
+    let palette: Vec<u8> = (0..6_u16 << bits.min(8)).map(|at| at.wrapping_mul(51) as u8).collect();
     let behind = 8 + pixels.len() as u32;
     let whole = |value: u16| [value.to_le_bytes(), [0; 2]].concat();
     let mut fields = vec![(256, 1, whole(6)), (257, 1, whole(3)), (262, 1, whole(meaning)), (277, 1, whole(samples))];
@@ -97,6 +97,12 @@ fn tiff(meaning: u16, bits: u16, samples: u16) -> Vec<u8> {
     [b"II*\0", &place.to_le_bytes()[..], &pixels, &palette, &bits, &count, &directory, &[0; 4]].concat()
 }
 
+fn words() -> Vec<String> {
+    ["\u{89}PNG\r\n\u{1a}\n", "IHDR", "IDAT", "PLTE", "tRNS", "RIFF", "WEBPVP8L", "BM", "II*\0", "MM\0*"]
+        .map(str::to_string)
+        .to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,10 +118,4 @@ mod tests {
             assert!(found.is_ok(), "{meaning} {bits} {samples}: {found:?}");
         }
     }
-}
-
-fn words() -> Vec<String> {
-    ["\u{89}PNG\r\n\u{1a}\n", "IHDR", "IDAT", "PLTE", "tRNS", "RIFF", "WEBPVP8L", "BM", "II*\0", "MM\0*"]
-        .map(str::to_string)
-        .to_vec()
 }

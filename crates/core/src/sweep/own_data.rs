@@ -24,7 +24,9 @@ const KEYS: [&str; 13] = [
     "skip-damaged",
 ];
 /// Keys that say what was found: the program writes them into the file of a results folder.
-const FOUND: [&str; 7] = ["content", "shape", "bytes", "classes", "training", "validating", "testing"];
+const FOUND: [&str; 8] = ["content", "shape", "bytes", "classes", "training", "validating", "testing", "class-names"];
+/// Of so many classes the names are kept: those of more would make long files, and nobody reads tables of so many.
+const MOST_NAMES: usize = 1000;
 /// Endings of files that hold a whole set.
 const ENDINGS: [&str; 12] =
     ["npz", "npy", "parquet", "csv", "tsv", "tar", "tgz", "gz", "mat", "safetensors", "bin", "idx"];
@@ -40,6 +42,8 @@ pub struct OwnData {
     pub options: DataOptions,
     /// What was found there; none before anybody looked.
     pub form: Option<DataForm>,
+    /// Names of its classes in their order; none before anybody looked, or of more than a thousand classes. They decide nothing.
+    pub class_names: Vec<String>,
 }
 
 impl OwnData {
@@ -112,6 +116,9 @@ impl OwnData {
             let counts = [form.classes, form.train, form.validation, form.test];
             for (key, count) in FOUND[3..].iter().zip(counts) {
                 put(key, number(count));
+            }
+            if !self.class_names.is_empty() && self.class_names.len() <= MOST_NAMES {
+                put(FOUND[7], toml::Value::Array(self.class_names.iter().map(|name| text(name)).collect()));
             }
         }
         format!("\n[datasets.{name}]\n{table}")
@@ -187,7 +194,13 @@ fn own_data(name: &str, table: &toml::Table) -> Result<OwnData> {
         axes: block.word("axes", &[("first", AxesOrder::First), ("last", AxesOrder::Last)])?,
         skip_damaged: block.truth("skip-damaged")?.unwrap_or(false),
     };
-    Ok(OwnData { name: name.to_string(), path: path.into(), options, form: block.form()? })
+    Ok(OwnData {
+        name: name.to_string(),
+        path: path.into(),
+        options,
+        form: block.form()?,
+        class_names: block.class_names()?,
+    })
 }
 
 /// A block under `[datasets.NAME]`, and what its keys may hold.
@@ -260,6 +273,13 @@ impl DataBlock<'_> {
         })
     }
 
+    fn class_names(&self) -> Result<Vec<String>> {
+        let names = self.get(FOUND[7], "a list of texts", |value| {
+            value.as_array()?.iter().map(|name| Some(name.as_str()?.to_string())).collect()
+        })?;
+        Ok(names.unwrap_or_default())
+    }
+
     fn form(&self) -> Result<Option<DataForm>> {
         let Some(content) = self.text("content")? else { return Ok(None) };
         if content.len() != 64 || !content.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)) {
@@ -312,6 +332,7 @@ mod tests {
             validation: 0,
             test: 5,
         });
+        birds.class_names = vec!["a \"bird\"".to_string(), "é".to_string()];
         assert_eq!(read_text(&birds.to_toml()).unwrap()["birds"], *birds);
     }
 

@@ -235,7 +235,10 @@ impl Spec {
     ///
     /// # Errors
     /// When one cannot be read, or two of the same name differ.
-    pub fn take_data(&mut self, look: impl Fn(&Path, &DataOptions) -> Result<(PathBuf, DataForm)>) -> Result<()> {
+    pub fn take_data(
+        &mut self,
+        look: impl Fn(&Path, &DataOptions) -> Result<(PathBuf, DataForm, Vec<String>)>,
+    ) -> Result<()> {
         let axes = self.grids.iter_mut().flat_map(|grid| grid.axes.iter_mut().chain(grid.exclude.iter_mut().flatten()));
         let mut named = Vec::new();
         for value in axes.filter(|axis| axis.field.key == "dataset").flat_map(|axis| &mut axis.values) {
@@ -245,7 +248,13 @@ impl Spec {
                 if catalogue::find(&name).is_ok() || is_data_path(&name) {
                     name.push_str("-own");
                 }
-                let data = OwnData { name: name.clone(), path, options: DataOptions::default(), form: None };
+                let data = OwnData {
+                    name: name.clone(),
+                    path,
+                    options: DataOptions::default(),
+                    form: None,
+                    class_names: Vec::new(),
+                };
                 match self.datasets.get(&name) {
                     Some(known) if known.path != data.path => {
                         return Err(Error::input(format!(
@@ -264,8 +273,8 @@ impl Spec {
         }
         for (name, data) in &mut self.datasets {
             if data.form.is_none() && named.contains(name) {
-                let (path, form) = look(&data.path, &data.options)?;
-                *data = Arc::new(OwnData { path, form: Some(form), ..OwnData::clone(data) });
+                let (path, form, class_names) = look(&data.path, &data.options)?;
+                *data = Arc::new(OwnData { path, form: Some(form), class_names, ..OwnData::clone(data) });
             }
         }
         Ok(())

@@ -4,7 +4,9 @@
 //! | --- | --- |
 //! | `survey` | a first look at every example |
 //! | `settle` | the one form that follows for all of them |
-//! | `picture`, `decode` | from files of images and arrays to values of that form |
+//! | `picture`, `picture_form` | images: what their first bytes say, and their pixels |
+//! | `jpeg`, `tiff`, `tiff_fields` | what libraries do not see to in these |
+//! | `decode` | from files of images and arrays to values of that form |
 //! | `order` | the order of the examples, which their contents decide |
 //! | `cache`, `listing` | what was decoded, kept for the next time, in files of `part_file` |
 
@@ -14,6 +16,7 @@ mod jpeg;
 mod listing;
 mod order;
 mod picture;
+mod picture_form;
 mod settle;
 mod survey;
 mod tiff;
@@ -27,7 +30,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use cache::Draft;
 pub use cache::{Cache, CachedSet, FoundSet};
 use listing::Listing;
-pub use picture::{PictureForm, Wanted, decode as decode_picture, look as look_at_picture};
+pub use picture::{Wanted, decode as decode_picture, look as look_at_picture};
+pub use picture_form::PictureForm;
 pub use settle::{Settled, shown};
 pub use survey::PartSurvey;
 

@@ -8,33 +8,15 @@ use image::imageops::{self, FilterType};
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
 
 use super::jpeg;
+use super::picture_form::{PictureForm, check_size};
 use super::tiff::Tiff;
 use crate::example::Numbers;
 use tombola_words::{Alpha, Resize};
 
-/// No image that is learned from has more; many small files claim to.
-const MOST_PIXELS: u64 = 1 << 26;
-/// No side is longer.
-const LONGEST_SIDE: u32 = 65_535;
 /// Pixels of an image that has one side resized and the other not, each of which takes 16 bytes.
 const MOST_BETWEEN: u64 = 1 << 24;
 /// What decoding one image may take, in bytes.
 const MOST_MEMORY: u64 = 1 << 30;
-
-/// What the first bytes of an image say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PictureForm {
-    /// Rows.
-    pub height: u32,
-    /// Columns.
-    pub width: u32,
-    /// Whether there is more than grey.
-    pub is_coloured: bool,
-    /// Whether it says how transparent it is.
-    pub has_alpha: bool,
-    /// Bits of a value, 8 or 16.
-    pub bits: u8,
-}
 
 /// What images are brought to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,19 +98,6 @@ fn opened(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
         Some(_) => Ok(reader),
         None => Err("it is no PNG, JPEG, WebP, BMP or TIFF".to_string()),
     }
-}
-
-fn check_size(width: u32, height: u32) -> Result<(), String> {
-    let pixels = u64::from(width) * u64::from(height);
-    if pixels == 0 {
-        return Err(format!("it has {width}x{height} pixels"));
-    }
-    if width > LONGEST_SIDE || height > LONGEST_SIDE || pixels > MOST_PIXELS {
-        return Err(format!(
-            "it says that it has {width}x{height} pixels; expected sides up to {LONGEST_SIDE} and at most {MOST_PIXELS} pixels"
-        ));
-    }
-    Ok(())
 }
 
 fn told(error: &image::ImageError) -> String {

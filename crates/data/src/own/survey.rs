@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::picture::{self, PictureForm};
+use super::picture;
+use super::picture_form::PictureForm;
 use crate::example::{Content, Example, Label, Numbers, Reader};
 use tombola_words::error::{Error, Result};
 

@@ -8,8 +8,8 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageBuffer, Luma, LumaA, Pixel, Primitive, Rgb, Rgba};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
-use super::picture::PictureForm;
-use super::tiff_fields::{Fields, tag};
+use super::picture_form::PictureForm;
+use super::tiff_fields::{TiffFields, tag};
 
 const PALETTE: u64 = 3;
 const BLACK_IS_ZERO: u16 = 1;
@@ -27,7 +27,7 @@ enum Extra {
 
 /// How the pixels of a TIFF are to be read beyond what the library does.
 pub(super) struct Tiff<'file> {
-    fields: Fields<'file>,
+    fields: TiffFields<'file>,
     /// Set where the library does not decode it.
     samples: Option<Samples>,
     /// What its extra sample is, if it has one.
@@ -49,7 +49,7 @@ struct Samples {
 impl<'file> Tiff<'file> {
     /// Looks at the fields of a TIFF; nothing where the bytes are none. The error says what is wrong with it.
     pub(super) fn of(bytes: &'file [u8]) -> Result<Option<Self>, String> {
-        let Some(fields) = Fields::of(bytes) else { return Ok(None) };
+        let Some(fields) = TiffFields::of(bytes) else { return Ok(None) };
         fields.check()?;
         if fields.first_or(tag::ORDER_OF_BITS, 1) == 2 {
             return Err(
@@ -121,7 +121,7 @@ fn settle<P: Pixel<Subpixel: Into<u32> + TryFrom<u32>>>(image: &mut ImageBuffer<
 
 impl Samples {
     /// Nothing where the library decodes the file, or says why not.
-    fn of(fields: &Fields) -> Result<Option<Self>, String> {
+    fn of(fields: &TiffFields) -> Result<Option<Self>, String> {
         let number = |tag: u64, usual: u64| fields.first_or(tag, usual);
         let (meaning, each) = (number(tag::MEANING, u64::MAX), number(tag::SAMPLES, 1));
         let bits = fields.numbers(tag::BITS).unwrap_or_else(|| vec![1]);
@@ -150,7 +150,7 @@ impl Samples {
         }))
     }
 
-    fn decoded(&self, fields: &Fields, memory: usize) -> Result<DynamicImage, String> {
+    fn decoded(&self, fields: &TiffFields, memory: usize) -> Result<DynamicImage, String> {
         let told = |error: tiff::TiffError| format!("it cannot be decoded: {error}");
         let grey = fields.with(tag::MEANING, BLACK_IS_ZERO).ok_or("its field 262 is no short number")?;
         let mut limits = Limits::default();
@@ -213,7 +213,7 @@ impl Samples {
 }
 
 /// The colours of a palette: all reds, then all greens, then all blues, of 16 bits. Some programs write 8, as libtiff knows.
-fn palette(fields: &Fields, colours: usize) -> Result<Vec<[u8; 3]>, String> {
+fn palette(fields: &TiffFields, colours: usize) -> Result<Vec<[u8; 3]>, String> {
     let numbers = fields.numbers(tag::COLOURS).unwrap_or_default();
     if numbers.len() != 3 * colours {
         let found = numbers.len();

@@ -21,20 +21,20 @@ pub(super) mod tag {
 }
 
 /// The fields of a TIFF, each a number, the type of its values, how many these are, and where they begin.
-pub(super) struct Fields<'file> {
+pub(super) struct TiffFields<'file> {
     bytes: &'file [u8],
     is_big_endian: bool,
-    fields: Vec<Field>,
+    fields: Vec<TiffField>,
 }
 
-struct Field {
+struct TiffField {
     tag: u64,
     kind: u64,
     values: u64,
     place: u64,
 }
 
-impl<'file> Fields<'file> {
+impl<'file> TiffFields<'file> {
     /// Reads the first directory, as far as there is one; nothing of a file that is no TIFF.
     pub(super) fn of(bytes: &'file [u8]) -> Option<Self> {
         let (is_big_endian, version) = match bytes {
@@ -63,7 +63,7 @@ impl<'file> Fields<'file> {
     pub(super) fn check(&self) -> Result<(), String> {
         let length = self.bytes.len();
         match self.fields.iter().find(|field| field.values.saturating_mul(size(field.kind)) > length as u64) {
-            Some(Field { tag, values, .. }) => Err(format!(
+            Some(TiffField { tag, values, .. }) => Err(format!(
                 "it is cut off: its field {tag} has {values} values, more than the {length} bytes can hold"
             )),
             None => Ok(()),
@@ -97,13 +97,13 @@ impl<'file> Fields<'file> {
         Some(changed)
     }
 
-    fn field(&self, place: u64, word: usize) -> Option<Field> {
+    fn field(&self, place: u64, word: usize) -> Option<TiffField> {
         let (tag, kind) = (self.number(place, 2)?, self.number(place.checked_add(2)?, 2)?);
         let values = self.number(place.checked_add(4)?, word)?;
         let inline = place.checked_add(4)?.checked_add(word as u64)?;
         // What fits into the entry is there, else where the entry says.
         let fits = values.saturating_mul(size(kind)) <= word as u64;
-        Some(Field { tag, kind, values, place: if fits { inline } else { self.number(inline, word)? } })
+        Some(TiffField { tag, kind, values, place: if fits { inline } else { self.number(inline, word)? } })
     }
 
     fn number(&self, place: u64, length: usize) -> Option<u64> {
@@ -128,12 +128,12 @@ mod tests {
             let entry = [&279_u16.to_le_bytes()[..], &4_u16.to_le_bytes(), &count.to_le_bytes(), &[0; 4]].concat();
             [b"II*\0\x08\0\0\0\x01\0".to_vec(), entry, vec![0; 8]].concat()
         };
-        let check = |bytes: &[u8]| Fields::of(bytes).unwrap().check();
+        let check = |bytes: &[u8]| TiffFields::of(bytes).unwrap().check();
         assert!(check(&little(8_388_353)).unwrap_err().contains("field 279 has 8388353 values"));
         assert_eq!(check(&little(2)), Ok(()));
         let big = [&b"MM\0*\0\0\0\x08\0\x01"[..], &[1, 23, 0, 3, 0x7f, 0, 0, 0, 0, 0, 0, 0]].concat();
         assert!(check(&big).is_err());
-        assert!(Fields::of(b"II*\0").is_none() && Fields::of(b"\x89PNG\r\n\x1a\n").is_none());
+        assert!(TiffFields::of(b"II*\0").is_none() && TiffFields::of(b"\x89PNG\r\n\x1a\n").is_none());
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
         file.extend([1, 2, 0, 3, 0, 0, 0, 2, 0, 8, 0, 4]);
         file.extend([1, 0x40, 0, 3, 0, 0, 0, 3, 0, 0, 0, 34]);
         file.extend([0, 1, 0, 2, 1, 0]);
-        let fields = Fields::of(&file).unwrap();
+        let fields = TiffFields::of(&file).unwrap();
         assert_eq!(fields.numbers(tag::BITS), Some(vec![8, 4]));
         assert_eq!(fields.numbers(tag::COLOURS), Some(vec![1, 2, 256]));
         assert_eq!((fields.numbers(tag::WIDTH), fields.first_or(tag::SAMPLES, 1)), (None, 1));

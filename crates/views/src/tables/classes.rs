@@ -7,11 +7,12 @@ use super::tracked;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 
-const HEADER: [&str; 10] = [
+const HEADER: [&str; 11] = [
     "stage",
     "level",
     "trial",
     "class",
+    "class_name",
     "class_images",
     "best_epoch",
     "best_correct",
@@ -37,12 +38,14 @@ pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Res
     for (stage, trial) in plan.stages.iter().zip(first) {
         let outcome = history.stages.get(&stage.id).and_then(|known| known.outcome.as_ref());
         let Some(outcome) = outcome else { continue };
+        let names = stage.settings.own_set.as_ref().map(|own| own.class_names.as_slice());
         for (class, counts) in outcome.classes.iter().enumerate() {
             let share = |correct: u64| (counts.images > 0).then(|| correct as f64 / counts.images as f64);
             sheet.put(stage.id)?;
             sheet.put(stage.level)?;
             sheet.maybe(trial)?;
             sheet.put(class)?;
+            sheet.maybe(names.and_then(|names| names.get(class)))?;
             sheet.put(counts.images)?;
             sheet.put(outcome.best_epoch)?;
             sheet.put(counts.best)?;
