@@ -21,7 +21,7 @@ class Summary:
         most = [f"{count} {name}" for name, count in self.operations.most_common()]
         most = ", ".join(most if len(most) < 8 else [*most[:6], "…"])
         lines = [
-            f"{self.network}: {sum(self.operations.values())} nodes for images of {image} and {self.classes} classes ({most})",
+            f"{self.network}: {sum(self.operations.values())} nodes for inputs of {image} and {self.classes} classes ({most})",
             f"{self.weights}: {self.parameters:,} parameters in {self.tensors} tensors",
             *(f"note: {note}" for note in self.notes),
             f'in a sweep file beside it: network = "{os.path.basename(self.network)}"',

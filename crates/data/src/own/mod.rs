@@ -5,7 +5,7 @@
 //! | `survey` | a first look at every example |
 //! | `settle` | the one form that follows for all of them |
 //! | `picture`, `picture_form` | images: what their first bytes say, and their pixels |
-//! | `jpeg`, `tiff`, `tiff_fields` | what libraries do not see to in these |
+//! | `jpeg`, `tiff`, `tiff_faults`, `tiff_fields` | what libraries do not see to in these |
 //! | `decode` | from files of images and arrays to values of that form |
 //! | `order` | the order of the examples, which their contents decide |
 //! | `cache`, `listing` | what was decoded, kept for the next time, in files of `part_file` |
@@ -20,6 +20,7 @@ mod picture_form;
 mod settle;
 mod survey;
 mod tiff;
+mod tiff_faults;
 mod tiff_fields;
 
 use std::path::Path;

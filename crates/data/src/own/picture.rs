@@ -3,13 +3,18 @@
 //! What a file says of its size is checked before anything is unpacked. It knows nothing of labels or of other images.
 
 use std::io::Cursor;
+use std::panic::catch_unwind;
 
 use image::imageops::{self, FilterType};
-use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageReader, Limits, Luma, Pixel, Rgb, Rgba};
+use image::{
+    ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Luma, Pixel, Primitive, Rgb,
+    Rgba,
+};
 
 use super::jpeg;
 use super::picture_form::{PictureForm, check_size};
 use super::tiff::Tiff;
+use super::tiff_fields::is_tiff;
 use crate::example::Numbers;
 use tombola_words::{Alpha, Resize};
 
@@ -50,12 +55,12 @@ pub fn look(bytes: &[u8]) -> Result<PictureForm, String> {
             "its values are floating-point numbers; expected 8 or 16 bits: give such images as arrays".to_string()
         );
     }
-    Ok(PictureForm {
-        height,
-        width,
-        is_coloured: colour.has_color(),
-        has_alpha: colour.has_alpha() && tiff.is_none_or(|tiff| tiff.has_alpha()),
-        bits: if colour.bytes_per_pixel() / colour.channel_count() == 2 { 16 } else { 8 },
+    let has_alpha = colour.has_alpha() && tiff.as_ref().is_none_or(Tiff::has_alpha);
+    let bits = if colour.bytes_per_pixel() / colour.channel_count() == 2 { 16 } else { 8 };
+    let form = PictureForm { height, width, is_coloured: colour.has_color(), has_alpha, bits };
+    Ok(match tiff {
+        Some(tiff) => tiff.turned_form(form),
+        None => form,
     })
 }
 
@@ -70,10 +75,10 @@ pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
     Ok(match (wanted.bits, wanted.channels) {
         (16, 1) => numbers16(&fit.applied(grey16(&image, wanted.alpha))),
         (16, 3) => numbers16(&fit.applied(colour16(&image, wanted.alpha))),
-        (16, _) => numbers16(&fit.applied(image.into_rgba16())),
+        (16, _) => numbers16(&fit.applied_clear(image.into_rgba16())),
         (_, 1) => Numbers::Bytes(fit.applied(grey(&image, wanted.alpha)).into_raw()),
         (_, 3) => Numbers::Bytes(fit.applied(colour(image, wanted.alpha)).into_raw()),
-        _ => Numbers::Bytes(fit.applied(image.into_rgba8()).into_raw()),
+        _ => Numbers::Bytes(fit.applied_clear(image.into_rgba8()).into_raw()),
     })
 }
 
@@ -82,7 +87,10 @@ fn unpacked(bytes: &[u8]) -> Result<DynamicImage, String> {
     if let Some(image) = tiff.as_ref().and_then(|tiff| tiff.decoded(MOST_MEMORY as usize)) {
         return image;
     }
-    let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
+    // The library panics at some files that are damaged.
+    let decoded = catch_unwind(|| opened(bytes).map(ImageReader::decode));
+    let decoded = decoded.map_err(|_| "it cannot be decoded: the library of images gives up at it".to_string())?;
+    let image = decoded?.map_err(|error| told(&error))?;
     Ok(match tiff {
         Some(tiff) => tiff.settled(image),
         None => image,
@@ -91,6 +99,10 @@ fn unpacked(bytes: &[u8]) -> Result<DynamicImage, String> {
 
 fn opened(bytes: &[u8]) -> Result<ImageReader<Cursor<&[u8]>>, String> {
     let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|error| error.to_string())?;
+    // The guess knows no BigTIFF.
+    if is_tiff(bytes) {
+        reader.set_format(ImageFormat::Tiff);
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_MEMORY);
     reader.limits(limits);
@@ -210,6 +222,28 @@ impl Fitting {
         }
     }
 
+    /// The same of images with alpha: what is not seen of a pixel colours no other, as in Pillow.
+    fn applied_clear<S>(&self, mut image: ImageBuffer<Rgba<S>, Vec<S>>) -> ImageBuffer<Rgba<S>, Vec<S>>
+    where
+        S: Primitive + Into<u32> + TryFrom<u32> + 'static,
+        Rgba<S>: Pixel<Subpixel = S>,
+    {
+        if image.dimensions() == (self.width, self.height) {
+            return image;
+        }
+        let most = u64::from(S::DEFAULT_MAX_VALUE.into());
+        for Rgba([colour @ .., alpha]) in image.pixels_mut() {
+            let alpha = u64::from((*alpha).into());
+            for value in colour {
+                let whole = (u64::from((*value).into()) * alpha + most / 2) / most;
+                *value = u32::try_from(whole).ok().and_then(|whole| S::try_from(whole).ok()).unwrap_or(*value);
+            }
+        }
+        let mut fitted = self.applied(image);
+        divide(&mut fitted);
+        fitted
+    }
+
     /// Linear, and as wide as what a pixel of the result covers: what Pillow calls bilinear.
     fn applied<P: Pixel + 'static>(&self, image: ImageBuffer<P, Vec<P::Subpixel>>) -> ImageBuffer<P, Vec<P::Subpixel>>
     where
@@ -231,6 +265,21 @@ impl Fitting {
     }
 }
 
+/// Divides each colour by its alpha; what is not seen at all is black.
+fn divide<S: Primitive + Into<u32> + TryFrom<u32>>(image: &mut ImageBuffer<Rgba<S>, Vec<S>>)
+where
+    Rgba<S>: Pixel<Subpixel = S>,
+{
+    let most = S::DEFAULT_MAX_VALUE;
+    for Rgba([colour @ .., alpha]) in image.pixels_mut() {
+        let alpha: u32 = (*alpha).into();
+        for value in colour.iter_mut().filter(|_| alpha < most.into()) {
+            let whole = (*value).into() * most.into() / alpha.max(1);
+            *value = S::try_from(whole).unwrap_or(most);
+        }
+    }
+}
+
 /// Half of what is cut away, and of two halves the even one: so does torchvision's `CenterCrop`.
 fn middle(rest: u32) -> u32 {
     let half = rest / 2;
@@ -239,8 +288,6 @@ fn middle(rest: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use image::ImageFormat;
-
     use super::*;
 
     fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {

@@ -10,6 +10,15 @@ const SIZES: [u64; 19] = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 
 pub(super) mod tag {
     pub(in crate::own) const WIDTH: u64 = 256;
     pub(in crate::own) const HEIGHT: u64 = 257;
+    pub(in crate::own) const COMPRESSION: u64 = 259;
+    pub(in crate::own) const STRIP_STARTS: u64 = 273;
+    pub(in crate::own) const TURN: u64 = 274;
+    pub(in crate::own) const STRIP_ROWS: u64 = 278;
+    pub(in crate::own) const STRIP_LENGTHS: u64 = 279;
+    pub(in crate::own) const TILE_WIDTH: u64 = 322;
+    pub(in crate::own) const TILE_HEIGHT: u64 = 323;
+    pub(in crate::own) const TILE_STARTS: u64 = 324;
+    pub(in crate::own) const TILE_LENGTHS: u64 = 325;
     pub(in crate::own) const BITS: u64 = 258;
     pub(in crate::own) const MEANING: u64 = 262;
     pub(in crate::own) const ORDER_OF_BITS: u64 = 266;
@@ -34,20 +43,29 @@ struct TiffField {
     place: u64,
 }
 
+/// Whether bytes begin as a TIFF does, or as a BigTIFF.
+pub(super) fn is_tiff(bytes: &[u8]) -> bool {
+    begun(bytes).is_some()
+}
+
+/// The order of the bytes and the version.
+fn begun(bytes: &[u8]) -> Option<(bool, u8)> {
+    match bytes {
+        [b'I', b'I', version @ (42 | 43), 0, ..] => Some((false, *version)),
+        [b'M', b'M', 0, version @ (42 | 43), ..] => Some((true, *version)),
+        _ => None,
+    }
+}
+
 impl<'file> TiffFields<'file> {
     /// Reads the first directory, as far as there is one; nothing of a file that is no TIFF.
     pub(super) fn of(bytes: &'file [u8]) -> Option<Self> {
-        let (is_big_endian, version) = match bytes {
-            [b'I', b'I', version, 0, ..] => (false, *version),
-            [b'M', b'M', 0, version, ..] => (true, *version),
-            _ => return None,
-        };
+        let (is_big_endian, version) = begun(bytes)?;
         let mut found = Self { bytes, is_big_endian, fields: Vec::new() };
         // Where the directory is, and the bytes of its count, of an entry and of a count or a place in an entry.
         let (at, count_bytes, entry_bytes, word) = match version {
-            42 => (found.number(4, 4)?, 2, 12, 4),
             43 => (found.number(8, 8)?, 8, 20, 8),
-            _ => return None,
+            _ => (found.number(4, 4)?, 2, 12, 4),
         };
         let entries = found.number(at, count_bytes)?;
         for entry in 0..entries.min(bytes.len() as u64 / entry_bytes) {
@@ -95,6 +113,12 @@ impl<'file> TiffFields<'file> {
         let digits = if self.is_big_endian { number.to_be_bytes() } else { number.to_le_bytes() };
         changed.get_mut(start..start.checked_add(2)?)?.copy_from_slice(&digits);
         Some(changed)
+    }
+
+    /// Bytes of the file.
+    pub(super) fn bytes_at(&self, start: u64, length: u64) -> Option<&'file [u8]> {
+        let start = usize::try_from(start).ok()?;
+        self.bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)
     }
 
     fn field(&self, place: u64, word: usize) -> Option<TiffField> {
