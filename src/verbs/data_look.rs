@@ -48,6 +48,7 @@ pub(super) fn look(path: &Path) -> Result<String> {
     match &settled {
         Ok(settled) => {
             let _written = writeln!(text, "{}", classes(settled, &looked));
+            odd.extend(settled.notes.clone());
             odd.extend(unequal(&looked));
         }
         Err(error) => {

@@ -57,6 +57,9 @@ fn test_images_are_counted_by_class_where_that_is_asked_for_and_nowhere_else() {
     }
     folder.tombola("tables counted --format parquet").expect(0);
     assert!(folder.path("counted/classes.parquet").exists());
+    let late =
+        folder.tombola(&format!("{COMMON} --synthetic-classes 7 --class-accuracy --out plain").replace(" --quiet", ""));
+    late.expect(0).says("4 trainings were done before `class-accuracy` was asked for");
     folder.tombola("tables plain --format parquet").expect(0);
     // What is trained is not trained again for it.
     let again = folder

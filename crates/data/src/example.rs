@@ -26,6 +26,9 @@ pub enum Label {
     Word(String),
 }
 
+/// The cure of a part whose labels nobody published.
+pub(crate) const UNLABELLED: &str = "labels of -1 are those of a part that has none: leave it aside, as `test = \"\"` does in a block `[datasets.NAME]`";
+
 /// The values of an example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {

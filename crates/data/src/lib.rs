@@ -29,7 +29,7 @@ mod values;
 
 pub use images::{DataSet, Images};
 pub use places::load;
-pub use split::{Normalisation, Split, split, unlike};
+pub use split::{Normalisation, Split, split, unlike, untrained};
 pub use synthetic::{load_or_make, synthetic};
 pub use values::{ValueKind, Values};
 

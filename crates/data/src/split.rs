@@ -42,6 +42,20 @@ pub fn split(total: usize, limit: Option<usize>, validation: Option<usize>) -> R
 /// Chance below which the classes of a split are no accident.
 const NO_ACCIDENT: f64 = 1e-6;
 
+/// The first class that has images and none among those that are trained on, and how many there are.
+pub fn untrained(images: &Images, split: &Split) -> Option<(usize, usize)> {
+    let mut is_there = [vec![false; images.classes], vec![false; images.classes]];
+    for (place, &label) in images.labels.iter().enumerate() {
+        let class = usize::from(label);
+        is_there[0][class] = true;
+        is_there[1][class] |= split.train.contains(&place);
+    }
+    let [all, trained] = is_there;
+    let mut missing = all.iter().zip(&trained).enumerate().filter(|(_, (there, trained))| **there && !**trained);
+    let (first, _) = missing.next()?;
+    Some((first, 1 + missing.count()))
+}
+
 /// What is wrong with the classes of a split, in words, if they cannot have come about by chance: of files that are sorted by class,
 /// the last images are of one class, and the first of some.
 pub fn unlike(images: &Images, split: &Split) -> Option<String> {

@@ -149,6 +149,14 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         // After it: who has a seal has, or lost, a sweep file.
         chronicle.seal()
     };
+    let uncounted = plan.stages.iter().filter(|stage| stage.counts_classes);
+    let uncounted = uncounted.filter_map(|stage| chronicle.history().stages.get(&stage.id)?.outcome.as_ref());
+    let uncounted = uncounted.filter(|outcome| outcome.classes.is_empty()).count();
+    if uncounted > 0 {
+        say(&format!(
+            "note: {uncounted} trainings were done before `class-accuracy` was asked for, and have no rows in classes.csv"
+        ));
+    }
     if todo.is_empty() {
         settle(&mut claim, &mut chronicle)?;
         say(&format!("nothing to train: all {asked_count} trainings are in {}", folder.display()));

@@ -14,7 +14,7 @@ use tombola_core::memory::free_memory;
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Network, Networks, Plan, estimate};
 use tombola_core::prune::Pruner;
-use tombola_core::sweep::Settings;
+use tombola_core::sweep::{OwnData, Settings};
 use tombola_data as data;
 use tombola_data::{DataSet, Images, Normalisation, Split};
 use tombola_words::Shape;
@@ -214,6 +214,8 @@ struct Set {
     known: Vec<(Split, Normalisation)>,
     /// What is odd about the parts that go with them, each once.
     odd: BTreeSet<String>,
+    /// What the sweep says of them, if they are the user's.
+    own: Option<Arc<OwnData>>,
 }
 
 impl Set {
@@ -231,7 +233,14 @@ impl Set {
         };
         let resident = |device: &Device| Arc::new(Resident::within(Arc::clone(&data), *device, room(*device)));
         let residents = different.iter().map(resident).collect();
-        Ok(Self { shape: data.train.shape, data, residents, known: Vec::new(), odd: BTreeSet::new() })
+        Ok(Self {
+            shape: data.train.shape,
+            data,
+            residents,
+            known: Vec::new(),
+            odd: BTreeSet::new(),
+            own: settings.own_set.clone(),
+        })
     }
 
     /// Refuses data of another form than their publisher states, which the networks are built for.
@@ -247,11 +256,28 @@ impl Set {
         .hint("check the files: `tombola data check`"))
     }
 
+    /// Refuses a split of own data that leaves a class without an image to be trained on. Of known sets anybody sees it.
+    fn check_classes(&self, split: &Split) -> Result<()> {
+        let (Some(own), Some((class, count))) = (&self.own, data::untrained(&self.data.train, split)) else {
+            return Ok(());
+        };
+        let name = own.class_names.get(class).map_or_else(|| class.to_string(), |name| format!("`{name}`"));
+        let more = if count > 1 { format!(" and {} more have", count - 1) } else { " has".to_string() };
+        Err(Error::input(format!(
+            "data set `{}`: class {name}{more} none of the {} training images that are left of {}",
+            own.name,
+            split.train.len(),
+            self.data.train.labels.len()
+        ))
+        .hint("raise `train-limit`, or lower `validation-size`"))
+    }
+
     fn normalisation(&mut self, split: &Split) -> Result<Normalisation> {
         if let Some((_, normalisation)) = self.known.iter().find(|(known, _)| known == split) {
             return Ok(normalisation.clone());
         }
         let normalisation = Normalisation::of(&self.data.train, split.train.clone())?;
+        self.check_classes(split)?;
         self.odd.extend(data::unlike(&self.data.train, split));
         self.known.push((split.clone(), normalisation.clone()));
         Ok(normalisation)

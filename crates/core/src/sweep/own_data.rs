@@ -26,7 +26,7 @@ const KEYS: [&str; 13] = [
 /// Keys that say what was found: the program writes them into the file of a results folder.
 const FOUND: [&str; 8] = ["content", "shape", "bytes", "classes", "training", "validating", "testing", "class-names"];
 /// Of so many classes the names are kept: those of more would make long files, and nobody reads tables of so many.
-const MOST_NAMES: usize = 1000;
+pub(super) const MOST_NAMES: usize = 1000;
 /// Endings of files that hold a whole set.
 const ENDINGS: [&str; 12] =
     ["npz", "npy", "parquet", "csv", "tsv", "tar", "tgz", "gz", "mat", "safetensors", "bin", "idx"];
@@ -117,7 +117,7 @@ impl OwnData {
             for (key, count) in FOUND[3..].iter().zip(counts) {
                 put(key, number(count));
             }
-            if !self.class_names.is_empty() && self.class_names.len() <= MOST_NAMES {
+            if !self.class_names.is_empty() {
                 put(FOUND[7], toml::Value::Array(self.class_names.iter().map(|name| text(name)).collect()));
             }
         }
@@ -133,13 +133,11 @@ pub fn is_data_path(word: &str) -> bool {
     word.contains('/') || word == "." || word == ".." || word.starts_with('~') || has_ending(Path::new(word))
 }
 
-/// The name of the data set at a path: the last part of it, without the ending.
+/// The name of the data set at a path: the last part of it, without the ending; `-own` tells it from a known set of that name.
 pub fn name_of_path(path: &Path) -> String {
     let own = if path.extension().is_some() && !path.is_dir() { path.file_stem() } else { path.file_name() };
-    match own {
-        Some(name) => name.to_string_lossy().into_owned(),
-        None => "data".to_string(),
-    }
+    let name = own.map_or_else(|| "data".to_string(), |name| name.to_string_lossy().into_owned());
+    if catalogue::find(&name).is_ok() || is_data_path(&name) { format!("{name}-own") } else { name }
 }
 
 /// Reads the blocks of a sweep file.

@@ -244,10 +244,7 @@ impl Spec {
         for value in axes.filter(|axis| axis.field.key == "dataset").flat_map(|axis| &mut axis.values) {
             if is_data_path(value) && !self.datasets.contains_key(value) {
                 let path = PathBuf::from(value.as_str());
-                let mut name = own_data::name_of_path(&path);
-                if catalogue::find(&name).is_ok() || is_data_path(&name) {
-                    name.push_str("-own");
-                }
+                let name = own_data::name_of_path(&path);
                 let data = OwnData {
                     name: name.clone(),
                     path,
@@ -273,7 +270,10 @@ impl Spec {
         }
         for (name, data) in &mut self.datasets {
             if data.form.is_none() && named.contains(name) {
-                let (path, form, class_names) = look(&data.path, &data.options)?;
+                let (path, form, mut class_names) = look(&data.path, &data.options)?;
+                if class_names.len() > own_data::MOST_NAMES {
+                    class_names.clear();
+                }
                 *data = Arc::new(OwnData { path, form: Some(form), class_names, ..OwnData::clone(data) });
             }
         }

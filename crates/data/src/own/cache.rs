@@ -21,8 +21,10 @@ const LIMIT_VARIABLE: &str = "TOMBOLA_DATA_CACHE_GB";
 const LIMIT: u64 = 64_000_000_000;
 /// The most that is read of a `.json`: names of classes are most of it.
 const MOST_TEXT: u64 = 64 << 20;
-/// A draft is left alone for so long, even where its process has ended here.
+/// A draft is left alone for so long, even where its process has ended here: it may be one of another machine.
 const LEFT_ALONE: Duration = Duration::from_secs(600);
+/// And for so long where nobody holds its lock: it may be just made.
+const JUST_MADE: Duration = Duration::from_secs(5);
 /// A draft that was not written to for so long is nobody's.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
 /// How often whoever waits for another process looks whether that is done.
@@ -112,7 +114,8 @@ impl Cache {
     /// # Errors
     /// When the process is asked to stop meanwhile.
     pub(super) fn turn(&self, name: &str) -> Result<Option<File>> {
-        let place = self.root.join(format!(".turn-{name}"));
+        // A few files serve all sets; those that share one wait for each other.
+        let place = self.root.join(format!(".turn-{}", name.get(..2).unwrap_or(name)));
         let open = || File::options().create(true).truncate(false).write(true).open(place).ok();
         let Some(file) = make(&self.root).ok().and_then(|()| open()) else { return Ok(None) };
         loop {
@@ -164,7 +167,11 @@ impl Cache {
         let place = (0..1000).map(|number| self.root.join(format!(".new-{}-{number}", std::process::id())));
         for folder in place {
             match fs::create_dir(&folder) {
-                Ok(()) => return Ok(Draft { folder }),
+                Ok(()) => {
+                    // Whoever finds it locked knows that somebody is at work. Not all file systems lock folders.
+                    let lock = File::open(&folder).ok().filter(|folder| folder.try_lock().is_ok());
+                    return Ok(Draft { folder, _lock: lock });
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::file("make", &folder, &error)),
             }
@@ -181,8 +188,9 @@ impl Cache {
             let is_gone = process.parse().is_ok_and(process::is_gone);
             let changed = entry.metadata().and_then(|about| about.modified()).ok();
             let age = changed.and_then(|changed| changed.elapsed().ok()).unwrap_or_default();
+            let is_free = File::open(entry.path()).is_ok_and(|folder| folder.try_lock().is_ok());
             // A folder that machines share may hold what another one is writing.
-            if is_gone && age > LEFT_ALONE || age > ABANDONED {
+            if is_gone && (is_free && age > JUST_MADE || age > LEFT_ALONE) || age > ABANDONED {
                 remove(&entry.path())?;
             }
         }
@@ -277,6 +285,8 @@ pub struct CachedSet {
 pub(super) struct Draft {
     /// Where it lies.
     pub(super) folder: PathBuf,
+    /// Held for as long as it is written.
+    _lock: Option<File>,
 }
 
 impl Drop for Draft {

@@ -256,6 +256,7 @@ fn decoded(cache: &Cache, path: &Path, options: &DataOptions) -> Result<FoundSet
     }
     bar.finish_and_clear();
     let mut notes = looked.parts.notes.clone();
+    notes.extend(settled.notes.clone());
     if skipped > 0 {
         notes.push(format!("{skipped} damaged examples are left out"));
     }

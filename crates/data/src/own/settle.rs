@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::picture::Wanted;
 use super::survey::PartSurvey;
-use crate::example::Label;
+use crate::example::{Label, UNLABELLED};
 use crate::images::MOST_CLASSES;
 use crate::values::ValueKind;
 use tombola_words::error::{Error, Result, nearest};
@@ -28,6 +28,8 @@ pub struct Settled {
     pub places: BTreeMap<Label, u16>,
     /// What images are brought to, where examples are images.
     pub wanted: Option<Wanted>,
+    /// What may be meant otherwise, in words.
+    pub notes: Vec<String>,
 }
 
 /// The parts of a set: what a look at each found, by name; the first is trained on.
@@ -66,7 +68,21 @@ impl Settled {
             (0, _) => arrays_form(parts, options)?,
             _ => return Err(Error::input("some examples are image files and others are arrays; expected one of them")),
         };
-        Ok(Self { shape, element, classes, places, wanted })
+        let notes = wanted.is_none().then(|| maybe_signals(shape, element, options)).flatten().into_iter().collect();
+        Ok(Self { shape, element, classes, places, wanted, notes })
+    }
+}
+
+/// Arrays of numbers that are no bytes and have sides that differ are more often signals than grey images.
+fn maybe_signals(shape: Shape, element: ValueKind, options: &DataOptions) -> Option<String> {
+    match shape {
+        Shape::Image(1, height, width) if element == ValueKind::Float && height != width && options.axes.is_none() => {
+            Some(format!(
+                "arrays of {height}x{width} numbers are taken for grey images; `axes = \"first\"` takes them for signals of {height} \
+                 channels, `axes = \"last\"` of {width}"
+            ))
+        }
+        _ => None,
     }
 }
 
@@ -119,8 +135,11 @@ fn classes(parts: &Looks, listed: Option<&[Label]>) -> Result<Vec<Label>> {
                 empty[1..].iter().take(MOST_LISTED).cloned().collect::<Vec<_>>().join(", ")
             ),
         };
-        return Err(Error::input(format!("class `{first}` has no training example{more}"))
-            .hint("take the class away in all parts, or give it examples"));
+        let error = Error::input(format!("class `{first}` has no training example{more}"));
+        return Err(error.hint(match first.as_str() {
+            "-1" => UNLABELLED,
+            _ => "take the class away in all parts, or give it examples",
+        }));
     }
     Ok(classes)
 }
@@ -170,8 +189,26 @@ fn arrays_form(parts: &Looks, options: &DataOptions) -> Result<FoundForm> {
     let is_byte = |survey: &PartSurvey| {
         !survey.arrays.has_floats && survey.arrays.range.is_none_or(|(lowest, highest)| lowest >= 0 && highest <= 255)
     };
+    check_scales(parts)?;
     let element = if parts.iter().all(|(_, survey)| is_byte(survey)) { ValueKind::Byte } else { ValueKind::Float };
     Ok((shape, element, None))
+}
+
+/// Refuses parts of which one has bytes or other whole numbers and another what looks like the same divided by the highest.
+fn check_scales(parts: &Looks) -> Result<()> {
+    let is_scaled = |survey: &PartSurvey| survey.arrays.has_floats && survey.arrays.highest <= 1.0;
+    let is_whole = |survey: &PartSurvey| !survey.arrays.has_floats && survey.arrays.highest > 1.0;
+    let (Some((scaled, _)), Some((whole, survey))) = (
+        parts.iter().find(|(_, survey)| survey.arrays.count > 0 && is_scaled(survey)),
+        parts.iter().find(|(_, survey)| survey.arrays.count > 0 && is_whole(survey)),
+    ) else {
+        return Ok(());
+    };
+    Err(Error::input(format!(
+        "the {whole} part has whole numbers up to {}, and the {scaled} part numbers of which none is above 1: they are scaled otherwise",
+        survey.arrays.highest
+    ))
+    .hint("write all parts in the same way: bytes from 0 to 255, or all divided by 255"))
 }
 
 /// The one size that all examples have, channels last.

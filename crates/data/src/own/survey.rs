@@ -51,6 +51,8 @@ pub struct Arrays {
     pub has_floats: bool,
     /// The lowest and the highest whole number.
     pub range: Option<(i64, i64)>,
+    /// The highest of all numbers, and at least 0.
+    pub highest: f64,
 }
 
 impl PartSurvey {
@@ -123,15 +125,21 @@ impl Arrays {
     fn add(&mut self, numbers: &Numbers, name: &str) -> Result<()> {
         self.count += 1;
         match numbers {
-            Numbers::Bytes(_) => {}
+            Numbers::Bytes(bytes) => {
+                let highest = bytes.iter().copied().max().unwrap_or(0);
+                self.highest = self.highest.max(highest.into());
+            }
             Numbers::Whole(numbers) => {
                 for &number in numbers {
                     let (lowest, highest) = self.range.unwrap_or((number, number));
                     self.range = Some((lowest.min(number), highest.max(number)));
+                    self.highest = self.highest.max(number as f64);
                 }
             }
             Numbers::Floats(numbers) => {
                 self.has_floats = true;
+                let highest = numbers.iter().copied().fold(0.0, f32::max);
+                self.highest = self.highest.max(highest.into());
                 if let Some(number) = numbers.iter().find(|number| !number.is_finite()) {
                     return Err(Error::input(format!("{name} holds {number}; expected finite numbers"))
                         .hint("leave such examples out, or put a number in the place of what is missing"));

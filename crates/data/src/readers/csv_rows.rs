@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use super::named::listed;
 use super::parts::{PartReaders, SetPart, words};
 use super::pattern;
 use super::scalar::class_of;
@@ -137,9 +138,11 @@ impl TableForm {
                 .hint("columns are separated by commas, semicolons or tabs"));
         }
         let is_text = |record: &ByteRecord| record.iter().map(|field| !is_number(field)).collect::<Vec<bool>>();
-        // A header has text where the rows below have numbers.
+        // A header has text where the rows below have numbers. That of a data frame without names has the numbers of its columns.
+        let numbered = first.iter().enumerate().all(|(column, field)| text(field) == Some(column.to_string().as_str()));
         let header = second.as_ref().is_some_and(|second| is_text(&first) != is_text(second))
-            || is_text(&first).iter().all(|is| *is);
+            || is_text(&first).iter().all(|is| *is)
+            || numbered && second.is_some();
         let columns: Vec<String> = match header {
             true => first.iter().map(|field| String::from_utf8_lossy(field).trim().to_string()).collect(),
             false => (1..=first.len()).map(|column| column.to_string()).collect(),
@@ -159,7 +162,18 @@ impl TableForm {
                     },
                 )?
             }
-            None => LABELS.iter().find_map(|name| called(name)).filter(|_| header).unwrap_or(columns.len() - 1),
+            None => {
+                let likely: Vec<usize> = LABELS.iter().filter_map(|name| called(name)).filter(|_| header).collect();
+                if let [first, second, ..] = likely.as_slice() {
+                    // Whichever is not the label would be learned from.
+                    return Err(Error::input(format!(
+                        "{place}: the columns `{}` and `{}` may both be the label",
+                        columns[*first], columns[*second]
+                    ))
+                    .hint("say which with `labels`, and with `values` which columns are learned from"));
+                }
+                likely.first().copied().unwrap_or(columns.len() - 1)
+            }
         };
         if options.labels.is_none() && !(header && LABELS.contains(&lower[label].as_str())) {
             notes.push(format!(
@@ -187,7 +201,8 @@ impl TableForm {
                 .collect(),
         };
         if options.values.is_none()
-            && let Some(number) = (0..columns.len()).filter(is_value).find(|column| !values.contains(column))
+            && let Some(number) =
+                (0..columns.len()).filter(is_value).find(|column| values.binary_search(column).is_err())
         {
             notes.push(format!("{place}: left aside the column `{}`, which numbers the rows", columns[number]));
         }
@@ -197,11 +212,6 @@ impl TableForm {
         }
         Ok(Self { separator, header, columns, label, part, values })
     }
-}
-
-fn listed(columns: &[String]) -> String {
-    let shown: Vec<String> = columns.iter().take(20).map(|column| format!("`{column}`")).collect();
-    format!("{}{}", shown.join(", "), if columns.len() > 20 { ", …" } else { "" })
 }
 
 fn unread(error: &csv::Error) -> Error {

@@ -1,7 +1,7 @@
 //! Folders of images, a folder a class, as torchvision's `ImageFolder`; parts are folders above them. Tiny-ImageNet's too, whose
 //! validation part has a list instead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -41,20 +41,39 @@ struct ClassFolders {
     prefix: String,
     /// Class and folder.
     classes: Vec<(String, PathBuf)>,
+    /// Links to a folder in which they lie.
+    leading_back: usize,
 }
 
 impl ClassFolders {
     /// The folders directly below another.
     fn of(root: &Path, prefix: &str) -> Result<Self> {
         let (found, _) = tree::entries(root)?;
-        let classes: Vec<(String, PathBuf)> =
-            found.into_iter().filter(|entry| entry.is_folder).map(|entry| (entry.name, entry.path)).collect();
+        let above = tree::above(root)?;
+        let (mut classes, mut known, mut leading_back) = (Vec::new(), BTreeMap::new(), 0);
+        for entry in found.into_iter().filter(|entry| entry.is_folder) {
+            let own = tree::identity_of(&entry.path)?;
+            // A link that leads back is no class.
+            if above.contains(&own) {
+                leading_back += 1;
+                continue;
+            }
+            if let Some(other) = known.insert(own, entry.name.clone()) {
+                return Err(Error::input(format!(
+                    "`{}` and `{other}` in `{}` are one folder",
+                    entry.name,
+                    root.display()
+                ))
+                .hint("each class has a folder of its own: take the link away"));
+            }
+            classes.push((entry.name, entry.path));
+        }
         // Names that are no text are shown as if they were, and two may look the same then.
         if let Some(twice) = classes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(Error::input(format!("two folders in `{}` are called `{}`", root.display(), twice[0].0))
                 .hint("their names are no text in UTF-8: call them something else"));
         }
-        Ok(Self { prefix: prefix.to_string(), classes })
+        Ok(Self { prefix: prefix.to_string(), classes, leading_back })
     }
 
     /// The images of a class, by the bytes of their names.
@@ -251,6 +270,10 @@ pub(super) fn open(root: &Path, options: &DataOptions) -> Result<SetParts> {
             continue;
         }
         let found = ClassFolders::of(&folder, &prefix)?;
+        if found.leading_back > 0 {
+            let place = folder.display();
+            parts.notes.push(format!("{} links in `{place}` lead back and are no classes", found.leading_back));
+        }
         let known = part == SetPart::Train || found.classes.iter().any(|(class, _)| classes.contains(class));
         if !known {
             match list(&folder)? {

@@ -29,6 +29,9 @@ const VALUES: [&str; 15] = [
 /// What people call labels.
 const LABELS: [&str; 7] = ["y", "label", "labels", "target", "targets", "class", "arr_1"];
 
+/// Names in one error or note.
+const MOST_LISTED: usize = 20;
+
 /// An array, or why it cannot be read: that matters only if it is needed.
 pub(super) struct NamedArray {
     pub(super) name: String,
@@ -56,11 +59,16 @@ fn role(name: &str, rest: &str, options: &DataOptions) -> Option<ArrayRole> {
     }
 }
 
+/// Names in quotes, the first of many.
+pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<String> = names.iter().take(MOST_LISTED).map(|name| format!("`{}`", name.as_ref())).collect();
+    let more = if names.len() > MOST_LISTED { ", …" } else { "" };
+    if shown.is_empty() { "nothing".to_string() } else { format!("{}{more}", shown.join(", ")) }
+}
+
 /// What is said of an option that names nothing of all that there is.
 pub(super) fn no_such(place: &str, key: &str, asked: &str, names: &[&str]) -> Error {
-    let listed: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let error =
-        Error::input(format!("{place}: `{key}` names `{asked}`, which is not there; found {}", listed.join(", ")));
+    let error = Error::input(format!("{place}: `{key}` names `{asked}`, which is not there; found {}", listed(names)));
     match nearest(asked, names.iter().copied()) {
         Some(meant) => error.hint(format!("did you mean `{meant}`?")),
         None => error.hint(format!("give `{key}` one of these names")),
@@ -77,8 +85,6 @@ pub(super) fn add(
     arrays: Vec<NamedArray>,
     options: &DataOptions,
 ) -> Result<()> {
-    let quoted: Vec<String> = arrays.iter().map(|array| format!("`{}`", array.name)).collect();
-    let listed = || if quoted.is_empty() { "nothing".to_string() } else { quoted.join(", ") };
     let mut found: BTreeMap<SetPart, (Vec<NamedArray>, Vec<NamedArray>)> = BTreeMap::new();
     let mut aside = Vec::new();
     let mut has = [false; 2];
@@ -98,7 +104,7 @@ pub(super) fn add(
         match role {
             Some(ArrayRole::Values) => found.entry(entry).or_default().0.push(array),
             Some(ArrayRole::Labels) => found.entry(entry).or_default().1.push(array),
-            None => aside.push(format!("`{}`", array.name)),
+            None => aside.push(array.name),
         }
     }
     const CURE: &str = "call them `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`, or name them with `values` and `labels`";
@@ -109,7 +115,7 @@ pub(super) fn add(
         }
     }
     if found.is_empty() {
-        return Err(Error::input(format!("{place} has no values and labels; it has {}", listed())).hint(CURE));
+        return Err(Error::input(format!("{place} has no values and labels; it has {}", listed(&bare))).hint(CURE));
     }
     for (part, (mut values, mut labels)) in found {
         if parts.leaves(part, options) {
@@ -122,7 +128,7 @@ pub(super) fn add(
                 return Err(Error::input(format!(
                     "{place} needs one array of {what} for each part; found {found} for the {} part among {}",
                     part.called(),
-                    listed()
+                    listed(&bare)
                 ))
                 .hint(CURE));
             }
@@ -132,7 +138,7 @@ pub(super) fn add(
         parts.add(part, Box::new(reader));
     }
     if !aside.is_empty() {
-        parts.notes.push(format!("{place}: left aside {}", aside.join(", ")));
+        parts.notes.push(format!("{place}: left aside {}", listed(&aside)));
     }
     Ok(())
 }

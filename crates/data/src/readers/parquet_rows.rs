@@ -1,6 +1,7 @@
 //! Tables in files of Parquet, as the Hugging Face hub keeps data sets: a column of encoded images, of (nested) lists of numbers, or
 //! many of single numbers, and one of labels. Read one row after the other.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,7 @@ use super::scalar::{Stride, class_of};
 use super::source::{AGAIN, broken};
 use super::stored::MOST_EXAMPLE;
 use super::thrift;
-use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take};
+use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take, UNLABELLED};
 use tombola_words::error::{Error, Result, printable};
 use tombola_words::{AxesOrder, DataOptions, Shape, regular};
 
@@ -156,7 +157,21 @@ impl ParquetRows {
         }
         let label = match &options.labels {
             Some(asked) => columns.iter().find(|column| column.name() == asked),
-            None => LABELS.iter().find_map(|name| columns.iter().find(|column| column.name() == *name)),
+            None => {
+                let of_name = |name: &&str| columns.iter().find(|column| column.name() == *name);
+                let likely: Vec<&Arc<Type>> = LABELS.iter().filter_map(of_name).collect();
+                // Beside an image a second one is no value.
+                let is_table = columns.iter().all(|column| column.is_primitive());
+                if let ([first, second, ..], true, None) = (likely.as_slice(), is_table, &options.values) {
+                    return Err(at(Error::input(format!(
+                        "the columns `{}` and `{}` may both be the label",
+                        first.name(),
+                        second.name()
+                    ))
+                    .hint("say which with `labels`, and with `values` which columns are learned from")));
+                }
+                likely.first().copied()
+            }
         };
         let label = label.ok_or_else(|| {
             at(Error::input(format!("it has no column of labels; found {}", listed())).hint("name it with `labels`"))
@@ -194,7 +209,9 @@ impl ParquetRows {
 
     fn example(&self, row: &Row, index: usize) -> Result<Example> {
         let at = |error: Error| error.at(format!("row {index}"));
-        let field = |name: &str| row.get_column_iter().find(|(column, _)| *column == name).map(|(_, field)| field);
+        let fields: HashMap<&str, &Field> =
+            row.get_column_iter().map(|(column, field)| (column.as_str(), field)).collect();
+        let field = |name: &str| fields.get(name).copied();
         let missing = |name: &str| {
             at(Error::input(format!("column `{name}`: a value is missing")).hint("fill it in, or leave the row out"))
         };
@@ -204,8 +221,9 @@ impl ParquetRows {
             (Label::Number(number), Some(names)) => {
                 let name = usize::try_from(number).ok().and_then(|number| names.get(number));
                 Label::Word(name.cloned().ok_or_else(|| {
-                    at(Error::input(format!("the label {number} is none of the {} that the file names", names.len()))
-                        .hint(AGAIN))
+                    let error =
+                        Error::input(format!("the label {number} is none of the {} that the file names", names.len()));
+                    at(error.hint(if number == -1 { UNLABELLED } else { AGAIN }))
                 })?)
             }
             (label, _) => label,
@@ -368,8 +386,8 @@ impl Reader for ParquetRows {
         let at = |error: Error| error.at_path(&self.path);
         let reader = opened(&self.path).map_err(at)?;
         let schema = reader.metadata().file_metadata().schema().clone();
-        let used =
-            |field: &&Arc<Type>| field.name() == self.label || self.values.iter().any(|name| name == field.name());
+        let values: HashSet<&str> = self.values.iter().map(String::as_str).collect();
+        let used = |field: &&Arc<Type>| field.name() == self.label || values.contains(field.name());
         let fields = schema.get_fields().iter().filter(used).cloned().collect();
         let mut rows = guarded(|| {
             let projection =

@@ -1,5 +1,6 @@
 //! Which files make a set, and of what format: from a path to its parts.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::kind::FileKind;
@@ -9,7 +10,7 @@ use super::parts::{PartReaders, SetPart};
 use super::records::{self, CifarRecords};
 use super::shards::TarShard;
 use super::source::ByteSource;
-use super::tree::{TreeEntry, TreeWalk, is_image};
+use super::tree::{TreeEntry, TreeWalk, ending, is_image};
 use super::{cifar_python, csv_rows, folders, idx_files, matlab, npy, npz, pattern, safetensors_file};
 use crate::example::{Label, SetParts};
 use tombola_words::DataOptions;
@@ -32,6 +33,10 @@ struct SetFile {
     kind: FileKind,
 }
 
+/// Endings of images of kinds that are not read.
+const OTHER_IMAGES: [&str; 12] =
+    ["gif", "ppm", "pgm", "pbm", "heic", "heif", "avif", "jp2", "tga", "svg", "ico", "exr"];
+
 /// The set in a folder.
 ///
 /// # Errors
@@ -40,11 +45,14 @@ pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<SetParts> 
     if folders::are_here(root, options)? {
         return folders::open(root, options);
     }
-    let (mut files, mut images) = (Vec::new(), 0);
+    let (mut files, mut images, mut others) = (Vec::new(), 0, BTreeSet::new());
     let visit = &mut |entry: TreeEntry| {
         if is_image(&entry.name) {
             images += 1;
             return Ok(());
+        }
+        if OTHER_IMAGES.contains(&ending(&entry.name).as_str()) {
+            others.insert(ending(&entry.name));
         }
         if files.len() >= MOST_FILES {
             return Err(Error::input(format!("`{}` has more than {MOST_FILES} files", root.display()))
@@ -64,6 +72,11 @@ pub(super) fn of_folder(root: &Path, options: &DataOptions) -> Result<SetParts> 
     match of_files(root, known, options) {
         Some(parts) => parts,
         None if images > 0 => folders::open(root, options),
+        None if !others.is_empty() => {
+            let endings: Vec<String> = others.into_iter().map(|ending| format!("`.{ending}`")).collect();
+            Err(Error::input(format!("`{}` has images that are not read ({})", root.display(), endings.join(", ")))
+                .hint("save them as PNG, as `magick mogrify -format png *.gif` does in each folder"))
+        }
         None => Err(nothing(root, "no file of a format that is read")),
     }
 }

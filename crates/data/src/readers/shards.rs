@@ -1,6 +1,7 @@
 //! Shards of WebDataset: archives (`.tar`, `.tar.gz`) in which files that are called the same but for their endings are one example:
 //! `000.jpg` and `000.cls`, or `000.json` with a `label`. Nothing is unpacked to the disk, and names lead nowhere.
 
+use std::cell::Cell;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -129,7 +130,8 @@ impl Reader for TarShard {
     fn read(&self, take: &mut Take) -> Result<()> {
         let at = |error: Error| error.at(format!("`{}`", self.path.display()));
         let damaged = |error: std::io::Error| at(broken(&error));
-        let mut archive = Archive::new(ByteSource::of_file(&self.path)?.open()?);
+        let ended = Cell::new(false);
+        let mut archive = Archive::new(ToTheEnd { inner: ByteSource::of_file(&self.path)?.open()?, ended: &ended });
         let (mut sample, mut next_name) = (ShardSample::default(), None);
         // As they lie: the library would hold names of any length.
         for entry in archive.entries().map_err(damaged)?.raw(true) {
@@ -160,7 +162,27 @@ impl Reader for TarShard {
                     .hint("the archive is none of WebDataset")));
             }
         }
-        self.give(sample, take)
+        self.give(sample, take)?;
+        // An archive ends with empty blocks; behind them nobody reads on.
+        if ended.get() {
+            return Err(at(Error::input("is cut off: an archive ends with two empty blocks, which are not there")
+                .hint(super::source::AGAIN)));
+        }
+        Ok(())
+    }
+}
+
+/// Notes when somebody read up to the end of a file and on.
+struct ToTheEnd<'a, R> {
+    inner: R,
+    ended: &'a Cell<bool>,
+}
+
+impl<R: Read> Read for ToTheEnd<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.ended.set(self.ended.get() || count == 0 && !buffer.is_empty());
+        Ok(count)
     }
 }
 
@@ -178,6 +200,17 @@ mod tests {
 
     fn short(examples: &[Example]) -> Vec<(String, Label)> {
         examples.iter().map(|one| (one.name.split(" of").next().unwrap().to_string(), one.label.clone())).collect()
+    }
+
+    #[test]
+    fn an_archive_that_is_cut_between_two_files_is_told() {
+        let one = tar_gz(&[("1.png", b"one"), ("1.cls", b"3"), ("2.png", b"two"), ("2.cls", b"4")]);
+        let mut whole = Vec::new();
+        flate2::read::GzDecoder::new(one.as_slice()).read_to_end(&mut whole).unwrap();
+        assert_eq!(read(&whole, &DataOptions::default()).unwrap().len(), 2);
+        // A block for the name and one for the content of each file.
+        let error = read(&whole[..4 * 512], &DataOptions::default()).unwrap_err();
+        assert!(error.message.contains("cut off"), "{error}");
     }
 
     #[test]

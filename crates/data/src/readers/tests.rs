@@ -172,6 +172,7 @@ fn what_is_not_read_is_named_with_all_that_is() {
     assert!(refused(&[("x.npy", &bytes_array(1).0)], "x.npy").contains("one array"));
     assert!(refused(&[("a.png", b"\x89PNG\r\n\x1a\n")], "a.png").contains("one image"));
     assert!(refused(&[("a.png", b"\x89PNG\r\n\x1a\n")], "").contains("has no folders of images"));
+    assert!(refused(&[("a/1.gif", b"GIF89a"), ("b/2.PGM", b"P5")], "").contains("not read (`.gif`, `.pgm`)"));
     assert!(refused(&[], "nothing").contains("nothing"));
     assert!(refused(&[], "*.tar").contains("no file of a format"));
     assert!(open(Path::new("/dev/zero"), &none).err().unwrap().message.contains("device"));

@@ -1,6 +1,5 @@
 //! What lies in a folder, and below it: links are followed, circles of links are not. It knows no format.
 
-use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -74,12 +73,8 @@ impl TreeWalk {
     /// Folders that cannot be read, and more of them than can be meant.
     pub(super) fn files(&mut self, root: &Path, visit: &mut dyn FnMut(TreeEntry) -> Result<()>) -> Result<()> {
         // A link to what the walk began in leads back, too.
-        let whole = root.canonicalize().map_err(|error| Error::file("read", root, &error))?;
-        let mut above = whole
-            .ancestors()
-            .skip(1)
-            .filter_map(|folder| folder.metadata().ok().map(|about| identity(&about)))
-            .collect();
+        let mut above = above(root)?;
+        above.remove(0);
         self.below((root, 0), "", &mut above, visit)
     }
 
@@ -90,8 +85,7 @@ impl TreeWalk {
         above: &mut Vec<(u64, u64)>,
         visit: &mut dyn FnMut(TreeEntry) -> Result<()>,
     ) -> Result<()> {
-        let about = std::fs::metadata(folder).map_err(|error| Error::file("read", folder, &error))?;
-        let own = identity(&about);
+        let own = identity_of(folder)?;
         if above.contains(&own) || depth > self.deepest {
             self.skipped += 1;
             return Ok(());
@@ -120,8 +114,17 @@ impl TreeWalk {
 }
 
 /// What is the same for all names of a folder.
-fn identity(about: &Metadata) -> (u64, u64) {
-    (about.dev(), about.ino())
+pub(super) fn identity_of(folder: &Path) -> Result<(u64, u64)> {
+    let about = std::fs::metadata(folder).map_err(|error| Error::file("read", folder, &error))?;
+    Ok((about.dev(), about.ino()))
+}
+
+/// A folder and those that it lies in, the nearest first, as far as they can be looked at.
+pub(super) fn above(folder: &Path) -> Result<Vec<(u64, u64)>> {
+    let own = identity_of(folder)?;
+    let whole = folder.canonicalize().map_err(|error| Error::file("read", folder, &error))?;
+    let others = whole.ancestors().skip(1).filter_map(|folder| identity_of(folder).ok());
+    Ok(std::iter::once(own).chain(others).collect())
 }
 
 /// The ending of a name, in small letters: `png`; nothing if it has none.

@@ -81,8 +81,8 @@ impl Value for ChannelNumbers {
         }
         match Vec::<f64>::parse(text) {
             Ok(numbers) if !numbers.is_empty() => Ok(Self::Numbers(numbers)),
-            _ => Err("numbers, one for each channel or one for all, or one of `imagenet`, `cifar-10`, \
-                      `cifar-100`, `mnist`"
+            _ => Err("numbers, one for each channel or one for all, or one of `imagenet`, `cifar`, \
+                      `cifar-10`, `cifar-100`, `mnist`"
                 .to_string()),
         }
     }
@@ -95,7 +95,7 @@ impl Value for ChannelNumbers {
     }
 
     fn words() -> &'static [&'static str] {
-        &["imagenet", "cifar-10", "cifar-100", "mnist"]
+        &["imagenet", "cifar", "cifar-10", "cifar-100", "mnist"]
     }
 }
 

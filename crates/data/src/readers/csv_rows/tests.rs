@@ -46,6 +46,33 @@ fn headers_separators_and_columns_are_found() {
 }
 
 #[test]
+fn columns_without_names_are_numbered_and_two_labels_are_asked_about() {
+    let whole = |list: &[i64]| Numbers::Whole(list.to_vec());
+    assert_eq!(
+        rows("0,1,2\n7,8,1\n9,9,0\n").unwrap(),
+        [(Label::Number(1), whole(&[7, 8])), (Label::Number(0), whole(&[9, 9]))]
+    );
+    for (text, two) in
+        [("a,target,label\n1,0,0\n", "`label` and `target`"), ("class,a,y\ncat,1,0\n", "`class` and `y`")]
+    {
+        let error = rows(text).unwrap_err();
+        assert!(error.message.contains(two), "{text:?}: {error}");
+    }
+    let options = DataOptions { labels: Some("target".into()), values: Some("a".into()), ..DataOptions::default() };
+    let parts = opened(b"a,target,label\n1,0,0\n", &options).unwrap();
+    assert_eq!(pair(examples(&*parts.train).unwrap().remove(0)), (Label::Number(0), whole(&[1])));
+}
+
+#[test]
+fn many_columns_take_time_by_their_number() {
+    let row = vec!["1"; 400_000].join(",");
+    let begun = std::time::Instant::now();
+    assert_eq!(rows(&format!("{row}\n{row}\n")).unwrap().len(), 2);
+    // By the square of the number they take over ten seconds.
+    assert!(begun.elapsed().as_secs_f64() < 5.0, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn options_name_columns_and_parts() {
     let text = b"kind,p1,p2,other,split\ncat,1,2,9,train\ndog,3,4,9,test\ncat,5,6,9,train\n";
     let options = DataOptions { labels: Some("kind".into()), values: Some("p*".into()), ..DataOptions::default() };

@@ -46,6 +46,20 @@ fn a_folder_is_a_class_and_names_are_sorted_by_their_bytes() {
 }
 
 #[test]
+fn a_link_that_leads_back_is_no_class_and_no_folder_is_two() {
+    let folder = tree(&["set/a/1.png", "set/b/2.png"]);
+    let set = folder.path().join("set");
+    symlink(&set, set.join("self")).unwrap();
+    symlink(folder.path(), set.join("up")).unwrap();
+    let parts = open(&set, &DataOptions::default()).unwrap();
+    assert_eq!((names(&*parts.train).len(), parts.classes), (2, words(&["a", "b"])));
+    assert!(parts.notes[0].starts_with("2 links in "), "{:?}", parts.notes);
+    symlink(set.join("a"), set.join("c")).unwrap();
+    let error = open(&set, &DataOptions::default()).err().unwrap();
+    assert!(error.message.contains("`c` and `a`") && error.message.contains("are one folder"), "{error}");
+}
+
+#[test]
 fn parts_are_folders_under_any_of_their_usual_names() {
     let folder = tree(&["Train/a/1.png", "Train/b/2.png", "valid/a/3.png", "test/b/4.png", "test/c/5.png"]);
     let parts = opened(&folder);
