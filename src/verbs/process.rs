@@ -10,6 +10,7 @@ use super::command;
 use tombola_cluster::link::launcher;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
+use tombola_words::guarded::is_guarded;
 use tombola_words::signals;
 use tombola_words::speech::{self, outcome};
 
@@ -62,11 +63,11 @@ pub fn let_the_first_rank_speak() {
 }
 
 /// A failing tensor operation panics in its worker, which reports it as the training's error: nothing to print here.
-/// Any other panic is a defect of the program, and says so without a backtrace.
+/// Nor where a library of others may panic at a damaged file. Any other panic is a defect of the program, and says so without a backtrace.
 fn quiet_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let in_worker = std::thread::current().name().is_some_and(|name| name.starts_with("worker"));
-        if !in_worker {
+        if !in_worker && !is_guarded() {
             speech::say(format!(
                 "error: the program has a defect: {panic}\n\nhint: everything written so far is kept; please report this"
             ));

@@ -16,6 +16,7 @@
 //! | `regular` | files that are no pipes or devices |
 //! | `process` | other processes of this machine |
 //! | `signals` | what asks a run to stop |
+//! | `guarded` | libraries that panic at damaged files |
 //! | `fault` | failures on purpose, for tests |
 //!
 //! This crate may not know of any other.
@@ -26,6 +27,7 @@ mod checksum;
 mod duration;
 pub mod error;
 pub mod fault;
+pub mod guarded;
 mod own_data;
 pub mod parts;
 pub mod process;

@@ -3,7 +3,6 @@
 //! What a file says of its size is checked before anything is unpacked. It knows nothing of labels or of other images.
 
 use std::io::Cursor;
-use std::panic::catch_unwind;
 
 use image::imageops::{self, FilterType};
 use image::{
@@ -16,6 +15,7 @@ use super::picture_form::{PictureForm, check_size};
 use super::tiff::Tiff;
 use super::tiff_fields::is_tiff;
 use crate::example::Numbers;
+use tombola_words::guarded::guarded;
 use tombola_words::{Alpha, Resize};
 
 /// Pixels of an image that has one side resized and the other not, each of which takes 16 bytes.
@@ -83,14 +83,17 @@ pub fn decode(bytes: &[u8], wanted: &Wanted) -> Result<Numbers, String> {
 }
 
 fn unpacked(bytes: &[u8]) -> Result<DynamicImage, String> {
+    // The libraries panic at some files that are damaged.
+    let gave_up = || Err("it cannot be decoded: the library of images gives up at it".to_string());
+    guarded(|| unguarded(bytes)).unwrap_or_else(gave_up)
+}
+
+fn unguarded(bytes: &[u8]) -> Result<DynamicImage, String> {
     let tiff = Tiff::of(bytes)?;
     if let Some(image) = tiff.as_ref().and_then(|tiff| tiff.decoded(MOST_MEMORY as usize)) {
         return image;
     }
-    // The library panics at some files that are damaged.
-    let decoded = catch_unwind(|| opened(bytes).map(ImageReader::decode));
-    let decoded = decoded.map_err(|_| "it cannot be decoded: the library of images gives up at it".to_string())?;
-    let image = decoded?.map_err(|error| told(&error))?;
+    let image = opened(bytes)?.decode().map_err(|error| told(&error))?;
     Ok(match tiff {
         Some(tiff) => tiff.settled(image),
         None => image,

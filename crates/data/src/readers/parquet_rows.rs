@@ -4,7 +4,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +22,7 @@ use super::stored::MOST_EXAMPLE;
 use super::thrift;
 use crate::example::{Array, Content, Example, Label, Numbers, Reader, Take, UNLABELLED};
 use tombola_words::error::{Error, Result, printable};
+use tombola_words::guarded::guarded;
 use tombola_words::{AxesOrder, DataOptions, Shape, regular};
 
 /// What the columns of labels are called.
@@ -49,9 +49,8 @@ fn unread(error: &parquet::errors::ParquetError) -> Error {
 }
 
 /// The library panics on some damaged files: then they are.
-fn guarded<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(Error::input("is damaged: the library of Parquet cannot read it").hint(AGAIN)))
+fn whole_file<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    guarded(read).unwrap_or_else(|| Err(Error::input("is damaged: the library of Parquet cannot read it").hint(AGAIN)))
 }
 
 /// A file whose end is told as an error where it is read again and again: the library counts what it skips, not what it finds.
@@ -94,7 +93,7 @@ fn opened(path: &Path) -> Result<SerializedFileReader<Ending>> {
     let file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
     let length = file.metadata().map_err(|error| broken(&error))?.len();
     thrift::check_footer(&file, length)?;
-    let reader = guarded(|| SerializedFileReader::new(Ending(file)).map_err(|error| unread(&error)))?;
+    let reader = whole_file(|| SerializedFileReader::new(Ending(file)).map_err(|error| unread(&error)))?;
     let file = regular::open(path).map_err(|error| Error::file("read", path, &error))?;
     for group in reader.metadata().row_groups() {
         for column in group.columns() {
@@ -389,7 +388,7 @@ impl Reader for ParquetRows {
         let values: HashSet<&str> = self.values.iter().map(String::as_str).collect();
         let used = |field: &&Arc<Type>| field.name() == self.label || values.contains(field.name());
         let fields = schema.get_fields().iter().filter(used).cloned().collect();
-        let mut rows = guarded(|| {
+        let mut rows = whole_file(|| {
             let projection =
                 Type::group_type_builder(schema.name()).with_fields(fields).build().map_err(|error| unread(&error))?;
             let rows = RowIter::from_file_into(Box::new(reader)).with_batch_size(ROWS);
@@ -397,7 +396,7 @@ impl Reader for ParquetRows {
         })
         .map_err(at)?;
         let mut index = 0;
-        while let Some(row) = guarded(|| rows.next().transpose().map_err(|error| unread(&error))).map_err(at)? {
+        while let Some(row) = whole_file(|| rows.next().transpose().map_err(|error| unread(&error))).map_err(at)? {
             take(self.example(&row, index).map_err(at)?)?;
             index += 1;
         }
