@@ -41,6 +41,7 @@ mod shards;
 mod source;
 mod stored;
 mod thrift;
+mod thrift_types;
 mod tree;
 
 /// Finds out which format lies at a path, and where the parts of its set are. The last piece of a path may be a pattern of files:

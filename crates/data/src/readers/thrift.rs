@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use super::source::{AGAIN, broken};
+use super::thrift_types::{WireType, of_footer, of_page};
 use tombola_words::error::{Error, Result};
 
 /// What a footer is not larger than, and a page, unpacked.
@@ -18,6 +19,8 @@ struct Fields<R> {
     reader: R,
     /// Bytes that are left.
     left: u64,
+    /// What a field holds, where that is known.
+    known: fn(&[i64]) -> Option<WireType>,
 }
 
 /// What a page says that matters here.
@@ -72,6 +75,9 @@ impl<R: Read> Fields<R> {
                 step => field.wrapping_add(i64::from(step)),
             };
             path.push(field);
+            if (self.known)(path).is_some_and(|known| !known.is(head & 15)) {
+                return Err(damaged(&format!("its field {path:?} is of another type than it should be")));
+            }
             // Truths have their value in the type.
             if !matches!(head & 15, 1 | 2) {
                 self.value(head & 15, path, each)?;
@@ -99,6 +105,14 @@ impl<R: Read> Fields<R> {
             9 | 10 => {
                 let head = self.byte()?;
                 let count = if head >> 4 == 15 { self.number()? } else { u64::from(head >> 4) };
+                // No footer and no page has one. The library takes no byte for each, and so would count to two billion in a short file.
+                if matches!(head & 15, 1 | 2) && count > 0 {
+                    return Err(damaged("it has a list of truths"));
+                }
+                let element = (self.known)(path).and_then(WireType::element);
+                if count > 0 && element.is_some_and(|element| !element.is(head & 15)) {
+                    return Err(damaged(&format!("its field {path:?} is a list of another type than it should be")));
+                }
                 // Each takes a byte at least.
                 if count > self.left {
                     return Err(damaged("a list is longer than the file"));
@@ -146,7 +160,7 @@ pub(super) fn check_footer(file: &File, length: u64) -> Result<()> {
         return Err(damaged("its end is none of Parquet"));
     }
     seek(&mut reader, length - 8 - footer)?;
-    let mut fields = Fields { reader, left: footer };
+    let mut fields = Fields { reader, left: footer, known: of_footer };
     fields.structure(&mut Vec::new(), &mut |_, _| {})
 }
 
@@ -160,7 +174,7 @@ pub(super) fn check_pages(file: &File, start: u64, end: u64) -> Result<()> {
     while place < end {
         reader.seek(SeekFrom::Start(place)).map_err(|error| broken(&error))?;
         let mut sizes = PageSizes::default();
-        let mut fields = Fields { reader: &mut reader, left: end - place };
+        let mut fields = Fields { reader: &mut reader, left: end - place, known: of_page };
         fields.structure(&mut Vec::new(), &mut |path, number| match path {
             [2] => sizes.unpacked = number,
             [3] => sizes.packed = number,
