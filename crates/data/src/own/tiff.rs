@@ -181,6 +181,9 @@ impl Samples {
         let mut limits = Limits::default();
         (limits.decoding_buffer_size, limits.intermediate_buffer_size) = (memory, memory);
         let mut decoder = Decoder::new(Cursor::new(grey)).map_err(told)?.with_limits(limits);
+        if decoder.dimensions().map_err(told)? != (self.width, self.height) {
+            return Err("it has two fields of the same number, which say different sizes".to_string());
+        }
         let image = match decoder.read_image().map_err(told)? {
             DecodingResult::U8(samples) if self.bits < 8 => self.image(self.unpacked(&samples)),
             DecodingResult::U8(samples) if self.bits == 8 => self.image(samples),
@@ -253,7 +256,8 @@ impl Samples {
     }
 
     fn made<P: Pixel>(&self, samples: Vec<P::Subpixel>) -> Option<ImageBuffer<P, Vec<P::Subpixel>>> {
-        ImageBuffer::from_raw(self.width, self.height, samples)
+        let exact = self.width as usize * self.height as usize * usize::from(P::CHANNEL_COUNT);
+        if samples.len() == exact { ImageBuffer::from_raw(self.width, self.height, samples) } else { None }
     }
 
     /// Samples of a pixel that are its colour.

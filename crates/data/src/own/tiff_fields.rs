@@ -8,6 +8,8 @@ const SIZES: [u64; 19] = [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 
 
 /// Numbers of the fields that are asked for.
 pub(super) mod tag {
+    /// Where all of them are.
+    pub(in crate::own) const ALL: std::ops::RangeInclusive<u64> = WIDTH..=KIND_OF_NUMBERS;
     pub(in crate::own) const WIDTH: u64 = 256;
     pub(in crate::own) const HEIGHT: u64 = 257;
     pub(in crate::own) const COMPRESSION: u64 = 259;
@@ -76,10 +78,17 @@ impl<'file> TiffFields<'file> {
         Some(found)
     }
 
-    /// Refuses a TIFF whose first directory names more values than the file has bytes for. Everything else passes: the library says
+    /// Refuses a TIFF whose first directory has a field twice or names more values than the file has bytes for. Everything else passes: the library says
     /// what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
         let length = self.bytes.len();
+        // Of two, the library may take the other one.
+        let mut known: Vec<u64> =
+            self.fields.iter().map(|field| field.tag).filter(|tag| tag::ALL.contains(tag)).collect();
+        known.sort_unstable();
+        if let Some(pair) = known.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("it is damaged: its field {} stands there twice", pair[0]));
+        }
         match self.fields.iter().find(|field| field.values.saturating_mul(size(field.kind)) > length as u64) {
             Some(TiffField { tag, values, .. }) => Err(format!(
                 "it is cut off: its field {tag} has {values} values, more than the {length} bytes can hold"
@@ -155,6 +164,9 @@ mod tests {
         let check = |bytes: &[u8]| TiffFields::of(bytes).unwrap().check();
         assert!(check(&little(8_388_353)).unwrap_err().contains("field 279 has 8388353 values"));
         assert_eq!(check(&little(2)), Ok(()));
+        let entry = [&257_u16.to_le_bytes()[..], &3_u16.to_le_bytes(), &1_u32.to_le_bytes(), &[1, 0, 0, 0]].concat();
+        let twice = [b"II*\0\x08\0\0\0\x02\0".to_vec(), entry.clone(), entry].concat();
+        assert!(check(&twice).unwrap_err().contains("field 257 stands there twice"));
         let big = [&b"MM\0*\0\0\0\x08\0\x01"[..], &[1, 23, 0, 3, 0x7f, 0, 0, 0, 0, 0, 0, 0]].concat();
         assert!(check(&big).is_err());
         assert!(TiffFields::of(b"II*\0").is_none() && TiffFields::of(b"\x89PNG\r\n\x1a\n").is_none());
