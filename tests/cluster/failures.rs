@@ -81,7 +81,8 @@ fn await_last(child: &mut Child, folder: &Folder, event: &str) {
 fn fault(rank: usize, how: &str) -> impl FnOnce(&mut Command) {
     let fault = format!("{rank}:{how}:1.5");
     move |command| {
-        command.env("TOMBOLA_FAULT", fault);
+        // Each epoch waits for up to so many seconds: on a fast machine all would be done before the fault comes.
+        command.env("TOMBOLA_FAULT", fault).env("TOMBOLA_SLOW", "1:0.8");
     }
 }
 

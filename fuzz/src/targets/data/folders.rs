@@ -82,7 +82,7 @@ fn seeds() -> Vec<Vec<u8>> {
     };
     vec![
         list(&["0train/a/1.png\nx", "0train/b/2.JPG\ny", "0val/a/3.png\nz", "0test/4.png\nw", "0train/a/Thumbs.db\n"]),
-        list(&["0a/1.png\nx", "0b/1.png\ny", "3a/up\n1", "3b/own\n0", "3c\na", "3a/2.png\nnowhere", "2d"]),
+        list(&["0a/1.png\nx", "0b/1.png\ny", "3a/up\n1", "3b/own\n0", "3b/c\na", "3a/2.png\nnowhere", "2d"]),
         list(&[
             "0s/train/n1/images/1.JPEG\nx",
             "0s/train/n2/images/1.JPEG\nx",
