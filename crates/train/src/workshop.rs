@@ -146,7 +146,7 @@ impl Workshop {
 /// How the examples of a set are split: those that validate have a part of their own, or are the last of those to train on.
 ///
 /// # Errors
-/// As [`data::split`], and a `validation-size` where there is a part of its own.
+/// As [`data::split()`], and a `validation-size` where there is a part of its own.
 pub fn split_of(settings: &Settings, training: usize, validating: Option<usize>) -> Result<Split> {
     let at = |error: Error| error.at(format!("data set `{}`", settings.dataset));
     let Some(validating) = validating else {

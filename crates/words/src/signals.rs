@@ -28,7 +28,7 @@ fn stops() -> impl Iterator<Item = c_int> {
 /// Set as soon as a signal came, once somebody listens.
 static ASKED: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// The first signal of [`stops`] sets the flag that is given; with `twice`, a second Ctrl-C ends the process at once. Signals that were
+/// The first signal of `stops` sets the flag that is given; with `twice`, a second Ctrl-C ends the process at once. Signals that were
 /// held back until now come through. A process listens once, and has one flag.
 ///
 /// # Errors
@@ -79,7 +79,7 @@ unsafe extern "C" {
     fn pthread_sigmask(how: c_int, set: *const SignalSet, old: *mut SignalSet) -> c_int;
 }
 
-/// Holds the signals of [`stops`] back, in this thread, those that it starts, and the program that it becomes.
+/// Holds the signals of `stops` back, in this thread, those that it starts, and the program that it becomes.
 ///
 /// # Errors
 /// When the system refuses.

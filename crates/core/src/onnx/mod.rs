@@ -1,7 +1,7 @@
 //! Networks in files of ONNX: the operators that `torch.onnx.export` and Tombola write, as a network of our own operations.
 //!
-//! [`proto`] has the messages, which exports write as well. What depends on the number of images is followed as such ([`values`]);
-//! what is known when the file is read is computed at once ([`folding`]). It may not know where files lie, of training or torch.
+//! [`proto`] has the messages, which exports write as well. What depends on the number of images is followed as such (`values`);
+//! what is known when the file is read is computed at once (`folding`). It may not know where files lie, of training or torch.
 
 mod attributes;
 mod elementwise;

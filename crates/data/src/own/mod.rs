@@ -205,7 +205,7 @@ impl Looked {
     /// The form that all examples have or are brought to.
     ///
     /// # Errors
-    /// As [`Settled::of`].
+    /// Examples that have no form in common, damaged ones, classes that are empty or too many.
     pub fn settled(&self, options: &DataOptions) -> Result<Settled> {
         let looks: Vec<(&'static str, &PartSurvey)> =
             self.surveys.iter().map(|(part, survey)| (*part, survey)).collect();

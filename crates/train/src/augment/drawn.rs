@@ -98,7 +98,7 @@ fn part(smallest: f64, (height, width): (usize, usize), numbers: &mut impl Rng) 
     [(height - own_height) / 2, (width - own_width) / 2, own_height, own_width]
 }
 
-/// The `place`-th of [`BINS`] even steps from `start` to `end`, as `torch.linspace` has it in float32.
+/// The `place`-th of `BINS` even steps from `start` to `end`, as `torch.linspace` has it in float32.
 pub fn step(start: f64, end: f64, place: usize) -> f64 {
     let (start, end) = (start as f32, end as f32);
     let width = (end - start) / (BINS - 1) as f32;
