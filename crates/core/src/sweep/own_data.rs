@@ -361,5 +361,8 @@ mod tests {
         for name in ["birds", "cifar-10", "fashion_mnist"] {
             assert!(!is_data_path(name), "{name}");
         }
+        // A known set has its name to itself.
+        assert_eq!(name_of_path(Path::new("data/mnist")), "mnist-own");
+        assert_eq!(name_of_path(Path::new("data/birds.v2.npz")), "birds.v2");
     }
 }

@@ -221,3 +221,17 @@ fn processes_that_open_a_set_at_once_decode_it_once() {
     });
     assert!(files.iter().all(|file| *file == files[0]), "each found the files that one wrote");
 }
+
+#[test]
+fn parts_that_are_scaled_otherwise_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("set.csv");
+    let settled = |test: [f64; 2]| {
+        let rows = format!("a,split,y\n255,train,0\n3,train,1\n{},test,0\n{},test,1\n", test[0], test[1]);
+        std::fs::write(&place, rows).unwrap();
+        survey(&place, &DataOptions::default()).unwrap().settled(&DataOptions::default())
+    };
+    let error = settled([0.5, 0.25]).unwrap_err();
+    assert!(error.message.contains("up to 255") && error.message.contains("scaled otherwise"), "{error}");
+    assert!(settled([7.5, 2.0]).is_ok() && settled([7.0, 2.0]).is_ok());
+}
