@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use tombola_core::sweep::own_data::{OwnData, name_of_path};
+use tombola_core::sweep::OwnData;
 use tombola_data::example::Label;
 use tombola_data::own::{self, Looked, PartSurvey, Settled, shown};
 use tombola_words::error::{Error, Result, printable};
@@ -28,13 +28,7 @@ pub(super) fn look(path: &Path) -> Result<String> {
             known.name
         )));
     }
-    let mut data = OwnData {
-        name: name_of_path(path),
-        path: path.to_path_buf(),
-        options: DataOptions::default(),
-        form: None,
-        class_names: Vec::new(),
-    };
+    let mut data = OwnData::at(path.to_path_buf());
     let looked = own::survey(path, &data.options).map_err(|error| error.at_path(path))?;
     let mut text = format!("{}: {}\n", printable(&word), looked.parts.format);
     for (part, survey) in &looked.surveys {

@@ -47,6 +47,11 @@ pub struct OwnData {
 }
 
 impl OwnData {
+    /// What lies at a path, called by the last part of it, before anybody looked.
+    pub fn at(path: PathBuf) -> Self {
+        Self { name: name_of_path(&path), path, options: DataOptions::default(), form: None, class_names: Vec::new() }
+    }
+
     /// What was found.
     ///
     /// # Errors
@@ -134,7 +139,7 @@ pub fn is_data_path(word: &str) -> bool {
 }
 
 /// The name of the data set at a path: the last part of it, without the ending; `-own` tells it from a known set of that name.
-pub fn name_of_path(path: &Path) -> String {
+fn name_of_path(path: &Path) -> String {
     let own = if path.extension().is_some() && !path.is_dir() { path.file_stem() } else { path.file_name() };
     let name = own.map_or_else(|| "data".to_string(), |name| name.to_string_lossy().into_owned());
     if catalogue::find(&name).is_ok() || is_data_path(&name) { format!("{name}-own") } else { name }

@@ -243,15 +243,8 @@ impl Spec {
         let mut named = Vec::new();
         for value in axes.filter(|axis| axis.field.key == "dataset").flat_map(|axis| &mut axis.values) {
             if is_data_path(value) && !self.datasets.contains_key(value) {
-                let path = PathBuf::from(value.as_str());
-                let name = own_data::name_of_path(&path);
-                let data = OwnData {
-                    name: name.clone(),
-                    path,
-                    options: DataOptions::default(),
-                    form: None,
-                    class_names: Vec::new(),
-                };
+                let data = OwnData::at(PathBuf::from(value.as_str()));
+                let name = data.name.clone();
                 match self.datasets.get(&name) {
                     Some(known) if known.path != data.path => {
                         return Err(Error::input(format!(

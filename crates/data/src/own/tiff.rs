@@ -11,11 +11,9 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 
 use super::picture_form::PictureForm;
 use super::tiff_faults;
-use super::tiff_fields::{TiffFields, tag};
+use super::tiff_fields::{COLOUR, JPEG, TiffFields, tag};
 
-const COLOUR: u64 = 2;
 const PALETTE: u64 = 3;
-const JPEG: u64 = 7;
 const BLACK_IS_ZERO: u16 = 1;
 
 /// What a sample beyond those of the colour stands for.

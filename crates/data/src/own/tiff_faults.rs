@@ -3,10 +3,9 @@
 //! Adobe: "TIFF, revision 6.0", sections 8 and 15; Technical Note 2 on JPEG.
 
 use super::jpeg;
-use super::tiff_fields::{TiffFields, tag};
+use super::tiff_fields::{COLOUR, JPEG, TiffFields, tag};
 
 const CMYK: u64 = 5;
-const JPEG: u64 = 7;
 const SEPARATE: u64 = 2;
 
 /// Refuses what would be read wrongly, with the reason.
@@ -25,7 +24,7 @@ pub(super) fn check(fields: &TiffFields) -> Result<(), String> {
     }
     let has_more = match number(tag::MEANING, 0) {
         CMYK => samples > 4,
-        2 => samples > 4 || samples == 4 && number(tag::EXTRA_SAMPLES, 2) == 0,
+        COLOUR => samples > 4 || samples == 4 && number(tag::EXTRA_SAMPLES, 2) == 0,
         _ => false,
     };
     if has_more && (is_separate || number(tag::MEANING, 0) == CMYK) {

@@ -12,24 +12,29 @@ pub(super) mod tag {
     pub(in crate::own) const ALL: std::ops::RangeInclusive<u64> = WIDTH..=KIND_OF_NUMBERS;
     pub(in crate::own) const WIDTH: u64 = 256;
     pub(in crate::own) const HEIGHT: u64 = 257;
+    pub(in crate::own) const BITS: u64 = 258;
     pub(in crate::own) const COMPRESSION: u64 = 259;
+    pub(in crate::own) const MEANING: u64 = 262;
+    pub(in crate::own) const ORDER_OF_BITS: u64 = 266;
     pub(in crate::own) const STRIP_STARTS: u64 = 273;
     pub(in crate::own) const TURN: u64 = 274;
+    pub(in crate::own) const SAMPLES: u64 = 277;
     pub(in crate::own) const STRIP_ROWS: u64 = 278;
     pub(in crate::own) const STRIP_LENGTHS: u64 = 279;
+    pub(in crate::own) const PLANES: u64 = 284;
+    pub(in crate::own) const COLOURS: u64 = 320;
     pub(in crate::own) const TILE_WIDTH: u64 = 322;
     pub(in crate::own) const TILE_HEIGHT: u64 = 323;
     pub(in crate::own) const TILE_STARTS: u64 = 324;
     pub(in crate::own) const TILE_LENGTHS: u64 = 325;
-    pub(in crate::own) const BITS: u64 = 258;
-    pub(in crate::own) const MEANING: u64 = 262;
-    pub(in crate::own) const ORDER_OF_BITS: u64 = 266;
-    pub(in crate::own) const SAMPLES: u64 = 277;
-    pub(in crate::own) const PLANES: u64 = 284;
-    pub(in crate::own) const COLOURS: u64 = 320;
     pub(in crate::own) const EXTRA_SAMPLES: u64 = 338;
     pub(in crate::own) const KIND_OF_NUMBERS: u64 = 339;
 }
+
+/// JPEG, in the field of the compression.
+pub(super) const JPEG: u64 = 7;
+/// Red, green and blue, in the field of the meaning.
+pub(super) const COLOUR: u64 = 2;
 
 /// The fields of a TIFF, each a number, the type of its values, how many these are, and where they begin.
 pub(super) struct TiffFields<'file> {
@@ -78,8 +83,8 @@ impl<'file> TiffFields<'file> {
         Some(found)
     }
 
-    /// Refuses a TIFF whose first directory has a field twice or names more values than the file has bytes for. Everything else passes: the library says
-    /// what is wrong with it.
+    /// Refuses a TIFF whose first directory has a field twice or names more values than the file has bytes for. Everything else
+    /// passes: the library says what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
         let length = self.bytes.len();
         // Of two, the library may take the other one.

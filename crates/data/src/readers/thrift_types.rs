@@ -70,13 +70,9 @@ fn of_schema(path: &[i64]) -> Option<WireType> {
         [4] => Text,
         [10] | [10, 1..=18] => Structure,
         [10, 5, 1 | 2] | [10, 18, 2] => Whole,
-        [10, 7 | 8 | 10, ref field @ ..] => match *field {
-            [1] if path[1] == 10 => Byte,
-            [1] | [2] if path[1] == 10 || field == [1] => Truth,
-            [2] | [2, _] => Structure,
-            _ => return None,
-        },
-        [10, 16, 1] => Byte,
+        [10, 10 | 16, 1] => Byte,
+        [10, 7 | 8, 1] | [10, 10, 2] => Truth,
+        [10, 7 | 8, 2] | [10, 7 | 8, 2, _] => Structure,
         [10, 17 | 18, 1] => Text,
         _ => return None,
     })
