@@ -5,6 +5,7 @@
 //! general form). It knows no particular network, no scores and no torch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::flow::{Element, ElementFactor, ElementFlow, Origin};
 use super::graph::{Graph, NodeId};
@@ -94,18 +95,22 @@ impl Channels {
             }
         }
         // Only now: zeros that pad a shortcut stand before the layer that makes the channel they are added to.
-        let unit_of = |elements: &Vec<Element>| -> Vec<Option<usize>> {
-            elements.iter().map(|element| units[classes.root(*element)]).collect()
-        };
-        channels.makes = flow.makes.iter().map(unit_of).collect();
-        channels.reads = flow.reads.iter().map(unit_of).collect();
+        let unit_of = |element: &Element| units[classes.root(*element)];
+        channels.makes = flow.makes.iter().map(|elements| elements.iter().map(unit_of).collect()).collect();
+        channels.reads = flow.reads.iter().map(|elements| elements.iter().map(unit_of).collect()).collect();
+        // What nodes share they share here.
+        let mut known: BTreeMap<*const Element, Arc<[Option<usize>]>> = BTreeMap::new();
         for (node, value) in graph.nodes.iter().zip(&flow.values) {
-            let lines = value.iter().map(|factor| ElementFactor {
-                axes: factor.axes.clone(),
-                sizes: factor.sizes.clone(),
-                elements: unit_of(&factor.elements),
+            let lines = value.iter().map(|factor| {
+                let elements = known.entry(factor.elements.as_ptr());
+                ElementFactor {
+                    axes: factor.axes.clone(),
+                    sizes: factor.sizes.clone(),
+                    elements: elements.or_insert_with(|| factor.elements.iter().map(unit_of).collect()).clone(),
+                }
             });
-            channels.values.push((node.shape.axes(), lines.collect()));
+            let lines = lines.collect();
+            channels.values.push((node.shape.axes(), lines));
         }
         channels.find_weights();
         channels
@@ -287,7 +292,7 @@ impl Classes {
     /// Classes that some addition of two values of images joined.
     fn streams(&self, graph: &Graph, flow: &ElementFlow) -> BTreeSet<Element> {
         let sums = (0..graph.nodes.len()).filter(|id| is_sum(graph, *id));
-        sums.flat_map(|id| &flow.values[id]).flat_map(|factor| &factor.elements).map(|e| self.root(*e)).collect()
+        sums.flat_map(|id| &flow.values[id]).flat_map(|factor| &*factor.elements).map(|e| self.root(*e)).collect()
     }
 
     /// Classes that must stay.
@@ -338,7 +343,7 @@ fn parts(graph: &Graph, flow: &ElementFlow, classes: &Classes) -> BTreeMap<Eleme
         if !matches!(node.op, Op::Slice { .. } | Op::Take { .. } | Op::Select { .. }) {
             continue;
         }
-        for element in flow.values[id].iter().flat_map(|factor| &factor.elements) {
+        for element in flow.values[id].iter().flat_map(|factor| &*factor.elements) {
             let own = parts.entry(classes.root(*element)).or_default();
             if own.last() != Some(&id) {
                 own.push(id);
@@ -379,7 +384,7 @@ fn gates(graph: &Graph, flow: &ElementFlow, classes: &Classes) -> BTreeSet<NodeI
     graph.nodes.iter().flat_map(|node| &node.inputs).for_each(|input| readers[*input] += 1);
     let shared = |id: NodeId| {
         let input = graph.nodes[id].inputs[0];
-        let elements = flow.values[input].iter().flat_map(|factor| &factor.elements);
+        let elements = flow.values[input].iter().flat_map(|factor| &*factor.elements);
         readers[input] > 1 || elements.into_iter().any(|element| streams.contains(&classes.root(*element)))
     };
     let norms = (0..graph.nodes.len()).filter(|id| graph.nodes[*id].op.is_batch_norm());

@@ -82,7 +82,7 @@ impl Compact {
 
     /// With the channels `kept`, of which some may not be `alive`.
     fn with(graph: &Graph, layout: &Layout, channels: &Channels, alive: &Bits, kept: &Bits) -> Result<Self> {
-        let small = Rebuilding { graph, channels, kept, axes: axes_of(graph, channels, kept) }.graph()?;
+        let small = Rebuilding { graph, channels, kept }.graph()?;
         let small_layout = Layout::of(&small);
         let mut positions = Vec::with_capacity(small_layout.len);
         for parameter in &layout.parameters {
@@ -171,11 +171,6 @@ fn taken(values: &[f32], positions: &[usize]) -> Vec<f32> {
     positions.iter().map(|position| values[*position]).collect()
 }
 
-/// For each axis of what each node gives the places that stay.
-fn axes_of(graph: &Graph, channels: &Channels, kept: &Bits) -> Vec<Vec<Vec<bool>>> {
-    (0..graph.nodes.len()).map(|id| channels.of_axes(id, kept)).collect()
-}
-
 fn count(flags: &[bool]) -> usize {
     flags.iter().filter(|alive| **alive).count()
 }
@@ -185,7 +180,6 @@ struct Rebuilding<'a> {
     graph: &'a Graph,
     channels: &'a Channels,
     kept: &'a Bits,
-    axes: Vec<Vec<Vec<bool>>>,
 }
 
 impl Rebuilding<'_> {
@@ -208,7 +202,7 @@ impl Rebuilding<'_> {
                     // A batch norm that leaves out channels of the stream that it reads.
                     let own = self.channels.of_output(id, self.kept);
                     let input = self.along(node.inputs[0], 1);
-                    if count(&own) < count(input) {
+                    if count(&own) < count(&input) {
                         let left = input.iter().zip(&own).filter(|(alive, _)| **alive);
                         let chosen = left.enumerate().filter(|(_, (_, own))| **own).map(|(place, _)| place).collect();
                         inputs[0] = build.select(&format!("{}.select", node.name), inputs[0], chosen)?;
@@ -223,8 +217,8 @@ impl Rebuilding<'_> {
     }
 
     /// The places that stay along an axis of what a node gives.
-    fn along(&self, id: NodeId, axis: usize) -> &[bool] {
-        self.axes[id].get(axis).map_or(&[], Vec::as_slice)
+    fn along(&self, id: NodeId, axis: usize) -> Vec<bool> {
+        self.channels.of_axes(id, self.kept).into_iter().nth(axis).unwrap_or_default()
     }
 
     /// Places of what is chosen among those that are left.
@@ -236,7 +230,7 @@ impl Rebuilding<'_> {
 
     /// How many places each axis of a node keeps.
     fn sizes(&self, id: NodeId) -> Axes {
-        let sizes: Vec<usize> = self.axes[id].iter().map(|flags| count(flags)).collect();
+        let sizes: Vec<usize> = self.channels.of_axes(id, self.kept).iter().map(|flags| count(flags)).collect();
         Axes::of(&sizes).unwrap_or_default()
     }
 

@@ -53,7 +53,7 @@ pub fn effective(graph: &Graph, layout: &Layout, mask: &Bits) -> Connectivity {
     let walk = Walk { flow: ElementFlow::of(graph), weights: weights_of_nodes(graph, layout), mask };
     let from_input = walk.forward();
     let to_output = walk.backward();
-    let last = walk.flow.values.last().into_iter().flatten().flat_map(|factor| &factor.elements);
+    let last = walk.flow.values.last().into_iter().flatten().flat_map(|factor| &*factor.elements);
     let mut result = Connectivity {
         alive: 0,
         effective: 0,
@@ -128,7 +128,7 @@ impl Walk<'_> {
     /// The elements that reach some output.
     fn backward(&self) -> Flags {
         let mut needed = vec![false; self.flow.origins.len()];
-        let last = self.flow.values.last().into_iter().flatten().flat_map(|factor| &factor.elements);
+        let last = self.flow.values.last().into_iter().flatten().flat_map(|factor| &*factor.elements);
         last.chain(&self.flow.lost).for_each(|element| needed[*element] = true);
         for place in (0..needed.len()).rev() {
             match &self.flow.origins[place] {

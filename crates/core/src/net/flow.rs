@@ -68,7 +68,7 @@ impl ElementFlow {
             flow.clean.push(clean);
         }
         let last = flow.values.last().cloned().unwrap_or_default();
-        last.iter().for_each(|factor| flow.fixed.extend(&factor.elements));
+        last.iter().for_each(|factor| flow.fixed.extend(&*factor.elements));
         flow
     }
 
@@ -81,14 +81,14 @@ impl ElementFlow {
 
     /// Nobody knows where they go: they must stay.
     fn fix(&mut self, factor: &ElementFactor) {
-        self.fixed.extend(&factor.elements);
-        self.lost.extend(&factor.elements);
+        self.fixed.extend(&*factor.elements);
+        self.lost.extend(&*factor.elements);
     }
 
     /// The elements along one axis of a value of `size` places there. What is not known by one axis alone must stay.
     fn along(&mut self, value: &[ElementFactor], axis: usize, size: usize) -> Vec<Element> {
         if let Some(factor) = value.iter().find(|factor| factor.axes == [axis]) {
-            return factor.elements.clone();
+            return factor.elements.to_vec();
         }
         // Lost from sight.
         value.iter().filter(|factor| factor.axes.contains(&axis)).for_each(|factor| self.fix(factor));
@@ -118,6 +118,6 @@ impl ElementFlow {
         for (own, sources) in elements.iter().zip(&sources) {
             self.ties.extend(sources.iter().map(|source| (*own, *source)));
         }
-        ElementFactor { axes: vec![axis], sizes: vec![factor.sizes[place]], elements }
+        ElementFactor { axes: vec![axis], sizes: vec![factor.sizes[place]], elements: elements.into() }
     }
 }

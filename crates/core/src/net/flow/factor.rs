@@ -1,5 +1,7 @@
 //! Elements along one axis of a value, or over several axes that they share; and what moving values does to them.
 
+use std::sync::Arc;
+
 use super::Element;
 
 /// Elements of a value, or what is known of each, over some of its axes. Along the other axes nothing is told apart.
@@ -9,8 +11,8 @@ pub(crate) struct ElementFactor<T = Element> {
     pub(crate) axes: Vec<usize>,
     /// Their sizes.
     pub(crate) sizes: Vec<usize>,
-    /// An element for each place of these axes, the last of which goes round fastest.
-    pub(crate) elements: Vec<T>,
+    /// An element for each place of these axes, the last of which goes round fastest. Nodes that only pass a value on share them.
+    pub(crate) elements: Arc<[T]>,
 }
 
 impl<T> ElementFactor<T> {
@@ -24,7 +26,7 @@ impl<T> ElementFactor<T> {
 impl ElementFactor {
     /// Along one axis.
     pub(crate) fn line(axis: usize, elements: Vec<Element>) -> Self {
-        Self { axes: vec![axis], sizes: vec![elements.len()], elements }
+        Self { axes: vec![axis], sizes: vec![elements.len()], elements: elements.into() }
     }
 
     /// The axes in another order: axis `order[i]` becomes axis `i`.
@@ -45,7 +47,7 @@ impl ElementFactor {
             let from = at.iter().zip(&self.sizes).fold(0, |from, (at, size)| from * size + at);
             elements.push(self.elements[from]);
         }
-        Self { axes, sizes, elements }
+        Self { axes, sizes, elements: elements.into() }
     }
 
     /// Some of the places along an axis, in this order.
@@ -58,7 +60,7 @@ impl ElementFactor {
         }
         let mut sizes = self.sizes.clone();
         sizes[own] = places.len();
-        Self { axes: self.axes.clone(), sizes, elements }
+        Self { axes: self.axes.clone(), sizes, elements: elements.into() }
     }
 
     /// With the axes renamed; nothing if one of them is gone.
@@ -99,7 +101,7 @@ impl ElementFactor {
         kept_sizes.extend(kept_from.iter().map(|axis| from[*axis]));
         axes.extend(kept_to.iter().copied());
         sizes.extend(kept_to.iter().map(|axis| to[*axis]));
-        let elements = self.spread(&kept_from, &kept_sizes);
+        let elements = self.spread(&kept_from, &kept_sizes).into();
         Self { axes, sizes, elements }.without_idle_axes()
     }
 
@@ -162,7 +164,7 @@ mod tests {
         assert_eq!((&*heads.axes, &*heads.sizes), (&[2, 3][..], &[3, 4][..]));
         let turned = heads.permuted(&[0, 2, 1, 3]);
         assert_eq!((&*turned.axes, &*turned.sizes), (&[1, 3][..], &[3, 4][..]));
-        assert_eq!(turned.elements, (0..12).collect::<Vec<_>>());
+        assert_eq!(*turned.elements, *(0..12).collect::<Vec<_>>());
         let swapped = heads.permuted(&[0, 1, 3, 2]);
         assert_eq!(&swapped.elements[..4], &[0, 4, 8, 1]);
         let back = turned.permuted(&[0, 2, 1, 3]).reshaped(&[1, 5, 3, 4], &[1, 5, 12]).unwrap();
@@ -180,7 +182,7 @@ mod tests {
             ElementFactor::line(1, vec![3]).reshaped(&[1, 1, 4], &[1, 4]),
             Some(ElementFactor::line(1, vec![3; 4]))
         );
-        assert_eq!(line.taken(1, &[1, 1, 0]).elements, [8, 8, 7]);
+        assert_eq!(*line.taken(1, &[1, 1, 0]).elements, [8, 8, 7]);
     }
 
     #[test]

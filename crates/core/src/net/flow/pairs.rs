@@ -36,8 +36,8 @@ impl ElementFlow {
                 Some(place) => {
                     let other = others.remove(place);
                     let sources: Vec<[Element; 2]> =
-                        factor.elements.iter().zip(&other.elements).map(|(a, b)| [*a, *b]).collect();
-                    given.push(ElementFactor { elements: self.mixed(&sources), ..factor });
+                        factor.elements.iter().zip(&*other.elements).map(|(a, b)| [*a, *b]).collect();
+                    given.push(ElementFactor { elements: self.mixed(&sources).into(), ..factor });
                 }
                 None => left.push(factor),
             }
@@ -149,7 +149,7 @@ impl ElementFlow {
         match inner {
             [Some(a), Some(b)] if clean && a.sizes == b.sizes => {
                 self.ties.extend(a.elements.iter().copied().zip(b.elements.iter().copied()));
-                self.lost.extend(a.elements.into_iter().chain(b.elements));
+                self.lost.extend(a.elements.iter().chain(&*b.elements));
             }
             lost => lost.iter().flatten().for_each(|factor| self.fix(factor)),
         }

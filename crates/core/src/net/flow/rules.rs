@@ -140,7 +140,7 @@ impl ElementFlow {
 
     pub(super) fn fix_axes(&mut self, value: &[ElementFactor], is_one: impl Fn(usize) -> bool) {
         let fixed = value.iter().filter(|factor| factor.axes.iter().any(|axis| is_one(*axis)));
-        fixed.for_each(|factor| self.fixed.extend(&factor.elements));
+        fixed.for_each(|factor| self.fixed.extend(&*factor.elements));
     }
 
     /// What is left of a value whose elements move; what can no longer be followed must stay.
