@@ -158,6 +158,11 @@ fn what_is_wrong_with_a_set_is_told_before_anything_trains() {
     assert!(accuracy(&folder, "out") > 0.9);
     // A validation part larger than the data.
     run("--validation-size 5000").expect(2).says("5000 validation images").says("at most");
+    folder
+        .tombola("plan --dataset ./squares --validation-size 5000")
+        .expect(2)
+        .says("5000 validation images")
+        .says("at most");
     // A class that what is left to train on has nothing of.
     run("--train-limit 2 --validation-size 1").expect(2).says("has none of the 1 training images");
     folder.write("squares/dark/1.png", &png(6, 3)[..40]);

@@ -20,6 +20,7 @@ use tombola_data::{DataSet, Images, Normalisation, Split};
 use tombola_words::Shape;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
+use tombola_words::parts::held_out;
 
 /// A data set on each device, cut as some dense training asks.
 #[derive(Debug)]
@@ -149,18 +150,13 @@ impl Workshop {
 /// As [`data::split()`], and a `validation-size` where there is a part of its own.
 pub fn split_of(settings: &Settings, training: usize, validating: Option<usize>) -> Result<Split> {
     let at = |error: Error| error.at(format!("data set `{}`", settings.dataset));
-    let Some(validating) = validating else {
-        return data::split(training, settings.train_limit, settings.validation_size).map_err(at);
-    };
-    match settings.validation_size {
-        None => data::split(training, settings.train_limit, Some(0))
-            .map(|split| Split { validation: 0..validating, has_own_validation: true, ..split })
-            .map_err(at),
-        Some(size) => Err(at(Error::input(format!(
-            "`validation-size` is {size}, but the data have a validation part of their own, of {validating} examples"
-        ))
-        .hint("leave `validation-size` out, or say `validation = \"\"` in the block `[datasets.NAME]` to leave that part aside"))),
-    }
+    let split = held_out(validating, settings.validation_size)
+        .and_then(|held_out| data::split(training, settings.train_limit, held_out))
+        .map_err(at)?;
+    Ok(match validating {
+        Some(validating) => Split { validation: 0..validating, has_own_validation: true, ..split },
+        None => split,
+    })
 }
 
 /// What is not its publisher's of the files of a data set, by [`data::places::strangers`].

@@ -30,3 +30,19 @@ pub fn parted(total: usize, limit: Option<usize>, validation: Option<usize>) -> 
     }
     Ok((used - validation, validation))
 }
+
+/// How many of the training images are held out for validation, as [`parted`] takes them: none where data have a part of
+/// `own_part` examples for that, else as many as were `asked` for.
+///
+/// # Errors
+/// When a number is asked for beside a part of their own.
+pub fn held_out(own_part: Option<usize>, asked: Option<usize>) -> Result<Option<usize>> {
+    match (own_part, asked) {
+        (None, asked) => Ok(asked),
+        (Some(_), None) => Ok(Some(0)),
+        (Some(part), Some(size)) => Err(Error::input(format!(
+            "`validation-size` is {size}, but the data have a validation part of their own, of {part} examples"
+        ))
+        .hint("leave `validation-size` out, or say `validation = \"\"` in the block `[datasets.NAME]` to leave that part aside")),
+    }
+}

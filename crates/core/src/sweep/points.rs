@@ -5,7 +5,7 @@
 use super::settings::Settings;
 use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
-use tombola_words::parts::parted;
+use tombola_words::parts::{held_out, parted};
 use tombola_words::value::{LastBatch, Moment, Point, Rewind, Schedule, ScheduleBy, Value};
 
 impl Settings {
@@ -36,11 +36,20 @@ impl Settings {
     /// # Errors
     /// When the data set is unknown, or has not so many images.
     pub fn trained_images(&self) -> Result<usize> {
-        let form = self.own_set.as_ref().and_then(|own| own.form.as_ref());
-        let held_out = if form.is_some_and(|form| form.validation > 0) { Some(0) } else { self.validation_size };
-        let (train, _) = parted(self.published_images()?, self.train_limit, held_out)
+        let own_part = self.own_set.as_ref().and_then(|own| own.form.as_ref()).map(|form| form.validation);
+        let (train, _) = held_out(own_part.filter(|examples| *examples > 0), self.validation_size)
+            .and_then(|held_out| parted(self.published_images()?, self.train_limit, held_out))
             .map_err(|error| error.at(format!("data set `{}`", self.dataset)))?;
         Ok(train)
+    }
+
+    /// Refuses parts that the data cannot have, where their numbers are certain: files of a known set may be other than published.
+    pub(super) fn check_images(&self) -> Result<()> {
+        let is_certain = match &self.own_set {
+            Some(own) => own.form.is_some(),
+            None => self.dataset == "synthetic",
+        };
+        if is_certain { self.trained_images().map(drop) } else { Ok(()) }
     }
 
     /// Steps of an epoch on the published data.
@@ -251,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn points_that_no_training_has_are_refused_and_so_is_what_means_nothing() {
+    fn points_and_parts_that_no_training_has_are_refused_and_so_is_what_means_nothing() {
         for (assigned, part) in [
             (vec![("reinit", "451it")], "`reinit` names `451it`, but a training has 10 epochs of 45 steps, 450 in all"),
             (vec![("reinit", "450it")], "`reinit` names epoch 10"),
@@ -266,6 +275,8 @@ mod tests {
             (vec![("draw", "50it"), ("budget", "remaining"), ("reinit", "init")], "`remaining` is whole epochs"),
             (vec![("draw", "50it"), ("schedule", "plateau"), ("reinit", "none")], "`fine-tune-lr`: schedule `plateau`"),
             (vec![("reinit", "50it"), ("train-limit", "1000")], "expected 1 to 400"),
+            (vec![("train-limit", "1000")], "expected 1 to 400"),
+            (vec![("validation-size", "400")], "400 validation images of 400 training images leave nothing"),
         ] {
             let message = told(&assigned);
             assert!(message.contains(part), "{message}");

@@ -41,6 +41,7 @@ impl Settings {
             return Err(beyond("epochs-save", epoch));
         }
         self.check_points()?;
+        self.check_images()?;
         if self.fine_tune_lr.is_some_and(|rate| rate <= 0.0) {
             return Err(Error::input("`fine-tune-lr` must be above 0"));
         }
