@@ -26,6 +26,9 @@ const MOST_POINTS: usize = 300;
 const TOO_MANY: usize = 100_000_000;
 /// Trainings whose costs are guessed.
 const MOST_STAGES: usize = 1000;
+/// Trainings of all trials, shared ones as often as they are named, of which a plan is made: 300 trials of 1000 prunings take 480 MB
+/// and a second, as they may.
+const MOST_TRAININGS: usize = 20_000;
 
 fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
@@ -49,6 +52,9 @@ fn run(bytes: &[u8]) {
             assert_eq!(settings(&trials), settings(&twins), "the complete sweep file has other trials");
             // Any file of the machine, and some that never end.
             if trials.iter().any(|trial| matches!(trial.settings.load, Load::Path(_))) {
+                return;
+            }
+            if trials.iter().map(|trial| 1 + trial.settings.prune_iterations).sum::<usize>() > MOST_TRAININGS {
                 return;
             }
         }
