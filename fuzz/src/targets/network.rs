@@ -31,9 +31,10 @@ const FORMS: [(Shape, usize); 5] = [
     (Shape::Image(1, 1, 1), 65_536),
     (Shape::Image(65_535, 65_535, 1), 100),
 ];
-/// Networks of at most so many weights, and of so many places along the axes of their values, have masks made: following channels
-/// takes about 100 bytes a place.
+/// Weights of networks of which masks are made.
 const SMALL: usize = 200_000;
+/// Places along the axes of their values: following channels takes about 100 bytes each.
+const MOST_PLACES: usize = 1_000_000;
 
 fn run(bytes: &[u8]) {
     let Some((choice, text)) = bytes.split_first() else { return };
@@ -46,7 +47,7 @@ fn run(bytes: &[u8]) {
     assert!(cost.parameters <= MOST_PARAMETERS && cost.activation_bytes <= MOST_ACTIVATION_BYTES);
     assert!(cost.prunable <= cost.parameters && cost.convolution_weights <= cost.prunable && cost.flops() >= cost.macs);
     let places: usize = graph.nodes.iter().map(|node| node.shape.axes().as_slice().iter().sum::<usize>()).sum();
-    if layout.len > SMALL || places > 5 * SMALL {
+    if layout.len > SMALL || places > MOST_PLACES {
         return;
     }
     assert_eq!(

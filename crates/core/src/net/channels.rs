@@ -95,22 +95,22 @@ impl Channels {
             }
         }
         // Only now: zeros that pad a shortcut stand before the layer that makes the channel they are added to.
-        let unit_of = |element: &Element| units[classes.root(*element)];
-        channels.makes = flow.makes.iter().map(|elements| elements.iter().map(unit_of).collect()).collect();
-        channels.reads = flow.reads.iter().map(|elements| elements.iter().map(unit_of).collect()).collect();
-        // What nodes share they share here.
+        let units_of =
+            |elements: &[Element]| elements.iter().map(|element| units[classes.root(*element)]).collect::<Vec<_>>();
+        channels.makes = flow.makes.iter().map(|elements| units_of(elements)).collect();
+        channels.reads = flow.reads.iter().map(|elements| units_of(elements)).collect();
+        // Nodes that share elements share their units.
         let mut known: BTreeMap<*const Element, Arc<[Option<usize>]>> = BTreeMap::new();
         for (node, value) in graph.nodes.iter().zip(&flow.values) {
-            let lines = value.iter().map(|factor| {
-                let elements = known.entry(factor.elements.as_ptr());
-                ElementFactor {
-                    axes: factor.axes.clone(),
-                    sizes: factor.sizes.clone(),
-                    elements: elements.or_insert_with(|| factor.elements.iter().map(unit_of).collect()).clone(),
-                }
+            let lines = value.iter().map(|factor| ElementFactor {
+                axes: factor.axes.clone(),
+                sizes: factor.sizes.clone(),
+                elements: known
+                    .entry(factor.elements.as_ptr())
+                    .or_insert_with(|| units_of(&factor.elements).into())
+                    .clone(),
             });
-            let lines = lines.collect();
-            channels.values.push((node.shape.axes(), lines));
+            channels.values.push((node.shape.axes(), lines.collect()));
         }
         channels.find_weights();
         channels
