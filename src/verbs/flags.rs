@@ -3,12 +3,24 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use tombola_core::sweep::spec::said_twice;
-use tombola_core::sweep::{Decides, FIELDS, Field, Flag, NAME_FILES, Settings};
+use tombola_core::sweep::{Decides, FIELDS, Field, Flag, NAME_FILES, SPELLINGS, Settings, Spelling};
 use tombola_words::error::{Error, Result};
 
 /// Adds a flag for each setting, under the headings of its group.
 pub fn add(command: Command) -> Command {
-    add_some(command, |_| true)
+    SPELLINGS.iter().fold(add_some(command, |_| true), |command, spelling| command.arg(argument_of(spelling)))
+}
+
+/// The flag of a word whose values mean others.
+fn argument_of(spelling: &'static Spelling) -> Arg {
+    let heading = spelling.field().map_or("Settings", |field| field.group);
+    let argument = Arg::new(spelling.word).long(spelling.word).help(spelling.help).help_heading(heading);
+    let argument = argument.value_name("VALUE").action(ArgAction::Append);
+    match (spelling.bare, spelling.takes_value) {
+        (Some(bare), true) => argument.num_args(0..=1).default_missing_value(bare),
+        (Some(bare), false) => argument.num_args(0..=1).require_equals(true).default_missing_value(bare),
+        (None, _) => argument.num_args(1).allow_hyphen_values(true),
+    }
 }
 
 /// Adds a flag for some of the settings.
@@ -88,7 +100,31 @@ pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
         }
         flags.push(Flag { field, values });
     }
+    read_spellings(matches, words, &mut flags)?;
     Ok(flags)
+}
+
+/// Adds the settings given by words whose values mean others.
+fn read_spellings(matches: &ArgMatches, words: &[String], flags: &mut Vec<Flag>) -> Result<()> {
+    for spelling in SPELLINGS {
+        let Ok(Some(times)) = matches.try_get_occurrences::<String>(spelling.word) else { continue };
+        let Some(field) = spelling.field() else { continue };
+        let flag = format!("--{}", spelling.word);
+        if flags.iter().any(|other| other.field.key == field.key) {
+            return Err(said_twice(&format!("`{}`", self::spelling(field, words)), &format!("`{flag}`"), field));
+        }
+        let last = times.last().into_iter().flatten().next_back().map_or("", String::as_str);
+        let mut values = Vec::new();
+        for text in last.split(',').map(str::trim) {
+            let meant = spelling.meaning(text);
+            let meant =
+                meant.map_err(|expected| Error::input(format!("`{flag}`: found `{text}`, expected {expected}")))?;
+            field.assign_as(&flag, &mut Settings::default(), &meant)?;
+            values.push(meant);
+        }
+        flags.push(Flag { field, values });
+    }
+    Ok(())
 }
 
 /// The flag as the user wrote it, else by its own name.
@@ -136,6 +172,21 @@ mod tests {
     fn bare_flags_mean_yes_and_take_no_file_name() {
         assert_eq!(parse(&["--save", "sweep.toml"]), [("save".into(), vec!["true".into()])]);
         assert_eq!(parse(&["--nesterov=false"])[0].1, ["false"]);
+    }
+
+    #[test]
+    fn words_whose_values_mean_others_are_flags_of_their_settings() {
+        assert_eq!(
+            parse(&["--density", "0.1,0.0352"]),
+            [("pruning-ratio".into(), vec!["0.9".into(), "0.9648".into()])]
+        );
+        assert_eq!(parse(&["--sr", "--epochs", "3"])[1], ("slimming".into(), vec!["0.01".into()]));
+        assert_eq!(parse(&["--sr", "1e-4"])[0].1, ["1e-4"]);
+        assert_eq!(parse(&["--nest", "0"]), [("nesterov".into(), vec!["false".into()])]);
+        assert_eq!(parse(&["--no-cuda", "sweep.toml"]), [("device".into(), vec!["cpu".into()])]);
+        let command = add(Command::new("test").no_binary_name(true));
+        let matches = command.try_get_matches_from(["--pr", "0.5", "--density", "0.5"]).unwrap();
+        assert!(read(&matches, &[]).unwrap_err().message.contains("`--density` are one setting"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod folder;
 pub mod init;
 pub mod manual;
 mod network_file;
+mod original;
 mod own_data;
 pub mod plan;
 pub mod process;

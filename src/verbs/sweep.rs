@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{flags, network_file, own_data};
+use super::{flags, network_file, original, own_data};
 use tombola_core::folder::{complete, is_as_written, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
+use tombola_core::sweep::spec::takes_rounded_rates;
 use tombola_core::sweep::{Flag, NAME_FILES, Spec};
 use tombola_core::trainable;
 use tombola_words::error::{Error, Result};
@@ -23,7 +24,7 @@ pub fn arguments(command: Command) -> Command {
         .value_name("SWEEP")
         .value_parser(value_parser!(PathBuf))
         .help("Sweep file (TOML). Settings given as flags win over it; without it the flags are the sweep");
-    flags::add(command.arg(file))
+    original::arguments(flags::add(command.arg(file)))
 }
 
 /// Reads what was asked to be trained and lays out its stages.
@@ -50,15 +51,18 @@ pub fn look(matches: &ArgMatches) -> Result<Asked> {
 fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<Plan>) -> Result<Asked> {
     let file = matches.get_one::<PathBuf>("file");
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().to_string()).collect();
-    let flags = flags::read(matches, &words)?;
+    let (flags, notes) = original::meant(matches, flags::read(matches, &words)?)?;
+    notes.into_iter().for_each(|note| speech::say(format!("note: {note}")));
+    let defaults = original::defaults(matches);
     let mut spec = match file {
         Some(path) => {
             let text = regular::read_short(path, MOST_SWEEP).map_err(|error| missing(path, &error))?;
-            let mut spec = read_file(path, &text, &flags).map_err(|error| error.at(format!("`{}`", path.display())))?;
+            let mut spec =
+                read_file(path, &text, &flags, defaults).map_err(|error| error.at(format!("`{}`", path.display())))?;
             spec.name.get_or_insert_with(|| tombola_core::sweep::spec::name_of(path));
             spec
         }
-        None => Spec::read(None, &flags)?,
+        None => Spec::read_over(defaults, None, &flags)?,
     };
     // As a flag, a path is relative to the shell's folder.
     for flag in flags.iter().filter(|flag| NAME_FILES.contains(&flag.field.key)) {
@@ -75,10 +79,15 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     let folder = match (&spec.run.out, &spec.name) {
         (Some(out), _) => out.clone(),
         (None, Some(name)) => results_of(Path::new("results"), name),
-        (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags))),
+        (None, None) => Path::new("results").join(format!("run-{}", name_of_flags(&flags, defaults))),
     };
     // The parts of a sweep lie side by side in its folder.
     let folder = spec.run.shard.map_or(folder.clone(), |shard| folder.join(shard.folder()));
+    if let Ok(began) = regular::read_short(&folder.join("sweep.toml"), MOST_SWEEP)
+        && !takes_rounded_rates(&began)
+    {
+        spec.keep_rates_as_written();
+    }
     let plan = plan(&spec, &loaded_of(&folder)?)?;
     trainable::check(&plan, &spec)?;
     Ok(Asked { spec, plan: Arc::new(plan), folder })
@@ -93,7 +102,7 @@ fn here() -> Result<PathBuf> {
 }
 
 /// A sweep file of the user's, in which paths are relative to it, or a complete one, as results folders have them.
-fn read_file(path: &Path, text: &str, flags: &[Flag]) -> Result<Spec> {
+fn read_file(path: &Path, text: &str, flags: &[Flag], defaults: Option<&str>) -> Result<Spec> {
     if Spec::wrote(text) {
         if !is_as_written(text) {
             speech::say(format!(
@@ -103,7 +112,7 @@ fn read_file(path: &Path, text: &str, flags: &[Flag]) -> Result<Spec> {
         }
         return complete(text, flags);
     }
-    let mut spec = Spec::read(Some(text), flags)?;
+    let mut spec = Spec::read_over(defaults, Some(text), flags)?;
     spec.base = here()?.join(path).parent().map(Path::to_path_buf);
     Ok(spec)
 }
@@ -134,8 +143,8 @@ fn missing(path: &Path, error: &std::io::Error) -> Error {
 }
 
 /// A name for what only flags describe: the same flags give the same folder.
-fn name_of_flags(flags: &[Flag]) -> String {
-    let mut text = String::new();
+fn name_of_flags(flags: &[Flag], defaults: Option<&str>) -> String {
+    let mut text = defaults.map_or_else(String::new, |whose| format!("defaults={whose}\n"));
     for flag in flags.iter().filter(|flag| flag.field.decides != tombola_core::sweep::Decides::Run) {
         text.push_str(&format!("{}={}\n", flag.field.key, flag.values.join("|")));
     }

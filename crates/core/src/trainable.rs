@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::mask::Settling;
-use crate::net::channels::Channels;
+use crate::net::channels::{Channels, Unit};
 use crate::net::custom::OwnNetwork;
 use crate::net::{Graph, Layout};
 use crate::plan::{Networks, Plan, Pruning, Stage, estimate};
-use crate::prune::{channels, unstructured};
+use crate::prune::layers::check_names;
+use crate::prune::{channels, prunable, unstructured};
 use crate::sweep::{Settings, Spec, check_fits};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{EarlyBirdRule, Precision, Streams, Value};
@@ -100,8 +101,9 @@ fn alone(plan: &Plan, stage: &Stage, on_processor: bool) -> Result<()> {
 /// All that [`with_network`] looks at, as text.
 fn what_decides(stage: &Stage, prunings: &[&Pruning]) -> String {
     let mut text = format!("{}\n{}\n", estimate::form(&stage.settings), stage.settings.slimming != 0.0);
-    for Pruning { channels, criterion, layers, streams, .. } in prunings {
-        text.push_str(&format!("{channels} {} {} {}\n", criterion.show(), layers.show(), streams.show()));
+    for Pruning { channels, criterion, layers, layer_rates, streams, .. } in prunings {
+        let (kind, spared) = (layers.kind.show(), layers.spared.show());
+        text.push_str(&format!("{channels} {} {kind} {spared} {} {layer_rates:?}\n", criterion.show(), streams.show()));
     }
     text
 }
@@ -144,12 +146,20 @@ fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap
 /// Whether a network has something that a pruning can score and remove.
 fn can_prune(pruning: &Pruning, layout: &Layout, all: impl FnOnce(Streams) -> Channels) -> Result<()> {
     check_fits(pruning.criterion, pruning.channels)?;
+    let names = |others: &[String]| {
+        check_names(layout, others, "spare", pruning.layers.spared.patterns().iter())?;
+        check_names(layout, others, "ratios", pruning.layer_rates.iter().map(|(pattern, _)| pattern))
+    };
     if !pruning.channels {
-        let any = unstructured::prunable(layout, pruning.layers).next();
+        names(&[])?;
+        let any = prunable(layout, &pruning.layers).next();
         return any.map(|_| ()).ok_or_else(unstructured::nothing_prunable);
     }
     let all = all(pruning.streams);
-    match all.units.iter().any(|unit| channels::is_scored(pruning.criterion, unit)) {
+    names(&all.layers)?;
+    let spared = channels::spared(layout, &all, pruning);
+    let may_go = |(layer, unit): (&bool, &Unit)| !layer && channels::is_scored(pruning.criterion, unit);
+    match spared.iter().zip(&all.units).any(may_go) {
         true => Ok(()),
         false => Err(channels::nothing_scored(&all)),
     }

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn percentages_have_the_digits_that_tell_trainings_apart() {
         let label = |ratios: &str| {
-            let text = format!("pr = [{ratios}]\npriter = 5");
+            let text = format!("pr = [{ratios}]\npriter = 5\nround-rates = false");
             let spec = Spec::read(Some(&text), &[]).unwrap();
             let plan = Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap();
             [1, 6].map(|stage| plan.label(stage))

@@ -3,8 +3,9 @@
 //! It may not know of stages, files or torch.
 
 use crate::mask::Settling;
+use crate::prune::LayerChoice;
 use crate::sweep::settings::Settings;
-use tombola_words::value::{Budget, Control, Criterion, Moment, PruneLayers, Rewind, Scope, Streams, Value};
+use tombola_words::value::{Budget, Control, Criterion, LayerPattern, Moment, Rewind, Scope, Streams, Value};
 
 /// How a level comes from the one before.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +19,9 @@ pub struct Pruning {
     /// Which weights or channels compete.
     pub scope: Scope,
     /// Which layers may be pruned.
-    pub layers: PruneLayers,
+    pub layers: LayerChoice,
+    /// Layers that are pruned at rates of their own, that which says most first.
+    pub layer_rates: Vec<(LayerPattern, f64)>,
     /// Share of the rate for the output layer.
     pub output_rate: f64,
     /// What happens to the channels of residual streams.
@@ -71,7 +74,11 @@ impl Pruning {
             criterion: settings.criterion(),
             scope: settings.scope(),
             // A mask that is given is over all layers.
-            layers: if settings.load_mask.0.is_some() { PruneLayers::All } else { settings.prune_layers },
+            layers: match settings.load_mask.0.is_some() {
+                true => LayerChoice::all(),
+                false => LayerChoice { kind: settings.prune_layers, spared: settings.spare.clone() },
+            },
+            layer_rates: settings.layer_rates(),
             output_rate: settings.output_rate,
             streams: settings.streams,
             round_channels: settings.round_channels,
@@ -109,8 +116,8 @@ impl Pruning {
     }
 
     /// The layers whose weights the density counts: pruned channels take weights of any layer with them.
-    pub fn layers_counted(&self) -> PruneLayers {
-        if self.channels { PruneLayers::All } else { self.layers }
+    pub fn layers_counted(&self) -> LayerChoice {
+        if self.channels { LayerChoice::all() } else { self.layers.clone() }
     }
 
     /// Whether filters of several layers meet in one comparison, or in the score of one channel.

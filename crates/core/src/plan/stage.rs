@@ -40,7 +40,8 @@ pub(super) fn pruned_id_with(
 ) -> StageId {
     let decides = Decides::Pruning;
     let (identity, revisions) = (settings.identity(decides), revisions(settings, decides));
-    let text = format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}");
+    let mut text = format!("{MEANING}\nparent={parent}\nrate={rate:?}\n{identity}{revisions}");
+    settings.layer_rates().iter().for_each(|(layer, rate)| text.push_str(&format!("rate {}={rate:?}\n", layer.text())));
     StageId::of(&(text + &lines(contents)))
 }
 

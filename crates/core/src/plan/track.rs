@@ -20,11 +20,17 @@ impl Track {
     /// The kind of mask that `pruning` would draw. A twin has that of its ticket: its own is random, and settles at once.
     pub fn of(pruning: &Pruning) -> Self {
         let Pruning { rate, channels, criterion, scope, layers, output_rate, streams, round_channels, .. } = pruning;
+        let Pruning { layer_rates, .. } = pruning;
         let mut text = format!("mask 1\n{rate:?}\n{channels}\n{}\n{}\n", criterion.show(), scope.show());
         match channels {
             true => text.push_str(&format!("{}\n{round_channels}\n", streams.show())),
-            false => text.push_str(&format!("{}\n{output_rate:?}\n", layers.show())),
+            false => text.push_str(&format!("{}\n{output_rate:?}\n", layers.kind.show())),
         }
+        // Only where there are any, so that masks of earlier programs keep their keys.
+        if !layers.spared.is_empty() {
+            text.push_str(&format!("spare={}\n", layers.spared.show()));
+        }
+        layer_rates.iter().for_each(|(layer, rate)| text.push_str(&format!("rate {}={rate:?}\n", layer.text())));
         text.push_str(&mask_revisions(pruning));
         Self { key: hash(&text), pruning: Pruning { control: Control::None, ..pruning.clone() } }
     }

@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardUniform};
 
 use super::criterion::Key;
+use super::layers::{first_for, places};
 use crate::mask::Bits;
 use crate::net::Layout;
 use crate::net::channels::{Channels, Unit};
@@ -45,7 +46,9 @@ pub fn draw(
     let weights = channels.weight_mask(before);
     let scoring = Scoring { layout, channels, values, gradients, weights, across: pruning.compares_layers() };
     let scores = scoring.scores(pruning.criterion, before, key)?;
-    let mut candidates: Vec<(f32, usize)> = scores.iter().enumerate().filter_map(|(i, s)| Some(((*s)?, i))).collect();
+    let spared = spared(layout, channels, pruning);
+    let scored = scores.iter().enumerate().filter(|(unit, _)| !spared[*unit]);
+    let mut candidates: Vec<(f32, usize)> = scored.filter_map(|(unit, score)| Some(((*score)?, unit))).collect();
     if candidates.is_empty() {
         return Err(nothing_scored(channels));
     }
@@ -53,14 +56,16 @@ pub fn draw(
     let layer = |unit: usize| channels.units[unit].layer;
     let mut left = alive_by_layer(channels, before);
     let mut draw = Draw { mask: before.clone(), forced: 0 };
-    let groups: Vec<Vec<usize>> = match pruning.scope {
-        Scope::Layer => (0..channels.layers.len())
-            .map(|own| candidates.iter().map(|(_, unit)| *unit).filter(|unit| layer(*unit) == own).collect())
-            .collect(),
-        Scope::Global | Scope::Erk | Scope::Deviation => vec![candidates.iter().map(|(_, unit)| *unit).collect()],
+    let own_rates = own_rates(layout, channels, pruning);
+    let units = |of: &dyn Fn(usize) -> bool| -> Vec<usize> {
+        candidates.iter().map(|(_, unit)| *unit).filter(|unit| of(layer(*unit))).collect()
     };
-    for group in groups {
-        let mut wanted = (pruning.rate * group.len() as f64).round() as usize;
+    let together = |layer: usize| pruning.scope != Scope::Layer && own_rates[layer].is_none();
+    let mut groups = vec![(units(&together), pruning.rate)];
+    let apart = (0..channels.layers.len()).filter(|layer| !together(*layer));
+    groups.extend(apart.map(|own| (units(&|layer| layer == own), own_rates[own].unwrap_or(pruning.rate))));
+    for (group, rate) in groups {
+        let mut wanted = (rate * group.len() as f64).round() as usize;
         for unit in group {
             if wanted == 0 {
                 break;
@@ -79,6 +84,35 @@ pub fn draw(
         draw.mask = shuffled(channels, &left, key);
     }
     Ok(draw)
+}
+
+/// Whether each channel stays because a layer that makes it is spared, `[channels.len()]`.
+pub fn spared(layout: &Layout, channels: &Channels, pruning: &Pruning) -> Vec<bool> {
+    let patterns = pruning.layers.spared.patterns();
+    let places = places(layout, patterns);
+    let is_spared = |unit: &Unit| {
+        let name = &channels.layers[unit.layer];
+        unit.filters.iter().any(|(number, _)| places.contains(number))
+            || patterns.iter().any(|pattern| pattern.names(name))
+    };
+    channels.units.iter().map(is_spared).collect()
+}
+
+/// The rate of its own of each layer of channels that has one.
+fn own_rates(layout: &Layout, channels: &Channels, pruning: &Pruning) -> Vec<Option<f64>> {
+    let mut rates: Vec<Option<f64>> = vec![None; channels.layers.len()];
+    if pruning.layer_rates.is_empty() {
+        return rates;
+    }
+    for unit in &channels.units {
+        let by_filter = || unit.filters.iter().find_map(|(number, _)| first_for(layout, &pruning.layer_rates, *number));
+        let name = &channels.layers[unit.layer];
+        let by_name = || pruning.layer_rates.iter().find(|(pattern, _)| pattern.names(name)).map(|(_, rate)| rate);
+        if rates[unit.layer].is_none() {
+            rates[unit.layer] = by_filter().or_else(by_name).copied();
+        }
+    }
+    rates
 }
 
 /// Whether a criterion has a score for a channel.

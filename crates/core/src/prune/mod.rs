@@ -3,11 +3,13 @@
 pub mod channels;
 pub mod criterion;
 pub mod densities;
+pub mod layers;
 pub mod rewind;
 pub mod scorer;
 pub mod ticket;
 pub mod unstructured;
 
+pub use layers::{LayerChoice, prunable};
 pub use rewind::{Sources, starting_point};
 pub use scorer::{Scorer, Want};
 pub use ticket::{Pruner, Ticket};

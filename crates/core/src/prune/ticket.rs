@@ -6,8 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::criterion::Key;
-use super::unstructured::prunable;
-use super::{Scorer, Want, channels, unstructured};
+use super::{Scorer, Want, channels, prunable, unstructured};
 use crate::mask::Bits;
 use crate::net::channels::Channels;
 use crate::net::{Graph, Layout, Snapshot};
@@ -91,7 +90,7 @@ impl Pruner {
     pub fn compared(&self, ticket: Ticket, pruning: &Pruning) -> Bits {
         match ticket.channels {
             Some((channels, _)) => channels,
-            None => ticket.mask.select(prunable(&self.layout, pruning.layers).map(|(_, parameter)| parameter.range())),
+            None => ticket.mask.select(prunable(&self.layout, &pruning.layers).map(|(_, parameter)| parameter.range())),
         }
     }
 }

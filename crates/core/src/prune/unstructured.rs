@@ -11,30 +11,23 @@ use rand::Rng;
 
 use super::criterion::{Key, scores, wanted};
 use super::densities::erdos_renyi_kernel;
-use super::{Scorer, Want};
+use super::layers::first_for;
+use super::{Scorer, Want, prunable};
 use crate::mask::Bits;
-use crate::net::{Graph, Layout, Parameter, Role};
+use crate::net::{Graph, Layout, Parameter};
 use crate::plan::Pruning;
 use tombola_words::error::{Error, Result};
 use tombola_words::stream::stream;
-use tombola_words::value::{Control, PruneLayers, Scope};
+use tombola_words::value::{Control, Scope};
 
 /// Steps in which [`Criterion::SynFlow`](tombola_words::value::Criterion) prunes, scores taken anew after each: what is
 /// left falls by the same factor each time (Tanaka et al. 2020, algorithm 1, and 100 in its experiments).
 const FLOW_STEPS: i32 = 100;
 
-/// The connections that may be pruned.
-pub fn prunable(layout: &Layout, layers: PruneLayers) -> impl Iterator<Item = (usize, &Parameter)> {
-    layout.parameters.iter().enumerate().filter(move |(_, parameter)| match layers {
-        PruneLayers::All => parameter.role.is_connection(),
-        PruneLayers::Conv => parameter.role.is_convolution(),
-        PruneLayers::Linear => parameter.role == Role::LinearWeight,
-    })
-}
-
 /// What is said where no connection may be pruned.
 pub fn nothing_prunable() -> Error {
-    Error::input("no layer of this network may be pruned").hint("choose other layers with `--prune-layers`")
+    Error::input("no layer of this network may be pruned")
+        .hint("choose other layers with `--prune-layers`, or fewer that `spare` names")
 }
 
 /// Draws the next mask from the weights `values` (`[layout.len]`) and the mask `before` (all ones for a dense network).
@@ -89,7 +82,7 @@ pub fn draw(
 /// For the random-mask twin, moves what each layer keeps to random positions of it.
 pub(super) fn as_twin(mask: &mut Bits, layout: &Layout, pruning: &Pruning, key: Key) {
     if pruning.control == Control::RandomMask {
-        for (number, parameter) in prunable(layout, pruning.layers) {
+        for (number, parameter) in prunable(layout, &pruning.layers) {
             shuffle(mask, parameter.range(), number, key);
         }
     }
@@ -123,14 +116,26 @@ impl<'a> PruneGroup<'a> {
 
 /// The sets of connections that compete.
 fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Pruning) -> Result<Vec<PruneGroup<'a>>> {
-    let parts: Vec<(usize, &Parameter)> = prunable(layout, pruning.layers).collect();
+    let parts: Vec<(usize, &Parameter)> = prunable(layout, &pruning.layers).collect();
     if parts.is_empty() {
         return Err(nothing_prunable());
     }
     let output = graph.output_layer();
-    // At a rate of its own the output layer cannot compete with the others.
-    let apart = |parameter: &Parameter| pruning.output_rate != 1.0 && Some(parameter.node) == output;
-    let (alone, together): (Vec<_>, Vec<_>) = parts.into_iter().partition(|(_, parameter)| apart(parameter));
+    let rate_of = |(number, parameter): &(usize, &Parameter)| match first_for(layout, &pruning.layer_rates, *number) {
+        Some(rate) => Some(*rate),
+        None if pruning.output_rate != 1.0 && Some(parameter.node) == output => {
+            Some(pruning.rate * pruning.output_rate)
+        }
+        None => None,
+    };
+    // At a rate of its own a layer cannot compete with the others.
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    for part in parts {
+        match rate_of(&part) {
+            Some(rate) => alone.push((part, rate)),
+            None => together.push(part),
+        }
+    }
     let own = |part, rate| PruneGroup::of(vec![part], before, rate);
     let mut groups: Vec<PruneGroup> = match pruning.scope {
         Scope::Layer => together.into_iter().map(|part| own(part, pruning.rate)).collect(),
@@ -144,7 +149,7 @@ fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Prunin
             counted.map(|((part, alive), kept)| PruneGroup { layers: vec![part], alive, kept }).collect()
         }
     };
-    groups.extend(alone.into_iter().map(|part| own(part, pruning.rate * pruning.output_rate)));
+    groups.extend(alone.into_iter().map(|(part, rate)| own(part, rate)));
     Ok(groups)
 }
 
@@ -172,11 +177,12 @@ fn shuffle(mask: &mut Bits, range: Range<usize>, number: usize, key: Key) {
 mod tests {
     use super::*;
     use crate::net::Builder;
+    use crate::prune::LayerChoice;
     use crate::prune::scorer::NoGradients;
     use crate::sweep::Settings;
     use proptest::prelude::*;
     use tombola_words::Shape;
-    use tombola_words::value::{Criterion, Rewind};
+    use tombola_words::value::{Criterion, PruneLayers, Rewind};
 
     fn network() -> Graph {
         let mut build = Builder::new(Shape::Image(2, 5, 5));
@@ -196,7 +202,7 @@ mod tests {
     const KEY: Key = Key { seed: 1, level: 1 };
 
     fn alive(mask: &Bits, layout: &Layout, layers: PruneLayers) -> usize {
-        prunable(layout, layers).map(|(_, p)| mask.count_in(p.range())).sum()
+        prunable(layout, &LayerChoice::of(layers)).map(|(_, p)| mask.count_in(p.range())).sum()
     }
 
     fn values_strategy(len: usize) -> impl Strategy<Value = Vec<f32>> {
@@ -221,7 +227,7 @@ mod tests {
                     let total = alive(&before, &layout, PruneLayers::All);
                     total - (rate * total as f64).round() as usize
                 }
-                Scope::Layer => prunable(&layout, PruneLayers::All).map(|(_, p)| p.len - (rate * p.len as f64).round() as usize).sum(),
+                Scope::Layer => prunable(&layout, &LayerChoice::all()).map(|(_, p)| p.len - (rate * p.len as f64).round() as usize).sum(),
             };
             prop_assert_eq!(alive(&mask, &layout, PruneLayers::All), expected);
             // Nothing but connections is ever pruned.
@@ -262,7 +268,7 @@ mod tests {
             &mut NoGradients,
         )
         .unwrap();
-        let positions: Vec<usize> = prunable(&layout, PruneLayers::All).flat_map(|(_, p)| p.range()).collect();
+        let positions: Vec<usize> = prunable(&layout, &LayerChoice::all()).flat_map(|(_, p)| p.range()).collect();
         let pruned = (positions.len() as f64 * 0.25).round() as usize;
         for (index, position) in positions.into_iter().enumerate() {
             assert_eq!(mask.get(position), index >= pruned);
@@ -288,7 +294,7 @@ mod tests {
     fn pitfall_10_the_layers_that_may_be_pruned_are_the_ones_that_are() {
         let (graph, layout) = (network(), Layout::of(&network()));
         let values: Vec<f32> = (0..layout.len).map(|i| (i as f32).sin()).collect();
-        let conv = Pruning { layers: PruneLayers::Conv, ..pruning(0.5) };
+        let conv = Pruning { layers: LayerChoice::of(PruneLayers::Conv), ..pruning(0.5) };
         let mask = draw(&graph, &layout, &values, &Bits::ones(layout.len), &conv, KEY, &mut NoGradients).unwrap();
         assert_eq!(alive(&mask, &layout, PruneLayers::Conv), 36);
         assert_eq!(alive(&mask, &layout, PruneLayers::Linear), 700 + 21);

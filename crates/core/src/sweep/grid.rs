@@ -4,8 +4,12 @@
 
 use std::collections::HashSet;
 
-use super::settings::{Field, Settings};
+use rand::seq::SliceRandom;
+
+use super::condition::Condition;
+use super::settings::{Field, SEEDS, Settings};
 use tombola_words::error::{Error, Result};
+use tombola_words::stream::stream;
 
 /// More trials than this are a slip of the keyboard.
 const MOST_TRIALS: usize = 5_000_000;
@@ -49,6 +53,19 @@ pub struct Grid {
     pub zip: Vec<Vec<String>>,
     /// Combinations to leave out: a trial that agrees with every key of one of these, whose values are `Axis::shown`.
     pub exclude: Vec<Vec<Axis>>,
+    /// What each trial has to meet.
+    pub conditions: Vec<Condition>,
+    /// How many combinations are tried, where not all are.
+    pub sample: Option<Sample>,
+}
+
+/// Some of the combinations of a grid, at random. Those that differ in their seeds alone are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sample {
+    /// How many.
+    pub count: usize,
+    /// What decides which.
+    pub seed: u64,
 }
 
 impl Grid {
@@ -73,20 +90,33 @@ impl Grid {
                 .hint("move axes together with `zip`, leave combinations out with `exclude`, or split the sweep")
         })?;
         let mut points = Vec::with_capacity(count);
+        // For each point its place in the grid without seeds.
+        let mut places = Vec::with_capacity(count);
         for index in 0..count {
             let mut settings = Settings::default();
-            let mut rest = index;
+            let (mut rest, mut place) = (index, 0);
             for axes in dimensions.iter().rev() {
                 let position = rest % axes[0].values.len();
                 rest /= axes[0].values.len();
+                if !axes.iter().any(|axis| SEEDS.contains(&axis.field.key)) {
+                    place = place * axes[0].values.len() + position;
+                }
                 for axis in axes {
                     axis.field.assign(&mut settings, &axis.values[position])?;
                 }
             }
+            settings.follow_rate();
             let agrees = |axis: &Axis| axis.values.contains(&(axis.field.show)(&settings));
-            if !self.exclude.iter().any(|keys| keys.iter().all(agrees)) {
+            let excluded = self.exclude.iter().any(|keys| keys.iter().all(agrees));
+            if !excluded && self.conditions.iter().try_fold(true, |all, one| Ok(all && one.holds(&settings)?))? {
                 points.push(settings);
+                places.push(place);
             }
+        }
+        if let Some(sample) = self.sample {
+            let chosen = sample.of(&places);
+            let mut places = places.iter();
+            points.retain(|_| places.next().is_some_and(|place| chosen.contains(place)));
         }
         Ok(points)
     }
@@ -141,6 +171,17 @@ impl Grid {
     }
 }
 
+impl Sample {
+    /// Which of some places are tried.
+    fn of(self, places: &[usize]) -> HashSet<usize> {
+        let mut known = HashSet::new();
+        let mut different: Vec<usize> = places.iter().copied().filter(|place| known.insert(*place)).collect();
+        different.shuffle(&mut stream(self.seed, "sample of a grid", &[]));
+        different.truncate(self.count);
+        different.into_iter().collect()
+    }
+}
+
 /// The error for a key that is no setting.
 pub(super) fn unknown(key: &str) -> Error {
     // Words of the file's form are known, but not as settings.
@@ -153,14 +194,17 @@ pub(super) fn unknown(key: &str) -> Error {
             return Error::input("`grid` cannot stand here")
                 .hint("blocks do not lie within each other: write `[[grid]]` on a line of its own");
         }
-        "zip" | "exclude" => {
+        "zip" | "exclude" | "where" | "sample" | "sample-seed" => {
             return Error::input(format!("`{key}` cannot stand here")).hint("name settings");
         }
         _ => {}
     }
     let error = Error::input(format!("`{key}` is not a setting"));
     let words = super::settings::FIELDS.iter().flat_map(|field| field.aliases.iter().copied().chain([field.key]));
-    match tombola_words::error::nearest(key, words.chain(["grid", "zip", "exclude", "networks", "name"])) {
+    match tombola_words::error::nearest(
+        key,
+        words.chain(["grid", "zip", "exclude", "where", "sample", "networks", "name", "density"]),
+    ) {
         Some(word) => error.hint(format!("did you mean `{word}`?")),
         None => error.hint("`tombola run --help` lists the settings"),
     }
@@ -213,6 +257,23 @@ mod tests {
         let keys = vec![shown(axis("pr", &["0.50", "0.750"])), shown(axis("priter", &["3"]))];
         let grid = Grid { exclude: vec![keys], ..base() };
         assert_eq!(grid.expand().unwrap().len(), 7);
+    }
+
+    #[test]
+    fn conditions_leave_combinations_out_and_a_sample_has_all_seeds_of_each() {
+        let conditions = vec![Condition::read("pr > 0.5 or priter == 1").unwrap()];
+        assert_eq!(Grid { conditions, ..base() }.expand().unwrap().len(), 7);
+        let mut grid = Grid { sample: Some(Sample { count: 4, seed: 1 }), ..base() };
+        grid.set(axis("seed", &["1", "2", "3"]));
+        let points = grid.expand().unwrap();
+        assert_eq!(points.len(), 12);
+        let pairs: HashSet<String> =
+            points.iter().map(|p| format!("{} {}", p.pruning_ratio, p.prune_iterations)).collect();
+        assert_eq!(pairs.len(), 4);
+        assert_eq!(points, grid.expand().unwrap());
+        let other = Grid { sample: Some(Sample { count: 4, seed: 2 }), ..grid.clone() };
+        assert_ne!(points, other.expand().unwrap());
+        assert_eq!(Grid { sample: Some(Sample { count: 99, seed: 1 }), ..grid }.expand().unwrap().len(), 27);
     }
 
     #[test]

@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::own_data::OwnData;
+use super::rates::{meant_rate, rate_of, ratio_after};
 use bounds::{
-    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HIDDEN, ITERATIONS, MEANS, MEGABYTES, SECONDS, SPANS, UP_TO, WIDTHS, WORKERS,
+    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HIDDEN, ITERATIONS, LEVELS, MEANS, MEGABYTES, RATES, SECONDS, SPANS, UP_TO,
+    WIDTHS, WORKERS,
 };
 
 use crate::net::zoo::{self, Choice};
 use tombola_words::error::Result;
 use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch,
-    Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels,
-    Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
+    LayerNames, LayerPattern, LayerRatios, Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Point, Precision,
+    PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard,
+    ShortcutOption, Streams, TrackMasks, Value,
 };
 
 macro_rules! settings {
@@ -153,7 +156,7 @@ settings! {
         "weight-decay" ["w-decay", "wd"] => weight_decay: f64 = 1e-4, in 0.0..=1e6, "a number from 0 to 1e6";
         /// Pull on prunable batch-norm scales: their gradient gets S times their sign (network slimming; 1e-4 or 1e-5). Those of
         /// residual streams are among them where channels are pruned with `streams = "group"`
-        "slimming" ["sr", "sparsity-regularization"] => slimming: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6", if |s| s.slimming > 0.0;
+        "slimming" ["sparsity-regularization"] => slimming: f64 = 0.0, in 0.0..=1e6, "a number from 0 to 1e6", if |s| s.slimming > 0.0;
         /// Decay of the mean of gradients in adam and adamw
         "beta1" => beta1: f64 = 0.9, in 0.0..1.0, "a number of at least 0 and below 1", if is_adam;
         /// Decay of the mean of squared gradients in adam and adamw
@@ -229,10 +232,25 @@ settings! {
 
     group "Levels" Levels {
         /// Share of the prunable weights that is gone in the end
-        "pruning-ratio" ["pr"] => pruning_ratio: f64 = 0.5, in 0.0..1.0, "a ratio of at least 0 and below 1",
+        "pruning-ratio" ["pr", "sparsity"] => pruning_ratio: f64 = 0.5, in 0.0..1.0, "a ratio of at least 0 and below 1",
             if |s| s.prune_iterations > 0 && draws_masks(s);
         /// Number of prunings, each followed by a training: 0 trains the dense network only, 1 is one-shot
         "prune-iterations" ["priter"] => prune_iterations: usize = 1, in 0..=1000, "a whole number up to 1000";
+        /// Share of what is alive that each pruning takes, such as 0.2, instead of the share that is gone in the end: `pruning-ratio` follows
+        /// from it and the number of prunings; auto = it follows from those two
+        "prune-rate" => prune_rate: Option<f64> = None, in RATES, "a rate above 0 and below 1, or `auto`",
+            if |s| s.prune_rate.is_some() && s.prune_iterations > 0 && draws_masks(s);
+        /// A trial for each level up to this one, of one chain of trainings: `levels = 15` is 1, 2, … 15 prunings, at `prune-rate` each or to
+        /// `pruning-ratio` in all; auto = one trial of `prune-iterations` prunings
+        "levels" => levels: Option<usize> = None, in LEVELS, "a whole number from 1 to 1000 or `auto`", if |_| false;
+        /// Ratios of layers that are not pruned as the others are, by names in which `*` stands for anything, such as `fc=0.5, conv*=0.1`; in a
+        /// sweep file a table `[ratios]`. Each such layer is pruned by itself. They take the place of `prune-rate` where there is one, else of
+        /// `pruning-ratio`
+        "ratios" => ratios: LayerRatios = LayerRatios::default(),
+            if |s| !s.ratios.is_empty() && s.prune_iterations > 0 && draws_masks(s);
+        /// Whether a `pruning-ratio` of four digits or more that is a whole percentage of what is alive at each pruning, rounded, means that:
+        /// 0.9648 in 15 prunings is 20 % each. false = what is written, to the last digit
+        "round-rates" => round_rates: bool = true, if |_| false;
     }
 
     group "Pruning" Pruning {
@@ -245,8 +263,12 @@ settings! {
         /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation);
         /// auto = layer for geometric-median, global otherwise
         "scope" => scope: Option<Scope> = None, if draws_masks;
-        /// Which layers may be pruned; the original script prunes `conv` only
+        /// Which layers may be pruned, by their kind: all, conv (the original script prunes these only), linear, spatial (convolutions of
+        /// several pixels) or pointwise (of one)
         "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels() && draws_masks(s);
+        /// Layers that are not pruned, by names in which `*` stands for anything, such as `conv1, layer*.0.downsample`, or by the words first
+        /// and last. A name of a module is all layers within. Where channels are pruned, those that these layers make stay
+        "spare" => spare: LayerNames = LayerNames::default(), if |s| !s.spare.is_empty() && draws_masks(s);
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
         /// 0 never, 1 like the others
         "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1",
@@ -354,6 +376,9 @@ settings! {
         "class-accuracy" => class_accuracy: bool = false;
         /// Add to each ticket the twins that show what it is worth: controls reinit and random-mask
         "controls" => controls: bool = false;
+        /// Numbers of prunings after which tickets have their controls, such as `1,2,3`, of those that are asked for; none given = whatever
+        /// the number
+        "control-levels" => control_levels: Vec<usize> = Vec::new();
         /// Accepted for the commands of the original script; training is always logged, in epochs.csv
         "log-train" => log_train: bool = true;
         /// Which snapshots stay on disk when no training needs them any more: tickets, or nothing but what save and
@@ -393,6 +418,9 @@ settings! {
         "shard" => shard: Option<Shard> = None;
     }
 }
+
+/// Settings over which means are taken.
+pub const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
 /// Settings that name files, of which the contents decide and not the names.
 pub const NAME_FILES: [&str; 4] = ["load", "load-init", "load-names", "load-mask"];
@@ -444,6 +472,7 @@ impl Settings {
             true => Augment::CropFlip,
             false => Augment::None,
         }));
+        self.follow_rate();
         self.settle_points()?;
         for part in [&mut self.init_seed, &mut self.order_seed, &mut self.augment_seed] {
             *part = part.or(Some(self.seed));
@@ -456,6 +485,13 @@ impl Settings {
         self.scope = Some(self.scope());
         self.check()?;
         Ok(self)
+    }
+
+    /// Where each pruning has a rate, what is gone in the end follows.
+    pub(super) fn follow_rate(&mut self) {
+        if let Some(rate) = self.prune_rate {
+            self.pruning_ratio = ratio_after(rate, self.prune_iterations);
+        }
     }
 
     /// The built-in network that they ask for.
@@ -567,18 +603,30 @@ impl Settings {
 
     /// Rate at which each level prunes the weights still alive, so that `n` levels leave `1 - ratio` of them:
     /// `1 - (1 - ratio)^(1/n)`; 0 where the mask is given. Rounded to 1e-9, so that chains which mean the same rate share their stages.
+    /// With `round-rates`, the whole percentage that a ratio is the rounding of.
     pub fn rate(&self) -> f64 {
         if self.load_mask.0.is_some() {
             return 0.0;
         }
-        rate_of(self.pruning_ratio, self.prune_iterations)
+        self.prune_rate.unwrap_or_else(|| self.rate_to(self.pruning_ratio))
     }
-}
 
-/// The share that each of some prunings takes for `ratio` of all of them, rounded to a billionth.
-pub fn rate_of(ratio: f64, prunings: usize) -> f64 {
-    let kept = (1.0 - ratio).powf(1.0 / prunings.max(1) as f64);
-    ((1.0 - kept) * 1e9).round() / 1e9
+    /// Layers with rates of their own, at each level.
+    pub fn layer_rates(&self) -> Vec<(LayerPattern, f64)> {
+        if self.load_mask.0.is_some() {
+            return Vec::new();
+        }
+        self.ratios.map(|ratio| self.rate_to(ratio)).pairs().to_vec()
+    }
+
+    /// The rate of each level for a ratio, which is one already where rates are what is given.
+    fn rate_to(&self, ratio: f64) -> f64 {
+        match self.prune_rate {
+            Some(_) => ratio,
+            None if self.round_rates => meant_rate(ratio, self.prune_iterations),
+            None => rate_of(ratio, self.prune_iterations),
+        }
+    }
 }
 
 mod bounds;

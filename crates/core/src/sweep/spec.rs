@@ -8,13 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Trial;
-use super::grid::{Axis, Grid, unknown};
+use super::condition::Condition;
+use super::defaults;
+use super::grid::{Axis, Grid, Sample, unknown};
+use super::levels;
 use super::own_data::{self, OwnData, is_data_path};
+use super::range;
 use super::settings::{Decides, FIELDS, Field, Settings};
+use super::spellings::Spelling;
 use crate::net::custom::{self, OwnForm, OwnNetwork};
 use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::Control;
+use tombola_words::value::{Control, Value};
 use tombola_words::{DataForm, DataOptions};
 
 /// The first line of a complete sweep file.
@@ -22,6 +27,9 @@ const COMPLETE: &str = "# What was asked, complete: every setting, defaults writ
 
 /// File systems take 255 bytes; a name is also a part of longer ones.
 const LONGEST_NAME: usize = 200;
+
+/// The setting that came when ratios of four digits came to mean what they are the rounding of.
+const ROUND_RATES: &str = "round-rates";
 
 /// A setting given as a flag, with one value or several.
 pub type Flag = Axis;
@@ -53,6 +61,14 @@ impl Spec {
     /// # Errors
     /// When the file is no TOML, a key is unknown, or a value has the wrong form; the message names the line.
     pub fn read(file: Option<&str>, flags: &[Flag]) -> Result<Self> {
+        Self::read_over(None, file, flags)
+    }
+
+    /// As [`Spec::read`], with the defaults of somebody else under both, whatever the file says.
+    ///
+    /// # Errors
+    /// As there, and when nobody has defaults of that name.
+    pub fn read_over(whose: Option<&str>, file: Option<&str>, flags: &[Flag]) -> Result<Self> {
         let mut table: toml::Table = match file {
             Some(text) => text.parse().map_err(|error| syntax(text, &error))?,
             None => toml::Table::new(),
@@ -105,7 +121,12 @@ impl Spec {
             places: BTreeMap::new(),
             network_tables,
         };
-        let mut base = Grid::default();
+        let in_file = table.remove("defaults");
+        let mut base = match (whose, in_file) {
+            (Some(whose), _) => defaults::named(&whose.into()).map_err(|error| error.at("`--defaults`"))?,
+            (None, Some(word)) => defaults::named(&word).map_err(|error| place(error, "defaults"))?,
+            (None, None) => Grid::default(),
+        };
         spec.overlay(&mut base, &table, true, &place)?;
         for block in &blocks {
             let mut grid = base.clone();
@@ -113,7 +134,11 @@ impl Spec {
             for flag in flags {
                 spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
             }
+            levels::settle(&mut grid)?;
             spec.grids.push(grid);
+        }
+        if file.is_some_and(|text| Self::wrote(text) && !takes_rounded_rates(text)) {
+            spec.keep_rates_as_written();
         }
         // A shell expands `~` in a flag, but nobody does in a file.
         for path in [&mut spec.run.out, &mut spec.run.data_dir].into_iter().flatten() {
@@ -135,10 +160,18 @@ impl Spec {
             match key.as_str() {
                 "zip" => grid.zip.extend(read_zip(value).map_err(|error| place(error, key))?),
                 "exclude" => grid.exclude.extend(read_exclude(value).map_err(|error| place(error, key))?),
+                "where" => grid.conditions.extend(read_where(value).map_err(|error| place(error, key))?),
+                "sample" => {
+                    let seed = table.get("sample-seed").map_or(Ok(1), |seed| read_count("sample-seed", seed, 0));
+                    let seed = seed.map_err(|error| place(error, "sample-seed"))?;
+                    let count = read_count(key, value, 1).map_err(|error| place(error, key))?;
+                    grid.sample = Some(Sample { count: usize::try_from(count).unwrap_or(usize::MAX), seed });
+                }
+                "sample-seed" if table.contains_key("sample") => {}
                 _ => {
                     let field = Field::find(key).ok_or_else(|| place(unknown(key), key))?;
-                    let values = texts(field, value).map_err(|error| place(error, key))?;
-                    self.put(grid, Axis { field, values }, top).map_err(|error| place(error, key))?;
+                    let axis = read_axis(field, key, value).map_err(|error| place(error, key))?;
+                    self.put(grid, axis, top).map_err(|error| place(error, key))?;
                 }
             }
         }
@@ -179,7 +212,7 @@ impl Spec {
             }
         }
         if trials.is_empty() {
-            return Err(Error::input("the sweep has no trials").hint("`exclude` leaves none; relax it"));
+            return Err(Error::input("the sweep has no trials").hint("`exclude` and `where` leave none; relax them"));
         }
         Ok(trials)
     }
@@ -195,7 +228,9 @@ impl Spec {
             true if settings.control == Control::None => &[Control::None, Control::Reinit, Control::RandomMask],
             _ => &[settings.control],
         };
-        for &control in twins {
+        let levels = &self.run.control_levels;
+        let has_controls = levels.is_empty() || levels.contains(&settings.prune_iterations);
+        for &control in twins.iter().filter(|control| has_controls || **control == Control::None) {
             let settings = Settings { control, ..settings.clone() }.resolve()?;
             trials.push(Trial { number: trials.len() + 1, settings });
         }
@@ -331,6 +366,15 @@ impl Spec {
         }
     }
 
+    /// Has ratios mean what is written, to the last digit, unless the sweep says something else: as programs did that knew no
+    /// `round-rates`, so that their results folders go on as they began.
+    pub fn keep_rates_as_written(&mut self) {
+        let Some(field) = Field::find(ROUND_RATES) else { return };
+        for grid in self.grids.iter_mut().filter(|grid| grid.axes.iter().all(|axis| axis.field.key != ROUND_RATES)) {
+            grid.axes.push(Axis { field, values: vec![false.show()] });
+        }
+    }
+
     /// Whether a text was written by [`Spec::to_toml`].
     pub fn wrote(text: &str) -> bool {
         text.starts_with(COMPLETE)
@@ -356,13 +400,24 @@ impl Spec {
                 let tables: Vec<String> = grid.exclude.iter().map(|axes| format!("{{ {} }}", keys(axes))).collect();
                 text.push_str(&format!("exclude = [{}]\n", tables.join(", ")));
             }
+            if !grid.conditions.is_empty() {
+                let texts: Vec<String> =
+                    grid.conditions.iter().map(|one| toml::Value::from(one.text()).to_string()).collect();
+                text.push_str(&format!("where = [{}]\n", texts.join(", ")));
+            }
+            if let Some(sample) = grid.sample {
+                text.push_str(&format!("sample = {}\nsample-seed = {}\n", sample.count, sample.seed));
+            }
             // Axes first and in their order, which decides the order of the trials.
             for axis in &grid.axes {
                 text.push_str(&assignment(axis, false));
                 text.push('\n');
             }
             let rest = |field: &&Field| {
-                field.decides != Decides::Run && grid.axes.iter().all(|axis| axis.field.key != field.key)
+                // Beside a rate, the ratio follows.
+                let follows =
+                    field.key == "pruning-ratio" && grid.axes.iter().any(|axis| axis.field.key == "prune-rate");
+                field.decides != Decides::Run && !follows && grid.axes.iter().all(|axis| axis.field.key != field.key)
             };
             for field in FIELDS.iter().filter(rest) {
                 let shown = (field.show)(&Settings::default());
@@ -385,6 +440,12 @@ impl Spec {
         }
         text
     }
+}
+
+/// Whether a complete sweep file is of a program, and a folder, in which ratios of four digits mean the rates that they are the
+/// rounding of.
+pub fn takes_rounded_rates(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == format!("{ROUND_RATES} = true"))
 }
 
 /// Whether a word for a network is the name of a file that describes one.
@@ -464,8 +525,24 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
         .map(|index| index + 1)
 }
 
+/// A setting as a file has it: under its own key or under a word whose values mean others.
+fn read_axis(field: &'static Field, key: &str, value: &toml::Value) -> Result<Axis> {
+    let mut values = texts(field, value)?;
+    if let Some(spelling) = Spelling::find(key) {
+        for text in &mut values {
+            *text = spelling
+                .meaning(text)
+                .map_err(|expected| Error::input(format!("`{key}`: found `{text}`, expected {expected}")))?;
+        }
+    }
+    Ok(Axis { field, values })
+}
+
 /// The values of a setting as text: a list of them is an axis, unless one value is itself a list.
 fn texts(field: &Field, value: &toml::Value) -> Result<Vec<String>> {
+    if let Some(table) = value.as_table().filter(|table| range::is_range(table)) {
+        return range::values(field, table);
+    }
     let items = match value {
         toml::Value::Array(items) if !field.list => items.as_slice(),
         toml::Value::Array(items) if items.iter().any(toml::Value::is_array) => items.as_slice(),
@@ -487,6 +564,11 @@ fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
         toml::Value::Integer(number) => Ok(number.to_string()),
         toml::Value::Float(number) => Ok(format!("{number:?}")),
         toml::Value::Boolean(truth) => Ok(truth.to_string()),
+        // `[ratios]`: layers and their numbers.
+        toml::Value::Table(pairs) if field.key == "ratios" => {
+            let pair = |(name, ratio): (&String, &toml::Value)| Ok(format!("{name}={}", text_of(field, ratio)?));
+            Ok(format!("[{}]", pairs.iter().map(pair).collect::<Result<Vec<String>>>()?.join(", ")))
+        }
         toml::Value::Array(items) if field.list => {
             if let [toml::Value::String(word)] = items.as_slice() {
                 return Ok(word.clone());
@@ -542,11 +624,25 @@ fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
         twice(table.keys()).map_err(|(error, _)| error.at("`exclude`"))?;
         let axis = |(key, value): (&String, &toml::Value)| {
             let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
-            Axis { field, values: texts(field, value)? }.shown().map_err(|error| error.at("`exclude`"))
+            read_axis(field, key, value)?.shown().map_err(|error| error.at("`exclude`"))
         };
         table.iter().map(axis).collect()
     };
     value.as_array().ok_or_else(wrong)?.iter().map(one).collect()
+}
+
+fn read_where(value: &toml::Value) -> Result<Vec<Condition>> {
+    let wrong = || {
+        Error::input(format!("`where`: found `{value}`, expected a condition in quotes, or a list of them"))
+            .hint("for example `where = \"epochs > 10 and learning-rate > 0.1\"`")
+    };
+    let items = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+    items.iter().map(|item| Condition::read(item.as_str().ok_or_else(wrong)?)).collect()
+}
+
+fn read_count(key: &str, value: &toml::Value, least: u64) -> Result<u64> {
+    let count = value.as_integer().and_then(|count| u64::try_from(count).ok()).filter(|count| *count >= least);
+    count.ok_or_else(|| Error::input(format!("`{key}`: found `{value}`, expected a whole number of at least {least}")))
 }
 
 fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, OwnNetwork>> {

@@ -19,12 +19,12 @@ use tombola_core::net::{Layout, Snapshot, initial};
 use tombola_core::plan::Pruning;
 use tombola_core::prune::criterion::Key;
 use tombola_core::prune::starting_point;
-use tombola_core::prune::unstructured::prunable;
+use tombola_core::prune::{LayerChoice, prunable};
 use tombola_core::sweep::Settings;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{ChannelCount, Drawn, PixelStatistics, Scores, Size};
-use tombola_words::value::{Budget, Moment, PruneLayers};
+use tombola_words::value::{Budget, Moment};
 
 /// Draws the mask, rewinds, evaluates both, and reports what came out.
 pub(super) fn first_state(
@@ -56,7 +56,7 @@ pub(super) fn first_state(
             listen(TrainingEvent::Snapshot(Moment::Epoch(0), Arc::new(start.clone())));
         }
         let mask = start.mask.as_deref().cloned().unwrap_or_else(|| Bits::ones(task.layout.len));
-        let drawn = Drawn { pruned: scores, start: scores, ..described(task, &mask, PruneLayers::All) };
+        let drawn = Drawn { pruned: scores, start: scores, ..described(task, &mask, &LayerChoice::all()) };
         listen(TrainingEvent::Drawn(Box::new(drawn)));
         return Ok(start);
     };
@@ -77,7 +77,7 @@ pub(super) fn first_state(
     let start = starting_point(rewind, &task.sources, task.layout, settings, stage.level, Arc::clone(&mask))?;
     let sizes = sizes(task, &mask, pruning)?;
     let span = span(task, pruning, drawn, sizes);
-    let described = described(task, &mask, pruning.layers_counted());
+    let described = described(task, &mask, &pruning.layers_counted());
     let drawn = Drawn {
         pruned,
         start: scores(&start)?,
@@ -135,15 +135,15 @@ fn sizes(task: &Task, mask: &Bits, pruning: &Pruning) -> Result<(Size, Size)> {
 }
 
 /// The counts of a mask.
-fn described(task: &Task, mask: &Bits, layers: PruneLayers) -> Drawn {
+fn described(task: &Task, mask: &Bits, layers: &LayerChoice) -> Drawn {
     let connectivity = effective(task.graph, task.layout, mask);
     let prunable = prunable(task.layout, layers);
     let (prunable, alive) =
         prunable.fold((0, 0), |(all, alive), (_, p)| (all + p.len, alive + mask.count_in(p.range())));
-    let effective = match layers {
-        PruneLayers::All => connectivity.effective,
+    let effective = match layers.is_all() {
+        true => connectivity.effective,
         // Of the layers that may be pruned only, as the density is.
-        _ => effective_within(&connectivity, task.layout, layers),
+        false => effective_within(&connectivity, task.layout, layers),
     };
     Drawn {
         prunable,
@@ -160,7 +160,7 @@ fn described(task: &Task, mask: &Bits, layers: PruneLayers) -> Drawn {
     }
 }
 
-fn effective_within(connectivity: &Connectivity, layout: &Layout, layers: PruneLayers) -> usize {
+fn effective_within(connectivity: &Connectivity, layout: &Layout, layers: &LayerChoice) -> usize {
     let connections = layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
     let chosen: BTreeSet<usize> = prunable(layout, layers).map(|(_, parameter)| parameter.offset).collect();
     connections

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tombola_core::mask::Bits;
 use tombola_core::plan::Pruning;
 use tombola_core::prune::Pruner;
-use tombola_core::prune::unstructured::prunable;
+use tombola_core::prune::{LayerChoice, prunable};
 use tombola_core::sweep::Settings;
 use tombola_data::{DataSet, Images, Normalisation};
 use tombola_train::batches::Resident;
@@ -60,7 +60,7 @@ fn bits(text: &str, len: usize) -> Bits {
 /// The mask by layer: of weights in PyTorch's order, or of channels.
 fn by_layer(place: &Place, record: &Record, mask: &Bits) -> BTreeMap<String, Vec<bool>> {
     if !record.channels {
-        let layers = prunable(&place.layout, PruneLayers::All);
+        let layers = prunable(&place.layout, &LayerChoice::all());
         let bits = |range: std::ops::Range<usize>| range.map(|position| mask.get(position)).collect::<Vec<_>>();
         return layers.map(|(_, layer)| (layer.name.clone(), layer.to_pytorch(&bits(layer.range())))).collect();
     }

@@ -20,7 +20,8 @@ use tombola_core::net::{Layout, Parameter, Snapshot};
 use tombola_core::plan::Pruning;
 use tombola_core::prune::criterion::Key;
 use tombola_core::prune::scorer::NoGradients;
-use tombola_core::prune::unstructured::{draw, prunable};
+use tombola_core::prune::unstructured::draw;
+use tombola_core::prune::{LayerChoice, prunable};
 use tombola_core::sweep::Settings;
 use tombola_core::sweep::schedule::{When, learning_rate};
 use tombola_data::{DataSet, Images, Normalisation, Split};
@@ -332,7 +333,7 @@ fn masks_of_two_levels_hold_exactly_the_positions_that_pytorch_keeps() {
             let key = Key { seed: 1, level: level as u64 + 1 };
             mask = draw(&graph, &layout, values, &mask, &pruning, key, &mut NoGradients).unwrap();
             let mut names = 0;
-            for (_, parameter) in prunable(&layout, PruneLayers::All) {
+            for (_, parameter) in prunable(&layout, &LayerChoice::all()) {
                 let bits: Vec<bool> = parameter.range().map(|position| mask.get(position)).collect();
                 let packed = Bits::from_bools(&parameter.to_pytorch(&bits));
                 let found = LayerMask { alive: packed.count(), hash: format!("{:016x}", fnv(&packed.to_bytes())) };

@@ -303,7 +303,7 @@ fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
     let Some(pruning) = &stage.pruning else { return Vec::new() };
     let [first, second] = match pruning.channels {
         true => [("streams", pruning.streams.show()), ("round-channels", pruning.round_channels.to_string())],
-        false => [("prune-layers", pruning.layers.show()), ("output-rate", pruning.output_rate.show())],
+        false => [("prune-layers", pruning.layers.kind.show()), ("output-rate", pruning.output_rate.show())],
     };
     let mut all = vec![
         ("rate", pruning.rate.show()),
@@ -315,6 +315,13 @@ fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
         ("reinit", pruning.rewind.show()),
         ("control", pruning.control.show()),
     ];
+    if !pruning.layers.spared.is_empty() {
+        all.push(("spare", pruning.layers.spared.show()));
+    }
+    if !pruning.layer_rates.is_empty() {
+        let rates = pruning.layer_rates.iter().map(|(layer, rate)| format!("{}={}", layer.text(), rate.show()));
+        all.push(("ratios", rates.collect::<Vec<String>>().join(", ")));
+    }
     if pruning.effective_rewind() == Rewind::None {
         all.push(("fine-tune-epochs", pruning.fine_tune_epochs.show()));
         all.push(("fine-tune-lr", pruning.fine_tune_lr.show()));

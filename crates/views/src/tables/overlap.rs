@@ -18,7 +18,7 @@ use tombola_core::mask::overlap::Overlap;
 use tombola_core::net::channels::Channels;
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::{Networks, Plan, Pruning, Stage};
-use tombola_core::prune::unstructured::prunable;
+use tombola_core::prune::prunable;
 use tombola_core::sweep::Settings;
 use tombola_core::sweep::settings::Decides;
 use tombola_words::error::Result;
@@ -234,7 +234,7 @@ impl MaskReader<'_> {
             layers.sort_unstable_by_key(|layer| layer.start);
             return Ok(Some((alive, layers)));
         }
-        let ranges = || prunable(&network.layout, pruning.layers).map(|(_, parameter)| parameter.range());
+        let ranges = || prunable(&network.layout, &pruning.layers).map(|(_, parameter)| parameter.range());
         let mut start = 0;
         let layers = ranges().map(|range| {
             start += range.len();

@@ -6,16 +6,13 @@
 use std::borrow::Cow;
 
 use tombola_core::plan::{Chain, Plan};
-use tombola_core::sweep::{Decides, FIELDS, Field, Settings};
+use tombola_core::sweep::{Decides, FIELDS, Field, SEEDS, Settings};
 use tombola_words::value::Control;
 use tombola_words::value::Value;
 
-/// The settings over which a summary takes the mean.
-const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
-
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 21] = [
+const LATER: [&str; 26] = [
     "hidden",
     "load-mask",
     "load-init",
@@ -37,6 +34,11 @@ const LATER: [&str; 21] = [
     "distill-temperature",
     "iterations",
     "schedule-by",
+    "prune-rate",
+    "levels",
+    "round-rates",
+    "ratios",
+    "spare",
 ];
 
 /// The settings that are columns: all that can change what comes out.

@@ -47,7 +47,7 @@ pub(super) fn put<W: Write>(sheet: &mut CsvSheet<W>, stage: &Stage, trial: Optio
     sheet.put(pruning.scope.show())?;
     sheet.float(Some(pruning.rate))?;
     let (weights, channels) = (!pruning.channels, pruning.channels);
-    sheet.maybe(weights.then(|| pruning.layers.show()))?;
+    sheet.maybe(weights.then(|| pruning.layers.kind.show()))?;
     sheet.float(weights.then_some(pruning.output_rate))?;
     sheet.maybe(channels.then(|| pruning.streams.show()))?;
     sheet.maybe(channels.then_some(pruning.round_channels))
@@ -69,10 +69,14 @@ pub(super) fn words(pruning: &Pruning) -> String {
             add(round != default.round_channels, "round-channels", round.to_string());
         }
         false => {
-            add(pruning.layers != default.prune_layers, "prune-layers", pruning.layers.show());
+            add(pruning.layers.kind != default.prune_layers, "prune-layers", pruning.layers.kind.show());
             add(pruning.output_rate != default.output_rate, "output-rate", pruning.output_rate.show());
         }
     }
+    if !pruning.layers.spared.is_empty() {
+        parts.push(format!("spare {}", pruning.layers.spared.show()));
+    }
+    parts.extend(pruning.layer_rates.iter().map(|(layer, rate)| format!("{} at {}", layer.text(), rate.show())));
     parts.join(", ")
 }
 

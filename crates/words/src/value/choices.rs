@@ -58,7 +58,7 @@ choices! {
         /// Half a cosine from the learning rate to `min-lr`.
         Cosine = "cosine",
         /// Cosine with warm restarts.
-        CosineRestarts = "cosine-restarts" | "cosine-warm-restarts",
+        CosineRestarts = "cosine-restarts" | "cosine-warm-restarts" | "cosine_r",
         /// Triangle between `min-lr` and the learning rate.
         Cyclic = "cyclic",
     }
@@ -199,6 +199,10 @@ choices! {
         Conv = "conv",
         /// Fully connected layers only.
         Linear = "linear",
+        /// Convolutions that look at more than one pixel.
+        Spatial = "spatial",
+        /// Convolutions of one pixel.
+        Pointwise = "pointwise",
     }
 
     /// The twin of a ticket that shows what the ticket is worth.

@@ -5,6 +5,7 @@
 
 mod augment;
 mod choices;
+mod layers;
 mod moment;
 mod point;
 mod recipe;
@@ -17,6 +18,7 @@ pub use choices::{
     Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer, Precision,
     PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
+pub use layers::{LayerNames, LayerPattern, LayerRatios};
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
 pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};

@@ -20,6 +20,10 @@ pub(super) const SECONDS: AutoAbove = AutoAbove(0.0);
 pub(super) const FAILS: AutoOr = AutoOr(1, 1_000_000);
 /// Bounds of `data-memory`; `auto` sorts below every number.
 pub(super) const MEGABYTES: AutoOr = AutoOr(1, 1_000_000_000);
+/// Bounds of `prune-rate`; `auto` sorts below every number.
+pub(super) const RATES: AutoShare = AutoShare;
+/// Bounds of `levels`.
+pub(super) const LEVELS: AutoOr = AutoOr(1, 1000);
 /// Bounds of `iterations`.
 pub(super) const ITERATIONS: AutoOr = AutoOr(1, 1_000_000_000_000);
 /// Bounds of what something takes.
@@ -67,6 +71,15 @@ pub(super) struct AutoAbove(f64);
 impl AutoAbove {
     pub(super) fn contains(&self, value: &Option<f64>) -> bool {
         value.is_none_or(|number| number > self.0 && number.is_finite())
+    }
+}
+
+/// `auto`, or a share that is neither nothing nor all.
+pub(super) struct AutoShare;
+
+impl AutoShare {
+    pub(super) fn contains(&self, value: &Option<f64>) -> bool {
+        value.is_none_or(|share| share > 0.0 && share < 1.0)
     }
 }
 

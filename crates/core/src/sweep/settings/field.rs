@@ -1,6 +1,7 @@
 //! A setting as the parts of the program see it that treat all alike. It may not know which settings there are.
 
 use super::{FIELDS, Settings};
+use crate::sweep::Spelling;
 use tombola_words::error::{Error, Result};
 
 /// What a setting decides, and so which identities it belongs to.
@@ -45,12 +46,13 @@ pub struct Field {
 }
 
 impl Field {
-    /// Finds a setting by its key or one of its aliases; `_` and `-` are the same.
+    /// Finds a setting by its key, one of its aliases or a word whose values mean others; `_` and `-` are the same.
     pub fn find(word: &str) -> Option<&'static Field> {
         let word = word.replace('_', "-");
         FIELDS
             .iter()
             .find(|field| field.key == word || field.aliases.iter().any(|alias| alias.replace('_', "-") == word))
+            .or_else(|| Spelling::find(&word)?.field())
     }
 
     /// The values that are meant where a list has nothing but words which are values by themselves.
