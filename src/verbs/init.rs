@@ -19,7 +19,7 @@ Examples:
 An empty answer takes what stands in brackets; with --yes all of these are taken. Answers can also come from a pipe, one a line.";
 
 /// The sweeps of the repository, by name, so that whoever has only the program has them too.
-const SWEEPS: [(&str, &str); 13] = [
+const SWEEPS: [(&str, &str); 16] = [
     ("quickstart", include_str!("../../sweeps/quickstart.toml")),
     ("lenet", include_str!("../../sweeps/lenet.toml")),
     ("rewinding", include_str!("../../sweeps/rewinding.toml")),
@@ -28,6 +28,9 @@ const SWEEPS: [(&str, &str); 13] = [
     ("vit", include_str!("../../sweeps/vit.toml")),
     ("early-bird-cifar-100", include_str!("../../sweeps/early-bird-cifar-100.toml")),
     ("open-lth-resnet-20", include_str!("../../sweeps/open-lth-resnet-20.toml")),
+    ("lottery-ticket-lenet", include_str!("../../sweeps/lottery-ticket-lenet.toml")),
+    ("open-lth-levels", include_str!("../../sweeps/open-lth-levels.toml")),
+    ("lottery-ticket-pytorch", include_str!("../../sweeps/lottery-ticket-pytorch.toml")),
     ("scratch-b", include_str!("../../sweeps/scratch-b.toml")),
     ("own-network", include_str!("../../sweeps/own-network.toml")),
     ("experiment1", include_str!("../../sweeps/experiment1.toml")),

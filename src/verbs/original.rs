@@ -67,7 +67,7 @@ pub(super) fn arguments(mut command: Command) -> Command {
                 .long("defaults")
                 .value_name("WHOSE")
                 .action(ArgAction::Append)
-                .help("Defaults of settings that are not given: tombola, or original for those of the script that Tombola replaces (batches of 256, no schedule, no pruning unless `--priter` says so, convolutions only, drawn at the best epoch)")
+                .help("Defaults of settings that are not given: tombola, original for those of the script that Tombola replaces (batches of 256, no schedule, no pruning unless `--priter` says so, convolutions only, drawn at the best epoch), lottery-ticket for those of LeNet in that paper, open-lth for those of that program's ResNets")
                 .help_heading(HEADING),
         )
 }

@@ -11,7 +11,7 @@ use tombola_core::net::channels::Channels;
 use tombola_core::plan::estimate::{self, human, sharing};
 use tombola_core::plan::{Asked, Networks, Plan, Pruning, near_misses};
 use tombola_core::processor::slow_bf16;
-use tombola_core::prune::channels::is_scored;
+use tombola_core::prune::channels::{is_scored, spared};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::Precision;
 use tombola_words::value::{Control, Criterion, Streams, Value};
@@ -204,25 +204,42 @@ fn trials_of(plan: &Plan) -> Vec<String> {
 
 /// Shares of the channels of a network that a criterion has scores for, by all that they depend on.
 #[derive(Debug, Default)]
-struct ScoredShares(BTreeMap<(usize, Criterion, Streams), f64>);
+struct ScoredShares(BTreeMap<(usize, Criterion, Streams, String), f64>);
 
 impl ScoredShares {
     /// The share for a stage that prunes channels.
     fn of(&mut self, asked: &Asked, stage: usize, pruning: &Pruning) -> Result<f64> {
         let root = asked.plan.stages[stage].root;
-        let key = (root, pruning.criterion, pruning.streams);
+        let key = (root, pruning.criterion, pruning.streams, pruning.layers.spared.show());
         if let Some(share) = self.0.get(&key) {
             return Ok(*share);
         }
         let networks = Networks::of(&asked.plan, &[root], &asked.spec.networks)?;
         let share = networks.get(&asked.plan, stage).map_or(1.0, |network| {
             let channels = Channels::of(&network.graph, &network.layout, pruning.streams);
-            let scored = channels.units.iter().filter(|unit| is_scored(pruning.criterion, unit)).count();
+            let spared = spared(&network.layout, &channels, pruning);
+            let may_go = channels.units.iter().zip(spared).filter(|(_, spared)| !spared);
+            let scored = may_go.filter(|(unit, _)| is_scored(pruning.criterion, unit)).count();
             scored as f64 / channels.len().max(1) as f64
         });
         self.0.insert(key, share);
         Ok(share)
     }
+}
+
+/// The layers that are pruned otherwise than the rest, in words.
+fn exceptions(pruning: &Pruning) -> String {
+    let spared: Vec<&str> = pruning.layers.spared.patterns().iter().map(|pattern| pattern.text()).collect();
+    let mut text = if spared.is_empty() { String::new() } else { format!(" (but for {})", spared.join(", ")) };
+    let rates: Vec<String> = pruning
+        .layer_rates
+        .iter()
+        .map(|(layer, rate)| format!("{} loses {:.4} %", layer.text(), 100.0 * rate))
+        .collect();
+    if !rates.is_empty() {
+        text.push_str(&format!(" ({})", rates.join(", ")));
+    }
+    text
 }
 
 fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<String> {
@@ -263,8 +280,9 @@ fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<St
                 control => format!("{reinit}, {} control", control.show()),
             };
             format!(
-                "level {}: {left}, {} {}, drawn at {}, {start}, {epochs}",
+                "level {}: {left}{}, {} {}, drawn at {}, {start}, {epochs}",
                 stage.level,
+                exceptions(pruning),
                 pruning.criterion.show(),
                 pruning.scope.show(),
                 pruning.drawn_at(),

@@ -31,6 +31,7 @@ mod networks;
 mod numbers;
 mod onnx_models;
 mod operations;
+mod original_scripts;
 mod own_data;
 mod plan;
 mod power_cuts;
