@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use tombola_core::sweep::{Decides, FIELDS, Settings};
+use tombola_core::sweep::{Decides, FIELDS, SPELLINGS, Settings};
 
 /// The verb.
 pub fn command() -> Command {
@@ -38,6 +38,10 @@ pub fn markdown() -> String {
             (field.show)(&Settings::default()),
             meaning.replace('|', "\\|")
         ));
+    }
+    text.push_str("\n## Other words\n\nKeys and flags whose values mean others of a setting.\n\n| word | of | meaning |\n| --- | --- | --- |\n");
+    for spelling in SPELLINGS {
+        text.push_str(&format!("| `{}` | `{}` | {} |\n", spelling.word, spelling.key, spelling.help));
     }
     text
 }
