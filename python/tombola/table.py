@@ -15,7 +15,7 @@ _COLUMNS = {
         stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
         schedule-by step-epochs cycle-epochs warmup-epochs
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
-        hidden ratios spare load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
+        hidden ratios spare target load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
         selected_on error track rule early_bird differs value other_value place
         computed_with class_name
     """,

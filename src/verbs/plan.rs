@@ -265,6 +265,7 @@ fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<St
             // Channels without a score stay.
             let scored = if pruning.channels { scored.of(asked, index, pruning)? } else { 1.0 };
             let left = match (pruning.channels, scored < 1.0) {
+                _ if pruning.target.is_some() => format!("channels until {asked_for}"),
                 (false, _) => format!("{asked_for} left"),
                 (true, false) => format!("{asked_for} of channels left"),
                 (true, true) => format!(

@@ -52,6 +52,14 @@ impl Compact {
         Self::with(graph, layout, &channels, &alive, &alive)
     }
 
+    /// As [`Compact::of`], of `channels` that are known and those of them that are `alive` (`[channels.len()]`).
+    ///
+    /// # Errors
+    /// When a layer would be left without channels.
+    pub(crate) fn of_channels(graph: &Graph, layout: &Layout, channels: &Channels, alive: &Bits) -> Result<Self> {
+        Self::with(graph, layout, channels, alive, alive)
+    }
+
     /// The same, but some dead channels stay, as `fill` says, because processors are faster with them. They are 0, and
     /// [`Compact::mask`] keeps them so.
     ///

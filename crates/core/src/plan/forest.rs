@@ -326,6 +326,7 @@ fn track_also(pruning: &Pruning) -> bool {
     let Pruning { control, criterion, .. } = pruning;
     *control == Control::None
         && pruning.mask.is_none()
+        && pruning.target.is_none()
         && !criterion.needs_images()
         && !matches!(criterion, Criterion::Random | Criterion::SynFlow)
 }

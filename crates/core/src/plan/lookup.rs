@@ -8,8 +8,8 @@ use super::digits::percentage;
 use super::forest::Plan;
 use super::loaded::{LoadedFile, LoadedPart};
 use tombola_words::StageId;
-use tombola_words::value::Value;
-use tombola_words::value::{Control, Shard};
+
+use tombola_words::value::{Control, MaybeTarget, Shard, Value};
 
 /// Names are never shortened to fewer digits than this.
 const FEWEST_DIGITS: usize = 8;
@@ -64,6 +64,9 @@ impl Plan {
 
     /// The share that the prunings up to a stage leave, as a percentage: as many digits as tell it from the others.
     pub fn left(&self, index: usize) -> String {
+        if let Some(target) = self.stages[index].pruning.as_ref().and_then(|pruning| pruning.target) {
+            return MaybeTarget(Some(target)).show();
+        }
         format!("{:.*} %", self.decimals, percentage(&self.stages[index]))
     }
 

@@ -5,7 +5,7 @@
 use crate::mask::Settling;
 use crate::prune::LayerChoice;
 use crate::sweep::settings::Settings;
-use tombola_words::value::{Budget, Control, Criterion, LayerPattern, Moment, Rewind, Scope, Streams, Value};
+use tombola_words::value::{Budget, Control, Criterion, LayerPattern, Moment, Rewind, Scope, Streams, Target, Value};
 
 /// How a level comes from the one before.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Pruning {
     pub output_rate: f64,
     /// What happens to the channels of residual streams.
     pub streams: Streams,
+    /// How small the network becomes, where that and no rate decides.
+    pub target: Option<Target>,
     /// Layers keep a multiple of this many channels.
     pub round_channels: usize,
     /// Training images from which gradients are taken, where the criterion needs them.
@@ -81,6 +83,7 @@ impl Pruning {
             layer_rates: settings.layer_rates(),
             output_rate: settings.output_rate,
             streams: settings.streams,
+            target: settings.target.0,
             round_channels: settings.round_channels,
             score_images: settings.score_images,
             draw: settings.draw,

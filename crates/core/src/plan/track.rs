@@ -5,7 +5,7 @@
 use super::pruning::Pruning;
 use super::revision::mask_revisions;
 use crate::mask::Settling;
-use tombola_words::value::{Control, Moment, Value};
+use tombola_words::value::{Control, MaybeTarget, Moment, Value};
 
 /// One kind of mask that is drawn after every epoch of a training. Nothing is pruned by it.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +29,9 @@ impl Track {
         // Only where there are any, so that masks of earlier programs keep their keys.
         if !layers.spared.is_empty() {
             text.push_str(&format!("spare={}\n", layers.spared.show()));
+        }
+        if let Some(target) = pruning.target {
+            text.push_str(&format!("target={}\n", MaybeTarget(Some(target)).show()));
         }
         layer_rates.iter().for_each(|(layer, rate)| text.push_str(&format!("rate {}={rate:?}\n", layer.text())));
         text.push_str(&mask_revisions(pruning));

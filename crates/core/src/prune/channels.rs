@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardUniform};
 
 use super::criterion::Key;
+use super::goal::{Goal, least_share};
 use super::layers::{first_for, places};
 use crate::mask::Bits;
 use crate::net::Layout;
@@ -32,16 +33,18 @@ pub struct Draw {
 /// Draws the next mask over `channels` from the weights `values` and, for [`Criterion::Taylor`], their `gradients`
 /// (`[layout.len]` both), and from the channels that are alive `before` (`[channels.len()]`).
 ///
+/// With a `goal`, as few channels go as meet it, in the order of their scores.
+///
 /// # Errors
-/// When a weight is not a number, gradients are missing, or no channel has a score.
+/// When a weight is not a number, gradients are missing, no channel has a score, or the goal is beyond reach.
 pub fn draw(
     layout: &Layout,
     channels: &Channels,
-    values: &[f32],
-    gradients: Option<&[f32]>,
+    (values, gradients): (&[f32], Option<&[f32]>),
     before: &Bits,
     pruning: &Pruning,
     key: Key,
+    goal: Option<&Goal>,
 ) -> Result<Draw> {
     let weights = channels.weight_mask(before);
     let scoring = Scoring { layout, channels, values, gradients, weights, across: pruning.compares_layers() };
@@ -53,10 +56,8 @@ pub fn draw(
         return Err(nothing_scored(channels));
     }
     candidates.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let layer = |unit: usize| channels.units[unit].layer;
-    let mut left = alive_by_layer(channels, before);
-    let mut draw = Draw { mask: before.clone(), forced: 0 };
     let own_rates = own_rates(layout, channels, pruning);
+    let layer = |unit: usize| channels.units[unit].layer;
     let units = |of: &dyn Fn(usize) -> bool| -> Vec<usize> {
         candidates.iter().map(|(_, unit)| *unit).filter(|unit| of(layer(*unit))).collect()
     };
@@ -64,22 +65,36 @@ pub fn draw(
     let mut groups = vec![(units(&together), pruning.rate)];
     let apart = (0..channels.layers.len()).filter(|layer| !together(*layer));
     groups.extend(apart.map(|own| (units(&|layer| layer == own), own_rates[own].unwrap_or(pruning.rate))));
-    for (group, rate) in groups {
-        let mut wanted = (rate * group.len() as f64).round() as usize;
-        for unit in group {
-            if wanted == 0 {
-                break;
+    // What is left where each group loses its own rate, or all that have none this share.
+    let taken = |share: Option<f64>| {
+        let mut left = alive_by_layer(channels, before);
+        let mut draw = Draw { mask: before.clone(), forced: 0 };
+        for (group, rate) in &groups {
+            let rate = if group.first().is_some_and(|unit| own_rates[layer(*unit)].is_some()) {
+                *rate
+            } else {
+                share.unwrap_or(*rate)
+            };
+            let mut wanted = (rate * group.len() as f64).round() as usize;
+            for &unit in group {
+                if wanted == 0 {
+                    break;
+                }
+                if left[layer(unit)] == 1 {
+                    draw.forced += 1;
+                    continue;
+                }
+                left[layer(unit)] -= 1;
+                draw.mask.set(unit, false);
+                wanted -= 1;
             }
-            if left[layer(unit)] == 1 {
-                draw.forced += 1;
-                continue;
-            }
-            left[layer(unit)] -= 1;
-            draw.mask.set(unit, false);
-            wanted -= 1;
         }
-    }
-    round_up(&mut draw.mask, channels, &candidates, &mut left, pruning.round_channels);
+        round_up(&mut draw.mask, channels, &candidates, &mut left, pruning.round_channels);
+        (draw, left)
+    };
+    let share =
+        goal.map(|goal| least_share(candidates.len(), |share| goal.is_met(channels, &taken(Some(share)).0.mask)));
+    let (mut draw, left) = taken(share.transpose()?);
     if pruning.control == Control::RandomMask {
         draw.mask = shuffled(channels, &left, key);
     }

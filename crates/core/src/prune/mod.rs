@@ -3,6 +3,7 @@
 pub mod channels;
 pub mod criterion;
 pub mod densities;
+pub mod goal;
 pub mod layers;
 pub mod rewind;
 pub mod scorer;

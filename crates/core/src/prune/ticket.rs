@@ -6,6 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::criterion::Key;
+use super::goal::Goal;
 use super::{Scorer, Want, channels, prunable, unstructured};
 use crate::mask::Bits;
 use crate::net::channels::Channels;
@@ -66,8 +67,9 @@ impl Pruner {
             _ => None,
         };
         let alive = channels.alive(&before);
+        let goal = pruning.target.map(|target| Goal::of(target, &self.graph, &self.layout));
         let (values, gradients) = (&drawn.parameters, gradients.as_deref());
-        let draw = channels::draw(&self.layout, channels, values, gradients, &alive, pruning, key)?;
+        let draw = channels::draw(&self.layout, channels, (values, gradients), &alive, pruning, key, goal.as_ref())?;
         let mask = channels.weight_mask(&draw.mask);
         let count = ChannelCount { prunable: channels.len(), alive: draw.mask.count(), forced: draw.forced };
         Ok(Ticket { mask, channels: Some((draw.mask, count)) })

@@ -17,8 +17,8 @@ use crate::net::zoo::{self, Choice};
 use tombola_words::error::Result;
 use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch,
-    LayerNames, LayerPattern, LayerRatios, Load, Moment, NamedFile, NormStart, OnFail, Optimizer, Point, Precision,
-    PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard,
+    LayerNames, LayerPattern, LayerRatios, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail, Optimizer, Point,
+    Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard,
     ShortcutOption, Streams, TrackMasks, Value,
 };
 
@@ -233,7 +233,7 @@ settings! {
     group "Levels" Levels {
         /// Share of the prunable weights that is gone in the end
         "pruning-ratio" ["pr", "sparsity"] => pruning_ratio: f64 = 0.5, in 0.0..1.0, "a ratio of at least 0 and below 1",
-            if |s| s.prune_iterations > 0 && draws_masks(s);
+            if |s| s.prune_iterations > 0 && draws_masks(s) && s.target.0.is_none();
         /// Number of prunings, each followed by a training: 0 trains the dense network only, 1 is one-shot
         "prune-iterations" ["priter"] => prune_iterations: usize = 1, in 0..=1000, "a whole number up to 1000";
         /// Share of what is alive that each pruning takes, such as 0.2, instead of the share that is gone in the end: `pruning-ratio` follows
@@ -276,6 +276,10 @@ settings! {
         /// Channels of residual streams: whole (only channels inside blocks are pruned) or group (each stream channel in
         /// all layers that share it)
         "streams" => streams: Streams = Streams::Whole, if |s| s.prunes_channels();
+        /// How small the network becomes, instead of a share of its channels: macs:0.5 of its multiply-adds, parameters:0.3 of its parameters,
+        /// or size:2MB of weights and batch-norm statistics in float32; none = as `pruning-ratio` says. Channels go in the order of their
+        /// scores until it is met
+        "target" => target: MaybeTarget = MaybeTarget(None), if |s| s.prunes_channels() && s.target.0.is_some();
         /// Keep a multiple of this many channels in each layer, such as 8 or 16, where there are that many
         "round-channels" => round_channels: usize = 1, in 1..=1024, "a whole number from 1 to 1024",
             if |s| s.prunes_channels() && s.round_channels > 1;
@@ -602,10 +606,10 @@ impl Settings {
     }
 
     /// Rate at which each level prunes the weights still alive, so that `n` levels leave `1 - ratio` of them:
-    /// `1 - (1 - ratio)^(1/n)`; 0 where the mask is given. Rounded to 1e-9, so that chains which mean the same rate share their stages.
+    /// `1 - (1 - ratio)^(1/n)`; 0 where the mask is given, or what is to be met. Rounded to 1e-9, so that chains which mean the same rate share their stages.
     /// With `round-rates`, the whole percentage that a ratio is the rounding of.
     pub fn rate(&self) -> f64 {
-        if self.load_mask.0.is_some() {
+        if self.load_mask.0.is_some() || self.target.0.is_some() {
             return 0.0;
         }
         self.prune_rate.unwrap_or_else(|| self.rate_to(self.pruning_ratio))

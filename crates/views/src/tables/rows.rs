@@ -12,7 +12,7 @@ use tombola_words::value::Value;
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 26] = [
+const LATER: [&str; 27] = [
     "hidden",
     "load-mask",
     "load-init",
@@ -39,6 +39,7 @@ const LATER: [&str; 26] = [
     "round-rates",
     "ratios",
     "spare",
+    "target",
 ];
 
 /// The settings that are columns: all that can change what comes out.

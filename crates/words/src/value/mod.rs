@@ -10,6 +10,7 @@ mod moment;
 mod point;
 mod recipe;
 mod shard;
+mod target;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
 pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};
 pub use shard::Shard;
+pub use target::{MaybeTarget, Target};
 
 /// Something that a setting can be.
 pub trait Value: Sized {

@@ -33,7 +33,7 @@ impl Network {
     fn draw_from(&self, before: &Bits, pruning: &Pruning) -> Draw {
         // A gradient of 1 everywhere: the Taylor score is the sum of the filter's weights.
         let ones = vec![1.0; self.layout.len];
-        draw(&self.layout, &self.channels, &self.values, Some(&ones), before, pruning, KEY).unwrap()
+        draw(&self.layout, &self.channels, (&self.values, Some(&ones)), before, pruning, KEY, None).unwrap()
     }
 
     fn layer(&self, name: &str) -> Vec<usize> {
@@ -233,11 +233,13 @@ fn scales_that_are_not_numbers_and_networks_without_channels_are_errors() {
     let mut network = Network::of("vgg-11", Streams::Whole);
     network.values[network.channels.units[3].scales[0]] = f32::NAN;
     let all = Bits::ones(network.channels.len());
-    let error = draw(&network.layout, &network.channels, &network.values, None, &all, &pruning(0.5), KEY).unwrap_err();
+    let error =
+        draw(&network.layout, &network.channels, (&network.values, None), &all, &pruning(0.5), KEY, None).unwrap_err();
     assert!(error.message.contains("features.0"), "{error}");
     // LeNet has channels, but no batch norm to judge them by.
     let network = Network::of("lenet-5", Streams::Whole);
     let all = Bits::ones(network.channels.len());
-    let error = draw(&network.layout, &network.channels, &network.values, None, &all, &pruning(0.5), KEY).unwrap_err();
+    let error =
+        draw(&network.layout, &network.channels, (&network.values, None), &all, &pruning(0.5), KEY, None).unwrap_err();
     assert!(error.message.contains("score") && error.hint.unwrap().contains("criterion"));
 }

@@ -122,10 +122,34 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses what pruning to a size cannot have.
+    fn check_target(&self) -> Result<()> {
+        if self.target.0.is_none() {
+            return Ok(());
+        }
+        let target = |what: String, cure: &str| {
+            Err(Error::input(format!("`target` is `{}`, but {what}", self.target.show())).hint(cure))
+        };
+        if !self.prunes_channels() {
+            let what = "single weights are pruned, which leave a network as large as it was".to_string();
+            return target(what, "say `pruning-type = \"structured\"`, or give a `pruning-ratio`");
+        }
+        if self.prune_iterations > 1 {
+            let what = format!("`prune-iterations` asks for {} prunings", self.prune_iterations);
+            return target(what, "say `prune-iterations = 1`: the size is met by one pruning");
+        }
+        if self.draw.is_early_bird() {
+            let what = "an early bird is drawn when masks at a ratio settle, and there is none".to_string();
+            return target(what, "draw at `last`, `best` or `epoch:K`, or give a `pruning-ratio`");
+        }
+        Ok(())
+    }
+
     fn check_pruning(&self) -> Result<()> {
         let channels = self.prunes_channels();
         let criterion = self.criterion();
         check_fits(criterion, channels)?;
+        self.check_target()?;
         if self.scope() == Scope::Deviation && criterion != Criterion::Magnitude {
             return Err(Error::input(format!("`scope`: `deviation` measures magnitudes, not `{}`", criterion.show()))
                 .hint("use `criterion = \"magnitude\"`, or another `scope`"));
