@@ -67,7 +67,7 @@ class Tables(Sweep):
     def test_every_column_has_a_type_of_its_own(self):
         for name in TABLES:
             for column, kind in self.sweep.table(name).dtypes.items():
-                known = column in table.KINDS or column.endswith(("_mean", "_std", "_ci95"))
+                known = column in table.KINDS or column.endswith(table.STATISTICS)
                 self.assertTrue(known, f"`{column}` of {name}.csv is not in python/tombola/table.py")
                 self.assertEqual(str(kind), table.kind(column), f"{name}, {column}")
 

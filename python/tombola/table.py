@@ -23,7 +23,7 @@ _COLUMNS = {
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
         patience cycle-factor prune-iterations round-channels score-images
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
-        macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n bits differing window
+        macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n paired_n bits differing window
         epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct
     """,
     SEED: "seed init-seed order-seed augment-seed",
@@ -41,12 +41,12 @@ _COLUMNS = {
     TRUTH: "nesterov schedule-after-warmup",
 }
 KINDS = {name: kind for kind, names in _COLUMNS.items() for name in names.split()}
-_STATISTICS = ("_mean", "_std", "_ci95")
+STATISTICS = ("_mean", "_std", "_ci95", "_t_p", "_permutation_p")
 
 
 def kind(column):
     """The type of a column. One that is not known here, of a newer program, is text."""
-    if column.endswith(_STATISTICS):
+    if column.endswith(STATISTICS):
         return FRACTION
     return KINDS.get(column, TEXT)
 

@@ -13,6 +13,7 @@ import math
 import pathlib
 import sys
 import tomllib
+import warnings
 
 import numpy
 from safetensors.numpy import load_file
@@ -43,8 +44,9 @@ def value(text):
     return text
 
 
+SEEDS = ("seed", "init-seed", "order-seed", "augment-seed")
 # These look like numbers and are names.
-NAMES = {"stage", "other_stage", "track", "early_bird", "seed", "init-seed", "order-seed", "augment-seed", "dead_layers"}
+NAMES = {"stage", "other_stage", "track", "early_bird", *SEEDS, "dead_layers"}
 
 
 def table(path):
@@ -352,9 +354,8 @@ class Folder:
 
     def check_summary(self):
         """Means, deviations and intervals over seeds."""
-        seeds = ("seed", "init-seed", "order-seed", "augment-seed")
         header = list(self.results[0])
-        settings = [key for key in header[header.index("network") : header.index("rate")] if key not in seeds]
+        settings = [key for key in header[header.index("network") : header.index("rate")] if key not in SEEDS]
         groups = collections.defaultdict(dict)
         for row in self.results:
             groups[tuple(map(str, [row["level"], *(row[key] for key in settings)]))][row["stage"]] = row
@@ -377,6 +378,61 @@ class Folder:
                 self.expect("deviations", where, line[f"{name}_std"], deviation, CLOSE)
                 # The program rounds the quantile of Student's t to 1e-9.
                 self.expect("intervals", where, line[f"{name}_ci95"], half, 1e-8)
+        self.check_pairs(list(zip(self.summary, groups.values())), [*settings, *SEEDS])
+
+    def check_pairs(self, lines, settings):
+        """Tickets against their controls, seed by seed."""
+        # A ticket may be a level of a longer chain: what its trial prunes in the end makes no difference.
+        same = [key for key in settings if key not in ("control", "pruning-ratio", "prune-iterations")]
+        partner = lambda row: tuple(str(row[key]) for key in ("level", "rate", *same))
+        tickets = {partner(row): row for row in self.results if row["level"] > 0 and row["control"] == "none"}
+        # By the stages of both: a training may stand in several rows, of seeds that do not act or beside several tickets.
+        pairs = collections.defaultdict(dict)
+        for row in self.results:
+            ticket = tickets.get(partner(row))
+            if row["control"] in ("reinit", "random-mask") and ticket is not None:
+                key = tuple(str(row[name]) for name in ("level", *settings) if name not in SEEDS)
+                pairs[key][ticket["stage"], row["stage"]] = ticket, row
+        if not pairs:
+            self.expect("columns of pairs", "summary.csv", "paired_n" in self.summary[0], False)
+            return
+        for line, rows in lines:
+            where = f"summary.csv, {line}"
+            first = next(iter(rows.values()))
+            found = pairs.get(tuple(str(first[name]) for name in ("level", *settings) if name not in SEEDS))
+            if found is None:
+                cells = [cell for name, cell in line.items() if name.startswith(("paired_", "ticket_minus_control_"))]
+                self.expect("columns of pairs", where, cells, [None] * 9)
+                continue
+            done = [pair for pair in found.values() if all(row["state"] == "done" for row in pair)]
+            self.expect("pairs", where, line["paired_n"], len(done))
+            for name in ("best_test_accuracy", "last_test_accuracy"):
+                self.check_difference(line, where, name, done)
+
+    def check_difference(self, line, where, name, pairs):
+        """The paired t test and the permutation test of SciPy."""
+        ticket, control = (numpy.array([pair[place][name] for pair in pairs], float) for place in (0, 1))
+        # In images, which are whole numbers: SciPy warns of differences that are equal but for rounding.
+        images = pairs[0][0]["test_images"] if pairs else 1
+        ticket, control = numpy.rint(ticket * images), numpy.rint(control * images)
+        mean = float(numpy.mean(ticket - control)) / images if pairs else None
+        half = t = permutation = None
+        if len(pairs) > 1:
+            with numpy.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                test = stats.ttest_rel(ticket, control)
+            low, high = test.confidence_interval(0.95)
+            half, t = float(high - low) / 2 / images, None if math.isnan(test.pvalue) else float(test.pvalue)
+            statistic = lambda one, other, axis: numpy.mean(one - other, axis=axis)
+            permutation = stats.permutation_test(
+                (ticket, control), statistic, permutation_type="samples", vectorized=True, n_resamples=numpy.inf
+            )
+            permutation = float(permutation.pvalue)
+        found = {part: line[f"ticket_minus_control_{name}_{part}"] for part in ("mean", "ci95", "t_p", "permutation_p")}
+        self.expect("differences of pairs", where, found["mean"], mean, CLOSE)
+        self.expect("intervals of pairs", where, found["ci95"], half, 1e-8)
+        self.expect("paired t tests", where, found["t_p"], t, CLOSE)
+        self.expect("permutation tests", where, found["permutation_p"], permutation, CLOSE)
 
     def check_overlap(self):
         """What two masks share, and what chance gives, layer by layer."""

@@ -145,8 +145,13 @@ mod tests {
     use crate::report::lines::{Line, Mean};
 
     fn lines(accuracies: &[(f64, f64)]) -> Lines {
-        let point =
-            |(density, accuracy): &(f64, f64)| Mean { density: *density, accuracy: *accuracy, half_width: None, n: 1 };
+        let point = |(density, accuracy): &(f64, f64)| Mean {
+            density: *density,
+            accuracy: *accuracy,
+            half_width: None,
+            n: 1,
+            difference: None,
+        };
         let line = |name: &str, points: &[(f64, f64)]| Line {
             name: name.into(),
             points: points.iter().map(point).collect(),

@@ -4,6 +4,39 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::sheet::Sheet;
+use tombola_words::value::{Control, Value};
+
+/// How much better a ticket is than the control that a row of `summary.csv` is about, at the chosen epoch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ControlDifference {
+    /// What the control is.
+    pub control: Control,
+    /// Pairs of one seed.
+    pub n: usize,
+    /// Mean of the ticket's accuracy less that of the control, as a share.
+    pub mean: f64,
+    /// Half the width of its 95 % confidence interval; none for one pair.
+    pub half_width: Option<f64>,
+    /// Two-sided p-value of the paired t test; none for one pair, and where all differences are 0.
+    pub t_probability: Option<f64>,
+    /// That of the sign flips; none for one pair.
+    pub permutation_probability: Option<f64>,
+}
+
+impl ControlDifference {
+    /// What a row says; none where it is about no control, or none beside a ticket of which both are finished.
+    pub fn of(summary: &Sheet, row: &[String]) -> Option<Self> {
+        let number = |part: &str| summary.number(row, &format!("ticket_minus_control_best_test_accuracy_{part}"));
+        Some(Self {
+            control: Control::parse(summary.text(row, "control")).ok()?,
+            n: summary.number(row, "paired_n")? as usize,
+            mean: number("mean")?,
+            half_width: number("ci95"),
+            t_probability: number("t_p"),
+            permutation_probability: number("permutation_p"),
+        })
+    }
+}
 
 /// A point of a line: a density, and the mean accuracy there.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -16,6 +49,8 @@ pub struct Mean {
     pub half_width: Option<f64>,
     /// Seeds.
     pub n: usize,
+    /// Of a control: how much better its ticket is.
+    pub difference: Option<ControlDifference>,
 }
 
 /// The points of one method, the densest first.
@@ -126,6 +161,7 @@ fn point(summary: &Sheet, row: &[String]) -> Option<Mean> {
         accuracy: summary.number(row, "best_test_accuracy_mean")?,
         half_width: summary.number(row, "best_test_accuracy_ci95"),
         n: summary.number(row, "n").unwrap_or(1.0) as usize,
+        difference: ControlDifference::of(summary, row),
     })
 }
 

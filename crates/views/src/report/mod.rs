@@ -2,6 +2,7 @@
 //! sweep and nothing else, so that its numbers are theirs.
 
 pub mod chart;
+pub mod controls;
 pub mod findings;
 pub mod lines;
 mod page;
@@ -51,6 +52,8 @@ pub struct Report {
     pub charts: Vec<Chart>,
     /// Accuracies against densities of each network, which sweeps are compared by.
     pub lines: Vec<PartLines>,
+    /// Tickets against their controls: a row for each control and density; without rows where there is no such pair.
+    pub controls: Sheet,
     /// What it cannot show.
     pub missing: Vec<Missing>,
     /// Rows of `results.csv`.
@@ -173,7 +176,8 @@ impl Report {
             {
                 charts.kinds[kind].extend(found.into_iter().map(|chart| chart.of_part(&part.name, &part.title)));
             }
-            let findings = findings::of_part(&own_lines, &tickets);
+            let found = findings::of_part(&own_lines, &tickets);
+            let findings = found.into_iter().chain(controls::sentence(&own_lines)).collect();
             lines.push(PartLines { title: part.title.clone(), lines: own_lines, findings });
         }
         let present: Vec<usize> = history.workers.keys().copied().collect();
@@ -182,6 +186,7 @@ impl Report {
         Ok(Self {
             name: name.to_string(),
             findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines, history.mixture(plan)),
+            controls: controls::table(&lines),
             lines,
             failures: failures(&results),
             charts,
@@ -211,7 +216,7 @@ pub fn compared(reports: &[Report]) -> Vec<Chart> {
         }
     }
     let charts = chart::density(&all).into_iter().map(|chart| Chart {
-        name: chart.name.replace("accuracy-density", "compared"),
+        name: chart.name.replace(chart::DENSITY, "compared"),
         title: chart.title.replace("Accuracy against density", "All sweeps: accuracy against density"),
         ..chart
     });

@@ -2,14 +2,14 @@
 
 use super::chart::Chart;
 use super::sheet::Sheet;
-use super::{Missing, Report, compared};
+use super::{Missing, Report, chart, compared};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 /// A browser filters and sorts this many rows without a pause; with more, the page has the rows over seeds instead.
 const MOST_ROWS: usize = 20_000;
 
-/// More numbers of a chart than this are not in the page.
+/// More numbers of a chart, or controls, than this are not in the page.
 const MOST_NUMBERS: usize = 2_000;
 
 /// The page of some sweeps, one below the other. `made` says by what and when it was made.
@@ -41,7 +41,12 @@ fn sweep(html: &mut String, report: &Report, number: usize) {
         html.push_str(&format!("<p>{}</p>\n", escaped(sentence)));
     }
     html.push_str("</section>\n");
-    report.charts.iter().for_each(|chart| figure(html, chart));
+    // Beside the curves that it is about.
+    let curves = report.charts.iter().take_while(|chart| chart.name.starts_with(chart::DENSITY)).count();
+    let (curves, others) = report.charts.split_at(curves);
+    curves.iter().for_each(|chart| figure(html, chart));
+    controls(html, &report.controls);
+    others.iter().for_each(|chart| figure(html, chart));
     for Missing { what, why } in &report.missing {
         html.push_str(&format!("<p class=\"note\">{}: {}.</p>\n", escaped(what), escaped(why)));
     }
@@ -115,6 +120,31 @@ fn figure(html: &mut String, chart: &Chart) {
     ));
 }
 
+fn controls(html: &mut String, sheet: &Sheet) {
+    if sheet.is_empty() {
+        return;
+    }
+    html.push_str(
+        "<section>\n<h2>Tickets against their controls</h2>\n\
+         <p class=\"note\">Test accuracy of a ticket at the chosen epoch less that of its control, mean over pairs of one seed, in points \
+         ± half the 95 % confidence interval. Sign flips assume no normal distribution; n pairs cannot bring them below 2 / 2<sup>n</sup>. \
+         More digits, and the last epoch, are in <code>summary.csv</code>.</p>\n\
+         <div class=\"scroll pairs\" tabindex=\"0\"><table><thead><tr>",
+    );
+    sheet.columns.iter().for_each(|name| html.push_str(&format!("<th>{}</th>", escaped(name))));
+    html.push_str("</tr></thead><tbody>\n");
+    for row in sheet.rows.iter().take(MOST_NUMBERS) {
+        html.push_str("<tr>");
+        row.iter().for_each(|cell| html.push_str(&format!("<td>{}</td>", escaped(cell))));
+        html.push_str("</tr>\n");
+    }
+    html.push_str("</tbody></table></div>\n");
+    if let Some(unseen @ 1..) = sheet.rows.len().checked_sub(MOST_NUMBERS) {
+        html.push_str(&format!("<p class=\"note\">{unseen} more are in <code>summary.csv</code>.</p>\n"));
+    }
+    html.push_str("</section>\n");
+}
+
 fn failures(html: &mut String, failures: &[(String, String)]) {
     if failures.is_empty() {
         return;
@@ -179,6 +209,7 @@ mod tests {
                 spots: vec![Spot(1, 2, "</script> 50 %".into())],
                 narrow: ("<svg width=\"1\"/>".into(), vec![Spot(3, 4, "</script> 50 %".into())]),
             }],
+            controls: Sheet::of(["control", "p"], [["<twin>".to_string(), "< 0.001".to_string()]]),
             missing: vec![Missing { what: "How masks settle", why: "no masks are watched" }],
             results: Sheet::parse("trial,network,error\n1,lenet-5,\n2,lenet-5,</script>\n").unwrap(),
             summary: Sheet::default(),
@@ -194,6 +225,7 @@ mod tests {
     fn texts_cannot_become_markup() {
         let html = page(&[report()], "by a test");
         assert!(html.contains("a &lt;sweep&gt;") && html.contains("4 &lt; 5"));
+        assert!(html.contains("<td>&lt;twin&gt;</td><td>&lt; 0.001</td>"));
         assert!(html.contains("<p class=\"note\">Trainings: 2 on a &lt;device&gt;</p>"));
         // The ends of the table's data and of the script itself.
         assert_eq!(html.matches("</script>").count(), 3);
@@ -208,6 +240,12 @@ mod tests {
             assert!(!found.contains(attribute), "{attribute}");
         }
         assert!(html.contains("id=\"table-0\"") && html.contains("id=\"table-1\""));
+    }
+
+    #[test]
+    fn tickets_without_controls_are_compared_with_nothing() {
+        let html = page(&[Report { controls: Sheet::default(), ..report() }], "by a test");
+        assert!(!html.contains("Tickets against their controls"));
     }
 
     #[test]

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::pairs::{TwinPair, TwinPairs};
 use super::repeats::SeedFiles;
 use super::rows;
-use tombola_core::plan::Plan;
+use tombola_core::plan::{Chain, Plan};
 use tombola_core::sweep::{Decides, Field, Settings};
 use tombola_words::value::Control;
 use tombola_words::value::Value;
@@ -67,6 +68,18 @@ pub(super) struct Method {
     pub(super) dense: usize,
     /// Indices of its trainings at each density, one a seed.
     pub(super) cells: BTreeMap<PrintedShare, BTreeSet<usize>>,
+    /// Of a control: those at each density beside their tickets.
+    pub(super) pairs: BTreeMap<PrintedShare, BTreeSet<TwinPair>>,
+}
+
+impl Method {
+    /// Takes in a training at a density.
+    fn put(&mut self, share: PrintedShare, stage: usize, pair: Option<TwinPair>) {
+        self.cells.entry(share).or_default().insert(stage);
+        if let Some(pair) = pair {
+            self.pairs.entry(share).or_default().insert(pair);
+        }
+    }
 }
 
 /// The methods of one network and data set.
@@ -97,12 +110,14 @@ struct Shot {
     rate: u64,
     share: PrintedShare,
     stage: usize,
+    pair: Option<TwinPair>,
 }
 
 /// Methods in the making.
 struct Gatherer {
     fields: Vec<&'static Field>,
     files: SeedFiles,
+    pairs: TwinPairs,
     /// Settings of each base, with its dense trainings.
     bases: Vec<(Vec<String>, usize)>,
     by_text: HashMap<String, usize>,
@@ -121,6 +136,7 @@ impl Methods {
         let mut gatherer = Gatherer {
             fields,
             files: SeedFiles::of(plan),
+            pairs: TwinPairs::of(plan),
             bases: Vec::new(),
             by_text: HashMap::new(),
             dense: Vec::new(),
@@ -143,7 +159,7 @@ impl Methods {
                     sections.len() - 1
                 }));
             }
-            gatherer.trial(plan, &chain.stages, base, settings);
+            gatherer.trial(plan, chain, base);
         }
         gatherer.dense_alone();
         gatherer.first_levels();
@@ -185,7 +201,9 @@ impl Gatherer {
     }
 
     /// Takes in the pruned levels of a trial.
-    fn trial(&mut self, plan: &Plan, stages: &[usize], base: usize, settings: &Settings) {
+    fn trial(&mut self, plan: &Plan, chain: &Chain, base: usize) {
+        let Chain { trial, stages } = chain;
+        let settings = &trial.settings;
         let rate = settings.rate().to_bits();
         let course = if stages.len() == 2 { PruningCourse::OneShot } else { PruningCourse::Iterative(rate) };
         for (level, &stage) in stages.iter().enumerate().skip(1) {
@@ -194,9 +212,10 @@ impl Gatherer {
             let level = i32::try_from(level).unwrap_or(i32::MAX);
             let share = PrintedShare::of((1.0 - settings.rate()).powi(level));
             let method = self.method((base, control, course));
-            self.methods[method].1.cells.entry(share).or_default().insert(stage);
+            let pair = self.pairs.at(trial.number, stage);
+            self.methods[method].1.put(share, stage, pair);
             if course == PruningCourse::OneShot {
-                self.shots.push(Shot { base, control, rate, share, stage });
+                self.shots.push(Shot { base, control, rate, share, stage, pair });
             }
         }
     }
@@ -212,7 +231,8 @@ impl Gatherer {
             ("control", ..) => control.show(),
             _ => cell.clone(),
         });
-        let method = Method { course, settings: own.collect(), dense: *dense, cells: BTreeMap::new() };
+        let method =
+            Method { course, settings: own.collect(), dense: *dense, cells: BTreeMap::new(), pairs: BTreeMap::new() };
         self.methods.push((key, method));
         self.by_key.insert(key, self.methods.len() - 1);
         self.methods.len() - 1
@@ -222,7 +242,7 @@ impl Gatherer {
     fn first_levels(&mut self) {
         for shot in &self.shots {
             if let Some(&iterative) = self.by_key.get(&(shot.base, shot.control, PruningCourse::Iterative(shot.rate))) {
-                self.methods[iterative].1.cells.entry(shot.share).or_default().insert(shot.stage);
+                self.methods[iterative].1.put(shot.share, shot.stage, shot.pair);
             }
         }
         let mut needed: BTreeSet<MethodKey> = BTreeSet::new();

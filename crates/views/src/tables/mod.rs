@@ -11,6 +11,8 @@ pub mod epochs;
 mod hamming;
 mod methods;
 mod overlap;
+mod paired;
+mod pairs;
 pub(crate) mod repeats;
 pub mod results;
 mod rows;

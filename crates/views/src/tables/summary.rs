@@ -1,11 +1,13 @@
 //! `summary.csv`: mean, standard deviation and 95 % confidence interval over seeds.
 //!
 //! A row stands for all trials that repeat each other (`repeats.rs`), at one level. A training that several of them
-//! share counts once. Accuracies and densities are shares from 0 to 1.
+//! share counts once. Accuracies and densities are shares from 0 to 1. Where a control stands beside its ticket (`pairs.rs`), its
+//! row also has the mean difference between both.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{Result, Write};
 
+use super::pairs::{TwinPair, TwinPairs, difference};
 use super::repeats::SeedFiles;
 use super::rows;
 use super::rows::Row;
@@ -15,7 +17,7 @@ use super::statistics::{Quantiles, Sample};
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::Field;
-use tombola_words::record::{Drawn, Outcome};
+use tombola_words::record::{Drawn, Evaluation, Outcome};
 
 /// What is summarised, and how it is found in what the journal knows of a finished training. The accuracy after
 /// pruning is that before rewinding; dense networks have none.
@@ -28,6 +30,11 @@ const QUANTITIES: [Quantity; 5] = [
     ("last_test_accuracy", |_, outcome, _| Some(outcome.last.test.accuracy())),
 ];
 
+/// In which accuracies a ticket is compared with its control.
+type Compared = (&'static str, fn(&Outcome) -> Evaluation);
+const COMPARED: [Compared; 2] =
+    [("best_test_accuracy", |outcome| outcome.best.test), ("last_test_accuracy", |outcome| outcome.last.test)];
+
 /// Trials that repeat each other.
 struct Repeats {
     level: usize,
@@ -35,6 +42,8 @@ struct Repeats {
     settings: Vec<String>,
     /// Their trainings at this level, in the order of the trials.
     stages: Vec<usize>,
+    /// Of a control: each of them beside its ticket.
+    pairs: BTreeSet<TwinPair>,
 }
 
 /// Writes the table.
@@ -54,6 +63,15 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
     header.extend(["planned", "n"].map(str::to_string));
     for (name, _) in QUANTITIES {
         header.extend(["mean", "std", "ci95"].map(|part| format!("{name}_{part}")));
+    }
+    // At the end and only where there is a pair, so that tables of sweeps without controls stay what they were.
+    let paired = groups.iter().any(|group| !group.pairs.is_empty());
+    if paired {
+        header.push("paired_n".to_string());
+        for (name, _) in COMPARED {
+            let parts = ["mean", "ci95", "t_p", "permutation_p"];
+            header.extend(parts.map(|part| format!("ticket_minus_control_{name}_{part}")));
+        }
     }
     let mut sheet = CsvSheet::new(file, header.iter().map(String::as_str))?;
     let mut quantiles = Quantiles::default();
@@ -79,6 +97,16 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
             sheet.float(sample.and_then(|sample| sample.deviation))?;
             sheet.float(sample.and_then(|sample| quantiles.half_width(&sample)))?;
         }
+        if paired {
+            let found = COMPARED.map(|(_, test)| difference(&group.pairs, &standings, test, &mut quantiles));
+            sheet.maybe((!group.pairs.is_empty()).then(|| found[0].map_or(0, |found| found.n)))?;
+            for found in found {
+                sheet.float(found.map(|found| found.mean))?;
+                sheet.float(found.and_then(|found| found.half_width))?;
+                sheet.float(found.and_then(|found| found.t_probability))?;
+                sheet.float(found.and_then(|found| found.permutation_probability))?;
+            }
+        }
         sheet.end_row()?;
     }
     sheet.finish()
@@ -86,7 +114,7 @@ pub fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()>
 
 /// The groups in the order of their first trial and level.
 fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Repeats> {
-    let files = SeedFiles::of(plan);
+    let (files, pairs) = (SeedFiles::of(plan), TwinPairs::of(plan));
     let mut groups: Vec<Repeats> = Vec::new();
     let mut by_key: HashMap<String, usize> = HashMap::new();
     // A training is met once for each trial that shares it.
@@ -108,7 +136,7 @@ fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Repeats> {
             Some(&index) => index,
             None => {
                 let settings = (0..columns.len()).map(|column| cell(row, column)).collect();
-                groups.push(Repeats { level: row.level, settings, stages: Vec::new() });
+                groups.push(Repeats { level: row.level, settings, stages: Vec::new(), pairs: BTreeSet::new() });
                 by_key.insert(key.clone(), groups.len() - 1);
                 groups.len() - 1
             }
@@ -116,6 +144,7 @@ fn groups(plan: &Plan, columns: &[&'static Field]) -> Vec<Repeats> {
         if seen.insert((index, row.stage)) {
             groups[index].stages.push(row.stage);
         }
+        groups[index].pairs.extend(pairs.at(row.trial, row.stage));
         Ok::<(), std::convert::Infallible>(())
     });
     groups

@@ -3,9 +3,12 @@
 //! Rows are methods, columns densities; where there are too many densities for the width, a row is a method at one
 //! density. Nothing in it is coloured. It may not know where it is printed.
 
+mod differences;
+mod style;
+
 use std::collections::BTreeSet;
 
-use comfy_table::{Cell, CellAlignment, LineStyle, Row, Table, TableStyle};
+use comfy_table::Table;
 
 use super::birds;
 use super::methods::{Method, Methods, PrintedShare, PruningCourse, Section};
@@ -16,51 +19,18 @@ use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Field, Settings};
 use tombola_words::value::Select;
 
+use style::{GAP, align, length, line, wrapped};
+
+pub use style::Style;
+
 /// More densities than this are listed below each other.
 const MOST_COLUMNS: usize = 7;
 /// Narrower than this, names of methods cannot be read.
 const NARROWEST_NAME: usize = 24;
-/// Between two columns.
-const GAP: u16 = 2;
+/// From this width on, a list has p-values beside differences, not below.
+const WIDE: usize = 72;
 /// Settings that are named even at their defaults, where a section has one value of them.
 const ALWAYS: [&str; 6] = ["network", "dataset", "depth", "epochs", "optimizer", "reinit"];
-
-/// What the table may look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Style {
-    /// Characters a line.
-    pub width: usize,
-    /// Whether characters beyond ASCII can be shown.
-    pub unicode: bool,
-}
-
-impl Default for Style {
-    fn default() -> Self {
-        Self { width: 80, unicode: true }
-    }
-}
-
-impl Style {
-    fn dot(&self) -> &'static str {
-        if self.unicode { " · " } else { "; " }
-    }
-
-    fn dash(&self) -> &'static str {
-        if self.unicode { "—" } else { "-" }
-    }
-
-    fn plus_minus(&self) -> &'static str {
-        if self.unicode { "±" } else { "+/-" }
-    }
-
-    /// A table with nothing but a line under its header.
-    fn table(&self) -> Table {
-        let line = if self.unicode { '─' } else { '-' };
-        let mut table = Table::new();
-        table.load_style(TableStyle::new().header_separator(LineStyle::none().fill(line)));
-        table
-    }
-}
 
 /// The table of a sweep, with a line of what its rows share above each part and what the numbers are below. It ends
 /// with a line break.
@@ -158,7 +128,14 @@ impl CellSource<'_> {
         if shares.len() + 1 > MOST_COLUMNS {
             return None;
         }
-        let names: Vec<Vec<String>> = section.methods.iter().map(|method| self.name(method, names)).collect();
+        let names: Vec<Vec<String>> = section
+            .methods
+            .iter()
+            .flat_map(|method| {
+                let compared = self.is_compared(method).then(|| vec![self.difference_name()]);
+                std::iter::once(self.name(method, names)).chain(compared)
+            })
+            .collect();
         let longest = names.iter().map(|parts| length(&parts.join(self.style.dot()))).max().unwrap_or(0);
         let mut header = vec!["dense".to_string()];
         header.extend(shares.iter().rev().map(PrintedShare::to_string));
@@ -166,9 +143,13 @@ impl CellSource<'_> {
             let row = |method: &Method| {
                 let mut cells = vec![self.cell(Some(&self.methods.dense[method.dense]), digits)];
                 cells.extend(shares.iter().rev().map(|share| self.cell_at(*share, method.cells.get(share), digits)));
-                cells
+                let compared = self.is_compared(method).then(|| {
+                    let cell = |share: &PrintedShare| self.difference_cell(method, *share, digits, "\n");
+                    std::iter::once(String::new()).chain(shares.iter().rev().map(cell)).collect()
+                });
+                std::iter::once(cells).chain(compared)
             };
-            let rows: Vec<Vec<String>> = section.methods.iter().map(row).collect();
+            let rows: Vec<Vec<String>> = section.methods.iter().flat_map(row).collect();
             let width = |column: usize| {
                 rows.iter().chain([&header]).map(|row| length(&row[column])).max().unwrap_or(0) + usize::from(GAP)
             };
@@ -208,6 +189,12 @@ impl CellSource<'_> {
                 }
             };
             rows.push((self.name(method, names), lines));
+            if self.is_compared(method) {
+                let between = if self.style.width < WIDE { "\n" } else { ", " };
+                let cell = |share: &PrintedShare| self.difference_cell(method, *share, 2, between);
+                let lines = method.pairs.keys().rev().map(|share| [share.to_string(), cell(share)]).collect();
+                rows.push((vec![self.difference_name()], lines));
+            }
         }
         let header = ["density".to_string(), "accuracy".to_string()];
         let width = |column: usize| {
@@ -313,6 +300,9 @@ impl CellSource<'_> {
         if cells().any(|stages| self.sample(stages).is_some_and(|sample| sample.n < stages.len())) {
             notes.push("* Not all seeds are finished.".to_string());
         }
+        if sections.iter().flat_map(|section| &section.methods).any(|method| self.is_compared(method)) {
+            notes.push(self.difference_note());
+        }
         if others {
             notes.push(format!(
                 "In brackets the share of {what} that masks keep, where that is not the one asked for (mean over seeds)."
@@ -360,51 +350,6 @@ fn in_words(field: &Field, value: &str) -> String {
         ("epochs", _) => format!("{value} epochs"),
         (key, _) => format!("{key} {value}"),
     }
-}
-
-fn line(name: &str, cells: &[String]) -> Row {
-    let mut row = Row::new();
-    row.add_cell(Cell::new(name));
-    for cell in cells {
-        row.add_cell(Cell::new(cell));
-    }
-    row
-}
-
-/// Names stand at the left of their column, numbers at the right of theirs.
-fn align(table: &mut Table) {
-    for (index, column) in table.column_iter_mut().enumerate() {
-        let (gap, side) = if index == 0 { (0, CellAlignment::Left) } else { (GAP, CellAlignment::Right) };
-        column.set_padding((gap, 0));
-        column.set_cell_alignment(side);
-    }
-}
-
-fn length(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// Parts joined by `between`, in lines of at most `width` characters where that is possible: parts that are longer are
-/// broken at spaces. All lines but the first begin with `indent`.
-fn wrapped(parts: &[String], width: usize, between: &str, indent: &str) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for part in parts {
-        let alone = length(indent) + length(part) > width;
-        let words: Vec<&str> = if alone { part.split(' ').collect() } else { vec![part.as_str()] };
-        for (number, word) in words.iter().enumerate() {
-            let last = lines.len() - 1;
-            let between = if number > 0 { " " } else { between };
-            if lines[last].trim_start().is_empty() {
-                lines[last].push_str(word);
-            } else if length(&lines[last]) + length(between) + length(word) <= width {
-                lines[last].push_str(between);
-                lines[last].push_str(word);
-            } else {
-                lines.push(format!("{indent}{word}"));
-            }
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -324,6 +324,15 @@ fn summary_of_a_small_sweep() {
     last_test_accuracy_mean | 0.8975 | 0.8885000000000001 | 0.8895 | 0.8885000000000001 | 0.8805000000000001 | 0.8815
     last_test_accuracy_std | 0.0035355339059327407 | 0.0035355339059327407 | 0.0035355339059327407 | 0.0035355339059327407 | 0.0035355339059327407 | 0.0035355339059327407
     last_test_accuracy_ci95 | 0.031765511840000024 | 0.031765511840000024 | 0.031765511840000024 | 0.031765511840000024 | 0.031765511840000024 | 0.031765511840000024
+    paired_n |  |  | 2 |  |  | 2
+    ticket_minus_control_best_test_accuracy_mean |  |  | -0.001 |  |  | -0.001
+    ticket_minus_control_best_test_accuracy_ci95 |  |  | 0.0 |  |  | 0.0
+    ticket_minus_control_best_test_accuracy_t_p |  |  | 0.0 |  |  | 0.0
+    ticket_minus_control_best_test_accuracy_permutation_p |  |  | 0.5 |  |  | 0.5
+    ticket_minus_control_last_test_accuracy_mean |  |  | -0.001 |  |  | -0.001
+    ticket_minus_control_last_test_accuracy_ci95 |  |  | 0.0 |  |  | 0.0
+    ticket_minus_control_last_test_accuracy_t_p |  |  | 0.0 |  |  | 0.0
+    ticket_minus_control_last_test_accuracy_permutation_p |  |  | 0.5 |  |  | 0.5
     ");
 }
 

@@ -10,6 +10,9 @@ use crate::report::lines::{Line, Lines};
 use crate::report::sheet::Sheet;
 use tombola_core::plan::estimate::many;
 
+/// What names of these charts begin with.
+pub const DENSITY: &str = "accuracy-density";
+
 /// Densities on the axis that are closer than this are not both written: a quarter of a factor of two.
 const GAP: f64 = 0.28;
 
@@ -44,7 +47,7 @@ pub fn density(lines: &Lines) -> Vec<Chart> {
         let (svg, spots, narrow) = picture(&legend, |area, spots| plot(area, lines, (part, &dense), spots))?;
         let own = Lines { dense: lines.dense.clone(), tickets: part.to_vec() };
         let chart = Chart {
-            name: "accuracy-density".into(),
+            name: DENSITY.into(),
             title: match parts.len() {
                 1 => "Accuracy against density".into(),
                 count => format!("Accuracy against density, part {} of {count}", number + 1),

@@ -19,7 +19,7 @@ use plotters::prelude::*;
 
 pub use cost::cost;
 pub use curves::curves;
-pub use density::density;
+pub use density::{DENSITY, density};
 pub use distance::distance;
 pub use gantt::{Bar, gantt};
 pub use heat::heat;

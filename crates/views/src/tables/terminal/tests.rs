@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::tables::tests::{SMALL, failed, history, plan, records_of};
 use tombola_words::record::{ChannelCount, Record};
+use tombola_words::value::Value;
 
 fn shown(text: &str, except: impl Fn(&Plan) -> BTreeMap<usize, Vec<Record>>, style: &Style) -> String {
     let plan = plan(text);
@@ -50,7 +51,11 @@ fn wide() {
     one-shot · reinit init                                       90.70 ± 0.70  90.10 ± 0.70  90.20 ± 0.70  90.30 ± 0.70
     iterative, 50 % a level · reinit init                        90.70 ± 0.70  90.10 ± 0.70  92.40 ± 0.20  91.50 ± 0.20
     iterative, 50 % a level · reinit init · control reinit       90.70 ± 0.70  95.00 ± 0.60  94.10 ± 0.60  93.20 ± 0.60
+      ticket − control                                                         −4.90 ± 0.25  −1.70 ± 0.99  −1.70 ± 0.99
+                                                                                  p < 0.001       p 0.018       p 0.018
     iterative, 50 % a level · reinit init · control random-mask  90.70 ± 0.70  95.30 ± 0.60  94.40 ± 0.60  93.50 ± 0.60
+      ticket − control                                                         −5.20 ± 0.25  −2.00 ± 0.99  −2.00 ± 0.99
+                                                                                  p < 0.001       p 0.013       p 0.013
 
     lenet-5 · fashion-mnist · 3 epochs · sgd · learning-rate 0.05 · schedule none
 
@@ -60,10 +65,16 @@ fn wide() {
     one-shot · reinit init                                       92.80 ± 0.70  92.20 ± 0.70  92.30 ± 0.70  92.40 ± 0.70
     iterative, 50 % a level · reinit init                        92.80 ± 0.70  92.20 ± 0.70  93.00 ± 0.20  92.10 ± 0.20
     iterative, 50 % a level · reinit init · control reinit       92.80 ± 0.70  96.80 ± 0.60  95.90 ± 0.60  95.00 ± 0.60
+      ticket − control                                                         −4.60 ± 0.25  −2.90 ± 0.99  −2.90 ± 0.99
+                                                                                  p < 0.001       p 0.006       p 0.006
     iterative, 50 % a level · reinit init · control random-mask  92.80 ± 0.70  97.10 ± 0.60  96.20 ± 0.60  95.30 ± 0.60
+      ticket − control                                                         −4.90 ± 0.25  −3.20 ± 0.99  −3.20 ± 0.99
+                                                                                  p < 0.001       p 0.005       p 0.005
 
     Test accuracy in % at the epoch chosen on the validation set, by share of prunable weights alive; mean ± standard
     deviation over 3 seeds.
+    ticket − control: mean difference over pairs of one seed in points ± half its 95 % interval, and p-value (paired t);
+    sign-flip p-values are in summary.csv.
     ");
 }
 
@@ -82,9 +93,13 @@ fn at_80_columns() {
     iterative, 50 % a level  90.70 ± 0.70  95.00 ± 0.60  94.10 ± 0.60  93.20 ± 0.60
       reinit init
       control reinit
+      ticket − control                     −4.90 ± 0.25  −1.70 ± 0.99  −1.70 ± 0.99
+                                              p < 0.001       p 0.018       p 0.018
     iterative, 50 % a level  90.70 ± 0.70  95.30 ± 0.60  94.40 ± 0.60  93.50 ± 0.60
       reinit init
       control random-mask
+      ticket − control                     −5.20 ± 0.25  −2.00 ± 0.99  −2.00 ± 0.99
+                                              p < 0.001       p 0.013       p 0.013
 
     lenet-5 · fashion-mnist · 3 epochs · sgd · learning-rate 0.05 · schedule none
 
@@ -97,12 +112,18 @@ fn at_80_columns() {
     iterative, 50 % a level  92.80 ± 0.70  96.80 ± 0.60  95.90 ± 0.60  95.00 ± 0.60
       reinit init
       control reinit
+      ticket − control                     −4.60 ± 0.25  −2.90 ± 0.99  −2.90 ± 0.99
+                                              p < 0.001       p 0.006       p 0.006
     iterative, 50 % a level  92.80 ± 0.70  97.10 ± 0.60  96.20 ± 0.60  95.30 ± 0.60
       reinit init
       control random-mask
+      ticket − control                     −4.90 ± 0.25  −3.20 ± 0.99  −3.20 ± 0.99
+                                              p < 0.001       p 0.005       p 0.005
 
     Test accuracy in % at the epoch chosen on the validation set, by share of
     prunable weights alive; mean ± standard deviation over 3 seeds.
+    ticket − control: mean difference over pairs of one seed in points ± half its 95
+    % interval, and p-value (paired t); sign-flip p-values are in summary.csv.
     ");
 }
 
@@ -119,9 +140,13 @@ fn without_unicode() {
     iterative, 50 % a level  90.25 +/- 0.35  89.35 +/- 0.35  88.55 +/- 0.35
     iterative, 50 % a level  90.25 +/- 0.35  89.45 +/- 0.35  88.65 +/- 0.35
       control reinit
+      ticket - control                       -0.10 +/- 0.00  -0.10 +/- 0.00
+                                                  p < 0.001       p < 0.001
 
     Test accuracy in % at the epoch chosen on the validation set, by share of
     prunable weights alive; mean +/- standard deviation over 2 seeds.
+    ticket - control: mean difference over pairs of one seed in points +/- half its
+    95 % interval, and p-value (paired t); sign-flip p-values are in summary.csv.
     ");
 }
 
@@ -136,10 +161,15 @@ fn narrow_gives_up_digits_before_columns() {
     iterative, 50 % a level  90.3 ± 0.4  89.3 ± 0.4  88.5 ± 0.4
     iterative, 50 % a level  90.3 ± 0.4  89.5 ± 0.4  88.7 ± 0.4
       control reinit
+      ticket − control                   −0.1 ± 0.0  −0.1 ± 0.0
+                                          p < 0.001   p < 0.001
 
     Test accuracy in % at the epoch chosen on the validation
     set, by share of prunable weights alive; mean ± standard
     deviation over 2 seeds.
+    ticket − control: mean difference over pairs of one seed in
+    points ± half its 95 % interval, and p-value (paired t);
+    sign-flip p-values are in summary.csv.
     ");
 }
 
@@ -156,10 +186,18 @@ fn too_narrow_for_columns() {
                                 25 %  88.55 ± 0.35
     iterative, 50 % a level     50 %  89.45 ± 0.35
       control reinit            25 %  88.65 ± 0.35
+      ticket − control          50 %  −0.10 ± 0.00
+                                         p < 0.001
+                                25 %  −0.10 ± 0.00
+                                         p < 0.001
 
     Test accuracy in % at the epoch chosen on the
     validation set, by share of prunable weights
     alive; mean ± standard deviation over 2 seeds.
+    ticket − control: mean difference over pairs of
+    one seed in points ± half its 95 % interval, and
+    p-value (paired t); sign-flip p-values are in
+    summary.csv.
     ");
 }
 
@@ -276,4 +314,52 @@ fn channels_that_a_criterion_has_no_score_for_stand_beside_the_share_that_was_as
     let flat = shown.replace('\n', " ");
     assert!(flat.contains(" [84 %]") && flat.contains("by share of prunable channels asked for"), "{shown}");
     assert!(flat.contains("In brackets the share of channels that masks keep"), "{shown}");
+}
+
+#[test]
+fn tickets_are_compared_with_their_controls_over_the_pairs_that_are_finished() {
+    let text = "dataset = \"mnist\"\nnetwork = \"lenet-5\"\nepochs = 2\nschedule = \"none\"\nseed = [1, 2, 3]\npr = [0.5, 0.75]\n\
+        control = [\"none\", \"random-mask\"]";
+    let except = |plan: &Plan| {
+        let ends = plan.chains.iter().map(|chain| (&chain.trial.settings, chain.stages[1]));
+        let ticket = |ratio: f64| {
+            ends.clone().find(|(own, _)| own.pruning_ratio == ratio && own.control.show() == "none" && own.seed == 2)
+        };
+        let [half, quarter] = [0.5, 0.75].map(|ratio| ticket(ratio).unwrap().1);
+        let mut better = records_of(plan, half);
+        if let Some(Record::Finished { outcome, .. }) = better.last_mut() {
+            outcome.best.test.correct += 20;
+        }
+        BTreeMap::from([(half, better), (quarter, vec![])])
+    };
+    insta::assert_snapshot!(shown(text, except, &Style::default()), @r"
+    lenet-5 · mnist · 2 epochs · sgd · reinit lr · schedule none
+
+    method                                 dense          50 %           25 %
+    ─────────────────────────────────────────────────────────────────────────
+    one-shot                        90.50 ± 0.50  90.27 ± 1.26  89.80 ± 0.71*
+    one-shot · control random-mask  90.50 ± 0.50  89.70 ± 0.50   89.90 ± 0.50
+      ticket − control                            +0.57 ± 2.87  −0.10 ± 0.00*
+                                                        p 0.48      p < 0.001
+
+    Test accuracy in % at the epoch chosen on the validation set, by share of
+    prunable weights alive; mean ± standard deviation over 3 seeds.
+    * Not all seeds are finished.
+    ticket − control: mean difference over pairs of one seed in points ± half its 95
+    % interval, and p-value (paired t); sign-flip p-values are in summary.csv.
+    Trainings not finished: 1 of 15.
+    ");
+}
+
+#[test]
+fn one_seed_is_compared_with_nothing() {
+    let text = "dataset = \"mnist\"\nnetwork = \"lenet-5\"\nepochs = 2\nschedule = \"none\"\npr = 0.5\ncontrol = [\"none\", \"reinit\"]";
+    assert!(!shown(text, nothing, &Style::default()).contains("ticket"));
+}
+
+#[test]
+fn a_list_has_p_values_beside_differences_where_there_is_room() {
+    let text = format!("{SMALL}[[grid]]\npr = 0.99\npriter = 8\n");
+    let shown = shown(&text, nothing, &Style::default());
+    assert!(shown.contains("  −0.10 ± 0.00, p < 0.001"), "{shown}");
 }
