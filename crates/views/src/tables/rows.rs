@@ -15,7 +15,9 @@ const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 21] = [
+const LATER: [&str; 23] = [
+    "filter",
+    "filter-sigma",
     "hidden",
     "load-mask",
     "load-init",
