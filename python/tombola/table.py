@@ -12,7 +12,7 @@ TEXT, WHOLE, SEED, FRACTION, TRUTH = "string", "Int64", "UInt64", "float64", "bo
 # epochs that may be one of steps (`500it`) is text.
 _COLUMNS = {
     TEXT: """
-        stage other_stage state network shortcut bn-init dataset augment synthetic-shape precision optimizer schedule lr-milestones
+        stage other_stage state network shortcut bn-init dataset filter augment synthetic-shape precision optimizer schedule lr-milestones
         schedule-by step-epochs cycle-epochs warmup-epochs
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         hidden ratios spare target load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
@@ -29,7 +29,7 @@ _COLUMNS = {
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """
         prune-rate learning-rate momentum weight-decay slimming beta1 beta2 gamma min-lr pruning-ratio output-rate early-bird-epsilon
-        clip-norm average label-smoothing mixup cutmix warmup-start distill distill-temperature
+        filter-sigma clip-norm average label-smoothing mixup cutmix warmup-start distill distill-temperature
         fine-tune-lr rate density density_total density_effective density_channels density_macs pruned_validation_accuracy
         pruned_test_accuracy start_validation_accuracy start_test_accuracy best_validation_accuracy best_test_accuracy
         best_validation_top5 best_test_top5 last_validation_top5 last_test_top5 validation_top5 test_top5

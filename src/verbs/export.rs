@@ -17,12 +17,11 @@ use tombola_core::net::{Graph, Layout, Op, Snapshot, initial};
 use tombola_core::plan::{Networks, Plan, Pruning, Stage};
 use tombola_core::prune::rewind;
 use tombola_data::split::{Normalisation, split};
-use tombola_exports::{Exported, Form, Script};
+use tombola_exports::{Exported, FILTER, Form, Script};
 use tombola_words::error::{Error, Result};
 use tombola_words::record::PixelStatistics;
 use tombola_words::speech;
-use tombola_words::value::Value;
-use tombola_words::value::{Load, Moment, Rewind};
+use tombola_words::value::{ImageFilter, Load, Moment, Rewind, Value};
 
 /// The moment that is no snapshot: the weights before the first epoch, which the seed gives.
 const INIT: &str = "init";
@@ -49,7 +48,8 @@ network each layer has, where not all, is there under `channels.NAME`, so that `
 by the mean and standard deviation of each channel of the images trained on (without the validation images), of pixels in [0, 1].
 Both are in the file: as `mean` and `std` in the metadata of .safetensors and .onnx, as `MEAN` and `STD` in .py, which has a
 function `normalised` too, in .pt as the further file `normalisation.json` (`torch.jit.load(FILE, _extra_files=…)`), and in .npz as
-the comment of the archive (`zipfile.ZipFile(FILE).comment`).";
+the comment of the archive (`zipfile.ZipFile(FILE).comment`). Where trainings filter their images, `filter` and `filter-sigma` stand beside
+both, in .py in its first line: images are filtered before they are normalised.";
 
 /// The verb.
 pub fn command() -> Command {
@@ -146,6 +146,10 @@ pub fn run(matches: &ArgMatches, script: Script) -> Result<()> {
         ("network".to_string(), stage.settings.network.clone()),
         ("epoch".to_string(), state.epoch.to_string()),
     ];
+    if stage.settings.filter != ImageFilter::None {
+        facts.push((FILTER.0.to_string(), stage.settings.filter.show()));
+        facts.push((FILTER.1.to_string(), stage.settings.filter_sigma.show()));
+    }
     facts.extend(selections(graph));
     if let (Some(compact), Form::Safetensors) = (&small, form) {
         facts.extend(channel_facts(&channels(compact, &network.layout)));
@@ -177,6 +181,7 @@ fn pixels(results: &Results, index: usize) -> Result<Option<PixelStatistics>> {
     let measured = found.and_then(|data| match history.data.values().any(|known| *known == data.fingerprint) {
         false => Err(Error::input("the data are not those that it was trained on")),
         true => {
+            let data = data.filtered(settings.filter, settings.filter_sigma)?;
             let split = split(data.train.len(), settings.train_limit, settings.validation_size)?;
             let given = settings.input_statistics();
             Normalisation::of(&data.train, split.train)?.replaced(given.0, given.1)

@@ -93,6 +93,8 @@ def data(draw, settings):
             settings["augment"] = draw.choice([["random-resized-crop", "colour:0.4"], ["flip", "randaugment"], ["rotate:15"]])
     if draw.chance(SELDOM):
         settings |= {"input-mean": [0.5], "input-std": [0.25]}
+    if shape[0] in (1, 3) and draw.chance(SELDOM):
+        settings |= {"filter": draw.some(["none", "low-pass", "high-pass"]), "filter-sigma": draw.choice([0.5, 1.0, 2.0])}
     if draw.chance(0.3):
         settings["select"] = draw.choice(["validation", "test"])
 

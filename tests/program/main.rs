@@ -20,6 +20,7 @@ mod doctor;
 mod early_birds;
 mod ends;
 mod exports;
+mod filters;
 mod hanging;
 mod help;
 mod kept;

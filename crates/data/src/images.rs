@@ -7,10 +7,13 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::filter::FrequencyFilter;
 use super::part_file::PartFile;
 use super::values::{ValueKind, Values};
 use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
+use tombola_words::signals;
+use tombola_words::value::ImageFilter;
 
 /// More than this is not read into memory, whoever asks: no set of small images that has a name here comes near it.
 pub const MOST_BYTES: u64 = 4 << 30;
@@ -27,6 +30,8 @@ pub struct Images {
     pub values: Values,
     /// Where values are read from that do not fit into memory.
     pub file: Option<Arc<PartFile>>,
+    /// What is done to the values of `file` when they are read; those in `values` are as they should be.
+    filter: Option<Arc<FrequencyFilter>>,
     /// What each of the values is.
     pub element: ValueKind,
     /// One label an example, each below `classes`.
@@ -67,7 +72,7 @@ impl Images {
             )));
         }
         check_labels(&labels, classes)?;
-        Ok(Self { values, file: None, element, labels, shape, classes })
+        Ok(Self { values, file: None, filter: None, element, labels, shape, classes })
     }
 
     /// The examples of a file of the cache: mapped if they `fit` into memory, else read when they are needed.
@@ -81,7 +86,7 @@ impl Images {
     ) -> Result<Self> {
         check_labels(&labels, classes)?;
         let (values, file) = if fit { (file.mapped()?, None) } else { (Vec::new().into(), Some(file)) };
-        Ok(Self { values, file, element, labels, shape, classes })
+        Ok(Self { values, file, filter: None, element, labels, shape, classes })
     }
 
     /// Copies the values of example `index` into `values`, which has the bytes of one.
@@ -90,7 +95,7 @@ impl Images {
     /// When there is no such example, or it cannot be read.
     pub fn read(&self, index: usize, values: &mut [u8]) -> Result<()> {
         match &self.file {
-            Some(file) => file.read(index, values),
+            Some(file) => self.read_from(file, index, values),
             None => {
                 let example = self.example(index).filter(|example| example.len() == values.len());
                 values.copy_from_slice(example.ok_or_else(|| self.none(&(index..index + 1)))?);
@@ -115,12 +120,36 @@ impl Images {
             Some(file) => {
                 let mut values = vec![0; size];
                 for index in range {
-                    file.read(index, &mut values)?;
+                    self.read_from(file, index, &mut values)?;
                     see(&values);
                 }
             }
         }
         Ok(())
+    }
+
+    fn read_from(&self, file: &PartFile, index: usize, values: &mut [u8]) -> Result<()> {
+        file.read(index, values)?;
+        if let Some(filter) = &self.filter {
+            filter.apply(values);
+        }
+        Ok(())
+    }
+
+    /// These images, each filtered: now, or where they are read from a file, each time that one is read.
+    fn filtered(mut self, filter: &Arc<FrequencyFilter>) -> Result<Self> {
+        if self.file.is_some() {
+            self.filter = Some(Arc::clone(filter));
+            return Ok(self);
+        }
+        let size = self.example_bytes();
+        let mut bytes = self.values.into_bytes();
+        for image in bytes.chunks_exact_mut(size) {
+            signals::check("the filtering of the images")?;
+            filter.apply(image);
+        }
+        self.values = bytes.into();
+        Ok(self)
     }
 
     fn none(&self, range: &Range<usize>) -> Error {
@@ -186,8 +215,8 @@ pub fn layout(shape: Shape) -> Vec<usize> {
 
 impl PartialEq for Images {
     fn eq(&self, other: &Self) -> bool {
-        let file = |images: &Self| images.file.as_ref().map(Arc::as_ptr);
-        let form = |images: &Self| (images.element, images.shape, images.classes, file(images));
+        let read = |images: &Self| (images.file.as_ref().map(Arc::as_ptr), images.filter.as_ref().map(Arc::as_ptr));
+        let form = |images: &Self| (images.element, images.shape, images.classes, read(images));
         form(self) == form(other) && self.labels == other.labels && self.values == other.values
     }
 }
@@ -274,6 +303,24 @@ impl DataSet {
         let fingerprint = fingerprint(&parts);
         Ok(Self { name, train, validation, test, fingerprint })
     }
+
+    /// The same set with each image of each part filtered, by a Gaussian of `sigma` pixels. The fingerprint stays: it is of what
+    /// the images were made of.
+    ///
+    /// # Errors
+    /// As [`check_filter`](tombola_words::check_filter), naming the set, and when the program is asked to stop.
+    pub fn filtered(self, filter: ImageFilter, sigma: f64) -> Result<Self> {
+        let Images { shape, element, .. } = self.train;
+        let filter = FrequencyFilter::of(filter, sigma, shape, element == ValueKind::Byte)
+            .map_err(|error| error.at(format!("data set `{}`", self.name)))?;
+        let Some(filter) = filter.map(Arc::new) else { return Ok(self) };
+        Ok(Self {
+            train: self.train.filtered(&filter)?,
+            validation: self.validation.map(|images| images.filtered(&filter)).transpose()?,
+            test: self.test.filtered(&filter)?,
+            ..self
+        })
+    }
 }
 
 fn fingerprint(parts: &[(&str, &Images)]) -> String {
@@ -313,63 +360,4 @@ pub(crate) fn fingerprint_labels(hasher: &mut blake3::Hasher, labels: &[u16], cl
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn three() -> Images {
-        Images::new((0..12).collect(), vec![0_u8, 1, 2], (1, 2, 2), 3).unwrap()
-    }
-
-    #[test]
-    fn an_image_is_found_at_its_place_and_nowhere_else() {
-        let images = three();
-        assert_eq!(images.len(), 3);
-        assert_eq!(images.example(1), Some(&[4, 5, 6, 7][..]));
-        assert_eq!(images.example(3), None);
-        assert_eq!(images.example(usize::MAX), None);
-    }
-
-    #[test]
-    fn truncation_keeps_the_first_images_and_frees_the_rest() {
-        let mut images = three();
-        images.truncate(9);
-        assert_eq!(images.len(), 3);
-        images.truncate(2);
-        assert_eq!((&*images.values, images.labels.as_slice()), (&[0, 1, 2, 3, 4, 5, 6, 7][..], &[0, 1][..]));
-        assert_eq!(images.images_per_class(), [1, 1, 0]);
-    }
-
-    #[test]
-    fn pixels_that_do_not_fit_the_labels_are_refused() {
-        let error = Images::new(vec![0; 11], vec![0_u8, 1, 2], (1, 2, 2), 3).unwrap_err();
-        assert_eq!(error.message, "11 bytes of pixels do not fit 3 images of 1x2x2");
-        let error = Images::new(vec![0; 12], vec![0_u8, 3, 2], (1, 2, 2), 3).unwrap_err();
-        assert_eq!(error.message, "label 3 of image 1 is out of range; expected 0 to 2");
-    }
-
-    #[test]
-    fn the_fingerprint_sees_every_pixel_label_and_size() {
-        let whole = DataSet::new("a", three(), three()).unwrap().fingerprint;
-        assert_eq!(whole, DataSet::new("b", three(), three()).unwrap().fingerprint, "the name is not content");
-        let pixels = (0..11).chain([12]).collect();
-        let pixel = Images::new(pixels, vec![0_u8, 1, 2], (1, 2, 2), 3).unwrap();
-        let mut label = three();
-        label.labels[0] = 2;
-        let mut fewer = three();
-        fewer.truncate(2);
-        for other in [pixel, label, fewer] {
-            assert_ne!(whole, DataSet::new("a", three(), other).unwrap().fingerprint);
-        }
-        let tall = || Images::new((0..12).collect(), vec![0_u8, 1, 2], (1, 4, 1), 3).unwrap();
-        assert_ne!(whole, DataSet::new("a", tall(), tall()).unwrap().fingerprint);
-    }
-
-    #[test]
-    fn parts_that_differ_or_are_empty_are_refused() {
-        let tall = Images::new((0..12).collect(), vec![0_u8, 1, 2], (1, 4, 1), 3).unwrap();
-        assert!(DataSet::new("a", three(), tall).unwrap_err().message.contains("1x2x2"));
-        let mut none = three();
-        none.truncate(0);
-        assert_eq!(DataSet::new("a", three(), none).unwrap_err().message, "`a` has no test images");
-    }
-}
+mod tests;

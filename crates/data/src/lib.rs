@@ -8,6 +8,7 @@
 //! | `example`, `readers` | one example after the other, from the formats that people have |
 //! | `own`, `part_file` | data of the user's own: looked at, decoded, put into their order, kept; and the file of a part |
 //! | `values` | many values, in memory or mapped |
+//! | `filter` | long or short waves of images in the place of the images |
 //! | `split` | training and validation parts, and how images are normalised |
 //!
 //! This crate may not know of networks, tensors or sweeps.
@@ -17,6 +18,7 @@ mod checksum;
 pub mod cifar;
 pub mod example;
 pub mod fetch;
+pub mod filter;
 pub mod idx;
 pub mod images;
 pub mod own;

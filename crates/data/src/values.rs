@@ -47,6 +47,14 @@ impl Values {
         matches!(self.0, Whereabouts::Mapped(..))
     }
 
+    /// The bytes, to be changed: those of a file are copied.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        match self.0 {
+            Whereabouts::Own(bytes) => bytes,
+            Whereabouts::Mapped(..) => self.to_vec(),
+        }
+    }
+
     /// Keeps the first `count` bytes; nothing happens if there are fewer.
     pub(crate) fn truncate(&mut self, count: usize) {
         match &mut self.0 {

@@ -1,4 +1,5 @@
-//! Sets that the libraries of others write, read to the same values that they read themselves: `tests/outside/data_files.py`.
+//! Sets that the libraries of others write, read to the same values that they read themselves (`tests/outside/data_files.py`,
+//! `pictures.py`), and images filtered as others filter them (`filters.py`).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is a test")]
 
@@ -8,10 +9,12 @@ use std::process::Command;
 
 use serde_json::Value;
 use tombola_data::example::{Content, Label, Numbers, Reader, SetParts};
+use tombola_data::filter::FrequencyFilter;
 use tombola_data::own::{Wanted, decode_picture};
 use tombola_data::readers;
 use tombola_words::error::Result;
-use tombola_words::{Alpha, AxesOrder, DataOptions, Resize};
+use tombola_words::value::{ImageFilter, Value as _};
+use tombola_words::{Alpha, AxesOrder, DataOptions, Resize, Shape};
 
 const MODULES: &str = "import numpy, pandas, PIL, pyarrow, safetensors, scipy, sklearn, torchvision";
 
@@ -178,4 +181,38 @@ fn images_have_the_pixels_that_pillow_decodes_and_resizes() {
             Numbers::Whole(_) => panic!("{case}: whole numbers"),
         }
     }
+}
+
+/// SciPy adds by a fast Fourier transform, in another order: a number that is nearly whole may be cut off to the byte below. Of bars, many
+/// places have the same number, and so more than one the least or the greatest, which are whole: of each look the share that differs
+/// at most.
+const MOST_APART: [(&str, f64); 3] = [("noise", 1e-4), ("soft", 1e-4), ("bars", 0.01)];
+
+#[test]
+fn filtered_images_are_those_of_scipy_and_pillow() {
+    let Some((folder, said)) = written("filtered_images_are_those_of_scipy_and_pillow", "filters.py") else {
+        return;
+    };
+    let cases = said.as_array().unwrap();
+    assert!(cases.len() > 300, "{}", cases.len());
+    let mut counts = MOST_APART.map(|(look, most)| (look, most, 0, 0));
+    for case in cases {
+        let sizes: Vec<usize> = serde_json::from_value(case["size"].clone()).unwrap();
+        let filter = ImageFilter::parse(case["filter"].as_str().unwrap()).unwrap();
+        let shape = Shape::Image(sizes[0], sizes[1], sizes[2]);
+        let filter = FrequencyFilter::of(filter, case["sigma"].as_f64().unwrap(), shape, true).unwrap().unwrap();
+        let read = |ending: &str| {
+            std::fs::read(folder.path().join(format!("{}.{ending}", case["name"].as_str().unwrap()))).unwrap()
+        };
+        let (mut found, expected) = (read("image"), read("filtered"));
+        filter.apply(&mut found);
+        assert_eq!(found.len(), expected.len(), "{case}");
+        let apart = || found.iter().zip(&expected).map(|(one, other)| one.abs_diff(*other));
+        assert!(apart().all(|levels| levels <= 1), "{case}: {:?}", apart().max());
+        let (.., differ, all) = counts.iter_mut().find(|(look, ..)| case["look"] == *look).unwrap();
+        *differ += apart().filter(|levels| *levels > 0).count();
+        *all += found.len();
+    }
+    assert!(counts.iter().all(|(_, most, differ, all)| *differ as f64 <= most * *all as f64), "{counts:?}");
+    assert!(counts.iter().all(|(.., all)| *all > 10_000), "{counts:?}");
 }

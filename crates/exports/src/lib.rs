@@ -20,6 +20,9 @@ use tombola_words::record::PixelStatistics;
 /// What the file in a file of TorchScript is called that has mean and standard deviation of each channel.
 const NORMALISATION: &str = "normalisation.json";
 
+/// What the facts are called that say how images are filtered before they are normalised.
+pub const FILTER: (&str, &str) = ("filter", "filter-sigma");
+
 /// What a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -138,10 +141,14 @@ impl Exported<'_> {
         facts.chain(self.pixels.iter().flat_map(|pixels| pixels.named())).collect()
     }
 
-    /// What images are normalised by, as JSON.
+    /// What images are normalised by, as JSON; and how they are filtered before, where they are.
     fn normalisation(&self) -> Option<String> {
         let pairs = self.pixels?.named().map(|(name, values)| format!("\"{name}\": {values}"));
-        Some(format!("{{{}}}", pairs.join(", ")))
+        let fact = |key: &str| self.facts.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        let filter = fact(FILTER.0).zip(fact(FILTER.1)).map_or_else(String::new, |(filter, sigma)| {
+            format!(", \"{}\": \"{filter}\", \"{}\": {sigma}", FILTER.0, FILTER.1)
+        });
+        Some(format!("{{{}{filter}}}", pairs.join(", ")))
     }
 
     /// Puts what images are normalised by into a file of TorchScript, as one of the further files that

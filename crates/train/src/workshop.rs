@@ -58,7 +58,8 @@ impl Workshop {
         run: &Settings,
         devices: &[Device],
     ) -> Result<Self> {
-        let mut sets: HashMap<String, Set> = HashMap::new();
+        // Trainings whose images are filtered otherwise see other images of the same files.
+        let mut sets: HashMap<(String, Option<String>), Set> = HashMap::new();
         let networks = Networks::of(&plan, roots, own)?;
         let pruners = pruners(&plan, roots, &networks);
         let mut cuts = HashMap::new();
@@ -67,13 +68,13 @@ impl Workshop {
         for &root in roots {
             let stage = &plan.stages[root];
             let settings = &stage.settings;
-            let name = set_name(settings);
-            if !sets.contains_key(&name) {
+            let key = (set_name(settings), settings.filter_words());
+            if !sets.contains_key(&key) {
                 let set = Set::load(settings, run, devices)?;
-                fingerprints.insert(name.clone(), set.data.fingerprint.clone());
-                sets.insert(name.clone(), set);
+                fingerprints.insert(key.0.clone(), set.data.fingerprint.clone());
+                sets.insert(key.clone(), set);
             }
-            let set = &mut sets.get_mut(&name);
+            let set = &mut sets.get_mut(&key);
             let Some(set) = set else { continue };
             set.check(settings)?;
             let split = split_of(settings, set.data.train.len(), set.data.validation.as_ref().map(Images::len))?;
@@ -94,7 +95,7 @@ impl Workshop {
                  Shuffle their training images"
             )
         };
-        let odd = sets.iter().flat_map(|(name, set)| set.odd.iter().map(move |text| warning(name, text)));
+        let odd = sets.iter().flat_map(|((name, _), set)| set.odd.iter().map(move |text| warning(name, text)));
         let warnings = odd.chain(notes).collect();
         Ok(Self { plan, networks, pruners, cuts, fingerprints, warnings })
     }
@@ -134,7 +135,8 @@ impl Workshop {
                 true => "; its examples do not fit into memory and are read ahead",
                 false => "",
             };
-            format!("{dataset}: normalised by mean {mean:?} and standard deviation {standard_deviation:?} {of}{ahead}")
+            let filter = stage.settings.filter_words().map(|words| format!("filtered {words}, ")).unwrap_or_default();
+            format!("{dataset}: {filter}normalised by mean {mean:?} and standard deviation {standard_deviation:?} {of}{ahead}")
         });
         words.collect()
     }
@@ -216,7 +218,8 @@ struct Set {
 
 impl Set {
     fn load(settings: &Settings, run: &Settings, devices: &[Device]) -> Result<Self> {
-        let data = Arc::new(data_of(settings, run.data_dir.as_deref(), memory_for_data(run))?);
+        let data = data_of(settings, run.data_dir.as_deref(), memory_for_data(run))?;
+        let data = Arc::new(data.filtered(settings.filter, settings.filter_sigma)?);
         let mut different: Vec<Device> = Vec::new();
         for device in devices {
             if !different.contains(device) {
@@ -294,7 +297,7 @@ pub fn fingerprint(settings: &Settings, folder: Option<&Path>) -> Result<String>
     data_of(settings, folder, 0).map(|data| data.fingerprint)
 }
 
-/// The data set that settings name, read or made.
+/// The data set that settings name, read or made, before any filter.
 fn data_of(settings: &Settings, folder: Option<&Path>, memory: u64) -> Result<DataSet> {
     if let Some(own) = &settings.own_set {
         return data::own::open(&own.name, &own.path, &own.options, own.form()?, memory);

@@ -10,6 +10,7 @@
 //! | `checksum` | of what lies on disk |
 //! | `catalogue` | the data sets that Tombola knows: names, shapes, files, checksums |
 //! | `parts` | how many training images are trained on and how many validate |
+//! | `filtering` | which images a filter is defined for |
 //! | `error` | what goes wrong, with its cure and its exit code |
 //! | `stream` | random numbers, named by seed, purpose and counters |
 //! | `speech` | the only place that prints |
@@ -27,6 +28,7 @@ mod checksum;
 mod duration;
 pub mod error;
 pub mod fault;
+mod filtering;
 pub mod guarded;
 mod own_data;
 pub mod parts;
@@ -42,6 +44,7 @@ pub mod value;
 
 pub use checksum::Checksum;
 pub use duration::seconds;
+pub use filtering::check_filter;
 pub use own_data::{Alpha, AxesOrder, DataForm, DataOptions, DataShape, Resize};
 pub use shape::{Axes, MOST_AXES, Shape};
 pub use stage_id::StageId;

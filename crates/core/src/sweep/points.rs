@@ -3,10 +3,10 @@
 //! It may not know of files: of the data it takes what their publisher states.
 
 use super::settings::Settings;
-use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::parts::{held_out, parted};
-use tombola_words::value::{LastBatch, Moment, Point, Rewind, Schedule, ScheduleBy, Value};
+use tombola_words::value::{ImageFilter, LastBatch, Moment, Point, Rewind, Schedule, ScheduleBy, Value};
+use tombola_words::{Shape, catalogue, check_filter};
 
 impl Settings {
     /// Training images of the data set, those that validate included, as its publisher states them.
@@ -50,6 +50,23 @@ impl Settings {
             None => self.dataset == "synthetic",
         };
         if is_certain { self.trained_images().map(drop) } else { Ok(()) }
+    }
+
+    /// Refuses a filter of examples that have nothing to be filtered, where it is known what they are.
+    pub(super) fn check_filter(&self) -> Result<()> {
+        if self.filter == ImageFilter::None {
+            return Ok(());
+        }
+        let known = match (&self.own_set, self.synthetic_shape.as_slice()) {
+            (Some(own), _) => own.form.as_ref().and_then(|form| Some((form.shape.shape()?, form.bytes))),
+            (None, &[channels, height, width]) if self.dataset == "synthetic" => {
+                Some((Shape::Image(channels, height, width), true))
+            }
+            (None, _) => Some((catalogue::find(&self.dataset)?.shape, true)),
+        };
+        known
+            .map_or(Ok(()), |(shape, are_bytes)| check_filter(self.filter, self.filter_sigma, shape, are_bytes))
+            .map_err(|error| error.at(format!("data set `{}`", self.dataset)))
     }
 
     /// Steps of an epoch on the published data.

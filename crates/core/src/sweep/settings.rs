@@ -16,10 +16,10 @@ use bounds::{
 use crate::net::zoo::{self, Choice};
 use tombola_words::error::Result;
 use tombola_words::value::{
-    Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch,
-    LayerNames, LayerPattern, LayerRatios, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail, Optimizer, Point,
-    Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope, Select, Shard,
-    ShortcutOption, Streams, TrackMasks, Value,
+    Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, ImageFilter, Keep,
+    LastBatch, LayerNames, LayerPattern, LayerRatios, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
+    Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope,
+    Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
 };
 
 macro_rules! settings {
@@ -106,6 +106,12 @@ settings! {
         /// Images held out from the end of the training images for choosing epochs; auto = 5000, or a tenth of fewer
         /// than 50000 images
         "validation-size" => validation_size: Option<usize> = None;
+        /// Filter of all images, of training, validation and test, before anything else is done to them: none, low-pass (the grey image
+        /// times a Gaussian in the Fourier domain) or high-pass (the grey image less that), each stretched to the bytes from 0 to 255
+        "filter" => filter: ImageFilter = ImageFilter::None, if |s| s.filter != ImageFilter::None;
+        /// Standard deviation of the filter's Gaussian, in pixels: the larger, the fewer waves are low
+        "filter-sigma" ["sigma"] => filter_sigma: f64 = 1.0, in 1e-12..=1e6, "a number above 0 and at most 1e6",
+            if |s| s.filter != ImageFilter::None;
         /// How training images are varied: none, crop-flip (padded by 4, cropped, flipped), or a list of what is done one after the other:
         /// flip, crop:PIXELS (padded by so many), cutout:SIDE, random-resized-crop:SHARE (at least 0.08 of the image), rotate:DEGREES,
         /// colour:STRENGTH (brightness, contrast, saturation), randaugment:COUNT:MAGNITUDE (2 and 9); auto = crop-flip for CIFAR, none
@@ -514,6 +520,12 @@ impl Settings {
     pub fn input_statistics(&self) -> (Option<&[f64]>, Option<&[f64]>) {
         let mean = self.input_mean.as_ref().map(|mean| mean.numbers(PublishedPixels::mean));
         (mean, self.input_std.as_ref().map(|deviation| deviation.numbers(PublishedPixels::deviation)))
+    }
+
+    /// What is left of images, in words; none where they are not filtered. Trainings of the same words and data see the same images.
+    pub fn filter_words(&self) -> Option<String> {
+        let words = || format!("{} with sigma {}", self.filter.show(), self.filter_sigma.show());
+        (self.filter != ImageFilter::None).then(words)
     }
 
     /// Whether channels are pruned, not single weights.

@@ -4,6 +4,7 @@ use image::{DynamicImage, ImageFormat, Luma};
 
 use super::*;
 use crate::images::layout;
+use tombola_words::value::ImageFilter;
 
 const PLENTY: u64 = 1 << 40;
 
@@ -49,6 +50,28 @@ fn what_is_opened_is_what_was_decoded_mapped_or_read() {
         assert_eq!(mapped.train.labels[index] == 1, values[0] >= 100);
     }
     assert!(read.train.read(40, &mut [0; 12]).is_err());
+}
+
+#[test]
+fn images_that_are_read_ahead_are_filtered_as_those_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    squares(&folder.path().join("set"), 20);
+    let cache = Cache::at(&folder.path().join("cache"), PLENTY);
+    let opened = |memory| opened_set(&cache, &folder.path().join("set"), memory).unwrap();
+    let filtered = |memory| opened(memory).filtered(ImageFilter::HighPass, 1.0).unwrap();
+    let (plain, held, read) = (opened(PLENTY), filtered(PLENTY), filtered(0));
+    assert!(read.reads_ahead() && !held.reads_ahead());
+    for (plain, held, read) in [(&plain.train, &held.train, &read.train), (&plain.test, &held.test, &read.test)] {
+        let mut piece_by_piece = Vec::new();
+        read.each_piece(0..read.len(), &mut |values| piece_by_piece.extend_from_slice(values)).unwrap();
+        assert_eq!(piece_by_piece, held.values.to_vec());
+        assert!(held.values != plain.values);
+        let mut values = vec![0; read.example_bytes()];
+        read.read(3, &mut values).unwrap();
+        assert_eq!(Some(values.as_slice()), held.example(3));
+    }
+    // What lies in the cache is what it was.
+    assert_eq!(opened(PLENTY).train, plain.train);
 }
 
 #[test]

@@ -12,7 +12,9 @@ use tombola_words::value::Value;
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 27] = [
+const LATER: &[&str] = &[
+    "filter",
+    "filter-sigma",
     "hidden",
     "load-mask",
     "load-init",
@@ -40,6 +42,8 @@ const LATER: [&str; 27] = [
     "ratios",
     "spare",
     "target",
+    "find",
+    "within",
 ];
 
 /// The settings that are columns: all that can change what comes out.

@@ -63,6 +63,16 @@ choices! {
         Cyclic = "cyclic",
     }
 
+    /// Which waves of images are left.
+    ImageFilter {
+        /// All: images are as they are.
+        None = "none",
+        /// Long ones: the grey image times a Gaussian in the Fourier domain.
+        LowPass = "low-pass" | "lowpass",
+        /// Short ones: the grey image less its long ones.
+        HighPass = "high-pass" | "highpass",
+    }
+
     /// The output layer of a network that is loaded.
     Head {
         /// As the file has it.

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 
 pub use augment::{Alteration, Augment};
 pub use choices::{
-    Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer, Precision,
-    PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
+    Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, ImageFilter, Keep, LastBatch, NormStart, OnFail,
+    Optimizer, Precision, PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
 pub use layers::{LayerNames, LayerPattern, LayerRatios};
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};

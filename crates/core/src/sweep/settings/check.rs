@@ -75,6 +75,7 @@ impl Settings {
             ))
             .hint("for example `1,8,8`"));
         }
+        self.check_filter()?;
         if let (Load::Path(path), Some(init)) = (&self.load, &self.load_init.0) {
             return Err(Error::input(format!(
                 "`load-init` names `{}`, but the dense network is not trained: `load` takes it from `{}`",

@@ -1,5 +1,6 @@
 use super::*;
 use tombola_words::value::Point;
+use tombola_words::{DataForm, DataShape};
 
 fn set(key: &str, text: &str) -> Result<Settings> {
     let mut settings = Settings::default();
@@ -74,6 +75,8 @@ fn pitfall_29_every_setting_that_decides_a_training_changes_its_identity() {
         ("dataset", "mnist"),
         ("train-limit", "9"),
         ("validation-size", "7"),
+        ("filter", "low-pass"),
+        ("filter", "high-pass"),
         ("augment", "none"),
         ("augment", "[flip, crop:4]"),
         ("augment", "[crop:4, flip, cutout:8]"),
@@ -122,6 +125,8 @@ fn settings_that_came_later_leave_identities_as_they_were() {
     let identity = settings.identity(Decides::Training);
     assert!(identity.contains("augment=crop-flip\nepochs=160\n"), "{identity}");
     for key in [
+        "filter",
+        "filter-sigma",
         "input-mean",
         "input-std",
         "weight-decay-on",
@@ -142,6 +147,59 @@ fn settings_that_came_later_leave_identities_as_they_were() {
     Field::find("augment").unwrap().assign(&mut listed, "[crop:4, flip]").unwrap();
     let usual = Settings::default().resolve().unwrap();
     assert_eq!(listed.resolve().unwrap().identity(Decides::Training), usual.identity(Decides::Training));
+}
+
+#[test]
+fn the_width_of_a_filter_decides_where_there_is_a_filter() {
+    let of = |filter: &str, sigma: &str| {
+        let mut settings = Settings { dataset: "mnist".to_string(), ..Settings::default() };
+        for (key, text) in [("filter", filter), ("sigma", sigma)] {
+            Field::find(key).unwrap().assign(&mut settings, text).unwrap();
+        }
+        settings.resolve().map(|settings| settings.identity(Decides::Training))
+    };
+    assert_eq!(of("none", "3").unwrap(), of("none", "1").unwrap());
+    assert_eq!(of("lowpass", "3").unwrap(), of("low-pass", "3.0").unwrap());
+    assert_eq!(of("highpass", "1").unwrap(), of("high-pass", "1").unwrap());
+    assert_ne!(of("high-pass", "3").unwrap(), of("high-pass", "1").unwrap());
+    assert!(of("low-pass", "1").unwrap().contains("filter=low-pass\nfilter-sigma=1.0\n"));
+    for sigma in ["0", "-1", "nan"] {
+        let mut settings = Settings::default();
+        let error = Field::find("filter-sigma").unwrap().assign(&mut settings, sigma).unwrap_err();
+        assert!(error.message.contains("expected a number"), "{error}");
+    }
+}
+
+#[test]
+fn a_filter_of_what_has_no_grey_is_refused_before_anything_is_trained() {
+    let made = |shape: &[usize]| Settings {
+        dataset: "synthetic".to_string(),
+        synthetic_shape: shape.to_vec(),
+        filter: ImageFilter::LowPass,
+        ..Settings::default()
+    };
+    assert!(made(&[1, 8, 8]).resolve().is_ok() && made(&[3, 8, 8]).resolve().is_ok());
+    let error = made(&[2, 8, 8]).resolve().unwrap_err();
+    assert!(error.message.contains("data set `synthetic`: `filter`: `low-pass`"), "{error}");
+    assert!(error.message.contains("2 channels") && error.hint.is_some(), "{error}");
+    let wide = Settings { filter_sigma: 50.0, ..made(&[1, 8, 8]) };
+    assert!(wide.resolve().unwrap_err().message.contains("`filter-sigma`: 50.0 is so wide"));
+    let with = |shape: &[usize], bytes| {
+        let form = DataForm {
+            content: String::new(),
+            shape: DataShape(shape.to_vec()),
+            bytes,
+            classes: 2,
+            train: 100,
+            validation: 0,
+            test: 10,
+        };
+        let own = OwnData { form: Some(form), ..OwnData::at("own.npz".into()) };
+        Settings { dataset: own.name.clone(), own_set: Some(Arc::new(own)), ..made(&[1, 8, 8]) }.resolve()
+    };
+    assert!(with(&[3, 8, 8], true).is_ok());
+    assert!(with(&[3, 8, 8], false).unwrap_err().message.contains("no bytes"));
+    assert!(with(&[20], true).unwrap_err().message.contains("rows of 20"));
 }
 
 #[test]
