@@ -19,7 +19,7 @@ use tombola_core::folder::journal::{Chronicle, History, Seal};
 use tombola_core::folder::{Claim, Store, load_given_mask, load_weights_of, refuse_foreign, remove_torn, write_down};
 use tombola_core::net::custom::OwnNetwork;
 use tombola_core::plan::Plan;
-use tombola_core::plan::{Advice, Asked, Stage, estimate, near_misses};
+use tombola_core::plan::{Advice, Asked, Demanded, Stage, estimate, near_misses};
 use tombola_core::processor::slow_bf16;
 use tombola_core::sweep::Settings;
 use tombola_core::trainable;
@@ -130,8 +130,12 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
         adopt(&plan, run.data_dir.as_deref(), folder, &store, &mut chronicle, &say)?;
     }
     let mine = run.shard.map(|shard| plan.in_shard(shard));
+    // What no result can make needed is not trained.
+    let demanded = chronicle.history().demanded(&plan, None);
     let asked_for = |stage: usize| {
-        mine.as_ref().is_none_or(|mine| mine[stage]) && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
+        demanded[stage] != Demanded::Spared
+            && mine.as_ref().is_none_or(|mine| mine[stage])
+            && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
     };
     let (demand, words) = sound_demand(&plan, &work, chronicle.history(), &store, &asked_for);
     words.iter().for_each(|line| say(line));

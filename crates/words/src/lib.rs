@@ -39,6 +39,7 @@ mod shape;
 pub mod signals;
 pub mod speech;
 mod stage_id;
+pub mod statistics;
 pub mod stream;
 pub mod value;
 

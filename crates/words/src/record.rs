@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::arithmetic::Arithmetic;
-use crate::value::Moment;
+use crate::value::{Moment, Select};
 use crate::{Checksum, StageId};
 
 /// How well a network does on one part of the data.
@@ -48,6 +48,16 @@ pub struct Scores {
     pub validation: Evaluation,
     /// On the test images.
     pub test: Evaluation,
+}
+
+impl Scores {
+    /// On the part on which epochs are chosen.
+    pub fn chosen_by(&self, select: Select) -> Evaluation {
+        match select {
+            Select::Validation => self.validation,
+            Select::Test => self.test,
+        }
+    }
 }
 
 /// One epoch of one training.

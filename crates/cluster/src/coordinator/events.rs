@@ -27,6 +27,10 @@ pub enum Event {
     Failed(usize, Worker),
     /// A stage was stopped half way and can be continued by the next run; its worker is idle.
     Stopped(usize, Worker),
+    /// A stage that was held is needed: results of others said so.
+    Wanted(usize),
+    /// A stage that was held is not needed, whatever comes.
+    Spared(usize),
     /// A worker is gone for good: it died, or could not begin.
     Left(Worker),
     /// No new stages: finish what runs at the next epoch.
@@ -46,6 +50,8 @@ pub enum Action {
     Free(usize, Moment),
     /// A stage cannot be trained because this one failed, or ended without the snapshot that it starts from.
     Skip(usize, usize),
+    /// A stage is not needed: results of others said so.
+    Spare(usize),
     /// A stage that failed will be tried again in this run.
     Retry(usize),
     /// A worker is gone: its lease is over, or it left. The stage that it trained will be trained by another.

@@ -205,6 +205,12 @@ impl Progress {
         self.tally.skipped += 1;
     }
 
+    /// A stage need not be trained: it was one that might have come.
+    pub fn spared(&mut self, work: f64) {
+        self.total -= work;
+        self.tally.all = self.tally.all.saturating_sub(1);
+    }
+
     /// Something that the user must know, beside the bars.
     pub fn note(&mut self, line: &str) {
         self.write_log(line);

@@ -21,6 +21,7 @@ pub use super::tables::WriteTables;
 use crate::clock::AttentiveClock;
 use crate::link::{Link, Order, Ready, Word, Worker};
 use tombola_core::gpus::{UnusedGpus, eager_reason};
+use tombola_core::plan::Demanded;
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
@@ -85,6 +86,8 @@ struct SweepRun<'a> {
     sweep: &'a mut Sweep,
     link: &'a mut dyn Link,
     state: State,
+    /// Whether each stage is needed, as far as results say.
+    demanded: Vec<Demanded>,
     presence: WorkerPresence,
     events: VecDeque<Event>,
     count: Count,
@@ -102,14 +105,18 @@ impl Sweep {
     ///
     /// # Errors
     /// When the results folder cannot be written. A stage that goes wrong is counted, not an error.
-    pub fn run(&mut self, link: &mut dyn Link, state: State) -> Result<Count> {
+    pub fn run(&mut self, link: &mut dyn Link, mut state: State) -> Result<Count> {
         let begun = Instant::now();
         let presence = WorkerPresence::awaiting(link.expected());
+        let demanded = self.ledger.chronicle.history().demanded(&self.ledger.plan, None);
+        let open = demanded.iter().enumerate().filter(|(_, demanded)| **demanded == Demanded::Open);
+        open.for_each(|(stage, _)| state.hold(stage));
         let run = SweepRun {
             tables: TablesWriter::new(self.tables, &self.ledger.folder, &self.ledger.plan),
             sweep: self,
             link,
             state,
+            demanded,
             presence,
             events: VecDeque::new(),
             count: Count::default(),
@@ -221,6 +228,11 @@ impl SweepRun<'_> {
                 self.count.skipped += 1;
                 let (_, work) = self.sweep.ledger.course(stage, self.sweep.epoch_work[stage]);
                 self.sweep.progress.skipped(work);
+                Ok(())
+            }
+            Action::Spare(stage) => {
+                let (_, work) = self.sweep.ledger.course(stage, self.sweep.epoch_work[stage]);
+                self.sweep.progress.spared(work);
                 Ok(())
             }
             Action::Retry(stage) => {

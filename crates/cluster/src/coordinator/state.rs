@@ -20,6 +20,8 @@ use tombola_words::value::Moment;
 enum StageStatus {
     /// Some snapshot that it starts from is missing.
     Waiting,
+    /// Whether it is needed depends on results that are not there yet.
+    Held,
     /// In the queue.
     Ready,
     Running,
@@ -92,6 +94,16 @@ impl State {
         state
     }
 
+    /// Holds a stage of this run back until it is told to be needed or not. Before any worker has joined.
+    pub fn hold(&mut self, stage: usize) {
+        match self.status[stage] {
+            StageStatus::Ready => self.queue.remove(stage, &self.demand),
+            StageStatus::Waiting => {}
+            _ => return,
+        }
+        self.status[stage] = StageStatus::Held;
+    }
+
     /// Takes in what happened, `now` after the start of the run, and says what is to be done, in order.
     pub fn on_event(&mut self, event: Event, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -127,6 +139,20 @@ impl State {
                 if self.trains(worker, stage, now) {
                     self.release(worker, false, &mut actions);
                     self.status[stage] = StageStatus::Stopped;
+                }
+            }
+            Event::Wanted(stage) => {
+                if self.status[stage] == StageStatus::Held {
+                    self.status[stage] = StageStatus::Waiting;
+                    if self.missing[stage] == 0 {
+                        self.enqueue(stage);
+                    }
+                }
+            }
+            Event::Spared(stage) => {
+                if self.status[stage] == StageStatus::Held {
+                    self.close(stage, StageStatus::Done, &mut actions);
+                    actions.push(Action::Spare(stage));
                 }
             }
             Event::Left(worker) => self.lose(worker, &mut actions),
@@ -289,9 +315,23 @@ impl State {
             actions.push(Action::Start(stage, worker));
             actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
         }
+        let idle = self.queue.is_empty() && self.workers.busy() == 0;
+        if idle && !self.stopping {
+            self.skip_held(actions);
+        }
         // Workers wait as long as something that runs may make a stage ready.
-        if self.stopping || (self.queue.is_empty() && self.workers.busy() == 0) {
+        if self.stopping || idle {
             actions.extend(self.workers.dismiss().into_iter().map(Action::Dismiss));
+        }
+    }
+
+    /// Where nothing runs and nothing can start, what is held waits for trainings that failed.
+    fn skip_held(&mut self, actions: &mut Vec<Action>) {
+        for stage in 0..self.status.len() {
+            if self.status[stage] == StageStatus::Held {
+                self.close(stage, StageStatus::Skipped, actions);
+                actions.push(Action::Skip(stage, stage));
+            }
         }
     }
 
@@ -340,7 +380,7 @@ impl State {
                 }
                 for place in 0..self.demand.users(snapshot).len() {
                     let user = self.demand.users(snapshot)[place] as usize;
-                    if self.status[user] == StageStatus::Waiting {
+                    if matches!(self.status[user], StageStatus::Waiting | StageStatus::Held) {
                         actions.push(Action::Skip(user, failed));
                         self.close(user, StageStatus::Skipped, actions);
                         gone.push(user);

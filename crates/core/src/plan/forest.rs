@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::loaded::LoadedFiles;
 use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
+use super::search::Question;
 use super::stage::Stage;
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
@@ -54,6 +55,8 @@ pub struct Plan {
     pub(super) decimals: usize,
     /// The steps of an epoch by which points within epochs were found, of the dense trainings where there are any.
     pub counted_steps: BTreeMap<usize, usize>,
+    /// What its trials ask.
+    pub(super) questions: Vec<Question>,
     /// Names under which earlier programs trained what is one training now.
     pub(super) aliases: BTreeMap<StageId, usize>,
     by_id: HashMap<StageId, usize>,
@@ -102,6 +105,7 @@ impl Plan {
             plan.chains.push(Chain { trial, stages });
         }
         plan.decimals = super::digits::decimals(&plan.stages);
+        plan.questions = Question::all(&plan.chains);
         Ok(plan)
     }
 

@@ -238,7 +238,8 @@ mod tests {
         };
         loop {
             let demanded = plan.demanded(&|stage| known.get(&stage).copied());
-            let next = (0..plan.stages.len()).find(|stage| demanded[*stage] == Demanded::Certain && !known.contains_key(stage));
+            let next = (0..plan.stages.len())
+                .find(|stage| demanded[*stage] == Demanded::Certain && !known.contains_key(stage));
             let Some(next) = next else {
                 assert!(demanded.iter().all(|demanded| *demanded != Demanded::Open), "an answer leaves nothing open");
                 break;
@@ -280,7 +281,8 @@ mod tests {
     fn questions_are_asked_apart_and_points_and_intervals_decide() {
         let two = plan("pr = [0.5, 0.9]\nreinit = [\"init\", \"lr\"]");
         assert_eq!(two.questions().len(), 2);
-        let points = |within: &str| ask(&plan(&format!("pr = [0.5, 0.9]\nwithin = {within}")), |ratio| 0.9 - 0.02 * ratio).0;
+        let points =
+            |within: &str| ask(&plan(&format!("pr = [0.5, 0.9]\nwithin = {within}")), |ratio| 0.9 - 0.02 * ratio).0;
         assert_eq!((points("1.0"), points("2.0"), points("0.5")), (Some(0), Some(1), None));
         let plain = Spec::read(Some("pr = [0.5, 0.9]"), &[]).unwrap();
         let plain = Plan::grow(plain.trials().unwrap(), &plain.run, &Outside::default()).unwrap();

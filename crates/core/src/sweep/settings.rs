@@ -16,10 +16,10 @@ use bounds::{
 use crate::net::zoo::{self, Choice};
 use tombola_words::error::Result;
 use tombola_words::value::{
-    Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Head, ImageFilter, Keep,
-    LastBatch, LayerNames, LayerPattern, LayerRatios, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
+    Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter,
+    Keep, LastBatch, LayerNames, LayerPattern, LayerRatios, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
     Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope,
-    Select, Shard, ShortcutOption, Streams, TrackMasks, Value,
+    Select, Shard, ShortcutOption, Streams, TrackMasks, Value, Within,
 };
 
 macro_rules! settings {
@@ -254,6 +254,13 @@ settings! {
         /// `pruning-ratio`
         "ratios" => ratios: LayerRatios = LayerRatios::default(),
             if |s| !s.ratios.is_empty() && s.prune_iterations > 0 && draws_masks(s);
+        /// What is asked of these trials: none (all are trained), or sparsest (which ticket of fewest weights still matches the dense network:
+        /// only what answers that is trained). Levels of one chain end where two in a row do not match; ratios that are pruned by themselves
+        /// are bisected
+        "find" => find: Find = Find::None, if |s| s.find != Find::None && s.prune_iterations > 0;
+        /// How far a ticket may be below the dense network and still match it, by the accuracy that epochs are chosen on: points (1.0) below the
+        /// mean over seeds, or ci (as far as the 95 % interval of the differences over seeds reaches)
+        "within" => within: Within = Within::Points(1.0), if |s| s.find != Find::None && s.prune_iterations > 0;
         /// Whether a `pruning-ratio` of four digits or more that is a whole percentage of what is alive at each pruning, rounded, means that:
         /// 0.9648 in 15 prunings is 20 % each. false = what is written, to the last digit
         "round-rates" => round_rates: bool = true, if |_| false;

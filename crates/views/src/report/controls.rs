@@ -4,7 +4,7 @@ use super::PartLines;
 use super::findings::percent;
 use super::lines::Lines;
 use super::sheet::Sheet;
-use crate::tables::statistics::in_digits;
+use tombola_words::statistics::in_digits;
 use tombola_words::value::{Control, Value};
 
 /// The table, with the names that methods have in charts.

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::findings::percent;
 use super::sheet::Sheet;
 use crate::tables::repeats::are_paired;
-use crate::tables::statistics::Sample;
 use tombola_core::sweep::{Decides, Field};
 use tombola_words::error::{Error, Result};
+use tombola_words::statistics::Sample;
 
 /// A row and a column.
 type Cell = (usize, usize);

@@ -18,7 +18,6 @@ pub mod results;
 mod rows;
 mod sheet;
 pub mod standing;
-pub mod statistics;
 pub mod summary;
 pub mod terminal;
 mod tickets;

@@ -5,7 +5,7 @@
 
 use rand_chacha::rand_core::RngCore;
 
-use super::statistics::{Quantiles, Sample, beyond};
+use tombola_words::statistics::{Quantiles, Sample, beyond};
 use tombola_words::stream::stream;
 
 /// Sign flips are all counted where it takes no more additions than this: always for up to sixteen pairs, and for hundreds of

@@ -8,10 +8,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::paired::PairedDifference;
 use super::rows;
 use super::standing::Standing;
-use super::statistics::Quantiles;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Settings};
 use tombola_words::record::{Evaluation, Outcome};
+use tombola_words::statistics::Quantiles;
 use tombola_words::value::Control;
 
 /// Two trainings of one seed, as indices of stages.

@@ -13,11 +13,11 @@ use super::rows;
 use super::rows::Row;
 use super::sheet::CsvSheet;
 use super::standing::Standing;
-use super::statistics::{Quantiles, Sample};
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::Field;
 use tombola_words::record::{Drawn, Evaluation, Outcome};
+use tombola_words::statistics::{Quantiles, Sample};
 
 /// What is summarised, and how it is found in what the journal knows of a finished training. The accuracy after
 /// pruning is that before rewinding; dense networks have none.

@@ -13,10 +13,10 @@ use comfy_table::Table;
 use super::birds;
 use super::methods::{Method, Methods, PrintedShare, PruningCourse, Section};
 use super::standing::{Standing, TrainingState};
-use super::statistics::Sample;
 use tombola_core::folder::journal::History;
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Field, Settings};
+use tombola_words::statistics::Sample;
 use tombola_words::value::Select;
 
 use style::{GAP, align, length, line, wrapped};

@@ -227,6 +227,14 @@ choices! {
         Fork = "fork",
     }
 
+    /// What a sweep is asked.
+    Find {
+        /// Nothing: all of it is trained.
+        None = "none",
+        /// The sparsest ticket that matches the dense network.
+        Sparsest = "sparsest",
+    }
+
     /// How often a schedule over a whole training moves.
     ScheduleBy {
         /// Once an epoch.

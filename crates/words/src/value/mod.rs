@@ -9,6 +9,7 @@ mod layers;
 mod moment;
 mod point;
 mod recipe;
+mod search;
 mod shard;
 mod target;
 
@@ -16,13 +17,14 @@ use std::path::PathBuf;
 
 pub use augment::{Alteration, Augment};
 pub use choices::{
-    Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, ImageFilter, Keep, LastBatch, NormStart, OnFail,
+    Budget, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter, Keep, LastBatch, NormStart, OnFail,
     Optimizer, Precision, PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
 pub use layers::{LayerNames, LayerPattern, LayerRatios};
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
 pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};
+pub use search::Within;
 pub use shard::Shard;
 pub use target::{MaybeTarget, Target};
 

@@ -7,6 +7,7 @@ use super::{Sweep, SweepRun};
 use crate::coordinator::events::{Action, Event};
 use crate::coordinator::ledger::now;
 use crate::link::{Order, Worker};
+use tombola_core::plan::Demanded;
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::record::{Outcome, Record};
@@ -115,7 +116,12 @@ impl SweepRun<'_> {
     fn finish(&mut self, worker: Worker, stage: usize, outcome: Outcome) -> Result<()> {
         // What came before has to be settled first: the answer to this end says what nothing needs any more.
         self.settle()?;
-        let actions = self.state.on_event(Event::Finished(stage, worker), self.clock.now());
+        // Before its worker is free: what follows from its result may be all that is left to do.
+        let mut actions = Vec::new();
+        for event in self.answers(stage, &outcome) {
+            actions.extend(self.state.on_event(event, self.clock.now()));
+        }
+        actions.extend(self.state.on_event(Event::Finished(stage, worker), self.clock.now()));
         let (mut free, mut others) = (Vec::new(), Vec::new());
         for action in actions {
             match action {
@@ -130,6 +136,24 @@ impl SweepRun<'_> {
         progress.ended(worker, &line);
         self.count.finished += 1;
         others.into_iter().try_for_each(|action| self.act(action))
+    }
+
+    /// What becomes certain by the end of a stage, where the sweep asks a question.
+    fn answers(&mut self, ended: usize, outcome: &Outcome) -> Vec<Event> {
+        let Sweep { ledger, .. } = &*self.sweep;
+        if ledger.plan.questions().is_empty() {
+            return Vec::new();
+        }
+        let accuracy = outcome.best.chosen_by(ledger.plan.stages[ended].settings.select).accuracy();
+        let now = ledger.chronicle.history().demanded(&ledger.plan, Some((ended, accuracy)));
+        let before = std::mem::replace(&mut self.demanded, now);
+        let changed = before.into_iter().zip(&self.demanded).enumerate();
+        let events = changed.filter_map(|(stage, (before, now))| match (before, now) {
+            (Demanded::Open, Demanded::Certain) => Some(Event::Wanted(stage)),
+            (Demanded::Open, Demanded::Spared) => Some(Event::Spared(stage)),
+            _ => None,
+        });
+        events.collect()
     }
 
     fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {

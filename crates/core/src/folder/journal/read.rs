@@ -173,6 +173,12 @@ impl StageHistory {
         })
     }
 
+    /// The accuracy by which its best epoch was chosen, from 0 to 1, once it was trained as far as `stage` asks.
+    pub fn chosen_accuracy(&self, stage: &Stage) -> Option<f64> {
+        let outcome = self.outcome.as_ref().filter(|_| self.is_finished(stage))?;
+        Some(outcome.best.chosen_by(stage.settings.select).accuracy())
+    }
+
     /// The records that tell what is known of a finished stage, to be written into another journal.
     pub fn records(&self, stage: StageId) -> Vec<Record> {
         let drawn = self.drawn.iter().map(|drawn| Record::Drawn { stage, drawn: drawn.clone() });

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{CellSource, Method, PrintedShare};
 use crate::tables::pairs::{TwinPair, difference};
-use crate::tables::statistics::{Quantiles, in_digits};
+use tombola_words::statistics::{Quantiles, in_digits};
 
 impl CellSource<'_> {
     /// Whether a method is a control that stands beside its ticket with more than one seed.
