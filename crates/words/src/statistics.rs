@@ -78,9 +78,9 @@ fn within(t: f64, freedom: usize) -> f64 {
 }
 
 /// The probability that Student's t with `freedom` degrees of freedom, at least one, lies beyond ±`t`; as good for a `t` of
-/// millions, where 1 − [`within`] would be what rounding left.
+/// millions, where 1 − `within` would be what rounding left.
 ///
-/// The finite sums of [`within`] are the first terms of power series in x = cos θ: of arcsin(x) / √(1 − x²) if odd, of 1 / √(1 − x²)
+/// The finite sums of `within` are the first terms of power series in x = cos θ: of arcsin(x) / √(1 − x²) if odd, of 1 / √(1 − x²)
 /// if even. With all their terms nothing would be beyond. So the terms that the sums leave out are what is, and all are positive.
 pub fn beyond(t: f64, freedom: usize) -> f64 {
     let (t, freedom) = (t.abs(), freedom.max(1));
