@@ -11,6 +11,7 @@ use tombola_core::folder::journal::History;
 use tombola_core::folder::{write_atomically, write_down};
 use tombola_core::plan::LoadedFiles;
 use tombola_core::plan::estimate::many;
+use tombola_core::plan::Plan;
 use tombola_core::sweep::Spec;
 use tombola_exports::{parquet, tensorboard};
 use tombola_views::report::sheet::Sheet;
@@ -86,7 +87,7 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
     }
     tables::write_final(&folder, &stores, &spec.networks, &plan, &history)?;
     if matches.get_one::<String>("format").is_some_and(|format| format == "parquet") {
-        write_parquet(&folder, &history)?;
+        write_parquet(&folder, &plan, &history)?;
     }
     if let Some(place) = matches.get_one::<OsString>("tensorboard") {
         let place = if place.is_empty() { folder.join("tensorboard") } else { PathBuf::from(place) };
@@ -109,8 +110,8 @@ pub fn run(matches: &ArgMatches) -> Result<()> {
 }
 
 /// Writes each table of a folder as a Parquet file beside it.
-fn write_parquet(folder: &Path, history: &History) -> Result<()> {
-    for name in tables::written(history).chain([tables::OVERLAP]) {
+fn write_parquet(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
+    for name in tables::written(plan, history).chain([tables::OVERLAP]) {
         let path = folder.join(name);
         let text = regular::read_to_string(&path).map_err(|error| Error::file("read", &path, &error))?;
         let bytes = parquet::bytes(&Sheet::parse(&text)?)?;

@@ -14,13 +14,14 @@ use crate::prune::layers::check_names;
 use crate::prune::{channels, prunable, unstructured};
 use crate::sweep::{Settings, Spec, check_fits};
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{EarlyBirdRule, Precision, Streams, Value};
+use tombola_words::value::{EarlyBirdRule, Precision, Streams, Value, Within};
 
 /// Refuses a plan with a training that could only fail.
 ///
 /// # Errors
 /// When there is one; the message names the first trial that it belongs to.
 pub fn check(plan: &Plan, spec: &Spec) -> Result<()> {
+    check_questions(plan, spec)?;
     let on_processor = spec.run.device.as_deref() == Some("cpu");
     let mut seen = HashSet::new();
     // First what each stage itself is pruned by: a mask that is only watched belongs to a training of several trials.
@@ -39,6 +40,25 @@ pub fn check(plan: &Plan, spec: &Spec) -> Result<()> {
                 false => Ok(()),
             });
             checked.map_err(|error| named(plan, index, error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses questions that cannot be answered.
+fn check_questions(plan: &Plan, spec: &Spec) -> Result<()> {
+    if let (Some(_), Some(shard)) = (plan.questions().first(), spec.run.shard) {
+        return Err(Error::input(format!(
+            "`find` decides by the results of all seeds, and shard {} of {} has a part of them",
+            shard.index, shard.count
+        ))
+        .hint("run the sweep as one, on as many workers or ranks as there are"));
+    }
+    for question in plan.questions() {
+        let settings = &plan.chains[question.chain].trial.settings;
+        if settings.within == Within::Interval && question.seeds() < 2 {
+            return Err(Error::input("`within` is `ci`, and of one seed there is no interval")
+                .hint("give several seeds, such as `seed = [1, 2, 3]`, or points: `within = 1.0`"));
         }
     }
     Ok(())

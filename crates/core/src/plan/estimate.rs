@@ -7,6 +7,7 @@ use super::extent::Extent;
 pub use super::extent::many;
 use super::forest::Plan;
 pub use super::form::{data_form, network};
+use super::search::Demanded;
 use super::stage::Stage;
 use crate::net::cost::Cost;
 use crate::net::custom::OwnNetwork;
@@ -140,8 +141,13 @@ pub fn sharing(plan: &Plan) -> String {
         0 => String::new(),
         n => format!(" ({n} more mean the same as one of them)"),
     };
+    let certain = plan.demanded(&|_| None).iter().filter(|demanded| **demanded == Demanded::Certain).count();
+    let open = match plan.stages.len() - certain {
+        0 => String::new(),
+        open => format!("; {certain} are certain, up to {open} more come as results say (`find`)"),
+    };
     format!(
-        "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own",
+        "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own{open}",
         many(plan.chains.len(), "trial"),
         many(plan.stages.len(), "training"),
         epochs_in_all(plan.stages.iter().map(Stage::extent)),

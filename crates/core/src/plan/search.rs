@@ -130,6 +130,16 @@ impl Question {
         of.push(index);
     }
 
+    /// How many seeds its means are over.
+    pub fn seeds(&self) -> usize {
+        self.dense.len()
+    }
+
+    /// The chains that might answer it, with their twins.
+    pub fn chains(&self) -> impl Iterator<Item = usize> {
+        self.rungs.iter().flat_map(|rung| rung.tickets.iter().chain(&rung.controls)).copied()
+    }
+
     /// How it stands.
     pub fn answer(&self, plan: &Plan, accuracy: &dyn Fn(usize) -> Option<f64>) -> Answer {
         let matches = |rung: usize| self.matches(plan, &self.rungs[rung], accuracy);

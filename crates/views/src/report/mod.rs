@@ -183,9 +183,12 @@ impl Report {
         let present: Vec<usize> = history.workers.keys().copied().collect();
         charts.kinds[WORKERS].extend(chart::gantt(&bars(plan, history), &present));
         let (charts, missing) = charts.sorted_out();
+        let answers = tables::answers::all(plan, history);
+        let mut first: Vec<String> = answers.iter().map(|answered| answered.words(plan)).collect();
+        first.extend(unused_gpus(history));
         Ok(Self {
             name: name.to_string(),
-            findings: findings::sentences(sharing(plan, history), &unused_gpus(history), &lines, history.mixture(plan)),
+            findings: findings::sentences(sharing(plan, history), &first, &lines, history.mixture(plan)),
             controls: controls::table(&lines),
             lines,
             failures: failures(&results),
@@ -240,7 +243,7 @@ fn sharing(plan: &Plan, history: &History) -> Sharing {
     let count = |states: &[TrainingState]| standings.iter().filter(|one| states.contains(&one.state)).count();
     Sharing {
         trials: plan.chains.len(),
-        trainings: plan.stages.len(),
+        trainings: plan.stages.len() - count(&[TrainingState::Spared]),
         done: count(&[TrainingState::Done]),
         failed: count(&[TrainingState::Failed]),
         skipped: count(&[TrainingState::Skipped]),

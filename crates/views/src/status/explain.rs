@@ -99,6 +99,12 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
                 format!("try that again: `tombola retry {folder} --stage {}`", view.short(blamed)),
             ]
         }
+        TrainingState::Spared => {
+            vec![
+                "spared: results of others say that it does not answer what the sweep asks (`find`)".to_string(),
+                "`find = \"none\"` trains all".to_string(),
+            ]
+        }
         TrainingState::Training | TrainingState::Waiting if view.running(stage).is_some() => {
             vec![format!("training: {}", at_work(view, stage))]
         }

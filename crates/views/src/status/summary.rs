@@ -160,6 +160,8 @@ impl Trainings {
                 TrainingState::Waiting => count.waiting += 1,
                 TrainingState::Failed => count.failed += 1,
                 TrainingState::Skipped => count.skipped += 1,
+                // It is no training of the sweep any more.
+                TrainingState::Spared => count.total -= 1,
             }
         }
         count

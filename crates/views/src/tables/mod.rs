@@ -4,6 +4,7 @@
 //! which order the trainings ran and how often they were started; all others are the same to the byte however a sweep
 //! came to its end.
 
+pub(crate) mod answers;
 mod barrier;
 mod birds;
 mod classes;
@@ -41,7 +42,7 @@ pub use terminal::{Style, render};
 type Table = fn(&mut dyn Write, &Plan, &History) -> std::io::Result<()>;
 
 /// The files and what writes them.
-const FILES: [(&str, Table); 8] = [
+const FILES: [(&str, Table); 9] = [
     ("results.csv", results::write),
     ("epochs.csv", epochs::write),
     ("summary.csv", summary::write),
@@ -49,11 +50,15 @@ const FILES: [(&str, Table); 8] = [
     ("tickets.csv", tickets::write),
     ("barrier.csv", barrier::write),
     (CLASSES, classes::write),
+    (ANSWERS, answers::write),
     ("timing.csv", timing::write),
 ];
 
 /// The table that is written only where some training has rows of it.
 const CLASSES: &str = "classes.csv";
+
+/// The table that is written only where the sweep asks which ticket is the sparsest that matches.
+const ANSWERS: &str = "sparsest.csv";
 
 /// The table that [`write_final`] writes beside those.
 pub const OVERLAP: &str = "overlap.csv";
@@ -64,14 +69,18 @@ pub fn names() -> [&'static str; FILES.len()] {
 }
 
 /// The files that are written for what is known.
-fn files(history: &History) -> impl Iterator<Item = (&'static str, Table)> {
-    let is_there = |name: &str| name != CLASSES || classes::are_counted(history);
+fn files(plan: &Plan, history: &History) -> impl Iterator<Item = (&'static str, Table)> {
+    let is_there = |name: &str| match name {
+        CLASSES => classes::are_counted(history),
+        ANSWERS => !plan.questions().is_empty(),
+        _ => true,
+    };
     FILES.into_iter().filter(move |(name, _)| is_there(name))
 }
 
 /// The names of the tables that [`write_all`] writes of what is known.
-pub fn written(history: &History) -> impl Iterator<Item = &'static str> {
-    files(history).map(|(name, _)| name)
+pub fn written(plan: &Plan, history: &History) -> impl Iterator<Item = &'static str> {
+    files(plan, history).map(|(name, _)| name)
 }
 
 /// The text of one of the tables that [`write_all`] writes; of another name, an empty one.
@@ -92,7 +101,7 @@ pub fn text(name: &str, plan: &Plan, history: &History) -> Result<String> {
 /// # Errors
 /// When the folder does not exist or a file cannot be written; the tables that were there stay as they were.
 pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
-    for (name, table) in files(history) {
+    for (name, table) in files(plan, history) {
         write_atomically(&folder.join(name), |file| table(file, plan, history))?;
     }
     Ok(())
@@ -104,7 +113,7 @@ pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
 /// # Errors
 /// As [`write_all`].
 pub fn write_meanwhile(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
-    for (name, table) in files(history) {
+    for (name, table) in files(plan, history) {
         write_for_now(&folder.join(name), |file| table(file, plan, history))?;
     }
     Ok(())

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use tombola_core::folder::journal::{History, StageHistory};
-use tombola_core::plan::Plan;
+use tombola_core::plan::{Demanded, Plan};
 
 /// How far a stage is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +20,8 @@ pub enum TrainingState {
     Failed,
     /// One that it descends from failed.
     Skipped,
+    /// Results of others said that it answers nothing that was asked.
+    Spared,
 }
 
 impl fmt::Display for TrainingState {
@@ -30,6 +32,7 @@ impl fmt::Display for TrainingState {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::Skipped => "skipped",
+            Self::Spared => "spared",
         })
     }
 }
@@ -50,6 +53,7 @@ pub struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// How all stages of a plan stand, by their index.
     pub fn of(plan: &Plan, history: &'a History) -> Vec<Self> {
+        let demanded = history.demanded(plan, None);
         let mut all: Vec<Self> = Vec::with_capacity(plan.stages.len());
         for (index, stage) in plan.stages.iter().enumerate() {
             let known = history.stages.get(&stage.id).map(|known| &**known);
@@ -67,6 +71,7 @@ impl<'a> Standing<'a> {
                     (TrainingState::Training, inherited)
                 }
                 _ if inherited.is_some() || birdless.is_some() => (TrainingState::Skipped, inherited),
+                _ if demanded[index] == Demanded::Spared => (TrainingState::Spared, None),
                 _ => (TrainingState::Waiting, None),
             };
             all.push(Self { state, history: known, blame, birdless });

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::Table;
 
+use super::answers;
 use super::birds;
 use super::methods::{Method, Methods, PrintedShare, PruningCourse, Section};
 use super::standing::{Standing, TrainingState};
@@ -52,7 +53,9 @@ pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
         }
         text.push('\n');
     }
-    for note in birds::sentences(plan, history).into_iter().chain(view.notes(plan)).chain(history.mixture(plan)) {
+    let answered = answers::all(plan, history);
+    let found = answered.iter().map(|answered| answered.words(plan)).chain(birds::sentences(plan, history));
+    for note in found.chain(view.notes(plan)).chain(history.mixture(plan)) {
         for line in wrapped(&[note], style.width, " ", "") {
             text.push_str(&line);
             text.push('\n');

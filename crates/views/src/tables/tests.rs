@@ -138,7 +138,7 @@ pub(super) const SMALL: &str = r#"
     control = ["none", "reinit"]
 "#;
 
-const ALL: [(&str, Table); 8] = FILES;
+const ALL: [(&str, Table); 9] = FILES;
 
 #[test]
 fn results_of_a_small_sweep() {

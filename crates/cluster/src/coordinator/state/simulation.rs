@@ -176,6 +176,7 @@ impl World {
                 };
                 assert!(!self.needs.iter().enumerate().any(needs), "{action:?} after {event:?}");
             }
+            Action::Spare(stage) => panic!("{stage} is spared though none is held"),
             Action::Skip(stage, cause) => {
                 assert!(self.failed.contains(&cause) && self.closed.insert(stage), "{action:?}");
                 self.failed.insert(stage);

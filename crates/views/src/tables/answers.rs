@@ -1,0 +1,182 @@
+//! `sparsest.csv`: the sparsest ticket that matches the dense network, for each question that a sweep asks.
+//!
+//! Accuracies and densities are shares from 0 to 1. It may not know how a question is answered.
+
+use std::collections::BTreeSet;
+use std::io::{Result, Write};
+
+use super::rows;
+use super::sheet::CsvSheet;
+use super::standing::{Standing, TrainingState};
+use tombola_core::folder::journal::History;
+use tombola_core::plan::{Answer, Plan, Question};
+use tombola_words::statistics::{Quantiles, Sample};
+use tombola_words::value::{Value, Within};
+
+/// The columns after those of the settings.
+const MEASURED: [&str; 18] = [
+    "answer",
+    "ratio",
+    "level",
+    "density",
+    "n",
+    "dense_accuracy_mean",
+    "accuracy_mean",
+    "accuracy_std",
+    "accuracy_ci95",
+    "difference_mean",
+    "difference_ci95",
+    "dense_test_accuracy_mean",
+    "test_accuracy_mean",
+    "test_accuracy_ci95",
+    "selected_on",
+    "trainings",
+    "trained",
+    "spared",
+];
+
+/// Settings in which the tickets of a question differ: they are no columns.
+const VARIED: [&str; 4] = ["pruning-ratio", "prune-iterations", "control", "barrier-points"];
+
+/// A question and what is known of its answer.
+pub(crate) struct Answered<'a> {
+    question: &'a Question,
+    answer: Answer,
+    /// The accuracies of the ticket on the part that epochs are chosen on, and on the test set; of the dense networks likewise.
+    chosen: [Vec<f64>; 2],
+    test: [Vec<f64>; 2],
+    /// The share that is left of the weights or channels, over all seeds.
+    density: Option<f64>,
+    /// Trainings that might have answered it, those that are there, and those that are not needed.
+    counts: [usize; 3],
+}
+
+/// Every question of a plan.
+pub(crate) fn all<'a>(plan: &'a Plan, history: &History) -> Vec<Answered<'a>> {
+    if plan.questions().is_empty() {
+        return Vec::new();
+    }
+    let standings = Standing::of(plan, history);
+    plan.questions().iter().map(|question| Answered::of(question, plan, history, &standings)).collect()
+}
+
+impl<'a> Answered<'a> {
+    fn of(question: &'a Question, plan: &'a Plan, history: &History, standings: &[Standing]) -> Self {
+        let answer = question.answer(plan, &|stage| history.accuracy(plan, stage));
+        let stages: BTreeSet<usize> = question.chains().flat_map(|chain| plan.chains[chain].stages.clone()).collect();
+        let count = |state| stages.iter().filter(|stage| standings[**stage].state == state).count();
+        let counts = [stages.len(), count(TrainingState::Done), count(TrainingState::Spared)];
+        let chains = answer.found.map_or(&[][..], |rung| &question.rungs[rung].tickets);
+        let ends = |dense: bool| {
+            chains.iter().filter_map(move |chain| {
+                let stages = &plan.chains[*chain].stages;
+                if dense { stages.first() } else { stages.last() }
+            })
+        };
+        let chosen = |dense| ends(dense).filter_map(|stage| history.accuracy(plan, *stage)).collect();
+        let known = |stage: &usize| history.stages.get(&plan.stages[*stage].id);
+        let test = |dense| {
+            ends(dense).filter_map(|stage| Some(known(stage)?.outcome.as_ref()?.best.test.accuracy())).collect()
+        };
+        let densities: Vec<f64> =
+            ends(false).filter_map(|stage| Some(known(stage)?.drawn.as_ref()?.density())).collect();
+        Self {
+            question,
+            answer,
+            chosen: [chosen(false), chosen(true)],
+            test: [test(false), test(true)],
+            density: Sample::of(&densities).map(|sample| sample.mean),
+            counts,
+        }
+    }
+
+    /// How it stands, in a word.
+    fn word(&self) -> &'static str {
+        match (self.answer.is_final, self.answer.found) {
+            (true, Some(_)) => "found",
+            (true, None) => "none",
+            (false, _) => "open",
+        }
+    }
+
+    /// The differences of ticket and dense network of each seed.
+    fn differences(&self) -> Vec<f64> {
+        self.chosen[0].iter().zip(&self.chosen[1]).map(|(ticket, dense)| ticket - dense).collect()
+    }
+
+    /// The answer in a sentence.
+    pub(crate) fn words(&self, plan: &Plan) -> String {
+        let settings = &plan.chains[self.question.chain].trial.settings;
+        let bar = match settings.within {
+            Within::Points(points) => format!("within {points} points of the dense mean"),
+            Within::Interval => "not below dense by the 95 % interval".to_string(),
+        };
+        let part = settings.select.show();
+        let [all, trained, spared] = self.counts;
+        let rest = match spared {
+            0 => format!("{trained} of {all} trainings done"),
+            _ => format!("{trained} of {all} trainings done, {spared} not needed"),
+        };
+        let mean = |values: &[f64]| 100.0 * Sample::of(values).map_or(f64::NAN, |sample| sample.mean);
+        match (self.word(), self.density) {
+            ("found", Some(density)) => format!(
+                "Sparsest match ({bar}, {part}): {:.2} % left, {:.2} % against {:.2} %; on the test set {:.2} % against {:.2} %; {rest}.",
+                100.0 * density,
+                mean(&self.chosen[0]),
+                mean(&self.chosen[1]),
+                mean(&self.test[0]),
+                mean(&self.test[1])
+            ),
+            ("none", _) => format!("Sparsest match ({bar}, {part}): none of the ratios; {rest}."),
+            _ => format!("Sparsest match ({bar}, {part}): not known yet; {rest}."),
+        }
+    }
+}
+
+/// Writes the table.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Result<()> {
+    let mut columns = rows::columns(plan);
+    columns.retain(|field| !rows::is_seed(field) && !VARIED.contains(&field.key));
+    let answers = all(plan, history);
+    let shown: Vec<Vec<String>> = answers
+        .iter()
+        .map(|answered| rows::shown(&columns, &plan.chains[answered.question.chain].trial.settings))
+        .collect();
+    let used: Vec<usize> =
+        (0..columns.len()).filter(|column| shown.iter().any(|row| !row[*column].is_empty())).collect();
+    let header = used.iter().map(|column| columns[*column].key);
+    let mut sheet = CsvSheet::new(file, header.chain(MEASURED))?;
+    let mut quantiles = Quantiles::default();
+    for (answered, shown) in answers.iter().zip(&shown) {
+        for &column in &used {
+            sheet.put(&shown[column])?;
+        }
+        let rung = answered.answer.found.map(|rung| &answered.question.rungs[rung]);
+        let level = rung.and_then(|rung| rung.tickets.first()).map(|chain| plan.chains[*chain].stages.len() - 1);
+        sheet.put(answered.word())?;
+        sheet.float(rung.map(|rung| rung.ratio))?;
+        sheet.maybe(level)?;
+        sheet.float(answered.density)?;
+        sheet.maybe(rung.map(|rung| rung.tickets.len()))?;
+        let mut mean = |values: &[f64]| Sample::of(values).map(|sample| (sample, quantiles.half_width(&sample)));
+        let [ticket, dense] = [mean(&answered.chosen[0]), mean(&answered.chosen[1])];
+        let difference = mean(&answered.differences());
+        let [test, dense_test] = [mean(&answered.test[0]), mean(&answered.test[1])];
+        sheet.float(dense.map(|(sample, _)| sample.mean))?;
+        sheet.float(ticket.map(|(sample, _)| sample.mean))?;
+        sheet.float(ticket.and_then(|(sample, _)| sample.deviation))?;
+        sheet.float(ticket.and_then(|(_, half)| half))?;
+        sheet.float(difference.map(|(sample, _)| sample.mean))?;
+        sheet.float(difference.and_then(|(_, half)| half))?;
+        sheet.float(dense_test.map(|(sample, _)| sample.mean))?;
+        sheet.float(test.map(|(sample, _)| sample.mean))?;
+        sheet.float(test.and_then(|(_, half)| half))?;
+        sheet.put(plan.chains[answered.question.chain].trial.settings.select.show())?;
+        answered.counts.iter().try_for_each(|count| sheet.put(count))?;
+        sheet.end_row()?;
+    }
+    sheet.finish()
+}
