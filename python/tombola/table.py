@@ -17,7 +17,7 @@ _COLUMNS = {
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         hidden ratios spare target load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
         selected_on error track rule early_bird differs value other_value place
-        computed_with class_name
+        computed_with class_name find within answer
     """,
     WHOLE: """
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
@@ -25,6 +25,7 @@ _COLUMNS = {
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n paired_n bits differing window
         epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct
+        trainings trained spared
     """,
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """

@@ -38,6 +38,7 @@ mod plan;
 mod power_cuts;
 mod pretended_gpu;
 mod programs;
+mod questions;
 mod report;
 mod saved_epochs;
 mod script_commands;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::loaded::LoadedFiles;
 use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
-use super::search::Question;
+use super::search::Search;
 use super::stage::Stage;
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
@@ -56,7 +56,7 @@ pub struct Plan {
     /// The steps of an epoch by which points within epochs were found, of the dense trainings where there are any.
     pub counted_steps: BTreeMap<usize, usize>,
     /// What its trials ask.
-    pub(super) questions: Vec<Question>,
+    pub(super) questions: Vec<Search>,
     /// Names under which earlier programs trained what is one training now.
     pub(super) aliases: BTreeMap<StageId, usize>,
     by_id: HashMap<StageId, usize>,
@@ -105,7 +105,10 @@ impl Plan {
             plan.chains.push(Chain { trial, stages });
         }
         plan.decimals = super::digits::decimals(&plan.stages);
-        plan.questions = Question::all(&plan.chains);
+        plan.questions = {
+            let chains = plan.chains.iter();
+            Search::all(chains.map(|chain| (&chain.trial.settings, chain.stages.as_slice())))
+        };
         Ok(plan)
     }
 

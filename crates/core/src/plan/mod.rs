@@ -2,6 +2,7 @@
 
 mod advice;
 mod asked;
+mod demanded;
 mod digits;
 pub mod estimate;
 mod extent;
@@ -26,7 +27,7 @@ pub use forest::{Chain, Part, Plan};
 pub use loaded::{LoadedFile, LoadedFiles, LoadedPart, loaded_anew};
 pub use near::near_misses;
 pub use networks::{Network, Networks};
-pub use pruning::{Pruning, Teaching};
-pub use search::{Answer, Demanded, Question};
+pub use pruning::{LayerChoice, Pruning, Teaching};
+pub use search::{Demanded, Search, SearchState};
 pub use stage::{Stage, dense_id};
 pub use track::{Bird, Track};

@@ -3,9 +3,10 @@
 //! It may not know of stages, files or torch.
 
 use crate::mask::Settling;
-use crate::prune::LayerChoice;
 use crate::sweep::settings::Settings;
-use tombola_words::value::{Budget, Control, Criterion, LayerPattern, Moment, Rewind, Scope, Streams, Target, Value};
+use tombola_words::value::{
+    Budget, Control, Criterion, LayerPattern, LayerSet, Moment, PruneLayers, Rewind, Scope, Streams, Target, Value,
+};
 
 /// How a level comes from the one before.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,32 @@ pub struct Pruning {
     pub mask: Option<(String, Option<String>)>,
     /// Whether the weights before training came from a file, so that going back to them is going back to a snapshot.
     pub begins_loaded: bool,
+}
+
+/// The layers that may be pruned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerChoice {
+    /// Those of a kind,
+    pub kind: PruneLayers,
+    /// but for these.
+    pub spared: LayerSet,
+}
+
+impl LayerChoice {
+    /// Every layer that has connections.
+    pub fn all() -> Self {
+        Self::of(PruneLayers::All)
+    }
+
+    /// All of a kind.
+    pub fn of(kind: PruneLayers) -> Self {
+        Self { kind, spared: LayerSet::default() }
+    }
+
+    /// Whether it leaves no connection out.
+    pub fn is_all(&self) -> bool {
+        self.kind == PruneLayers::All && self.spared.is_empty()
+    }
 }
 
 /// How a training learns from the dense network that it descends from.

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use super::forest::{Chain, Plan};
 use crate::sweep::{Decides, FIELDS, SEEDS, Settings};
 use tombola_words::statistics::{Quantiles, Sample};
 use tombola_words::value::{Control, Find, Within};
@@ -29,7 +28,7 @@ pub enum Demanded {
 
 /// Which is the sparsest ticket that matches the dense network?
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct Search {
     /// A chain of the plan that has its settings.
     pub chain: usize,
     /// Tickets of ever fewer weights.
@@ -46,15 +45,31 @@ pub struct Question {
 pub struct Rung {
     /// The share that is gone.
     pub ratio: f64,
-    /// The chain of each seed.
-    pub tickets: Vec<usize>,
+    /// The ticket of each seed.
+    pub tickets: Vec<SearchedTicket>,
     /// The chains of their twins.
     controls: Vec<usize>,
 }
 
+/// A ticket of one seed.
+#[derive(Debug, Clone)]
+pub struct SearchedTicket {
+    /// Its chain in the plan.
+    pub chain: usize,
+    /// The stages of that chain, the dense training first.
+    pub stages: Vec<usize>,
+}
+
+impl Rung {
+    /// The chains of its tickets and of their twins.
+    pub fn chains(&self) -> impl Iterator<Item = usize> {
+        self.tickets.iter().map(|ticket| ticket.chain).chain(self.controls.iter().copied())
+    }
+}
+
 /// How a question stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct SearchState {
     /// The sparsest rung that is known to match.
     pub found: Option<usize>,
     /// Whether that is the answer.
@@ -63,42 +78,12 @@ pub struct Answer {
     pub rungs: Vec<Demanded>,
 }
 
-impl Plan {
-    /// The questions that its trials ask.
-    pub fn questions(&self) -> &[Question] {
-        &self.questions
-    }
-
-    /// Whether each stage is needed, by the accuracies on which epochs are chosen, from 0 to 1.
-    pub fn demanded(&self, accuracy: &dyn Fn(usize) -> Option<f64>) -> Vec<Demanded> {
-        let mut chains = vec![Demanded::Certain; self.chains.len()];
-        for question in &self.questions {
-            let answer = question.answer(self, accuracy);
-            for (rung, demanded) in question.rungs.iter().zip(answer.rungs) {
-                rung.tickets.iter().chain(&rung.controls).for_each(|chain| chains[*chain] = demanded);
-            }
-        }
-        let mut stages = vec![Demanded::Spared; self.stages.len()];
-        for (chain, demanded) in self.chains.iter().zip(&chains) {
-            chain.stages.iter().for_each(|stage| stages[*stage] = stages[*stage].max(*demanded));
-        }
-        // Tickets that only their forks ask for stand in no chain.
-        for (index, stage) in self.stages.iter().enumerate() {
-            if let Some(sibling) = stage.sibling {
-                stages[sibling] = stages[sibling].max(stages[index]);
-            }
-        }
-        stages
-    }
-}
-
-impl Question {
-    /// The questions of some chains.
-    pub(super) fn all(chains: &[Chain]) -> Vec<Self> {
+impl Search {
+    /// The questions of some chains, each with its settings and stages.
+    pub(super) fn all<'c>(chains: impl Iterator<Item = (&'c Settings, &'c [usize])>) -> Vec<Self> {
         let mut questions: Vec<Self> = Vec::new();
         let mut known: HashMap<String, usize> = HashMap::new();
-        for (index, chain) in chains.iter().enumerate() {
-            let settings = &chain.trial.settings;
+        for (index, (settings, stages)) in chains.enumerate() {
             if settings.find != Find::Sparsest || settings.prune_iterations == 0 {
                 continue;
             }
@@ -107,27 +92,28 @@ impl Question {
                 questions.push(Self { chain: index, rungs, dense, within: settings.within, walks: false });
                 questions.len() - 1
             });
-            questions[place].add(index, chain);
+            questions[place].add(index, settings, stages);
         }
         for question in &mut questions {
             question.rungs.sort_by(|one, other| one.ratio.total_cmp(&other.ratio));
-            question.walks = question.rungs.windows(2).all(|pair| follows(chains, &pair[0], &pair[1]));
+            question.walks = question.rungs.windows(2).all(|pair| follows(&pair[0], &pair[1]));
         }
         questions
     }
 
-    fn add(&mut self, index: usize, chain: &Chain) {
-        let settings = &chain.trial.settings;
-        if !self.dense.contains(&chain.stages[0]) {
-            self.dense.push(chain.stages[0]);
+    fn add(&mut self, chain: usize, settings: &Settings, stages: &[usize]) {
+        if !self.dense.contains(&stages[0]) {
+            self.dense.push(stages[0]);
         }
         let place = self.rungs.iter().position(|rung| rung.ratio == settings.pruning_ratio).unwrap_or_else(|| {
             self.rungs.push(Rung { ratio: settings.pruning_ratio, tickets: Vec::new(), controls: Vec::new() });
             self.rungs.len() - 1
         });
         let rung = &mut self.rungs[place];
-        let of = if settings.control == Control::None { &mut rung.tickets } else { &mut rung.controls };
-        of.push(index);
+        match settings.control {
+            Control::None => rung.tickets.push(SearchedTicket { chain, stages: stages.to_vec() }),
+            _ => rung.controls.push(chain),
+        }
     }
 
     /// How many seeds its means are over.
@@ -137,12 +123,12 @@ impl Question {
 
     /// The chains that might answer it, with their twins.
     pub fn chains(&self) -> impl Iterator<Item = usize> {
-        self.rungs.iter().flat_map(|rung| rung.tickets.iter().chain(&rung.controls)).copied()
+        self.rungs.iter().flat_map(Rung::chains)
     }
 
     /// How it stands.
-    pub fn answer(&self, plan: &Plan, accuracy: &dyn Fn(usize) -> Option<f64>) -> Answer {
-        let matches = |rung: usize| self.matches(plan, &self.rungs[rung], accuracy);
+    pub fn answer(&self, accuracy: &dyn Fn(usize) -> Option<f64>) -> SearchState {
+        let matches = |rung: usize| self.matches(&self.rungs[rung], accuracy);
         match self.walks {
             true => self.walk(matches),
             false => self.bisect(matches),
@@ -150,8 +136,8 @@ impl Question {
     }
 
     /// From the first rung on, until several in a row are no match.
-    fn walk(&self, matches: impl Fn(usize) -> Option<bool>) -> Answer {
-        let mut answer = Answer { found: None, is_final: false, rungs: vec![Demanded::Open; self.rungs.len()] };
+    fn walk(&self, matches: impl Fn(usize) -> Option<bool>) -> SearchState {
+        let mut answer = SearchState { found: None, is_final: false, rungs: vec![Demanded::Open; self.rungs.len()] };
         let mut fails = 0;
         for rung in 0..self.rungs.len() {
             answer.rungs[rung] = Demanded::Certain;
@@ -170,8 +156,8 @@ impl Question {
     }
 
     /// The middle of what is left, again and again: what is denser than a match would match, what is sparser than none would not.
-    fn bisect(&self, matches: impl Fn(usize) -> Option<bool>) -> Answer {
-        let mut answer = Answer { found: None, is_final: false, rungs: vec![Demanded::Spared; self.rungs.len()] };
+    fn bisect(&self, matches: impl Fn(usize) -> Option<bool>) -> SearchState {
+        let mut answer = SearchState { found: None, is_final: false, rungs: vec![Demanded::Spared; self.rungs.len()] };
         let (mut from, mut to) = (0, self.rungs.len());
         while from < to {
             let middle = from.midpoint(to);
@@ -191,10 +177,10 @@ impl Question {
     }
 
     /// Whether the tickets of a rung match the dense networks; nothing until all of both are trained.
-    fn matches(&self, plan: &Plan, rung: &Rung, accuracy: &dyn Fn(usize) -> Option<f64>) -> Option<bool> {
+    fn matches(&self, rung: &Rung, accuracy: &dyn Fn(usize) -> Option<f64>) -> Option<bool> {
         let of = |stage: usize| accuracy(stage);
         let dense: Vec<f64> = self.dense.iter().map(|stage| of(*stage)).collect::<Option<_>>()?;
-        let ends = || rung.tickets.iter().map(|chain| &plan.chains[*chain].stages);
+        let ends = || rung.tickets.iter().map(|ticket| &ticket.stages);
         let tickets: Vec<f64> = ends().map(|stages| of(stages[stages.len() - 1])).collect::<Option<_>>()?;
         match self.within {
             Within::Points(points) => {
@@ -222,14 +208,15 @@ fn key(settings: &Settings) -> String {
 }
 
 /// Whether each ticket of a rung is one of the next rung, pruned further.
-fn follows(chains: &[Chain], one: &Rung, next: &Rung) -> bool {
-    let extends = |(one, next): (&usize, &usize)| chains[*next].stages.starts_with(&chains[*one].stages);
+fn follows(one: &Rung, next: &Rung) -> bool {
+    let extends = |(one, next): (&SearchedTicket, &SearchedTicket)| next.stages.starts_with(&one.stages);
     one.tickets.len() == next.tickets.len() && one.tickets.iter().zip(&next.tickets).all(extends)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plan;
     use crate::plan::outside::Outside;
     use crate::sweep::Spec;
 
@@ -256,7 +243,7 @@ mod tests {
             };
             known.insert(next, accuracy(ratio(next)));
         }
-        let answer = plan.questions()[0].answer(plan, &|stage| known.get(&stage).copied());
+        let answer = plan.questions()[0].answer(&|stage| known.get(&stage).copied());
         assert!(answer.is_final);
         (answer.found, known.len())
     }

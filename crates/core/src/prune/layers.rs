@@ -3,34 +3,9 @@
 use std::collections::BTreeSet;
 
 use crate::net::{Layout, Parameter, Role};
+use crate::plan::LayerChoice;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{LayerNames, LayerPattern, PruneLayers};
-
-/// The layers that may be pruned.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LayerChoice {
-    /// Those of a kind,
-    pub kind: PruneLayers,
-    /// but for these.
-    pub spared: LayerNames,
-}
-
-impl LayerChoice {
-    /// Every layer that has connections.
-    pub fn all() -> Self {
-        Self::of(PruneLayers::All)
-    }
-
-    /// All of a kind.
-    pub fn of(kind: PruneLayers) -> Self {
-        Self { kind, spared: LayerNames::default() }
-    }
-
-    /// Whether it leaves no connection out.
-    pub fn is_all(&self) -> bool {
-        self.kind == PruneLayers::All && self.spared.is_empty()
-    }
-}
+use tombola_words::value::{LayerPattern, PruneLayers};
 
 /// The connections that may be pruned, with their numbers in the layout.
 pub fn prunable<'l>(
@@ -120,12 +95,12 @@ mod tests {
     use super::*;
     use crate::net::zoo::{self, Choice};
     use tombola_words::Shape;
-    use tombola_words::value::Value;
+    use tombola_words::value::{LayerSet, Value};
 
     fn names(kind: PruneLayers, spared: &str) -> Vec<String> {
         let choice = Choice { depth: 8, ..Choice::named("resnet") };
         let layout = Layout::of(&zoo::build(&choice, Shape::Image(3, 32, 32), 10).unwrap());
-        let layers = LayerChoice { kind, spared: LayerNames::parse(spared).unwrap() };
+        let layers = LayerChoice { kind, spared: LayerSet::parse(spared).unwrap() };
         prunable(&layout, &layers).map(|(_, parameter)| layer(parameter).to_string()).collect()
     }
 
@@ -148,7 +123,7 @@ mod tests {
     fn names_that_are_none_are_refused_with_those_that_there_are() {
         let layout = Layout::of(&zoo::build(&Choice::named("lenet-5"), Shape::Image(1, 28, 28), 10).unwrap());
         let check = |text: &str| {
-            let names = LayerNames::parse(text).unwrap();
+            let names = LayerSet::parse(text).unwrap();
             check_names(&layout, &[], "spare", names.patterns().iter())
         };
         check("[conv1, fc*, first, last]").unwrap();

@@ -10,7 +10,7 @@ pub mod scorer;
 pub mod ticket;
 pub mod unstructured;
 
-pub use layers::{LayerChoice, prunable};
+pub use layers::prunable;
 pub use rewind::{Sources, starting_point};
 pub use scorer::{Scorer, Want};
 pub use ticket::{Pruner, Ticket};

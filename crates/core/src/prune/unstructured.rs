@@ -177,7 +177,7 @@ fn shuffle(mask: &mut Bits, range: Range<usize>, number: usize, key: Key) {
 mod tests {
     use super::*;
     use crate::net::Builder;
-    use crate::prune::LayerChoice;
+    use crate::plan::LayerChoice;
     use crate::prune::scorer::NoGradients;
     use crate::sweep::Settings;
     use proptest::prelude::*;

@@ -12,14 +12,14 @@ const MOST_NESTED: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Condition {
     text: String,
-    root: Part,
+    root: Clause,
 }
 
 #[derive(Debug, Clone)]
-enum Part {
-    All(Vec<Part>),
-    Any(Vec<Part>),
-    Not(Box<Part>),
+enum Clause {
+    All(Vec<Clause>),
+    Any(Vec<Clause>),
+    Not(Box<Clause>),
     Compared(Operand, Comparison, Operand),
 }
 
@@ -69,7 +69,7 @@ impl Condition {
                 .hint("for example `epochs > 10 and (learning-rate >= 0.1 or network == \"conv-2\")`")
         };
         let tokens = tokens(text).map_err(wrong)?;
-        let mut reader = Reader { tokens: &tokens, at: 0, nested: 0 };
+        let mut reader = TokenReader { tokens: &tokens, at: 0, nested: 0 };
         let root = reader.any().map_err(wrong)?;
         match reader.tokens.get(reader.at) {
             None => Ok(Self { text: text.to_string(), root }),
@@ -91,7 +91,7 @@ impl Condition {
     }
 }
 
-impl Part {
+impl Clause {
     fn holds(&self, settings: &Settings) -> Result<bool> {
         match self {
             Self::All(parts) => parts.iter().try_fold(true, |all, part| Ok(all && part.holds(settings)?)),
@@ -157,20 +157,20 @@ fn tokens(text: &str) -> std::result::Result<Vec<String>, String> {
 }
 
 /// Reads tokens from the left.
-struct Reader<'t> {
+struct TokenReader<'t> {
     tokens: &'t [String],
     at: usize,
     nested: usize,
 }
 
-impl Reader<'_> {
+impl TokenReader<'_> {
     fn takes(&mut self, word: &str) -> bool {
         let next = self.tokens.get(self.at).is_some_and(|token| token.eq_ignore_ascii_case(word));
         self.at += usize::from(next);
         next
     }
 
-    fn any(&mut self) -> std::result::Result<Part, String> {
+    fn any(&mut self) -> std::result::Result<Clause, String> {
         self.nested += 1;
         if self.nested > MOST_NESTED {
             return Err(format!("found more than {MOST_NESTED} conditions within each other"));
@@ -180,18 +180,18 @@ impl Reader<'_> {
             parts.push(self.all()?);
         }
         self.nested -= 1;
-        Ok(Part::Any(parts))
+        Ok(Clause::Any(parts))
     }
 
-    fn all(&mut self) -> std::result::Result<Part, String> {
+    fn all(&mut self) -> std::result::Result<Clause, String> {
         let mut parts = vec![self.one()?];
         while self.takes("and") {
             parts.push(self.one()?);
         }
-        Ok(Part::All(parts))
+        Ok(Clause::All(parts))
     }
 
-    fn one(&mut self) -> std::result::Result<Part, String> {
+    fn one(&mut self) -> std::result::Result<Clause, String> {
         let mut negated = false;
         while self.takes("not") {
             negated = !negated;
@@ -212,9 +212,9 @@ impl Reader<'_> {
             if let (Operand::Value(left), Operand::Value(right)) = (&left, &right) {
                 return Err(format!("neither `{left}` nor `{right}` is a setting"));
             }
-            Part::Compared(left, comparison, right)
+            Clause::Compared(left, comparison, right)
         };
-        Ok(if negated { Part::Not(Box::new(part)) } else { part })
+        Ok(if negated { Clause::Not(Box::new(part)) } else { part })
     }
 
     fn operand(&mut self) -> std::result::Result<Operand, String> {

@@ -56,12 +56,12 @@ pub struct Grid {
     /// What each trial has to meet.
     pub conditions: Vec<Condition>,
     /// How many combinations are tried, where not all are.
-    pub sample: Option<Sample>,
+    pub sample: Option<GridSample>,
 }
 
 /// Some of the combinations of a grid, at random. Those that differ in their seeds alone are one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sample {
+pub struct GridSample {
     /// How many.
     pub count: usize,
     /// What decides which.
@@ -171,7 +171,7 @@ impl Grid {
     }
 }
 
-impl Sample {
+impl GridSample {
     /// Which of some places are tried.
     fn of(self, places: &[usize]) -> HashSet<usize> {
         let mut known = HashSet::new();
@@ -263,7 +263,7 @@ mod tests {
     fn conditions_leave_combinations_out_and_a_sample_has_all_seeds_of_each() {
         let conditions = vec![Condition::read("pr > 0.5 or priter == 1").unwrap()];
         assert_eq!(Grid { conditions, ..base() }.expand().unwrap().len(), 7);
-        let mut grid = Grid { sample: Some(Sample { count: 4, seed: 1 }), ..base() };
+        let mut grid = Grid { sample: Some(GridSample { count: 4, seed: 1 }), ..base() };
         grid.set(axis("seed", &["1", "2", "3"]));
         let points = grid.expand().unwrap();
         assert_eq!(points.len(), 12);
@@ -271,9 +271,9 @@ mod tests {
             points.iter().map(|p| format!("{} {}", p.pruning_ratio, p.prune_iterations)).collect();
         assert_eq!(pairs.len(), 4);
         assert_eq!(points, grid.expand().unwrap());
-        let other = Grid { sample: Some(Sample { count: 4, seed: 2 }), ..grid.clone() };
+        let other = Grid { sample: Some(GridSample { count: 4, seed: 2 }), ..grid.clone() };
         assert_ne!(points, other.expand().unwrap());
-        assert_eq!(Grid { sample: Some(Sample { count: 99, seed: 1 }), ..grid }.expand().unwrap().len(), 27);
+        assert_eq!(Grid { sample: Some(GridSample { count: 99, seed: 1 }), ..grid }.expand().unwrap().len(), 27);
     }
 
     #[test]

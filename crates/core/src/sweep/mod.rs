@@ -14,7 +14,7 @@ pub mod spec;
 mod spellings;
 
 pub use condition::Condition;
-pub use grid::{Axis, Grid, Sample};
+pub use grid::{Axis, Grid, GridSample};
 pub use own_data::OwnData;
 pub use rates::rate_of;
 pub use settings::{Decides, FIELDS, Field, NAME_FILES, SEEDS, Settings, check_fits};

@@ -17,7 +17,7 @@ use crate::net::zoo::{self, Choice};
 use tombola_words::error::Result;
 use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter,
-    Keep, LastBatch, LayerNames, LayerPattern, LayerRatios, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
+    Keep, LastBatch, LayerPattern, LayerRatios, LayerSet, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
     Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope,
     Select, Shard, ShortcutOption, Streams, TrackMasks, Value, Within,
 };
@@ -281,7 +281,7 @@ settings! {
         "prune-layers" => prune_layers: PruneLayers = PruneLayers::All, if |s| !s.prunes_channels() && draws_masks(s);
         /// Layers that are not pruned, by names in which `*` stands for anything, such as `conv1, layer*.0.downsample`, or by the words first
         /// and last. A name of a module is all layers within. Where channels are pruned, those that these layers make stay
-        "spare" => spare: LayerNames = LayerNames::default(), if |s| !s.spare.is_empty() && draws_masks(s);
+        "spare" => spare: LayerSet = LayerSet::default(), if |s| !s.spare.is_empty() && draws_masks(s);
         /// Share of the rate at which the output layer is pruned, on its own: 0.5 as in the lottery-ticket paper,
         /// 0 never, 1 like the others
         "output-rate" => output_rate: f64 = 1.0, in 0.0..=1.0, "a number from 0 to 1",

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Trial;
 use super::condition::Condition;
 use super::defaults;
-use super::grid::{Axis, Grid, Sample, unknown};
+use super::grid::{Axis, Grid, GridSample, unknown};
 use super::levels;
 use super::own_data::{self, OwnData, is_data_path};
 use super::range;
@@ -165,7 +165,7 @@ impl Spec {
                     let seed = table.get("sample-seed").map_or(Ok(1), |seed| read_count("sample-seed", seed, 0));
                     let seed = seed.map_err(|error| place(error, "sample-seed"))?;
                     let count = read_count(key, value, 1).map_err(|error| place(error, key))?;
-                    grid.sample = Some(Sample { count: usize::try_from(count).unwrap_or(usize::MAX), seed });
+                    grid.sample = Some(GridSample { count: usize::try_from(count).unwrap_or(usize::MAX), seed });
                 }
                 "sample-seed" if table.contains_key("sample") => {}
                 _ => {

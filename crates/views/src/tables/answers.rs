@@ -9,7 +9,7 @@ use super::rows;
 use super::sheet::CsvSheet;
 use super::standing::{Standing, TrainingState};
 use tombola_core::folder::journal::History;
-use tombola_core::plan::{Answer, Plan, Question};
+use tombola_core::plan::{Plan, Search, SearchState};
 use tombola_words::statistics::{Quantiles, Sample};
 use tombola_words::value::{Value, Within};
 
@@ -40,8 +40,8 @@ const VARIED: [&str; 4] = ["pruning-ratio", "prune-iterations", "control", "barr
 
 /// A question and what is known of its answer.
 pub(crate) struct Answered<'a> {
-    question: &'a Question,
-    answer: Answer,
+    question: &'a Search,
+    answer: SearchState,
     /// The accuracies of the ticket on the part that epochs are chosen on, and on the test set; of the dense networks likewise.
     chosen: [Vec<f64>; 2],
     test: [Vec<f64>; 2],
@@ -61,17 +61,14 @@ pub(crate) fn all<'a>(plan: &'a Plan, history: &History) -> Vec<Answered<'a>> {
 }
 
 impl<'a> Answered<'a> {
-    fn of(question: &'a Question, plan: &'a Plan, history: &History, standings: &[Standing]) -> Self {
-        let answer = question.answer(plan, &|stage| history.accuracy(plan, stage));
+    fn of(question: &'a Search, plan: &'a Plan, history: &History, standings: &[Standing]) -> Self {
+        let answer = question.answer(&|stage| history.accuracy(plan, stage));
         let stages: BTreeSet<usize> = question.chains().flat_map(|chain| plan.chains[chain].stages.clone()).collect();
         let count = |state| stages.iter().filter(|stage| standings[**stage].state == state).count();
         let counts = [stages.len(), count(TrainingState::Done), count(TrainingState::Spared)];
-        let chains = answer.found.map_or(&[][..], |rung| &question.rungs[rung].tickets);
+        let tickets = answer.found.map_or(&[][..], |rung| &question.rungs[rung].tickets);
         let ends = |dense: bool| {
-            chains.iter().filter_map(move |chain| {
-                let stages = &plan.chains[*chain].stages;
-                if dense { stages.first() } else { stages.last() }
-            })
+            tickets.iter().filter_map(move |ticket| if dense { ticket.stages.first() } else { ticket.stages.last() })
         };
         let chosen = |dense| ends(dense).filter_map(|stage| history.accuracy(plan, *stage)).collect();
         let known = |stage: &usize| history.stages.get(&plan.stages[*stage].id);
@@ -155,7 +152,7 @@ pub(super) fn write(file: &mut dyn Write, plan: &Plan, history: &History) -> Res
             sheet.put(&shown[column])?;
         }
         let rung = answered.answer.found.map(|rung| &answered.question.rungs[rung]);
-        let level = rung.and_then(|rung| rung.tickets.first()).map(|chain| plan.chains[*chain].stages.len() - 1);
+        let level = rung.and_then(|rung| rung.tickets.first()).map(|ticket| ticket.stages.len() - 1);
         sheet.put(answered.word())?;
         sheet.float(rung.map(|rung| rung.ratio))?;
         sheet.maybe(level)?;

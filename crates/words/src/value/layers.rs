@@ -59,9 +59,9 @@ fn fits(pattern: &[u8], text: &[u8]) -> bool {
 
 /// Layers by their names: the order makes no difference.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct LayerNames(Vec<LayerPattern>);
+pub struct LayerSet(Vec<LayerPattern>);
 
-impl LayerNames {
+impl LayerSet {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -73,7 +73,7 @@ impl LayerNames {
     }
 }
 
-impl Value for LayerNames {
+impl Value for LayerSet {
     const LIST: bool = true;
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -168,10 +168,10 @@ mod tests {
 
     #[test]
     fn lists_of_names_are_sets_and_ratios_have_the_one_that_says_most_first() {
-        let names = LayerNames::parse("[fc, conv1, fc]").unwrap();
-        assert_eq!(names, LayerNames::parse("conv1 fc").unwrap());
+        let names = LayerSet::parse("[fc, conv1, fc]").unwrap();
+        assert_eq!(names, LayerSet::parse("conv1 fc").unwrap());
         assert_eq!(names.show(), "[conv1, fc]");
-        assert_eq!(LayerNames::parse(&names.show()), Ok(names));
+        assert_eq!(LayerSet::parse(&names.show()), Ok(names));
         let ratios = LayerRatios::parse("*=0.1, conv*=0.2, conv1=0.3").unwrap();
         assert_eq!(ratios.show(), "[conv1=0.3, conv*=0.2, *=0.1]");
         assert_eq!(LayerRatios::parse(&ratios.show()), Ok(ratios));
@@ -179,6 +179,6 @@ mod tests {
         for wrong in ["fc", "fc=1", "fc=-0.1", "=0.5", "fc=0.1, fc=0.2", "fc=x"] {
             assert!(LayerRatios::parse(wrong).is_err(), "{wrong}");
         }
-        assert!(LayerNames::parse("a=b").is_err());
+        assert!(LayerSet::parse("a=b").is_err());
     }
 }

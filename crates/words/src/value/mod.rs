@@ -20,7 +20,7 @@ pub use choices::{
     Budget, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter, Keep, LastBatch, NormStart, OnFail,
     Optimizer, Precision, PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
 };
-pub use layers::{LayerNames, LayerPattern, LayerRatios};
+pub use layers::{LayerPattern, LayerRatios, LayerSet};
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
 pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};

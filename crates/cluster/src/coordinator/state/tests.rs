@@ -341,3 +341,41 @@ fn a_stopped_stage_is_left_to_the_next_run() {
     assert_eq!(on(Event::Finished(2, 0)), [Action::Dismiss(0)]);
     assert_eq!(state.open(), 2);
 }
+
+#[test]
+fn a_held_stage_starts_when_it_is_wanted_and_frees_its_source_when_it_is_spared() {
+    // Two tickets of one dense network, both held.
+    let hold = || {
+        let mut state = State::new(stages(&[(1.0, None), (1.0, Some(0)), (1.0, Some(0))]), Rules::default());
+        state.hold(1);
+        state.hold(2);
+        state
+    };
+    let now = Duration::ZERO;
+    let mut state = hold();
+    assert_eq!(state.on_event(Event::Joined(0), now), [Action::Start(0, 0)]);
+    assert_eq!(state.on_event(Event::Kept(0, LAST, 0), now), []);
+    // One is wanted, the other is spared, before the worker is free.
+    assert_eq!(state.on_event(Event::Wanted(1), now), []);
+    assert_eq!(state.on_event(Event::Spared(2), now), [Action::Spare(2)]);
+    assert_eq!(state.open(), 2);
+    assert_eq!(state.on_event(Event::Finished(0, 0), now), [Action::Start(1, 0)]);
+    // Told again, nothing changes.
+    assert_eq!(state.on_event(Event::Wanted(1), now), []);
+    assert_eq!(state.on_event(Event::Spared(2), now), []);
+    let last = state.on_event(Event::Finished(1, 0), now);
+    assert!(last.contains(&Action::Free(0, LAST)) && last.contains(&Action::Dismiss(0)), "{last:?}");
+    assert_eq!(state.open(), 0);
+}
+
+#[test]
+fn what_is_held_for_a_training_that_failed_is_left_out_of_the_run() {
+    let mut state = State::new(stages(&[(1.0, None), (1.0, None), (1.0, None)]), Rules::default());
+    state.hold(2);
+    let now = Duration::ZERO;
+    assert_eq!(state.on_event(Event::Joined(0), now), [Action::Start(0, 0)]);
+    assert_eq!(state.on_event(Event::Failed(0, 0), now), [Action::Start(1, 0)]);
+    // Nothing runs and nothing can start: nobody will say whether the held one is needed.
+    assert_eq!(state.on_event(Event::Finished(1, 0), now), [Action::Skip(2, 2), Action::Dismiss(0)]);
+    assert_eq!(state.open(), 0);
+}
