@@ -107,13 +107,13 @@ pub fn read(matches: &ArgMatches, words: &[String]) -> Result<Vec<Flag>> {
 /// Adds the settings given by words whose values mean others.
 fn read_spellings(matches: &ArgMatches, words: &[String], flags: &mut Vec<Flag>) -> Result<()> {
     for spelling in SPELLINGS {
-        let Ok(Some(times)) = matches.try_get_occurrences::<String>(spelling.word) else { continue };
+        let Ok(Some(mut times)) = matches.try_get_occurrences::<String>(spelling.word) else { continue };
         let Some(field) = spelling.field() else { continue };
         let flag = format!("--{}", spelling.word);
         if flags.iter().any(|other| other.field.key == field.key) {
             return Err(said_twice(&format!("`{}`", self::spelling(field, words)), &format!("`{flag}`"), field));
         }
-        let last = times.last().into_iter().flatten().next_back().map_or("", String::as_str);
+        let last = times.next_back().into_iter().flatten().next_back().map_or("", String::as_str);
         let mut values = Vec::new();
         for text in last.split(',').map(str::trim) {
             let meant = spelling.meaning(text);

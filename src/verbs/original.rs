@@ -95,17 +95,17 @@ pub(super) fn meant(matches: &ArgMatches, mut flags: Vec<Flag>) -> Result<(Vec<F
     }
     let last = |flag: &str| matches.get_many::<usize>(flag).and_then(|mut values| values.next_back()).copied();
     let mut annotated = last("ann-train");
-    if let Some(word) = one_value(&flags, "load") {
-        if let Some(checkpoint) = Checkpoint::read(&word)? {
-            if Path::new(&word).is_file() {
-                annotated = None;
-            } else {
-                let draw = annotated.take().map_or(checkpoint.draw(), |epoch| format!("best-until:{epoch}"));
-                checkpoint.put(&mut flags, &draw)?;
-                notes.push(format!(
-                    "`--load {word}` is the dense training that it names, drawn at `{draw}`: as `--load auto`"
-                ));
-            }
+    if let Some(word) = one_value(&flags, "load")
+        && let Some(checkpoint) = Checkpoint::read(&word)?
+    {
+        if Path::new(&word).is_file() {
+            annotated = None;
+        } else {
+            let draw = annotated.take().map_or(checkpoint.draw(), |epoch| format!("best-until:{epoch}"));
+            checkpoint.put(&mut flags, &draw)?;
+            notes.push(format!(
+                "`--load {word}` is the dense training that it names, drawn at `{draw}`: as `--load auto`"
+            ));
         }
     }
     if let Some(epoch) = annotated {

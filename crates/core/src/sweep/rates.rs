@@ -46,7 +46,7 @@ pub(super) fn decimals(number: f64) -> usize {
 /// The number of prunings after which `ratio`, as it is written, is gone at `rate` each.
 pub(super) fn prunings_to(ratio: f64, rate: f64) -> Option<usize> {
     let guess = ((1.0 - ratio).ln() / (1.0 - rate).ln()).round();
-    let prunings = (guess.is_finite() && guess >= 1.0 && guess <= 1000.0).then_some(guess as usize)?;
+    let prunings = (1.0..=1000.0).contains(&guess).then_some(guess as usize)?;
     // 0.5 is not 0.488, though it is with one digit.
     rounds_to(rate, prunings, ratio, decimals(ratio).max(FEWEST_DECIMALS - 1)).then_some(prunings)
 }
