@@ -18,7 +18,7 @@ use tombola_core::sweep::Settings;
 use tombola_data::{DataSet, Images, Normalisation};
 use tombola_train::batches::Resident;
 use tombola_words::value::Value;
-use tombola_words::value::{Criterion, Moment, PruneLayers, PruningType, Rewind, Scope, Streams};
+use tombola_words::value::{Criterion, Moment, PruningType, Rewind, Scope, Streams};
 
 #[derive(Deserialize)]
 struct Record {
