@@ -3,11 +3,13 @@
 pub mod channels;
 pub mod criterion;
 pub mod densities;
+pub mod regrow;
 pub mod rewind;
 pub mod scorer;
 pub mod ticket;
 pub mod unstructured;
 
+pub use regrow::{Regrowth, regrow};
 pub use rewind::{Sources, starting_point};
 pub use scorer::{Scorer, Want};
 pub use ticket::{Pruner, Ticket};
