@@ -69,6 +69,14 @@ impl Changing {
         .hint(format!("give a smaller `{key}`, a larger `mask-until`, or more `epochs`")))
     }
 
+    /// The rule, in the word that settings have for it.
+    pub fn name(&self) -> &'static str {
+        match self.rule {
+            ChangeRule::Gradual { .. } => "gradual",
+            ChangeRule::Rigl { .. } => "rigl",
+        }
+    }
+
     /// How it changes, as lines of a text that names it.
     pub fn words(&self) -> String {
         let Self { rule, every, until } = self;

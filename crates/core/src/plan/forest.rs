@@ -10,6 +10,7 @@ use super::loaded::LoadedFiles;
 use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
 use super::stage::Stage;
+use super::track::Track;
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
@@ -273,6 +274,15 @@ impl Plan {
                 let end = if settings.draw.is_early_bird() { Moment::Last } else { settings.draw };
                 kept.push(next.as_ref().map_or(end, |pruning| pruning.draw));
             }
+            if let Some(own) = stage.pruning.clone().filter(|pruning| pruning.changing.is_some()) {
+                if tickets {
+                    // Its mask is known at its end.
+                    kept.push(Moment::Last);
+                }
+                if run.track_masks != TrackMasks::None {
+                    stage.add(Track::of(&own));
+                }
+            }
             if run.save {
                 kept.extend([Moment::Best, Moment::Last]);
             }
@@ -326,6 +336,7 @@ fn track_also(pruning: &Pruning) -> bool {
     let Pruning { control, criterion, .. } = pruning;
     *control == Control::None
         && pruning.mask.is_none()
+        && pruning.changing.is_none()
         && !criterion.needs_images()
         && !matches!(criterion, Criterion::Random | Criterion::SynFlow)
 }

@@ -26,6 +26,8 @@ impl Track {
             false => text.push_str(&format!("{}\n{output_rate:?}\n", layers.show())),
         }
         text.push_str(&mask_revisions(pruning));
+        // What is watched then is the mask itself.
+        text.extend(pruning.changing.map(|changing| changing.words()));
         Self { key: hash(&text), pruning: Pruning { control: Control::None, ..pruning.clone() } }
     }
 }

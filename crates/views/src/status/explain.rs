@@ -6,6 +6,7 @@
 use super::text::columns;
 use super::view::View;
 use crate::tables::TrainingState;
+use tombola_core::mask::ChangeRule;
 use tombola_core::plan::Stage;
 use tombola_core::plan::estimate::{human, many};
 use tombola_core::sweep::{Decides, FIELDS, Settings};
@@ -315,6 +316,17 @@ fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
         ("reinit", pruning.rewind.show()),
         ("control", pruning.control.show()),
     ];
+    if let Some(changing) = pruning.changing {
+        all.push(("while-training", changing.name().to_string()));
+        all.push(("mask-every", changing.every.show()));
+        all.push(("mask-until", changing.until.show()));
+        match changing.rule {
+            ChangeRule::Gradual { start, from } => {
+                all.extend([("mask-from", from.show()), ("start-ratio", start.show())]);
+            }
+            ChangeRule::Rigl { drop } => all.push(("drop-share", drop.show())),
+        }
+    }
     if pruning.effective_rewind() == Rewind::None {
         all.push(("fine-tune-epochs", pruning.fine_tune_epochs.show()));
         all.push(("fine-tune-lr", pruning.fine_tune_lr.show()));

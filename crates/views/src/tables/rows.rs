@@ -15,7 +15,7 @@ const SEEDS: [&str; 4] = ["seed", "init-seed", "order-seed", "augment-seed"];
 
 /// Settings that came later than others: they are columns where some trial has them, so that tables of sweeps without them stay
 /// what they were.
-const LATER: [&str; 21] = [
+const LATER: [&str; 27] = [
     "hidden",
     "load-mask",
     "load-init",
@@ -37,6 +37,12 @@ const LATER: [&str; 21] = [
     "distill-temperature",
     "iterations",
     "schedule-by",
+    "while-training",
+    "mask-every",
+    "mask-from",
+    "mask-until",
+    "start-ratio",
+    "drop-share",
 ];
 
 /// The settings that are columns: all that can change what comes out.

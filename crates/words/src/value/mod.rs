@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub use augment::{Alteration, Augment};
 pub use choices::{
     Budget, Control, Criterion, DecayOn, EarlyBirdRule, Head, Keep, LastBatch, NormStart, OnFail, Optimizer, Precision,
-    PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
+    PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams, WhileTraining,
 };
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
