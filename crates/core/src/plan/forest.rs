@@ -483,6 +483,24 @@ mod tests {
     }
 
     #[test]
+    fn a_mask_that_changes_is_watched_itself_and_kept_at_its_end() {
+        let text = |more: &str| format!("pr = 0.5\ndraw = \"epoch:0\"\nreinit = \"init\"\n{more}");
+        let plain = plan(&text("")).unwrap();
+        let both = plan(&text("while-training = [\"none\", \"gradual\", \"rigl\"]")).unwrap();
+        let ids = |plan: &Plan| plan.stages.iter().map(|stage| stage.id).collect::<Vec<_>>();
+        assert_eq!((ids(&both)[..2].to_vec(), both.stages.len()), (ids(&plain), 4));
+        let watched: Vec<usize> = both.stages.iter().map(|stage| stage.tracks.len()).collect();
+        assert_eq!(watched, [1, 0, 1, 1], "the dense training is watched for the ticket alone");
+        assert_ne!(both.stages[2].tracks[0].key, both.stages[3].tracks[0].key);
+        assert!(both.stages[2..].iter().all(|stage| stage.kept.contains(&Moment::Last)));
+        // Nobody waits for the dense training.
+        assert_eq!(both.sources(2), [(0, Moment::Epoch(0))]);
+        let unwatched = plan(&text("while-training = \"rigl\"\ntrack-masks = \"none\"")).unwrap();
+        assert!(unwatched.stages.iter().all(|stage| stage.tracks.is_empty()));
+        assert!(plan(&text("while-training = \"rigl\"\ncontrols = true")).unwrap_err().message.contains("`control`"));
+    }
+
+    #[test]
     fn snapshots_asked_for_are_taken_where_the_training_passes_them() {
         let plan = plan("epochs-save = [10, 30]\nreinit = \"epoch:12\"\nkeep = \"nothing\"").unwrap();
         assert!(plan.stages[0].wanted.contains(&Moment::BestUntil(10)));
