@@ -15,13 +15,13 @@ _COLUMNS = {
         stage other_stage state network shortcut bn-init dataset filter augment synthetic-shape precision optimizer schedule lr-milestones
         schedule-by step-epochs cycle-epochs warmup-epochs
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
-        hidden ratios spare target load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
+        hidden ratios spare target while-training load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
         selected_on error track rule early_bird differs value other_value place
         computed_with class_name find within answer
     """,
     WHOLE: """
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
-        patience cycle-factor prune-iterations round-channels score-images
+        patience cycle-factor prune-iterations round-channels score-images mask-every mask-from
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n paired_n bits differing window
         epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct
@@ -30,7 +30,7 @@ _COLUMNS = {
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """
         prune-rate learning-rate momentum weight-decay slimming beta1 beta2 gamma min-lr pruning-ratio output-rate early-bird-epsilon
-        filter-sigma clip-norm average label-smoothing mixup cutmix warmup-start distill distill-temperature
+        filter-sigma clip-norm average label-smoothing mixup cutmix warmup-start distill distill-temperature mask-until start-ratio drop-share
         fine-tune-lr rate density density_total density_effective density_channels density_macs pruned_validation_accuracy
         pruned_test_accuracy start_validation_accuracy start_test_accuracy best_validation_accuracy best_test_accuracy
         best_validation_top5 best_test_top5 last_validation_top5 last_test_top5 validation_top5 test_top5

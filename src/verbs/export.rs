@@ -252,6 +252,13 @@ fn said(plan: &Plan, index: usize, moment: &str, graph: &Graph, compact: bool) -
 fn start(results: &Results, index: usize, layout: &Layout) -> Result<Snapshot> {
     let stage = &results.plan.stages[index];
     let settings = &results.plan.stages[stage.root].settings;
+    if stage.pruning.as_ref().is_some_and(|pruning| pruning.changing.is_some()) {
+        return Err(Error::input(format!(
+            "the mask of `{}` changed while it trained, and its first one was not kept",
+            stage.id
+        ))
+        .hint("export a state that was kept: `best`, `last` or `epoch:K`"));
+    }
     let loaded = match &settings.load {
         Load::Path(path) => Some(path),
         Load::None | Load::Auto => settings.load_init.0.as_ref(),

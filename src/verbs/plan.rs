@@ -286,8 +286,10 @@ fn describe(asked: &Asked, index: usize, scored: &mut ScoredShares) -> Result<St
                 Control::Reinit => "new weights (reinit control)".to_string(),
                 control => format!("{reinit}, {} control", control.show()),
             };
+            let changing =
+                pruning.changing.map_or_else(String::new, |changing| format!(", {} while it trains", changing.name()));
             format!(
-                "level {}: {left}{}, {} {}, drawn at {}, {start}, {epochs}",
+                "level {}: {left}{}, {} {}{changing}, drawn at {}, {start}, {epochs}",
                 stage.level,
                 exceptions(pruning),
                 pruning.criterion.show(),

@@ -111,6 +111,23 @@ pub(crate) fn expect_same(folder: &Folder, expected: &[String], situation: &str)
     }
 }
 
+/// Every snapshot and mask that stayed, with its bytes.
+fn states(folder: &Folder) -> Vec<(String, Vec<u8>)> {
+    let kept = folder.listing().into_iter().filter(|path| path.contains("/stages/") && path.contains(".safetensors"));
+    kept.map(|path| (path.clone(), std::fs::read(folder.path(&path)).unwrap())).collect()
+}
+
+/// All snapshots and masks that stayed are those of another run.
+#[track_caller]
+pub(crate) fn expect_same_states(one: &Folder, other: &Folder, situation: &str) {
+    let (one, other) = (states(one), states(other));
+    let names = |states: &[(String, Vec<u8>)]| states.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&one), names(&other), "{situation}");
+    let differing: Vec<&String> =
+        one.iter().zip(&other).filter(|(one, other)| one != other).map(|((name, _), _)| name).collect();
+    assert_eq!(differing, Vec::<&String>::new(), "{situation}");
+}
+
 /// A folder with a sweep of some seconds: enough to do something to it in the middle.
 pub(crate) fn slow_folder() -> Folder {
     folder(&text(1000, 3))

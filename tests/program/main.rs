@@ -13,6 +13,7 @@ mod common;
 
 mod bad_input;
 mod browser;
+mod changing_masks;
 mod checkpoints;
 mod classes;
 mod damage;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::common::sweep::{self, expect_same, journal, tables};
+use super::common::sweep::{self, expect_same, expect_same_states, journal, tables};
 use super::common::{Folder, PROGRAM};
 use rand::RngCore;
 use tombola_words::stream::stream;
@@ -42,22 +42,6 @@ reinit = "5it"
 
 fn folder() -> Folder {
     sweep::folder(SWEEP)
-}
-
-/// Every snapshot and mask that stayed, with its bytes.
-fn states(folder: &Folder) -> Vec<(String, Vec<u8>)> {
-    let kept = folder.listing().into_iter().filter(|path| path.contains("/stages/") && path.contains(".safetensors"));
-    kept.map(|path| (path.clone(), std::fs::read(folder.path(&path)).unwrap())).collect()
-}
-
-#[track_caller]
-fn expect_same_states(one: &Folder, other: &Folder, situation: &str) {
-    let (one, other) = (states(one), states(other));
-    let names = |states: &[(String, Vec<u8>)]| states.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&one), names(&other), "{situation}");
-    let differing: Vec<&String> =
-        one.iter().zip(&other).filter(|(one, other)| one != other).map(|((name, _), _)| name).collect();
-    assert_eq!(differing, Vec::<&String>::new(), "{situation}");
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Resume {
 pub enum TrainingEvent {
     /// The mask and what it does before training. Not told again by a resumed training.
     Drawn(Box<Drawn>),
+    /// The mask that it ends with, where it changed while it ran: counts and sizes, which replace those told before.
+    Settled(Box<Drawn>),
     /// Images of the running epoch.
     Images {
         /// Trained on so far.

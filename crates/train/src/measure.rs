@@ -84,7 +84,7 @@ impl Steps {
         let held = tf32::hold(precision == Precision::Tf32);
         let mut arena = Arena::new(Arc::clone(layout), start, device)?;
         arena.precision = precision;
-        let mask = start.mask.as_ref().map(|mask| crate::training::run::mask_tensor(mask, device));
+        let mask = start.mask.as_ref().map(|mask| crate::training::optimizer::mask_tensor(mask, device));
         Ok(Self {
             forward: Forward::new(Arc::clone(network), layout),
             arena,

@@ -170,6 +170,12 @@ impl PixelStatistics {
 }
 
 impl Drawn {
+    /// This, with the counts and sizes of the mask that it became while it trained. What was measured before training stays.
+    #[must_use]
+    pub fn settled(self, end: Self) -> Self {
+        Self { pruned: self.pruned, start: self.start, span: self.span, pixels: self.pixels, ..end }
+    }
+
     /// Share of the prunable weights that is alive.
     pub fn density(&self) -> f64 {
         self.alive as f64 / self.prunable.max(1) as f64
@@ -262,6 +268,9 @@ pub struct SnapshotSums {
     /// Of the stage's mask; none at level 0.
     #[serde(default)]
     pub mask: Option<Checksum>,
+    /// Of a mask that this snapshot alone has, where masks change while the stage trains; then it has none of the stage's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_mask: Option<Checksum>,
 }
 
 /// One entry of the journal.

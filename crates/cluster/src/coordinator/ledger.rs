@@ -19,7 +19,7 @@ use tombola_core::plan::{Network, Networks, Part, Plan, Pruning, estimate};
 use tombola_core::training::Resume;
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
-use tombola_words::record::{EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
+use tombola_words::record::{Drawn, EpochRecord, MaskRecord, Outcome, Record, SnapshotSums};
 use tombola_words::value::{Moment, Rewind, Schedule, Value};
 
 /// How the names of all states to go on from begin.
@@ -291,13 +291,32 @@ impl Ledger {
         let id = self.id(stage);
         self.begin_folder(id)?;
         self.past.remove(&(id, name.to_string()));
-        self.store.save(id, name, snapshot, &*self.layout(stage)?)
+        let layout = self.layout(stage)?;
+        let changes = self.plan.stages[stage].pruning.as_ref().is_some_and(|pruning| pruning.changing.is_some());
+        // The mask of the stage is the one that it ends with.
+        match changes && name != Moment::Last.show() {
+            true => self.store.save_with_own_mask(id, name, snapshot, &layout),
+            false => self.store.save(id, name, snapshot, &layout),
+        }
     }
 
     /// Before a stage has files, the journal on the disk knows of the stage: files that no journal tells of are a sign that the
     /// journal is not theirs.
     fn begin_folder(&mut self, id: StageId) -> Result<()> {
         if self.store.folder(id).is_dir() { Ok(()) } else { self.sync() }
+    }
+
+    /// Writes down what became of a mask that changed while its stage trained.
+    ///
+    /// A kill before it costs nothing: the stage goes on from its last state, and tells it again when it ends.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub fn settled(&mut self, stage: usize, end: Drawn) -> Result<()> {
+        let id = self.id(stage);
+        let known = self.chronicle.history().stages.get(&id).and_then(|known| known.drawn.clone());
+        let drawn = known.map_or_else(|| end.clone(), |known| known.settled(end.clone()));
+        self.write(Record::Drawn { stage: id, drawn })
     }
 
     /// Keeps the mask of an epoch, and how far it is from those before.

@@ -339,7 +339,7 @@ mod tests {
         let (folder, path, bytes) = written();
         let (stage, store) = (StageId::of("stage"), Store::new(folder.path()));
         let mask = Some(Checksum::of(b"mask"));
-        let sums = Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask });
+        let sums = Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask, own_mask: None });
         let mut journal = Journal::open(&path, bytes.len() as u64).unwrap();
         journal.append(&Record::Kept { stage, moment: Moment::Last, sums }).unwrap();
         assert!(repair(folder.path(), false).unwrap_err().message.contains("another run writes to"));

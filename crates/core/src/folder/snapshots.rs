@@ -1,7 +1,8 @@
 //! Snapshots on disk: safetensors files with PyTorch's parameter names and shapes.
 //!
 //! `stages/ID/NAME.safetensors` is a plain state dict, `stages/ID/mask.safetensors` holds one truth value for each
-//! connection, `stages/ID/NAME.optimizer.safetensors` the optimiser's vectors where training may go on from there. A
+//! connection, `stages/ID/NAME.optimizer.safetensors` the optimiser's vectors where training may go on from there. Where masks change
+//! while a stage trains, a snapshot has its mask for itself, as `stages/ID/NAME.mask.safetensors`, and that at the end is the stage's. A
 //! snapshot is there when its main file is: it is written last. Checksums of the files are given to who writes them, and asked
 //! back from who reads them: what has changed meanwhile is not read. It may not know of torch.
 
@@ -69,6 +70,10 @@ impl Store {
         self.folder(stage).join(format!("{}.optimizer.safetensors", file_name(name)))
     }
 
+    fn own_mask_path(&self, stage: StageId, name: &str) -> PathBuf {
+        self.folder(stage).join(format!("{}.mask.safetensors", file_name(name)))
+    }
+
     /// The file of a stage's mask.
     pub fn mask_file(&self, stage: StageId) -> PathBuf {
         self.folder(stage).join("mask.safetensors")
@@ -79,11 +84,36 @@ impl Store {
     /// # Errors
     /// When the folder or a file cannot be written. An older snapshot of that name stays as it was.
     pub fn save(&self, stage: StageId, name: &str, snapshot: &Snapshot, layout: &Layout) -> Result<SnapshotSums> {
+        let write = |bits: &Bits| self.save_mask(&self.mask_file(stage), bits, layout);
         make_folder(&self.folder(stage))?;
-        let mask = match &snapshot.mask {
-            Some(bits) => Some(self.save_mask(stage, bits, layout)?),
-            None => None,
-        };
+        let mask = snapshot.mask.as_deref().map(write).transpose()?;
+        Ok(SnapshotSums { mask, ..self.save_without_mask(stage, name, snapshot, layout)? })
+    }
+
+    /// As [`Store::save`], with a mask that may be another than that of the stage's other snapshots.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save_with_own_mask(
+        &self,
+        stage: StageId,
+        name: &str,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<SnapshotSums> {
+        let write = |bits: &Bits| self.save_mask(&self.own_mask_path(stage, name), bits, layout);
+        make_folder(&self.folder(stage))?;
+        let own_mask = snapshot.mask.as_deref().map(write).transpose()?;
+        Ok(SnapshotSums { own_mask, ..self.save_without_mask(stage, name, snapshot, layout)? })
+    }
+
+    fn save_without_mask(
+        &self,
+        stage: StageId,
+        name: &str,
+        snapshot: &Snapshot,
+        layout: &Layout,
+    ) -> Result<SnapshotSums> {
         let mut optimizer = None;
         if let Some(state) = &snapshot.optimizer {
             let mut tensors = Vec::new();
@@ -104,17 +134,16 @@ impl Store {
             facts.push(("step", snapshot.step.to_string()));
         }
         let weights = write(&self.path(stage, name), state_dict(snapshot, layout), &facts)?;
-        Ok(SnapshotSums { weights, optimizer, mask })
+        Ok(SnapshotSums { weights, optimizer, mask: None, own_mask: None })
     }
 
-    /// Writes the mask of a stage where there is none or another one: of an attempt that began from another parent.
-    fn save_mask(&self, stage: StageId, bits: &Bits, layout: &Layout) -> Result<Checksum> {
-        let path = self.mask_file(stage);
-        let bytes = encoded(&path, mask_tensors(bits, layout), &[])?;
+    /// Writes a mask where there is none or another one: of an attempt that began from another parent.
+    fn save_mask(&self, path: &Path, bits: &Bits, layout: &Layout) -> Result<Checksum> {
+        let bytes = encoded(path, mask_tensors(bits, layout), &[])?;
         let sum = Checksum::of(&bytes);
         // One that cannot be read is written again.
-        if !regular::read(&path).is_ok_and(|there| Checksum::of(&there) == sum) {
-            write_atomically(&path, |file| file.write_all(&bytes))?;
+        if !regular::read(path).is_ok_and(|there| Checksum::of(&there) == sum) {
+            write_atomically(path, |file| file.write_all(&bytes))?;
         }
         Ok(sum)
     }
@@ -139,7 +168,10 @@ impl Store {
         NeededFiles {
             weights: (weights, sums.map(|sums| sums.weights)),
             optimizer: has_optimizer.then(|| (optimizer, sums.and_then(|sums| sums.optimizer))),
-            mask: has_mask.then(|| (self.mask_file(stage), sums.and_then(|sums| sums.mask))),
+            mask: match sums.and_then(|sums| sums.own_mask) {
+                Some(own) => Some((self.own_mask_path(stage, name), Some(own))),
+                None => has_mask.then(|| (self.mask_file(stage), sums.and_then(|sums| sums.mask))),
+            },
         }
     }
 
@@ -195,9 +227,9 @@ impl Store {
         self.must_have_mask(stage, sum)?.then(|| load_mask(&path, &read_sound(&path, sum)?, layout)).transpose()
     }
 
-    /// The files of a snapshot, of those that it can have: state dict, optimiser.
-    pub fn files(&self, stage: StageId, name: &str) -> [PathBuf; 2] {
-        [self.path(stage, name), self.optimizer_path(stage, name)]
+    /// The files of a snapshot, of those that it can have for itself: state dict, optimiser, mask.
+    pub fn files(&self, stage: StageId, name: &str) -> [PathBuf; 3] {
+        [self.path(stage, name), self.optimizer_path(stage, name), self.own_mask_path(stage, name)]
     }
 
     /// Removes a snapshot, and the stage's folder with the last one.
@@ -228,7 +260,7 @@ impl Store {
                 let file = path.file_name().unwrap_or_default().to_string_lossy().to_string();
                 let torn = is_temporary(&file);
                 let snapshot = file.strip_suffix(".safetensors");
-                let snapshot = snapshot.map(|name| name.strip_suffix(".optimizer").unwrap_or(name));
+                let snapshot = snapshot.map(snapshot_name);
                 if torn || snapshot.is_some_and(|name| is_past(stage, name)) {
                     std::fs::remove_file(&path).map_err(|error| Error::file("remove", &path, &error))?;
                 }
@@ -247,7 +279,7 @@ impl Store {
         let names = files.filter_map(|path| {
             let file = path.file_name()?.to_string_lossy().to_string();
             let name = file.strip_suffix(".safetensors")?;
-            Some(name.strip_suffix(".optimizer").unwrap_or(name).to_string())
+            Some(snapshot_name(name).to_string())
         });
         Ok(names.filter(|name| name != "mask" && !name.starts_with('.')).collect())
     }
@@ -272,6 +304,7 @@ impl Store {
         make_folder(&self.folder(stage))?;
         let pairs = [
             (other.mask_file(stage), self.mask_file(stage)),
+            (other.own_mask_path(stage, name), self.own_mask_path(stage, name)),
             (other.optimizer_path(stage, name), self.optimizer_path(stage, name)),
             (other.path(stage, name), self.path(stage, name)),
         ];
@@ -281,6 +314,11 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// The name of the snapshot that a file belongs to, by that of the file without `.safetensors`.
+fn snapshot_name(file: &str) -> &str {
+    file.strip_suffix(".optimizer").or_else(|| file.strip_suffix(".mask")).unwrap_or(file)
 }
 
 /// Whether a file holds what it should, or, where that is not known, tensors.

@@ -11,6 +11,7 @@ use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
 use super::search::Search;
 use super::stage::Stage;
+use super::track::Track;
 use super::twins::Twins;
 use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
@@ -280,6 +281,15 @@ impl Plan {
                 let end = if settings.draw.is_early_bird() { Moment::Last } else { settings.draw };
                 kept.push(next.as_ref().map_or(end, |pruning| pruning.draw));
             }
+            if let Some(own) = stage.pruning.clone().filter(|pruning| pruning.changing.is_some()) {
+                if tickets {
+                    // Its mask is known at its end.
+                    kept.push(Moment::Last);
+                }
+                if run.track_masks != TrackMasks::None {
+                    stage.add(Track::of(&own));
+                }
+            }
             if run.save {
                 kept.extend([Moment::Best, Moment::Last]);
             }
@@ -334,6 +344,7 @@ fn track_also(pruning: &Pruning) -> bool {
     *control == Control::None
         && pruning.mask.is_none()
         && pruning.target.is_none()
+        && pruning.changing.is_none()
         && !criterion.needs_images()
         && !matches!(criterion, Criterion::Random | Criterion::SynFlow)
 }
@@ -477,6 +488,24 @@ mod tests {
     fn draws_that_a_level_does_not_reach_are_refused() {
         let error = plan("pr = 0.5\npriter = 2\nreinit = \"epoch:12\"\ndraw = \"epoch:10\"").unwrap_err();
         assert!(error.message.contains("level 1") && error.message.contains("epochs 13 to 160"), "{error}");
+    }
+
+    #[test]
+    fn a_mask_that_changes_is_watched_itself_and_kept_at_its_end() {
+        let text = |more: &str| format!("pr = 0.5\ndraw = \"epoch:0\"\nreinit = \"init\"\n{more}");
+        let plain = plan(&text("")).unwrap();
+        let both = plan(&text("while-training = [\"none\", \"gradual\", \"rigl\"]")).unwrap();
+        let ids = |plan: &Plan| plan.stages.iter().map(|stage| stage.id).collect::<Vec<_>>();
+        assert_eq!((ids(&both)[..2].to_vec(), both.stages.len()), (ids(&plain), 4));
+        let watched: Vec<usize> = both.stages.iter().map(|stage| stage.tracks.len()).collect();
+        assert_eq!(watched, [1, 0, 1, 1], "the dense training is watched for the ticket alone");
+        assert_ne!(both.stages[2].tracks[0].key, both.stages[3].tracks[0].key);
+        assert!(both.stages[2..].iter().all(|stage| stage.kept.contains(&Moment::Last)));
+        // Nobody waits for the dense training.
+        assert_eq!(both.sources(2), [(0, Moment::Epoch(0))]);
+        let unwatched = plan(&text("while-training = \"rigl\"\ntrack-masks = \"none\"")).unwrap();
+        assert!(unwatched.stages.iter().all(|stage| stage.tracks.is_empty()));
+        assert!(plan(&text("while-training = \"rigl\"\ncontrols = true")).unwrap_err().message.contains("`control`"));
     }
 
     #[test]

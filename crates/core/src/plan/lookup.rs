@@ -27,6 +27,7 @@ impl Plan {
                     None => self.left(index),
                 };
                 text.push_str(&format!(" · level {}, {left}", stage.level));
+                text.extend(pruning.changing.map(|changing| format!(", {}", changing.name())));
                 // A twin with new weights stands beside tickets of any rewind.
                 if pruning.control != Control::Reinit {
                     text.push_str(&format!(" · {}", pruning.rewind.show()));

@@ -2,7 +2,7 @@
 //!
 //! It may not know of stages, files or torch.
 
-use crate::mask::Settling;
+use crate::mask::{Changing, Settling};
 use crate::sweep::settings::Settings;
 use tombola_words::value::{
     Budget, Control, Criterion, LayerPattern, LayerSet, Moment, PruneLayers, Rewind, Scope, Streams, Target, Value,
@@ -53,6 +53,8 @@ pub struct Pruning {
     pub barrier_points: usize,
     /// The file that the mask is taken from instead of being drawn, and that of its names, by the words that settings have for them.
     pub mask: Option<(String, Option<String>)>,
+    /// How its mask changes while it trains, if it does; `rate` is the ratio that it ends with.
+    pub changing: Option<Changing>,
     /// Whether the weights before training came from a file, so that going back to them is going back to a snapshot.
     pub begins_loaded: bool,
 }
@@ -133,6 +135,7 @@ impl Pruning {
             mask: settings.load_mask.0.is_some().then(|| {
                 (settings.load_mask.show(), settings.load_names.0.is_some().then(|| settings.load_names.show()))
             }),
+            changing: settings.changing(),
             begins_loaded: settings.load_init.0.is_some(),
         }
     }
@@ -143,6 +146,13 @@ impl Pruning {
             true => format!("the early bird ({})", self.settling.words()),
             false => self.draw.to_string(),
         }
+    }
+
+    /// As it draws the mask before its first step.
+    #[must_use]
+    pub fn at_the_start(&self) -> Self {
+        let rate = self.changing.map_or(self.rate, |changing| changing.first_ratio(self.rate));
+        Self { rate, ..self.clone() }
     }
 
     /// The layers whose weights the density counts: pruned channels take weights of any layer with them.

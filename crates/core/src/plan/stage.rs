@@ -212,7 +212,8 @@ impl Stage {
         }
     }
 
-    fn add(&mut self, track: Track) {
+    /// Watches masks of one kind.
+    pub(super) fn add(&mut self, track: Track) {
         // Nothing pruned is nothing to compare.
         if track.pruning.rate > 0.0 && !self.tracks.iter().any(|known| known.key == track.key) {
             self.tracks.push(track);

@@ -35,6 +35,8 @@ impl Track {
         }
         layer_rates.iter().for_each(|(layer, rate)| text.push_str(&format!("rate {}={rate:?}\n", layer.text())));
         text.push_str(&mask_revisions(pruning));
+        // What is watched then is the mask itself.
+        text.extend(pruning.changing.map(|changing| changing.words()));
         Self { key: hash(&text), pruning: Pruning { control: Control::None, ..pruning.clone() } }
     }
 }

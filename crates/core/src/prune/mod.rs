@@ -5,12 +5,14 @@ pub mod criterion;
 pub mod densities;
 pub mod goal;
 pub mod layers;
+pub mod regrow;
 pub mod rewind;
 pub mod scorer;
 pub mod ticket;
 pub mod unstructured;
 
 pub use layers::prunable;
+pub use regrow::{Regrowth, regrow};
 pub use rewind::{Sources, starting_point};
 pub use scorer::{Scorer, Want};
 pub use ticket::{Pruner, Ticket};

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::criterion::Key;
 use super::goal::Goal;
+use super::scorer::NoGradients;
 use super::{Scorer, Want, channels, prunable, unstructured};
 use crate::mask::Bits;
 use crate::net::channels::Channels;
@@ -73,6 +74,14 @@ impl Pruner {
         let mask = channels.weight_mask(&draw.mask);
         let count = ChannelCount { prunable: channels.len(), alive: draw.mask.count(), forced: draw.forced };
         Ok(Ticket { mask, channels: Some((draw.mask, count)) })
+    }
+
+    /// Draws a mask over weights on from `before`, the rate counted of `whole` (as [`unstructured::draw_of`]).
+    ///
+    /// # Errors
+    /// When a weight is not a number, or nothing may be pruned.
+    pub fn prune_on(&self, values: &[f32], masks: (&Bits, &Bits), pruning: &Pruning, key: Key) -> Result<Bits> {
+        unstructured::draw_of(&self.graph, &self.layout, values, masks, pruning, key, &mut NoGradients)
     }
 
     /// A mask that is given, on top of that which a snapshot has already. Twins with a random mask have as many weights in each layer

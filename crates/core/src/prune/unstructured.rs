@@ -46,9 +46,26 @@ pub fn draw(
     key: Key,
     scorer: &mut dyn Scorer,
 ) -> Result<Bits> {
+    draw_of(graph, layout, values, (before, before), pruning, key, scorer)
+}
+
+/// As [`draw`], on from a mask `before` that is on its way: the rate is counted of the mask `whole`, in which `before` lies. Of
+/// `whole` connections that compete with each other exactly `round(rate · whole)` are dead afterwards, if not more were before.
+///
+/// # Errors
+/// As [`draw`].
+pub fn draw_of(
+    graph: &Graph,
+    layout: &Layout,
+    values: &[f32],
+    (before, whole): (&Bits, &Bits),
+    pruning: &Pruning,
+    key: Key,
+    scorer: &mut dyn Scorer,
+) -> Result<Bits> {
     let want = wanted(pruning.criterion);
     let steps = if want == Some(Want::SynapticFlow) { FLOW_STEPS } else { 1 };
-    let groups = groups(graph, layout, before, pruning)?;
+    let groups = groups(graph, layout, (before, whole), pruning)?;
     let mut mask = before.clone();
     for step in 1..=steps {
         let gradients = want.map(|want| scorer.gradients(want, &mask)).transpose()?;
@@ -98,10 +115,12 @@ struct PruneGroup<'a> {
 }
 
 impl<'a> PruneGroup<'a> {
-    /// Of which the share `rate` goes.
-    fn of(layers: Vec<(usize, &'a Parameter)>, before: &Bits, rate: f64) -> Self {
-        let alive = layers.iter().map(|(_, layer)| before.count_in(layer.range())).sum();
-        Self { layers, alive, kept: alive - (rate * alive as f64).round() as usize }
+    /// Of which the share `rate` goes, counted of `whole`.
+    fn of(layers: Vec<(usize, &'a Parameter)>, (before, whole): (&Bits, &Bits), rate: f64) -> Self {
+        let count = |mask: &Bits| layers.iter().map(|(_, layer)| mask.count_in(layer.range())).sum();
+        let (alive, all): (usize, usize) = (count(before), count(whole));
+        let kept = (all - (rate * all as f64).round() as usize).min(alive);
+        Self { layers, alive, kept }
     }
 
     /// How many are left after some of the steps: the same share goes in each.
@@ -115,7 +134,12 @@ impl<'a> PruneGroup<'a> {
 }
 
 /// The sets of connections that compete.
-fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Pruning) -> Result<Vec<PruneGroup<'a>>> {
+fn groups<'a>(
+    graph: &Graph,
+    layout: &'a Layout,
+    (before, whole): (&Bits, &Bits),
+    pruning: &Pruning,
+) -> Result<Vec<PruneGroup<'a>>> {
     let parts: Vec<(usize, &Parameter)> = prunable(layout, &pruning.layers).collect();
     if parts.is_empty() {
         return Err(nothing_prunable());
@@ -136,12 +160,12 @@ fn groups<'a>(graph: &Graph, layout: &'a Layout, before: &Bits, pruning: &Prunin
             None => together.push(part),
         }
     }
-    let own = |part, rate| PruneGroup::of(vec![part], before, rate);
+    let own = |part, rate| PruneGroup::of(vec![part], (before, whole), rate);
     let mut groups: Vec<PruneGroup> = match pruning.scope {
         Scope::Layer => together.into_iter().map(|part| own(part, pruning.rate)).collect(),
-        Scope::Global | Scope::Deviation => vec![PruneGroup::of(together, before, pruning.rate)],
+        Scope::Global | Scope::Deviation => vec![PruneGroup::of(together, (before, whole), pruning.rate)],
         Scope::Erk => {
-            let all = PruneGroup::of(together, before, pruning.rate);
+            let all = PruneGroup::of(together, (before, whole), pruning.rate);
             let layers: Vec<&Parameter> = all.layers.iter().map(|(_, layer)| *layer).collect();
             let alive: Vec<usize> = layers.iter().map(|layer| before.count_in(layer.range())).collect();
             let kept = erdos_renyi_kernel(&layers, &alive, all.kept);
@@ -252,6 +276,31 @@ mod tests {
             let reached = alive(&mask, &layout, PruneLayers::All) as f64;
             // Each level rounds by at most half a weight, and later levels shrink that.
             prop_assert!((reached - (1.0 - ratio) * total as f64).abs() <= 0.5 * levels as f64 + 0.5);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_mask_on_its_way_has_exactly_the_share_of_the_whole_and_only_shrinks(
+            values in values_strategy(Layout::of(&network()).len), mut rates in proptest::collection::vec(0.0f64..1.0, 1..6),
+            scope in proptest::sample::select(vec![Scope::Global, Scope::Layer, Scope::Erk, Scope::Deviation]),
+        ) {
+            let (graph, layout) = (network(), Layout::of(&network()));
+            rates.sort_by(f64::total_cmp);
+            let whole = Bits::ones(layout.len);
+            let mut mask = whole.clone();
+            for rate in rates {
+                let pruning = Pruning { scope, ..pruning(rate) };
+                let next = draw_of(&graph, &layout, &values, (&mask, &whole), &pruning, KEY, &mut NoGradients).unwrap();
+                prop_assert!(next.is_within(&mask));
+                let dead = |len: usize| (rate * len as f64).round() as usize;
+                let expected: usize = match scope {
+                    Scope::Layer => prunable(&layout, &LayerChoice::all()).map(|(_, layer)| dead(layer.len)).sum(),
+                    _ => dead(alive(&whole, &layout, PruneLayers::All)),
+                };
+                prop_assert_eq!(layout.len - next.count(), expected);
+                mask = next;
+            }
         }
     }
 

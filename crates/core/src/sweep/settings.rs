@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::own_data::OwnData;
 use super::rates::{meant_rate, rate_of, ratio_after};
 use bounds::{
-    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HIDDEN, ITERATIONS, LEVELS, MEANS, MEGABYTES, RATES, SECONDS, SPANS, UP_TO,
-    WIDTHS, WORKERS,
+    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HIDDEN, ITERATIONS, LEVELS, MEANS, MEGABYTES, RATES, SECONDS, SHARE, SPANS,
+    UP_TO, WIDTHS, WORKERS,
 };
 
 use crate::net::zoo::{self, Choice};
@@ -19,7 +19,7 @@ use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter,
     Keep, LastBatch, LayerPattern, LayerRatios, LayerSet, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
     Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope,
-    Select, Shard, ShortcutOption, Streams, TrackMasks, Value, Within,
+    Select, Shard, ShortcutOption, Streams, TrackMasks, Value, WhileTraining, Within,
 };
 
 macro_rules! settings {
@@ -270,7 +270,8 @@ settings! {
         /// What is removed: single weights (unstructured, u) or channels (structured, s)
         "pruning-type" ["prunety"] => pruning_type: PruningType = PruningType::Unstructured;
         /// How weights (magnitude, random, lamp, snip, grasp, synflow) or channels (bn-scale, l1, l2, geometric-median,
-        /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, or bn-scale for channels
+        /// taylor, random) are scored; the lowest scores are pruned; auto = magnitude, bn-scale for channels, random for
+        /// the first mask of `while-training = "rigl"`
         "criterion" => criterion: Option<Criterion> = None, if draws_masks;
         /// Whether all weights or channels compete (global) or those of each layer among themselves (layer); for weights
         /// also erk (layers at Erdős–Rényi-kernel densities) and deviation (measured by each layer's standard deviation);
@@ -302,6 +303,20 @@ settings! {
         /// Take the mask of the ticket from a file instead of drawing one: masks as `tombola export` and results folders have them
         /// (safetensors, .npz), a state dict with masks (`weight_mask`, open_lth), or open_lth's file of masks
         "load-mask" => load_mask: NamedFile = NamedFile(None), if |s| s.load_mask.0.is_some();
+        /// How the mask changes while the ticket trains: none, gradual (more and more of the smallest weights go; Zhu and Gupta 2017)
+        /// or rigl (small weights go, as many with large gradients come back; Evci et al. 2020)
+        "while-training" => while_training: WhileTraining = WhileTraining::None, if changes_mask;
+        /// Steps between two changes of the mask
+        "mask-every" => mask_every: usize = 100, in 1..=1_000_000_000, "a whole number from 1 to 1000000000", if changes_mask;
+        /// Steps before the first change of gradual
+        "mask-from" => mask_from: usize = 0, in 0..=1_000_000_000_000, "a whole number up to 1000000000000", if is_gradual;
+        /// Share of the steps of the training after which the mask stays; gradual has its final ratio from there on
+        "mask-until" => mask_until: f64 = 0.75, in SHARE, "a number above 0 and at most 1", if changes_mask;
+        /// Pruning ratio at which gradual starts
+        "start-ratio" => start_ratio: f64 = 0.0, in 0.0..1.0, "a ratio of at least 0 and below 1", if is_gradual;
+        /// Share of the weights of a layer that rigl replaces at first; it falls to 0 by half a cosine
+        "drop-share" => drop_share: f64 = 0.3, in SHARE, "a number above 0 and at most 1",
+            if |s| s.while_training == WhileTraining::Rigl;
         /// Which snapshot a mask is drawn from: best (on validation), last, epoch:K, early-bird (when the mask has settled), or
         /// within an epoch: `500it`, `1.5ep`, `1ep50it`
         "draw" => draw: Moment = Moment::Last;
@@ -463,6 +478,14 @@ fn draws_masks(settings: &Settings) -> bool {
     settings.load_mask.0.is_none()
 }
 
+fn changes_mask(settings: &Settings) -> bool {
+    settings.while_training != WhileTraining::None
+}
+
+fn is_gradual(settings: &Settings) -> bool {
+    settings.while_training == WhileTraining::Gradual
+}
+
 fn is_adam(settings: &Settings) -> bool {
     matches!(settings.optimizer, Optimizer::Adam | Optimizer::AdamW)
 }
@@ -495,10 +518,7 @@ impl Settings {
             *part = part.or(Some(self.seed));
         }
         self.fine_tune_epochs = self.fine_tune_epochs.or(Some(self.epochs));
-        self.criterion = self.criterion.or(Some(match self.pruning_type {
-            PruningType::Unstructured => Criterion::Magnitude,
-            PruningType::Structured => Criterion::NormScale,
-        }));
+        self.criterion = Some(self.criterion());
         self.scope = Some(self.scope());
         self.check()?;
         Ok(self)
@@ -573,9 +593,10 @@ impl Settings {
 
     /// How weights or channels are scored.
     pub fn criterion(&self) -> Criterion {
-        self.criterion.unwrap_or(match self.prunes_channels() {
-            true => Criterion::NormScale,
-            false => Criterion::Magnitude,
+        self.criterion.unwrap_or(match (self.pruning_type, self.while_training) {
+            (PruningType::Structured, _) => Criterion::NormScale,
+            (PruningType::Unstructured, WhileTraining::Rigl) => Criterion::Random,
+            (PruningType::Unstructured, WhileTraining::None | WhileTraining::Gradual) => Criterion::Magnitude,
         })
     }
 
@@ -655,6 +676,7 @@ impl Settings {
 mod bounds;
 mod check;
 mod field;
+mod while_training;
 
 pub use check::check_fits;
 pub use field::{Decides, Field};

@@ -12,8 +12,8 @@ use tombola_core::mask::early_bird::Detector;
 use tombola_core::mask::{Bits, hamming};
 use tombola_core::net::Snapshot;
 use tombola_core::plan::{Bird, Track};
-use tombola_core::prune::Scorer;
 use tombola_core::prune::criterion::Key;
+use tombola_core::prune::{Scorer, Ticket};
 use tombola_core::training::Resume;
 use tombola_words::error::Result;
 use tombola_words::value::Moment;
@@ -79,7 +79,11 @@ impl TrainingMasks {
         let mut seen = Seen::default();
         for tracked in &mut self.tracked {
             let pruning = &tracked.track.pruning;
-            let ticket = task.pruner.draw(state, pruning, key, scorer)?;
+            let ticket = match (&pruning.changing, &state.mask) {
+                // It has the mask itself, which changes while it trains.
+                (Some(_), Some(mask)) => Ticket { mask: (**mask).clone(), channels: None },
+                _ => task.pruner.draw(state, pruning, key, scorer)?,
+            };
             let mask = Arc::new(task.pruner.compared(ticket, pruning));
             for bird in tracked.see(state.epoch, Arc::clone(&mask)) {
                 if !self.drawn.contains(&bird.key) {

@@ -2,6 +2,7 @@
 
 pub mod average;
 mod barrier;
+mod changing;
 mod clock;
 pub mod evaluate;
 pub mod form;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Reduction, Tensor};
 
+use super::task::Task;
 use crate::augment::Mixture;
 use crate::batches::Batches;
 use crate::network::arena::Arena;
@@ -106,6 +107,18 @@ pub struct Teacher {
 }
 
 impl Teacher {
+    /// The dense network that teaches a training, if any does, in the numbers that both compute with.
+    ///
+    /// # Errors
+    /// When its snapshot is missing, or of another network.
+    pub(super) fn of(task: &Task) -> Result<Option<Self>> {
+        let Some(teaching) = task.stage.pruning.as_ref().and_then(|pruning| pruning.teaching) else { return Ok(None) };
+        let missing = || Error::environment("the snapshot of the dense network that teaches is missing");
+        let snapshot = task.sources.teacher.as_ref().ok_or_else(missing)?;
+        let precision = task.stage.settings.precision;
+        Self::new(task.graph, task.layout, snapshot, teaching, precision, task.device).map(Some)
+    }
+
     /// The network of a snapshot.
     ///
     /// # Errors

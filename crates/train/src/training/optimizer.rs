@@ -1,12 +1,13 @@
 //! Optimisers on one flat vector of weights, each with PyTorch's formulas and defaults.
 //!
-//! A masked weight never moves: its gradient is zeroed first, and as it, its momentum and its moments start at zero,
-//! every term of every formula stays exactly zero there, weight decay included (docs/pitfalls.md, numbers 2, 3 and 4).
+//! A masked weight never moves: its gradient is zeroed first, and as it, its momentum and its moments start at zero, or become it
+//! where the mask changes, every term of every formula stays exactly zero there, weight decay included (docs/pitfalls.md, numbers 2, 3 and 4).
 
 use tch::{Device, Kind, Tensor};
 
 use crate::done;
 use crate::network::arena::to_vec;
+use tombola_core::mask::Bits;
 use tombola_core::net::OptimizerState;
 use tombola_core::sweep::Settings;
 use tombola_words::error::{Error, Result};
@@ -83,6 +84,12 @@ const NORM_EPSILON: f64 = 1e-6;
 fn shorten(gradient: &mut Tensor, longest: f64) {
     let factor = (gradient.norm() + NORM_EPSILON).reciprocal() * longest;
     done(gradient.g_mul_(&factor.clamp_max(1.0)));
+}
+
+/// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.
+pub fn mask_tensor(mask: &Bits, device: Device) -> Tensor {
+    let values: Vec<f32> = mask.iter().map(|alive| if alive { 1.0 } else { 0.0 }).collect();
+    Tensor::from_slice(&values).to_device(device)
 }
 
 /// Names of the vectors that each optimiser keeps.
@@ -223,6 +230,21 @@ impl Optimizer {
                 factor(0).scale_(&mut gradient);
                 done(weights.g_sub_(&gradient));
             }
+        }
+    }
+
+    /// Takes another mask (`[count]`, 0 or 1, float32): what is not among the `kept` weights (`[count]`, likewise) becomes 0, of the
+    /// weights and of all that is known of them. In place: whoever holds the mask's tensor sees the new one.
+    pub fn change_mask(&mut self, weights: &mut Tensor, kept: &Tensor, mask: Tensor) {
+        let _no_grad = tch::no_grad_guard();
+        // Not by a product, which would leave negative zeros.
+        let gone = kept.eq(0.0);
+        for values in self.vectors.iter_mut().chain([weights]) {
+            done(values.masked_fill_(&gone, 0.0));
+        }
+        match &mut self.mask {
+            Some(own) => own.copy_(&mask),
+            none => *none = Some(mask),
         }
     }
 

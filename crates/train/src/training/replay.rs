@@ -9,7 +9,7 @@ use super::average::Average;
 use super::evaluate::Tally;
 use super::objective::{Objective, Targets};
 use super::optimizer::{Optimizer, Rate};
-use super::step::step_towards;
+use super::step::{gradient_towards, step_towards};
 use crate::augment::{Mixture, Variation};
 use crate::batches::Batches;
 use crate::cuda::{CaptureFailure, CudaGraph, gpu, graph};
@@ -56,16 +56,29 @@ pub struct Batch<'a> {
 impl Work<'_> {
     /// The step itself, eager or while it is captured.
     pub fn step(&mut self, batch: Batch, variation: Option<&Variation>, rate: Rate) {
-        let (images, labels) = self.images.gather(batch.indices, batch.read, variation);
-        let images = match &self.mixture {
-            Some(mixture) => mixture.apply(&images),
-            None => images,
-        };
+        let (images, labels) = self.gather(batch, variation);
         let targets = Targets { labels: &labels, mixture: self.mixture.as_ref() };
         let Self { forward, arena, optimizer, slimming, tally, objective, .. } = self;
         step_towards(forward, arena, optimizer, &images, &targets, objective, rate, *slimming, tally);
         if let Some(average) = &mut self.average {
             average.follow(self.arena, self.optimizer.steps() == 1);
+        }
+    }
+
+    /// The gradient of a step that is not taken, eager: `[Layout::len]`.
+    pub(super) fn gradient(&mut self, batch: Batch, variation: Option<&Variation>) -> Option<Tensor> {
+        let (images, labels) = self.gather(batch, variation);
+        let targets = Targets { labels: &labels, mixture: self.mixture.as_ref() };
+        let Self { forward, arena, tally, objective, .. } = self;
+        gradient_towards(forward, arena, &images, &targets, objective, tally)
+    }
+
+    /// Images and labels of a batch, varied and mixed.
+    fn gather(&self, batch: Batch, variation: Option<&Variation>) -> (Tensor, Tensor) {
+        let (images, labels) = self.images.gather(batch.indices, batch.read, variation);
+        match &self.mixture {
+            Some(mixture) => (mixture.apply(&images), labels),
+            None => (images, labels),
         }
     }
 }
@@ -116,6 +129,15 @@ impl Stepper {
             None => (Mode::Eager, None),
         };
         Self { batch, eager: 0, mode, refusal }
+    }
+
+    /// The same, eager on GPUs too, for the `reason` if there is one.
+    #[must_use]
+    pub fn kept_eager(self, reason: Option<&str>) -> Self {
+        match (reason, &self.mode) {
+            (Some(reason), Mode::Ready(_)) => Self { mode: Mode::Eager, refusal: Some(reason.to_string()), ..self },
+            _ => self,
+        }
     }
 
     /// Why this training's steps are eager although steps can be captured here. Told once.

@@ -3,7 +3,6 @@
 //! It reports through one callback: mask drawn, epoch finished, snapshot taken. It knows nothing of files, sweeps,
 //! workers or messages.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,16 +11,17 @@ use tch::{Device, Tensor};
 
 use super::average::Average;
 use super::barrier;
+use super::changing::{ChangingMask, EAGER};
 use super::clock::{EpochClock, augment_seed, due_within, order_seed, steps_behind};
 use super::evaluate::{Tally, evaluate, evaluation_batch, hits};
 use super::form::TrainedForm;
 use super::masks::TrainingMasks;
 use super::objective::{Objective, Teacher};
-use super::optimizer::Optimizer;
+use super::optimizer::{Optimizer, mask_tensor};
 use super::portions::Portions;
 use super::replay::{Batch, Stepper, Work};
 use super::scores::TorchScorer;
-use super::start::{course, first_state};
+use super::start::{course, first_state, settled};
 use super::task::Task;
 use super::tf32;
 use crate::ahead::Ahead;
@@ -37,7 +37,6 @@ use tombola_core::sweep::Settings;
 use tombola_core::sweep::schedule::{When, learning_rate};
 use tombola_core::trainable::no_tf32;
 use tombola_core::training::{Flow, TrainingEvent};
-use tombola_words::Shape;
 use tombola_words::error::{Error, Result};
 use tombola_words::record::{ClassCount, EpochRecord, Evaluation, Outcome, Scores};
 use tombola_words::value::{Augment, Control, Moment, Precision, Select};
@@ -84,6 +83,8 @@ struct RunningTraining {
     /// What is added to the gradient for each sign of a weight.
     slimming: Option<Tensor>,
     mask: Option<Arc<Bits>>,
+    /// How that changes, if it does.
+    changing: Option<ChangingMask>,
     masks: TrainingMasks,
     /// Its epochs, and the settings that they follow.
     span: Range<usize>,
@@ -125,10 +126,12 @@ impl RunningTraining {
             optimizer.restore(&state)?;
         }
         let classes = task.graph.classes();
-        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?.taught(teacher(task)?);
-        let mixing = Mixing::of(&settings, augment_seed(task), pixels(task))?;
+        let objective = Objective::of(&settings, &task.parts.train, classes, task.device)?.taught(Teacher::of(task)?);
+        let mixing = Mixing::of(&settings, augment_seed(task), task.pixels())?;
         let portions = Portions::of(task.parts.train.len(), &settings, &form.graph);
+        let changing = ChangingMask::of(task, &span, portions.steps())?;
         let stepper = Stepper::new(task.device, settings.batch_size, &forward);
+        let stepper = stepper.kept_eager(changing.as_ref().map(|_| EAGER));
         let tally = Tally::new(task.device);
         let slimming = form.slimming(task, settings.slimming, task.device)?;
         let (epoch, step) = match &task.resume {
@@ -150,6 +153,7 @@ impl RunningTraining {
             tally,
             slimming,
             mask,
+            changing,
             masks,
             span,
             settings,
@@ -177,7 +181,7 @@ impl RunningTraining {
         let places = train.order(order_seed(task), data_epoch);
         let order = Tensor::from_slice(&places).to_device(task.device);
         let augment = settings.augment.as_ref().unwrap_or(&Augment::None);
-        let variation = Variation::of(augment, pixels(task), train.len(), augment_seed(task), data_epoch, task.device);
+        let variation = Variation::of(augment, task.pixels(), train.len(), augment_seed(task), data_epoch, task.device);
         self.tally.clear();
         self.stepper.vary(variation.as_ref());
         let steps = portions.steps();
@@ -204,7 +208,22 @@ impl RunningTraining {
                 average: self.average.as_mut(),
             };
             let batch = Batch { indices: &indices, read: read.as_ref() };
-            self.stepper.step(&mut work, batch, variation.as_ref(), rate)?;
+            let replaced = self.changing.as_ref().and_then(|own| Some((own, own.share_instead(epoch, number)?)));
+            match replaced {
+                None => self.stepper.step(&mut work, batch, variation.as_ref(), rate)?,
+                Some((own, share)) => {
+                    if let Some(gradient) = work.gradient(batch, variation.as_ref()) {
+                        let state = (&mut self.arena, &mut self.optimizer);
+                        self.mask = Some(own.replace(task, share, &gradient, state, self.mask.as_deref())?);
+                    }
+                }
+            }
+            if let Some(own) = &self.changing {
+                let state = (&mut self.arena, &mut self.optimizer);
+                if let Some(mask) = own.prune(task, (epoch, number), state, self.mask.as_deref())? {
+                    self.mask = Some(mask);
+                }
+            }
             if let Some(reason) = self.stepper.take_refusal() {
                 listen(TrainingEvent::Eager(reason));
             }
@@ -252,9 +271,11 @@ impl RunningTraining {
         record: EpochRecord,
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Flow> {
-        let correct = |record: &EpochRecord| record.selecting().correct;
+        // Where more and more weights go, an epoch at the final ratio is better than any before: those were of denser networks.
+        let is_settled = |epoch| self.changing.as_ref().is_none_or(|own| own.is_settled(epoch));
+        let worth = |record: &EpochRecord| (is_settled(record.epoch), record.selecting().correct);
+        let is_best = self.epochs.iter().all(|earlier| worth(earlier) < worth(&record));
         (self.epoch, self.step) = (record.epoch, 0);
-        let is_best = self.epochs.iter().all(|earlier| correct(earlier) < correct(&record));
         self.epochs.push(record.clone());
         let state = (is_best || !self.masks.is_empty()).then(|| Arc::new(self.state()));
         if is_best {
@@ -295,6 +316,9 @@ impl RunningTraining {
 
     /// Evaluates the last and the best epoch on both held-out parts, as far as their epochs did not do so already.
     fn finish(mut self, task: &Task, listen: &mut dyn FnMut(TrainingEvent) -> Flow) -> Result<Outcome> {
+        if let (Some(_), Some(mask)) = (&self.changing, &self.mask) {
+            listen(TrainingEvent::Settled(Box::new(settled(task, mask)?)));
+        }
         let last = self.scores(task.parts, self.epoch);
         let last_hits = self.hits(task);
         let state = Arc::new(self.state());
@@ -309,9 +333,8 @@ impl RunningTraining {
         };
         let counts = best_hits.into_iter().zip(last_hits);
         let classes = counts.map(|((images, best), (_, last))| ClassCount { images, best, last }).collect();
-        let wanted: &BTreeSet<Moment> = &task.stage.wanted;
         for (moment, snapshot) in [(Moment::Best, &best_state), (Moment::Last, &state)] {
-            if wanted.contains(&moment) {
+            if task.stage.wanted.contains(&moment) {
                 listen(TrainingEvent::Snapshot(moment, Arc::clone(snapshot)));
             }
         }
@@ -370,27 +393,4 @@ impl RunningTraining {
             test: test.unwrap_or_else(|| self.evaluate(&parts.test)),
         }
     }
-}
-
-/// The dense network that teaches this one, if any does, in the numbers that both compute with.
-fn teacher(task: &Task) -> Result<Option<Teacher>> {
-    let Some(teaching) = task.stage.pruning.as_ref().and_then(|pruning| pruning.teaching) else { return Ok(None) };
-    let missing = || Error::environment("the snapshot of the dense network that teaches is missing");
-    let snapshot = task.sources.teacher.as_ref().ok_or_else(missing)?;
-    let precision = task.stage.settings.precision;
-    Teacher::new(task.graph, task.layout, snapshot, teaching, precision, task.device).map(Some)
-}
-
-/// Height and width of the images.
-fn pixels(task: &Task) -> (usize, usize) {
-    match task.graph.input() {
-        Shape::Image(_, height, width) => (height, width),
-        _ => (1, 1),
-    }
-}
-
-/// A mask as numbers: 1 where a weight is alive, 0 where it is pruned, float32.
-pub fn mask_tensor(mask: &Bits, device: Device) -> Tensor {
-    let values: Vec<f32> = mask.iter().map(|alive| if alive { 1.0 } else { 0.0 }).collect();
-    Tensor::from_slice(&values).to_device(device)
 }

@@ -67,7 +67,7 @@ pub(super) fn first_state(
     let key = Key { seed, level: stage.level as u64 };
     let ticket = match &task.sources.mask {
         Some(mask) => task.pruner.given(drawn, mask, pruning, key),
-        None => task.pruner.draw(drawn, pruning, key, &mut scorer)?,
+        None => task.pruner.draw(drawn, &pruning.at_the_start(), key, &mut scorer)?,
     };
     let channels = ticket.channels.as_ref().map(|(_, count)| *count);
     let mask = Arc::new(ticket.mask);
@@ -89,6 +89,13 @@ pub(super) fn first_state(
     };
     listen(TrainingEvent::Drawn(Box::new(drawn)));
     Ok(start)
+}
+
+/// What became of a mask that changed while the stage trained: counts and sizes, without scores.
+pub(super) fn settled(task: &Task, mask: &Bits) -> Result<Drawn> {
+    let Some(pruning) = &task.stage.pruning else { return Ok(described(task, mask, &LayerChoice::all())) };
+    let sizes = Some(sizes(task, mask, pruning)?);
+    Ok(Drawn { sizes, ..described(task, mask, &pruning.layers_counted()) })
 }
 
 /// The epochs that a stage trains, and its settings, stretched where it has as many multiply-adds as the dense network.

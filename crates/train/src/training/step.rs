@@ -43,6 +43,26 @@ pub fn step_towards(
     slimming: Option<&Tensor>,
     tally: &mut Tally,
 ) {
+    if let Some(mut gradient) = gradient_towards(forward, arena, images, targets, objective, tally) {
+        if let Some(slimming) = slimming {
+            let _no_grad = tch::no_grad_guard();
+            // The sign of 0 is 0: a scale that has come to rest stays there.
+            done(gradient.g_add_(&(slimming * arena.weights.sign())));
+        }
+        optimizer.step(&mut arena.weights, gradient, rate);
+    }
+}
+
+/// The gradient of the mean loss over a batch with respect to all weights (`[Layout::len]`), those that are masked included;
+/// `tally` gets the sum and the scores.
+pub(super) fn gradient_towards(
+    forward: &Forward,
+    arena: &mut Arena,
+    images: &Tensor,
+    targets: &Targets,
+    objective: &mut Objective,
+    tally: &mut Tally,
+) -> Option<Tensor> {
     let leaves = (arena.precision == Precision::Bf16).then(|| Leaves::of(arena));
     let scores = match &leaves {
         Some(leaves) => forward.run_on(arena, &leaves.views, images, true),
@@ -54,12 +74,5 @@ pub fn step_towards(
         None => Tensor::run_backward(&[&loss.mean], &[&arena.weights], false, false).pop(),
     };
     tally.add(&loss.sum, &scores, &loss.labels);
-    if let Some(mut gradient) = gradient {
-        if let Some(slimming) = slimming {
-            let _no_grad = tch::no_grad_guard();
-            // The sign of 0 is 0: a scale that has come to rest stays there.
-            done(gradient.g_add_(&(slimming * arena.weights.sign())));
-        }
-        optimizer.step(&mut arena.weights, gradient, rate);
-    }
+    gradient
 }

@@ -10,6 +10,7 @@ use tombola_core::net::{Graph, Layout};
 use tombola_core::plan::Stage;
 use tombola_core::prune::{Pruner, Sources};
 use tombola_core::training::Resume;
+use tombola_words::Shape;
 
 /// Everything that decides a training, and how to report it.
 #[derive(Debug)]
@@ -35,4 +36,14 @@ pub struct Task<'a> {
     pub resume: Option<Resume>,
     /// Time between two reports of progress.
     pub snapshot_every: Duration,
+}
+
+impl Task<'_> {
+    /// Height and width of the images.
+    pub(super) fn pixels(&self) -> (usize, usize) {
+        match self.graph.input() {
+            Shape::Image(_, height, width) => (height, width),
+            _ => (1, 1),
+        }
+    }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod augment;
+mod changing;
 mod channels;
 mod compact;
 mod counterparts;

@@ -96,6 +96,10 @@ impl Place {
         let outcome = run(task, &mut |report| {
             match report {
                 TrainingEvent::Drawn(drawn) => trained.drawn.push(*drawn),
+                TrainingEvent::Settled(end) => {
+                    let drawn = trained.drawn.pop().unwrap();
+                    trained.drawn.push(drawn.settled(*end));
+                }
                 TrainingEvent::Images { .. } | TrainingEvent::Busy | TrainingEvent::Eager(_) => {}
                 TrainingEvent::Epoch(epoch) => {
                     trained.epochs.push(EpochRecord { seconds: 0.0, ..epoch });

@@ -76,6 +76,9 @@ pub struct Lines {
 /// Settings that say how far a trial prunes rather than how.
 const HOW_FAR: [&str; 3] = ["level", "pruning-ratio", "prune-iterations"];
 
+/// The setting that gives a line its name, where a mask changes while it trains.
+const CHANGING: &str = "while-training";
+
 impl Lines {
     /// The lines that `summary.csv` holds.
     pub fn of(summary: &Sheet) -> Self {
@@ -94,13 +97,19 @@ impl Lines {
             let iterative = summary.number(row, "prune-iterations").is_some_and(|count| count > 1.0);
             let mut key: Vec<(usize, String)> = settings
                 .iter()
-                .filter(|column| !HOW_FAR.contains(&summary.columns[**column].as_str()))
+                .filter(|column| {
+                    let key = summary.columns[**column].as_str();
+                    !HOW_FAR.contains(&key) && key != CHANGING
+                })
                 .map(|column| (*column, row[*column].clone()))
                 .collect();
             // Levels of one chain belong together; single prunings to several ratios do.
             let course = match (dense, iterative) {
                 (true, _) => "dense".to_string(),
-                (false, false) => "one-shot".to_string(),
+                (false, false) => match summary.text(row, CHANGING) {
+                    "" => "one-shot".to_string(),
+                    rule => rule.to_string(),
+                },
                 (false, true) => {
                     let rate = rate(summary, row);
                     format!("iterative, {:.3} % a level", 100.0 * rate).replace(".000 %", " %")

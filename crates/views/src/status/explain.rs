@@ -6,6 +6,7 @@
 use super::text::columns;
 use super::view::View;
 use crate::tables::TrainingState;
+use tombola_core::mask::ChangeRule;
 use tombola_core::plan::Stage;
 use tombola_core::plan::estimate::{human, many};
 use tombola_core::sweep::{Decides, FIELDS, Settings};
@@ -327,6 +328,17 @@ fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
     if !pruning.layer_rates.is_empty() {
         let rates = pruning.layer_rates.iter().map(|(layer, rate)| format!("{}={}", layer.text(), rate.show()));
         all.push(("ratios", rates.collect::<Vec<String>>().join(", ")));
+    }
+    if let Some(changing) = pruning.changing {
+        all.push(("while-training", changing.name().to_string()));
+        all.push(("mask-every", changing.every.show()));
+        all.push(("mask-until", changing.until.show()));
+        match changing.rule {
+            ChangeRule::Gradual { start, from } => {
+                all.extend([("mask-from", from.show()), ("start-ratio", start.show())]);
+            }
+            ChangeRule::Rigl { drop } => all.push(("drop-share", drop.show())),
+        }
     }
     if pruning.effective_rewind() == Rewind::None {
         all.push(("fine-tune-epochs", pruning.fine_tune_epochs.show()));

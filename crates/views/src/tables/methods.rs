@@ -44,6 +44,8 @@ pub(super) enum PruningCourse {
     Dense,
     /// One pruning.
     OneShot,
+    /// Changes of the mask while it trains, by the rule of this name.
+    WhileTraining(&'static str),
     /// A pruning a level, at this rate; bits of a float, which rates of 1e-9 steps make comparable.
     Iterative(u64),
 }
@@ -53,6 +55,7 @@ impl std::fmt::Display for PruningCourse {
         match self {
             Self::Dense => f.write_str("dense"),
             Self::OneShot => f.write_str("one-shot"),
+            Self::WhileTraining(rule) => f.write_str(rule),
             Self::Iterative(rate) => write!(f, "iterative, {} a level", PrintedShare::of(f64::from_bits(*rate))),
         }
     }
@@ -205,7 +208,11 @@ impl Gatherer {
         let Chain { trial, stages } = chain;
         let settings = &trial.settings;
         let rate = settings.rate().to_bits();
-        let course = if stages.len() == 2 { PruningCourse::OneShot } else { PruningCourse::Iterative(rate) };
+        let course = match (settings.changing(), stages.len()) {
+            (Some(changing), _) => PruningCourse::WhileTraining(changing.name()),
+            (None, 2) => PruningCourse::OneShot,
+            (None, _) => PruningCourse::Iterative(rate),
+        };
         for (level, &stage) in stages.iter().enumerate().skip(1) {
             // Below its last level a control is the ticket itself, and belongs to the ticket's method.
             let control = plan.stages[stage].pruning.as_ref().map_or(Control::None, |pruning| pruning.control);
@@ -229,6 +236,8 @@ impl Gatherer {
         let own = self.fields.iter().zip(settings).map(|(field, cell)| match (field.key, field.decides, course) {
             (_, Decides::Pruning, PruningCourse::Dense) => String::new(),
             ("control", ..) => control.show(),
+            // The course says it.
+            ("while-training", ..) => String::new(),
             _ => cell.clone(),
         });
         let method =

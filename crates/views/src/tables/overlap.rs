@@ -187,6 +187,12 @@ fn drawing(plan: &Plan, files: &SeedFiles, stage: &Stage) -> Option<Drawing> {
         let Pruning { rewind, fine_tune_epochs, fine_tune_lr, budget, .. } = pruning;
         rest.push_str(&format!("{rewind:?} {fine_tune_epochs} {fine_tune_lr:?} {budget:?}\n"));
     }
+    // Then what is trained decides the mask, too.
+    if let Some(changing) = pruning.changing {
+        let Pruning { rewind, fine_tune_epochs, fine_tune_lr, teaching, .. } = pruning;
+        let trained = format!("{rewind:?} {fine_tune_epochs} {fine_tune_lr:?} {teaching:?}");
+        rest.push_str(&format!("{}{trained}\n", changing.words()));
+    }
     let draw = match pruning.draw.is_early_bird() {
         // Its key names the ratio too.
         true => format!(

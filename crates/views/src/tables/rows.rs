@@ -44,6 +44,12 @@ const LATER: &[&str] = &[
     "target",
     "find",
     "within",
+    "while-training",
+    "mask-every",
+    "mask-from",
+    "mask-until",
+    "start-ratio",
+    "drop-share",
 ];
 
 /// The settings that are columns: all that can change what comes out.

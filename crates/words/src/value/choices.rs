@@ -215,6 +215,16 @@ choices! {
         Pointwise = "pointwise",
     }
 
+    /// How the mask of a training changes while it runs.
+    WhileTraining {
+        /// It stays as it was drawn.
+        None = "none",
+        /// More weights go, by a cubic rule (Zhu and Gupta 2017, equation 1).
+        Gradual = "gradual",
+        /// As many weights come back as go (Evci et al. 2020, algorithm 1).
+        Rigl = "rigl",
+    }
+
     /// The twin of a ticket that shows what the ticket is worth.
     Control {
         /// The ticket itself.

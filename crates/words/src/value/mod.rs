@@ -19,6 +19,7 @@ pub use augment::{Alteration, Augment};
 pub use choices::{
     Budget, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter, Keep, LastBatch, NormStart, OnFail,
     Optimizer, Precision, PruneLayers, PruningType, Role, Schedule, ScheduleBy, Scope, Select, ShortcutOption, Streams,
+    WhileTraining,
 };
 pub use layers::{LayerPattern, LayerRatios, LayerSet};
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};

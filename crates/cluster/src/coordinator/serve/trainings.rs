@@ -59,6 +59,7 @@ impl SweepRun<'_> {
                 ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
                 progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
             }
+            TrainingEvent::Settled(end) => ledger.settled(stage, *end)?,
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
             TrainingEvent::Busy => {}
             TrainingEvent::Eager(reason) => {

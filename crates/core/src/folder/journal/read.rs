@@ -365,7 +365,8 @@ mod tests {
     fn snapshots_of_an_attempt_with_another_mask_are_kept_no_longer() {
         let (stage, mut history) = (StageId::of("ticket"), History::default());
         let sums = |mask: &[u8]| {
-            Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask: Some(Checksum::of(mask)) })
+            let mask = Some(Checksum::of(mask));
+            Some(SnapshotSums { weights: Checksum::of(b"weights"), optimizer: None, mask, own_mask: None })
         };
         let kept = |moment, mask| Record::Kept { stage, moment, sums: sums(mask) };
         history.add(kept(Moment::Best, b"old"));

@@ -197,7 +197,7 @@ fn any_changed_or_missing_file_of_a_snapshot_is_seen_and_never_read() {
     let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
     let sums = store.save(id(), "last", &snapshot(&layout), &layout).unwrap();
     store.check(id(), "last", pruned(sums)).unwrap();
-    let [weights, optimizer] = store.files(id(), "last");
+    let [weights, optimizer, _] = store.files(id(), "last");
     for path in [weights, optimizer, store.mask_file(id())] {
         let sound = std::fs::read(&path).unwrap();
         let (mut changed, cut) = (sound.clone(), &sound[..sound.len() - 4]);
@@ -243,4 +243,30 @@ fn a_mask_of_an_attempt_under_another_parent_is_replaced() {
     let second = Snapshot { mask: Some(Arc::new(Bits::ones(layout.len))), ..first };
     let sums = store.save(id(), "last", &second, &layout).unwrap();
     assert_eq!(store.load(id(), "last", &layout, pruned(sums)).unwrap(), second);
+}
+
+#[test]
+fn snapshots_of_a_mask_that_changes_keep_their_own_beside_that_of_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, layout) = (Store::new(folder.path()), Layout::of(&network(3)));
+    let end = snapshot(&layout);
+    let connection = layout.parameters.iter().find(|parameter| parameter.role.is_connection()).unwrap();
+    let mut bits = (**end.mask.as_ref().unwrap()).clone();
+    connection.range().for_each(|position| bits.set(position, !bits.get(position)));
+    let other = Snapshot { mask: Some(Arc::new(bits)), ..end.clone() };
+    let best = store.save_with_own_mask(id(), "best", &other, &layout).unwrap();
+    let last = store.save(id(), "last", &end, &layout).unwrap();
+    assert!(best.mask.is_none() && best.own_mask.is_some() && last.own_mask.is_none());
+    let load = |name, sums| store.load(id(), name, &layout, pruned(sums)).unwrap().mask;
+    assert_eq!((load("best", best), load("last", last)), (other.mask.clone(), end.mask.clone()));
+    assert_eq!(store.mask(id(), &layout, last.mask).unwrap(), end.mask.as_deref().cloned());
+    assert_eq!(store.names(id()).unwrap().into_iter().collect::<Vec<_>>(), ["best", "last"]);
+    // Its mask goes to other folders with it, is checked, and goes with it.
+    let copy = Store::new(&folder.path().join("copy"));
+    copy.copy_from(&store, id(), "best").unwrap();
+    assert_eq!(copy.load(id(), "best", &layout, pruned(best)).unwrap().mask, other.mask);
+    std::fs::write(&copy.files(id(), "best")[2], b"torn").unwrap();
+    assert!(copy.check(id(), "best", pruned(best)).is_err());
+    store.tidy(|_, name| name == "best").unwrap();
+    assert!(store.files(id(), "best").iter().all(|file| !file.exists()) && store.mask_file(id()).exists());
 }

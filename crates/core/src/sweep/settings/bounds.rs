@@ -30,6 +30,8 @@ pub(super) const ITERATIONS: AutoOr = AutoOr(1, 1_000_000_000_000);
 pub(super) const SPANS: Lasting = Lasting { nothing: false };
 /// Bounds of what may take no time.
 pub(super) const UP_TO: Lasting = Lasting { nothing: true };
+/// Bounds of shares of which nothing is too little.
+pub(super) const SHARE: AboveUpTo = AboveUpTo(0.0, 1.0);
 /// Bounds of `workers`.
 pub(super) const WORKERS: AutoOr = AutoOr(1, 1024);
 
@@ -80,6 +82,15 @@ pub(super) struct AutoShare;
 impl AutoShare {
     pub(super) fn contains(&self, value: &Option<f64>) -> bool {
         value.is_none_or(|share| share > 0.0 && share < 1.0)
+    }
+}
+
+/// A number above the one and at most the other.
+pub(super) struct AboveUpTo(f64, f64);
+
+impl AboveUpTo {
+    pub(super) fn contains(&self, value: &f64) -> bool {
+        *value > self.0 && *value <= self.1
     }
 }
 

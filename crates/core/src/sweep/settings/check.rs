@@ -97,7 +97,7 @@ impl Settings {
             self.check_pruning()?;
             self.check_mask()?;
         }
-        Ok(())
+        self.check_while_training()
     }
 
     /// Refuses what a mask that is given cannot have.

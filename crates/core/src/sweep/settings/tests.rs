@@ -227,6 +227,69 @@ fn recipes_that_cannot_be_are_refused() {
     }
 }
 
+/// Settings with these words.
+fn assigned(words: &[(&str, &str)]) -> Result<Settings> {
+    let mut settings = Settings::default();
+    words.iter().try_for_each(|(key, text)| Field::find(key).unwrap().assign(&mut settings, text))?;
+    settings.resolve()
+}
+
+#[test]
+fn pitfall_29_settings_of_changing_masks_decide_where_masks_change_and_nowhere_else() {
+    let others = [
+        ("mask-every", "50"),
+        ("mask-from", "9"),
+        ("mask-until", "0.5"),
+        ("start-ratio", "0.1"),
+        ("drop-share", "0.2"),
+    ];
+    let plain = assigned(&[]).unwrap().identity(Decides::Pruning);
+    for (key, text) in others {
+        assert_eq!(assigned(&[(key, text)]).unwrap().identity(Decides::Pruning), plain, "{key}");
+    }
+    assert!(!plain.contains("mask-") && !plain.contains("while") && !plain.contains("start-ratio"), "{plain}");
+    for (rule, without) in [("gradual", "drop-share"), ("rigl", "mask-from start-ratio")] {
+        let base = assigned(&[("while-training", rule)]).unwrap();
+        let (identity, training) = (base.identity(Decides::Pruning), base.identity(Decides::Training));
+        assert_eq!(training, assigned(&[]).unwrap().identity(Decides::Training));
+        assert_ne!(identity, plain);
+        for (key, text) in others {
+            let other = assigned(&[("while-training", rule), (key, text)]).unwrap().identity(Decides::Pruning);
+            assert_eq!(other == identity, without.split(' ').any(|one| one == key), "{rule}, {key}");
+        }
+    }
+    let rigl = assigned(&[("while-training", "rigl")]).unwrap();
+    assert_eq!(rigl.criterion, Some(Criterion::Random));
+    assert_eq!(assigned(&[("while-training", "gradual")]).unwrap().criterion, Some(Criterion::Magnitude));
+}
+
+#[test]
+fn masks_that_change_are_refused_where_they_cannot() {
+    for (words, said) in [
+        (&[("prune-iterations", "3")][..], "`prune-iterations` 3"),
+        (&[("prune-iterations", "0")], "`prune-iterations` 0"),
+        (&[("pruning-type", "structured")], "`pruning-type` `structured`"),
+        (&[("load-mask", "mask.npz")], "`load-mask` `mask.npz`"),
+        (&[("criterion", "lamp")], "`criterion` `lamp`"),
+        (&[("draw", "early-bird")], "`draw` `early-bird`"),
+        (&[("control", "random-mask")], "`control` `random-mask`"),
+        (&[("budget", "flops")], "`budget` `flops`"),
+        (&[("average", "0.99")], "`average` 0.99"),
+        (&[("start-ratio", "0.6")], "`start-ratio` 0.6"),
+        (&[("mask-from", "84480")], "after 84480 steps, expected one before step 84480"),
+        (&[("mask-from", "5280"), ("reinit", "none"), ("fine-tune-epochs", "10")], "before step 5280"),
+    ] {
+        let error = assigned(&[&[("while-training", "gradual")], words].concat()).unwrap_err();
+        assert!(error.message.contains(said) && error.hint.is_some(), "{error}");
+    }
+    let rigl = |words: &[(&str, &str)]| assigned(&[&[("while-training", "rigl")], words].concat());
+    assert!(rigl(&[("mask-every", "84480")]).unwrap_err().message.contains("`mask-every`"));
+    assert!(rigl(&[("criterion", "snip"), ("scope", "erk"), ("distill", "0.5")]).is_ok());
+    for (key, text) in [("mask-until", "0"), ("drop-share", "1.1"), ("mask-every", "0"), ("start-ratio", "1")] {
+        assert!(set(key, text).unwrap_err().message.contains(text), "{key}");
+    }
+}
+
 #[test]
 fn the_rate_of_a_level_reaches_the_ratio_after_all_levels() {
     // The seed: four levels of .50, .70, .90 prune .1591, .2599, .4377 of the weights alive.
