@@ -214,6 +214,30 @@ def pruning(draw, settings, norms):
         settings["barrier-points"] = draw.choice([3, 4])
 
 
+def while_training(draw, settings):
+    """A mask that changes while the ticket trains, instead of one that is drawn once."""
+    for key in ("early-bird-rule", "early-bird-window", "early-bird-epsilon", "control", "barrier-points", "average"):
+        settings.pop(key, None)
+    rule = draw.choice(["gradual", "rigl"])
+    settings |= {
+        "while-training": rule,
+        "pruning-type": "unstructured",
+        "criterion": "auto",
+        "scope": draw.choice(["global", "layer", "erk"]),
+        "prune-iterations": 1,
+        "draw": draw.choice(["epoch:0", "last", "best"]),
+        "budget": "epochs",
+        "mask-every": draw.choice([1, 2, 3, 5]),
+        "mask-until": draw.choice([0.5, 0.75, 1.0]),
+    }
+    if rule == "gradual":
+        settings |= {"mask-from": draw.choice([0, 0, 2]), "start-ratio": draw.choice([0.0, 0.0, 0.2])}
+    else:
+        settings["drop-share"] = draw.choice([0.1, 0.3, 0.5])
+    for key in ("streams", "round-channels"):
+        settings.pop(key, None)
+
+
 def seeds(draw, settings):
     settings["seed"] = draw.some([1, 2, 3, 7, 2**40 + 5], 3)
     for name in ("init-seed", "order-seed", "augment-seed"):
@@ -267,6 +291,8 @@ def sweep(seed):
         data(draw, settings)
         training(draw, settings, norms)
         pruning(draw, settings, norms)
+        if draw.chance(0.1):
+            while_training(draw, settings)
         seeds(draw, settings)
         if draw.chance(0.2) and isinstance(settings["seed"], list):
             # Each seed with a learning rate of its own.

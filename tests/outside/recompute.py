@@ -59,6 +59,11 @@ def rounded(number):
     return math.floor(number + 0.5)
 
 
+def changes(row):
+    """Whether the mask of a training changes while it runs."""
+    return bool(row.get("while-training"))
+
+
 class Folder:
     def __init__(self, path):
         self.path = pathlib.Path(path)
@@ -160,6 +165,11 @@ class Folder:
         for name, own in mask.items():
             if row["control"] != "random-mask" and (own & ~before[name]).any():
                 sys.exit(f"{self.path}: {row['stage']}: a dead weight of {name} lives again")
+        if changes(row):
+            # Which weights they are follows from all steps; at the end they are as many as a ticket has.
+            found = sum(int(own.sum()) for own in mask.values())
+            self.expect("counts of masks that changed", row["stage"], found, drawing.counts(network, row, before))
+            return
         weights = self.file(parent["stage"], self.snapshot_of_draw(row))
         try:
             drawn = drawing.draw(network, row, weights, before)
@@ -188,10 +198,13 @@ class Folder:
 
     def check_dead_weights(self, row):
         """What a mask has pruned is 0 in each file of the training."""
-        mask = self.file(row["stage"], "mask") if row["level"] else None
-        for path in sorted((self.path / "stages" / row["stage"]).glob("*.safetensors")) if mask else []:
-            arrays = load_file(path)
-            for key, array in arrays.items() if path.stem != "mask" else []:
+        for path in sorted((self.path / "stages" / row["stage"]).glob("*.safetensors")) if row["level"] else []:
+            if path.stem == "mask" or path.stem.endswith(".mask"):
+                continue
+            # Where masks change, each snapshot but the last has its own.
+            own_mask = self.file(row["stage"], f"{path.stem.removesuffix('.optimizer')}.mask")
+            mask = own_mask or self.file(row["stage"], "mask")
+            for key, array in load_file(path).items() if mask else []:
                 # An optimiser's vectors have a word before the name.
                 own = mask.get(key.split(".", 1)[1] if path.stem.endswith(".optimizer") else key)
                 if own is not None:
@@ -253,13 +266,28 @@ class Folder:
             numbers = [epoch["epoch"] for epoch in epochs]
             self.expect("epochs", where, numbers, list(range(numbers[0], numbers[0] + len(numbers))))
             part = row["selected_on"]
-            best = max(epochs, key=lambda epoch: epoch[f"{part}_accuracy"])
-            self.expect("best epochs", where, row["best_epoch"], best["epoch"])
-            self.expect("best epochs", where, row[f"best_{part}_accuracy"], best[f"{part}_accuracy"])
+            settled = self.settled(row, epochs)
+            if settled is None:
+                self.missed["best epochs of masks whose last step is not in the tables"] += 1
+            else:
+                best = max(settled, key=lambda epoch: epoch[f"{part}_accuracy"])
+                self.expect("best epochs", where, row["best_epoch"], best["epoch"])
+                self.expect("best epochs", where, row[f"best_{part}_accuracy"], best[f"{part}_accuracy"])
             self.expect("last epochs", where, row["last_epoch"], epochs[-1]["epoch"])
             for name in ("validation_accuracy", "test_accuracy", "test_loss"):
                 if epochs[-1][name] is not None:
                     self.expect("last epochs", where, row[f"last_{name}"], epochs[-1][name])
+
+    def settled(self, row, epochs):
+        """The epochs among which the best is chosen: of gradual pruning those that end with the final ratio."""
+        if row.get("while-training") != "gradual":
+            return epochs
+        words = str(row["reinit"])
+        last = row["mask-until"] * len(epochs)
+        # How many steps an epoch has is not in the tables: it matters where a training begins within one, or one step is an epoch.
+        if (words not in ("none", "lr", "init", "random") and not words.startswith("epoch:")) or last % 1 == 0.25:
+            return None
+        return epochs[math.ceil(last) - 1 :]
 
     # ------------------------------------------------------------------------------------------- masks of every epoch
 
@@ -288,6 +316,15 @@ class Folder:
     def check_tracked_masks(self, stage, track, line, packed):
         row = self.rows[stage]
         network = self.network(row)
+        if changes(row):
+            parts = [node.weight for node in network.layers() if drawing.may_prune(node, row)]
+            for epoch in sorted({at for pair in self.pairs(stage, track) for at in pair}):
+                mask = self.file(stage, f"epoch-{epoch}.mask")
+                if mask is not None:
+                    own = numpy.concatenate([drawing.in_order(mask[name]) for name in parts])
+                    same = numpy.array_equal(own, unpack(packed[epoch], line["bits"]))
+                    self.expect("masks of epochs that changed", f"{stage}, epoch {epoch}", same, True)
+            return
         before = self.mask(row, network)
         if before is None:
             return
@@ -321,6 +358,7 @@ class Folder:
             tuple(other[key] for key in more)
             for other in self.results
             if other["level"] == row["level"] + 1
+            and not changes(other)
             and all(other[key] == line[key] for key in keys)
             and self.parents[other["stage"]] == row["stage"]
         }

@@ -50,19 +50,15 @@ impl Changing {
     /// When none would happen in it.
     pub fn over(self, steps: usize) -> Result<ChangeCourse> {
         let end = (self.until * steps as f64).round() as usize;
-        let first = match self.rule {
-            ChangeRule::Gradual { from, .. } => from,
-            ChangeRule::Rigl { .. } => self.every,
+        let (key, first) = match self.rule {
+            ChangeRule::Gradual { from, .. } => ("mask-from", from),
+            ChangeRule::Rigl { .. } => ("mask-every", self.every),
         };
         if first < end {
             return Ok(ChangeCourse { changing: self, end });
         }
-        let (key, least) = match self.rule {
-            ChangeRule::Gradual { .. } => ("mask-from", "the first change"),
-            ChangeRule::Rigl { .. } => ("mask-every", "the first change"),
-        };
         Err(Error::input(format!(
-            "`{key}`: found {least} after {first} steps, expected one before step {end}, from which on the mask stays (`mask-until` {} of \
+            "`{key}`: found the first change after {first} steps, expected one before step {end}, from which on the mask stays (`mask-until` {} of \
              {steps} steps)",
             self.until
         ))

@@ -105,8 +105,7 @@ impl ChangingMask {
         let known = (to_vec(&arena.weights), to_vec(gradient));
         let masks = (before.unwrap_or(&self.whole), &self.whole);
         let Regrowth { kept, mask } = regrow(task.layout, &self.pruning.layers, (&known.0, &known.1), masks, share)?;
-        let tensors = [&kept, &mask].map(|bits| mask_tensor(bits, arena.device()));
-        let [kept, tensor] = tensors;
+        let [kept, tensor] = [&kept, &mask].map(|bits| mask_tensor(bits, arena.device()));
         optimizer.change_mask(&mut arena.weights, &kept, tensor);
         Ok(Arc::new(mask))
     }
