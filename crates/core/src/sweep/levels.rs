@@ -162,6 +162,20 @@ mod tests {
     }
 
     #[test]
+    fn results_folders_from_before_ratios_were_rounded_mean_what_they_meant() {
+        let complete = Spec::read(Some("pr = 0.6723\npriter = 5"), &[]).unwrap().to_toml();
+        let of = |text: &str| Spec::read(Some(text), &[]).unwrap().trials().unwrap()[0].settings.rate();
+        assert_eq!(of(&complete), 0.2);
+        let later = ["round-rates", "prune-rate", "levels", "ratios"];
+        let former: Vec<&str> =
+            complete.lines().filter(|line| !later.iter().any(|key| line.starts_with(key))).collect();
+        assert_eq!(of(&former.join("\n")), rate_of(0.6723, 5));
+        // Written again, it is still of that folder.
+        let again = Spec::read(Some(&former.join("\n")), &[]).unwrap().to_toml();
+        assert_eq!(of(&again), rate_of(0.6723, 5));
+    }
+
+    #[test]
     fn a_complete_file_means_what_was_asked() {
         for text in [
             "prune-rate = 0.2\nlevels = 3",
