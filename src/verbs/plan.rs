@@ -9,7 +9,7 @@ use super::sweep;
 use tombola_core::gpus::has_driver;
 use tombola_core::net::channels::Channels;
 use tombola_core::plan::estimate::{self, human, sharing};
-use tombola_core::plan::{Asked, Demanded, Networks, Plan, Pruning, near_misses};
+use tombola_core::plan::{Asked, Demanded, Needed, Networks, NoResults, Plan, Pruning, near_misses};
 use tombola_core::processor::slow_bf16;
 use tombola_core::prune::channels::{is_scored, spared};
 use tombola_words::error::{Error, Result};
@@ -91,7 +91,7 @@ fn json(asked: &Asked) -> Result<String> {
     for chain in &plan.chains {
         chain.stages.last().into_iter().for_each(|leaf| trials[*leaf].push(chain.trial.number));
     }
-    let demanded = plan.demanded(&|_| None);
+    let demanded = plan.needed(&NoResults);
     let stages = plan.stages.iter().enumerate().zip(trials).map(|((index, stage), trials)| ToldStage {
         id: stage.id.to_string(),
         parent: stage.parent.map(|parent| plan.stages[parent].id.to_string()),
@@ -101,7 +101,7 @@ fn json(asked: &Asked) -> Result<String> {
         epochs_at_least: stage.extent().least,
         epochs_at_most: stage.extent().most,
         seconds: work[index],
-        certain: demanded[index] == Demanded::Certain,
+        certain: demanded[index] == Needed { demanded: Demanded::Certain, until: None },
         trials,
     });
     let stages: Vec<ToldStage> = stages.collect();
@@ -164,7 +164,7 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
         }
     }
     let trials = trials_of(plan);
-    let demanded = plan.demanded(&|_| None);
+    let demanded = plan.needed(&NoResults);
     let mut scored = ScoredShares::default();
     let mut text = String::new();
     let mut shown = 0;
@@ -177,7 +177,13 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
             break;
         }
         shown += 1;
-        let may = if demanded[index] == Demanded::Certain { "" } else { " (may come)" };
+        let may = match demanded[index] {
+            Needed { demanded: Demanded::Certain, until: None } => String::new(),
+            Needed { demanded: Demanded::Certain, until: Some(epoch) } => {
+                format!(" (to epoch {epoch}, the rest may come)")
+            }
+            _ => " (may come)".to_string(),
+        };
         text.push_str(&format!("{first}{}{may}{}\n", describe(asked, index, &mut scored)?, trials[index]));
         let own = &children[index];
         for (place, child) in own.iter().enumerate().rev() {

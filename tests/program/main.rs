@@ -22,6 +22,7 @@ mod early_birds;
 mod ends;
 mod exports;
 mod filters;
+mod halving;
 mod hanging;
 mod help;
 mod kept;

@@ -140,13 +140,16 @@ impl WorkerThread {
 
     fn train(&mut self, trainer: &mut impl Trainer, mut assignment: Assignment) -> Result<Outcome> {
         let sources = self.sources(&mut assignment)?;
-        let (attempt, stage) = (assignment.attempt, assignment.stage);
+        let (attempt, stage, until) = (assignment.attempt, assignment.stage, assignment.until);
         let (fault, mut epochs) = (Fault::of(self.number), 0);
         let mut last_images = Instant::now();
         let Self { number, words, stop, held, slow } = self;
         trainer.train(assignment, sources, &mut |report| {
             fault.iter().for_each(|fault| fault.strike_training(epochs));
-            let asked = || if stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
+            // Results of others decide what comes after that epoch.
+            let ends =
+                matches!(&report, TrainingEvent::Epoch(epoch) if until.is_some_and(|until| epoch.epoch >= until));
+            let asked = || if ends || stop.load(Ordering::Relaxed) { Flow::Stop } else { Flow::Continue };
             match &report {
                 TrainingEvent::Images { .. } if last_images.elapsed() < IMAGES_EVERY => return asked(),
                 TrainingEvent::Images { .. } => last_images = Instant::now(),
@@ -239,6 +242,7 @@ mod tests {
             dense_losses: Vec::new(),
             resume: None,
             snapshot_seconds: 1.0,
+            until: None,
         }))
     }
 

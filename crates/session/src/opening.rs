@@ -131,9 +131,9 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     }
     let mine = run.shard.map(|shard| plan.in_shard(shard));
     // What no result can make needed is not trained.
-    let demanded = chronicle.history().demanded(&plan, None);
+    let needed = chronicle.history().needed(&plan);
     let asked_for = |stage: usize| {
-        demanded[stage] != Demanded::Spared
+        needed[stage].demanded != Demanded::Spared
             && mine.as_ref().is_none_or(|mine| mine[stage])
             && chosen.as_ref().is_none_or(|chosen| chosen.contains(&stage))
     };

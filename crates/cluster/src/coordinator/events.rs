@@ -31,6 +31,8 @@ pub enum Event {
     Wanted(usize),
     /// A stage that was held is not needed, whatever comes.
     Spared(usize),
+    /// A stage came to where results decide whether it goes on; its worker is idle, and gets something to do at the next event.
+    Paused(usize, Worker),
     /// A worker is gone for good: it died, or could not begin.
     Left(Worker),
     /// No new stages: finish what runs at the next epoch.

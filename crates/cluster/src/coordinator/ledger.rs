@@ -175,6 +175,7 @@ impl Ledger {
             dense_losses: self.dense_losses(index)?,
             resume: self.resume(index, &layout, wants)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
+            until: None,
         })
     }
 

@@ -21,7 +21,7 @@ pub use super::tables::WriteTables;
 use crate::clock::AttentiveClock;
 use crate::link::{Link, Order, Ready, Word, Worker};
 use tombola_core::gpus::{UnusedGpus, eager_reason};
-use tombola_core::plan::Demanded;
+use tombola_core::plan::Needed;
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Result};
 use tombola_words::fault::Fault;
@@ -86,8 +86,8 @@ struct SweepRun<'a> {
     sweep: &'a mut Sweep,
     link: &'a mut dyn Link,
     state: State,
-    /// Whether each stage is needed, as far as results say.
-    demanded: Vec<Demanded>,
+    /// Whether each stage is needed, and how far, as results say.
+    needed: Vec<Needed>,
     presence: WorkerPresence,
     events: VecDeque<Event>,
     count: Count,
@@ -105,18 +105,16 @@ impl Sweep {
     ///
     /// # Errors
     /// When the results folder cannot be written. A stage that goes wrong is counted, not an error.
-    pub fn run(&mut self, link: &mut dyn Link, mut state: State) -> Result<Count> {
+    pub fn run(&mut self, link: &mut dyn Link, state: State) -> Result<Count> {
         let begun = Instant::now();
         let presence = WorkerPresence::awaiting(link.expected());
-        let demanded = self.ledger.chronicle.history().demanded(&self.ledger.plan, None);
-        let open = demanded.iter().enumerate().filter(|(_, demanded)| **demanded == Demanded::Open);
-        open.for_each(|(stage, _)| state.hold(stage));
-        let run = SweepRun {
+        let needed = self.ledger.chronicle.history().needed(&self.ledger.plan);
+        let mut run = SweepRun {
             tables: TablesWriter::new(self.tables, &self.ledger.folder, &self.ledger.plan),
             sweep: self,
             link,
             state,
-            demanded,
+            needed,
             presence,
             events: VecDeque::new(),
             count: Count::default(),
@@ -126,6 +124,11 @@ impl Sweep {
             stopping: false,
             fault: Fault::of(0),
         };
+        for stage in 0..run.needed.len() {
+            if run.waits(stage) {
+                run.state.hold(stage);
+            }
+        }
         run.go()
     }
 }
@@ -261,7 +264,8 @@ impl SweepRun<'_> {
         let ledger = &mut self.sweep.ledger;
         self.presence.running.insert(worker, (stage, self.attempts));
         match ledger.assignment(stage, self.attempts, holds, wants, workers) {
-            Ok(assignment) => {
+            Ok(mut assignment) => {
+                assignment.until = self.needed[stage].until;
                 let course = ledger.course(stage, self.sweep.epoch_work[stage]);
                 let from = ledger.began(stage, worker, assignment.resume.as_ref())?;
                 let label = ledger.plan.label(stage);

@@ -141,6 +141,14 @@ impl State {
                     self.status[stage] = StageStatus::Stopped;
                 }
             }
+            Event::Paused(stage, worker) => {
+                if self.trains(worker, stage, now) {
+                    self.release(worker, false, &mut actions);
+                    self.status[stage] = StageStatus::Held;
+                }
+                // What is told next may be all that is left to do.
+                return actions;
+            }
             Event::Wanted(stage) => {
                 if self.status[stage] == StageStatus::Held {
                     self.status[stage] = StageStatus::Waiting;

@@ -155,6 +155,8 @@ pub struct Assignment {
     pub resume: Option<Resume>,
     /// Seconds between two snapshots of it while it runs.
     pub snapshot_seconds: f64,
+    /// The epoch after which it is to stop, where results of others decide whether it goes on.
+    pub until: Option<usize>,
 }
 
 /// A snapshot of another stage.
@@ -237,6 +239,7 @@ mod tests {
                     drawn: vec![3],
                 }),
                 snapshot_seconds: 20.0,
+                until: Some(3),
             })),
             Order::Forget(3, Moment::Best),
             Order::Stop,

@@ -1,7 +1,31 @@
-//! Which stages of a plan are needed, where its trials ask a question. It may not know of files or workers.
+//! Which stages of a plan are needed, and how far, where its trials ask a question or compete. It may not know of files or workers.
 
 use super::forest::Plan;
-use super::search::{Demanded, Search};
+use super::halving::Halving;
+use super::search::{Demanded, Results, Search};
+
+/// Whether a stage is needed, and how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needed {
+    /// Whether it is.
+    pub demanded: Demanded,
+    /// The epoch up to which, where results there decide whether it goes on.
+    pub until: Option<usize>,
+}
+
+/// No results: what is certain from the beginning.
+#[derive(Debug, Clone, Copy)]
+pub struct NoResults;
+
+impl Results for NoResults {
+    fn accuracy(&self, _: usize) -> Option<f64> {
+        None
+    }
+
+    fn after(&self, _: usize, _: usize) -> Option<f64> {
+        None
+    }
+}
 
 impl Plan {
     /// The questions that its trials ask.
@@ -9,18 +33,48 @@ impl Plan {
         &self.questions
     }
 
-    /// Whether each stage is needed, by the accuracies on which epochs are chosen, from 0 to 1.
-    pub fn demanded(&self, accuracy: &dyn Fn(usize) -> Option<f64>) -> Vec<Demanded> {
+    /// Trials of which the best go on.
+    pub fn halvings(&self) -> &[Halving] {
+        &self.halvings
+    }
+
+    /// Whether results decide what is trained.
+    pub fn grows(&self) -> bool {
+        !self.questions.is_empty() || !self.halvings.is_empty()
+    }
+
+    /// Whether each stage is needed, and how far, by what is known.
+    pub fn needed(&self, results: &dyn Results) -> Vec<Needed> {
         let mut chains = vec![Demanded::Certain; self.chains.len()];
         for question in &self.questions {
-            let answer = question.answer(accuracy);
+            let answer = question.answer(results);
             for (rung, demanded) in question.rungs.iter().zip(answer.rungs) {
                 rung.chains().for_each(|chain| chains[chain] = demanded);
+            }
+        }
+        let mut until: Vec<Option<usize>> = vec![None; self.stages.len()];
+        let mut begun: Vec<usize> = Vec::new();
+        for halving in &self.halvings {
+            let state = halving.standing(results);
+            for (contender, (demanded, epoch)) in halving.contenders().iter().zip(state.contenders) {
+                contender.chains.iter().for_each(|chain| chains[*chain] = chains[*chain].min(demanded));
+                if epoch.is_some() {
+                    contender.dense.iter().for_each(|stage| until[*stage] = epoch);
+                    begun.extend(&contender.dense);
+                }
             }
         }
         let mut stages = vec![Demanded::Spared; self.stages.len()];
         for (chain, demanded) in self.chains.iter().zip(&chains) {
             chain.stages.iter().for_each(|stage| stages[*stage] = stages[*stage].max(*demanded));
+        }
+        // Who is at work on a rung is certain as far as that.
+        for stage in begun {
+            match stages[stage] {
+                // A trial that does not compete needs it to the end.
+                Demanded::Certain => until[stage] = None,
+                Demanded::Open | Demanded::Spared => stages[stage] = Demanded::Certain,
+            }
         }
         // Tickets that only their forks ask for stand in no chain.
         for (index, stage) in self.stages.iter().enumerate() {
@@ -28,6 +82,6 @@ impl Plan {
                 stages[sibling] = stages[sibling].max(stages[index]);
             }
         }
-        stages
+        stages.into_iter().zip(until).map(|(demanded, until)| Needed { demanded, until }).collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
+use super::demanded::NoResults;
 use super::extent::Extent;
 pub use super::extent::many;
 use super::forest::Plan;
@@ -141,11 +142,18 @@ pub fn sharing(plan: &Plan) -> String {
         0 => String::new(),
         n => format!(" ({n} more mean the same as one of them)"),
     };
-    let certain = plan.demanded(&|_| None).iter().filter(|demanded| **demanded == Demanded::Certain).count();
-    let open = match plan.stages.len() - certain {
+    let needed = plan.needed(&NoResults);
+    let certain = needed.iter().filter(|one| one.demanded == Demanded::Certain && one.until.is_none()).count();
+    let mut open = match plan.stages.len() - certain {
         0 => String::new(),
-        open => format!("; {certain} are certain, up to {open} more come as results say (`find`)"),
+        open => format!("; {certain} are certain, up to {open} more come as results say"),
     };
+    for halving in plan.halvings() {
+        let seeds = halving.contenders().iter().map(|contender| contender.dense.len()).max().unwrap_or(0);
+        let steps: Vec<String> =
+            halving.steps().iter().map(|(count, epoch)| format!("{} to epoch {epoch}", count * seeds)).collect();
+        open.push_str(&format!("; of the dense ones {}", steps.join(", ")));
+    }
     format!(
         "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own{open}",
         many(plan.chains.len(), "trial"),

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use super::halving::Halving;
 use super::loaded::LoadedFiles;
 use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
@@ -58,6 +59,8 @@ pub struct Plan {
     pub counted_steps: BTreeMap<usize, usize>,
     /// What its trials ask.
     pub(super) questions: Vec<Search>,
+    /// Those that compete.
+    pub(super) halvings: Vec<Halving>,
     /// Names under which earlier programs trained what is one training now.
     pub(super) aliases: BTreeMap<StageId, usize>,
     by_id: HashMap<StageId, usize>,
@@ -106,10 +109,8 @@ impl Plan {
             plan.chains.push(Chain { trial, stages });
         }
         plan.decimals = super::digits::decimals(&plan.stages);
-        plan.questions = {
-            let chains = plan.chains.iter();
-            Search::all(chains.map(|chain| (&chain.trial.settings, chain.stages.as_slice())))
-        };
+        let chains = || plan.chains.iter().map(|chain| (&chain.trial.settings, chain.stages.as_slice()));
+        (plan.questions, plan.halvings) = (Search::all(chains()), Halving::all(chains()));
         Ok(plan)
     }
 

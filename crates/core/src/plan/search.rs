@@ -26,6 +26,15 @@ pub enum Demanded {
     Certain,
 }
 
+/// What is known of trainings, as far as it decides which others are needed.
+pub trait Results {
+    /// The accuracy on which the best epoch of a stage is chosen, from 0 to 1, once the stage is trained. Of one that diverged it is 0.
+    fn accuracy(&self, stage: usize) -> Option<f64>;
+
+    /// The accuracy after so many epochs of a stage. Of one that diverged it is 0.
+    fn after(&self, stage: usize, epoch: usize) -> Option<f64>;
+}
+
 /// Which is the sparsest ticket that matches the dense network?
 #[derive(Debug, Clone)]
 pub struct Search {
@@ -127,8 +136,8 @@ impl Search {
     }
 
     /// How it stands.
-    pub fn answer(&self, accuracy: &dyn Fn(usize) -> Option<f64>) -> SearchState {
-        let matches = |rung: usize| self.matches(&self.rungs[rung], accuracy);
+    pub fn answer(&self, results: &dyn Results) -> SearchState {
+        let matches = |rung: usize| self.matches(&self.rungs[rung], results);
         match self.walks {
             true => self.walk(matches),
             false => self.bisect(matches),
@@ -177,8 +186,8 @@ impl Search {
     }
 
     /// Whether the tickets of a rung match the dense networks; nothing until all of both are trained.
-    fn matches(&self, rung: &Rung, accuracy: &dyn Fn(usize) -> Option<f64>) -> Option<bool> {
-        let of = |stage: usize| accuracy(stage);
+    fn matches(&self, rung: &Rung, results: &dyn Results) -> Option<bool> {
+        let of = |stage: usize| results.accuracy(stage);
         let dense: Vec<f64> = self.dense.iter().map(|stage| of(*stage)).collect::<Option<_>>()?;
         let ends = || rung.tickets.iter().map(|ticket| &ticket.stages);
         let tickets: Vec<f64> = ends().map(|stages| of(stages[stages.len() - 1])).collect::<Option<_>>()?;
@@ -217,6 +226,7 @@ fn follows(one: &Rung, next: &Rung) -> bool {
 mod tests {
     use super::*;
     use crate::plan::Plan;
+    use crate::plan::demanded::NoResults;
     use crate::plan::outside::Outside;
     use crate::sweep::Spec;
 
@@ -225,27 +235,40 @@ mod tests {
         Plan::grow(spec.trials().unwrap(), &spec.run, &Outside::default()).unwrap()
     }
 
+    /// Accuracies of whole stages.
+    #[derive(Default)]
+    struct Known(HashMap<usize, f64>);
+
+    impl Results for Known {
+        fn accuracy(&self, stage: usize) -> Option<f64> {
+            self.0.get(&stage).copied()
+        }
+
+        fn after(&self, stage: usize, _: usize) -> Option<f64> {
+            self.accuracy(stage)
+        }
+    }
+
     /// Trains what is certain until nothing is, with these accuracies of each level or ratio; gives the rung that is found and the
     /// number of trainings.
     fn ask(plan: &Plan, accuracy: impl Fn(f64) -> f64) -> (Option<usize>, usize) {
-        let mut known: HashMap<usize, f64> = HashMap::new();
+        let mut known = Known::default();
         let ratio = |stage: usize| {
             let chain = plan.chains.iter().find(|chain| chain.stages.last() == Some(&stage));
             chain.map_or(0.0, |chain| chain.trial.settings.pruning_ratio)
         };
         loop {
-            let demanded = plan.demanded(&|stage| known.get(&stage).copied());
-            let next = (0..plan.stages.len())
-                .find(|stage| demanded[*stage] == Demanded::Certain && !known.contains_key(stage));
-            let Some(next) = next else {
-                assert!(demanded.iter().all(|demanded| *demanded != Demanded::Open), "an answer leaves nothing open");
+            let needed = plan.needed(&known);
+            let is_next = |stage: &usize| needed[*stage].demanded == Demanded::Certain && !known.0.contains_key(stage);
+            let Some(next) = (0..plan.stages.len()).find(is_next) else {
+                assert!(needed.iter().all(|needed| needed.demanded != Demanded::Open), "an answer leaves nothing open");
                 break;
             };
-            known.insert(next, accuracy(ratio(next)));
+            known.0.insert(next, accuracy(ratio(next)));
         }
-        let answer = plan.questions()[0].answer(&|stage| known.get(&stage).copied());
+        let answer = plan.questions()[0].answer(&known);
         assert!(answer.is_final);
-        (answer.found, known.len())
+        (answer.found, known.0.len())
     }
 
     #[test]
@@ -284,6 +307,6 @@ mod tests {
         let plain = Spec::read(Some("pr = [0.5, 0.9]"), &[]).unwrap();
         let plain = Plan::grow(plain.trials().unwrap(), &plain.run, &Outside::default()).unwrap();
         assert!(plain.questions().is_empty());
-        assert!(plain.demanded(&|_| None).iter().all(|demanded| *demanded == Demanded::Certain));
+        assert!(plain.needed(&NoResults).iter().all(|needed| needed.demanded == Demanded::Certain));
     }
 }

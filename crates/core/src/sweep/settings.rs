@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::own_data::OwnData;
 use super::rates::{meant_rate, rate_of, ratio_after};
 use bounds::{
-    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HIDDEN, ITERATIONS, LEVELS, MEANS, MEGABYTES, RATES, SECONDS, SHARE, SPANS,
-    UP_TO, WIDTHS, WORKERS,
+    DEPTHS, DEVIATIONS, FAILS, FINE_TUNE, HALVINGS, HIDDEN, ITERATIONS, LEVELS, MEANS, MEGABYTES, RATES, SECONDS,
+    SHARE, SPANS, UP_TO, WIDTHS, WORKERS,
 };
 
 use crate::net::zoo::{self, Choice};
@@ -261,6 +261,9 @@ settings! {
         /// How far a ticket may be below the dense network and still match it, by the accuracy that epochs are chosen on: points (1.0) below the
         /// mean over seeds, or ci (as far as the 95 % interval of the differences over seeds reaches)
         "within" => within: Within = Within::Points(1.0), if |s| s.find != Find::None && s.prune_iterations > 0;
+        /// Successive halving of these trials: of the dense trainings of one network on one data set that differ in other settings, one in so
+        /// many goes on at each rung, by the accuracy that epochs are chosen on; the others and their tickets end there. 0 = all are trained
+        "halving" => halving: usize = 0, in HALVINGS, "0 or a whole number from 2 to 100", if |s| s.halving > 1;
         /// Whether a `pruning-ratio` of four digits or more that is a whole percentage of what is alive at each pruning, rounded, means that:
         /// 0.9648 in 15 prunings is 20 % each. false = what is written, to the last digit
         "round-rates" => round_rates: bool = true, if |_| false;

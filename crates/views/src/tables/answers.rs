@@ -8,7 +8,7 @@ use std::io::{Result, Write};
 use super::rows;
 use super::sheet::CsvSheet;
 use super::standing::{Standing, TrainingState};
-use tombola_core::folder::journal::History;
+use tombola_core::folder::journal::{History, KnownResults};
 use tombola_core::plan::{Plan, Search, SearchState};
 use tombola_words::statistics::{Quantiles, Sample};
 use tombola_words::value::{Value, Within};
@@ -62,7 +62,7 @@ pub(crate) fn all<'a>(plan: &'a Plan, history: &History) -> Vec<Answered<'a>> {
 
 impl<'a> Answered<'a> {
     fn of(question: &'a Search, plan: &'a Plan, history: &History, standings: &[Standing]) -> Self {
-        let answer = question.answer(&|stage| history.accuracy(plan, stage));
+        let answer = question.answer(&KnownResults::of(plan, history));
         let stages: BTreeSet<usize> = question.chains().flat_map(|chain| plan.chains[chain].stages.clone()).collect();
         let count = |state| stages.iter().filter(|stage| standings[**stage].state == state).count();
         let counts = [stages.len(), count(TrainingState::Done), count(TrainingState::Spared)];

@@ -53,7 +53,7 @@ pub struct Standing<'a> {
 impl<'a> Standing<'a> {
     /// How all stages of a plan stand, by their index.
     pub fn of(plan: &Plan, history: &'a History) -> Vec<Self> {
-        let demanded = history.demanded(plan, None);
+        let needed = history.needed(plan);
         let mut all: Vec<Self> = Vec::with_capacity(plan.stages.len());
         for (index, stage) in plan.stages.iter().enumerate() {
             let known = history.stages.get(&stage.id).map(|known| &**known);
@@ -67,11 +67,11 @@ impl<'a> Standing<'a> {
                 // Whoever trains it has all that it starts from, so a failure before it does not stop it.
                 Some(stage) if stage.running.is_some() => (TrainingState::Training, None),
                 Some(stage) if stage.failure.is_some() => (TrainingState::Failed, Some(index)),
+                _ if needed[index].demanded == Demanded::Spared => (TrainingState::Spared, None),
                 Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => {
                     (TrainingState::Training, inherited)
                 }
                 _ if inherited.is_some() || birdless.is_some() => (TrainingState::Skipped, inherited),
-                _ if demanded[index] == Demanded::Spared => (TrainingState::Spared, None),
                 _ => (TrainingState::Waiting, None),
             };
             all.push(Self { state, history: known, blame, birdless });

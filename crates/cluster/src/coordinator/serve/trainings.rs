@@ -7,7 +7,8 @@ use super::{Sweep, SweepRun};
 use crate::coordinator::events::{Action, Event};
 use crate::coordinator::ledger::now;
 use crate::link::{Order, Worker};
-use tombola_core::plan::Demanded;
+use tombola_core::folder::journal::{KnownResults, is_divergence};
+use tombola_core::plan::{Demanded, Needed};
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Kind, Result};
 use tombola_words::record::{Outcome, Record};
@@ -106,6 +107,11 @@ impl SweepRun<'_> {
             Ok(outcome) => self.finish(worker, stage, outcome),
             Err(error) if error.kind == Kind::Interrupted => {
                 ledger.write(Record::Stopped { stage: ledger.id(stage), time: now() })?;
+                // Without a stop it ended where it was told to.
+                if !self.stopping {
+                    self.pause(worker, stage);
+                    return Ok(());
+                }
                 progress.interrupted(worker);
                 self.events.push_back(Event::Stopped(stage, worker));
                 Ok(())
@@ -119,7 +125,8 @@ impl SweepRun<'_> {
         self.settle()?;
         // Before its worker is free: what follows from its result may be all that is left to do.
         let mut actions = Vec::new();
-        for event in self.answers(stage, &outcome) {
+        let accuracy = outcome.best.chosen_by(self.sweep.ledger.plan.stages[stage].settings.select).accuracy();
+        for event in self.answers(Some((stage, accuracy))) {
             actions.extend(self.state.on_event(event, self.clock.now()));
         }
         actions.extend(self.state.on_event(Event::Finished(stage, worker), self.clock.now()));
@@ -139,28 +146,61 @@ impl SweepRun<'_> {
         others.into_iter().try_for_each(|action| self.act(action))
     }
 
-    /// What becomes certain by the end of a stage, where the sweep asks a question.
-    fn answers(&mut self, ended: usize, outcome: &Outcome) -> Vec<Event> {
+    /// What results decide by now, where the sweep asks a question or its trials compete; `ended` is the accuracy of a stage that
+    /// the journal does not have yet.
+    fn answers(&mut self, ended: Option<(usize, f64)>) -> Vec<Event> {
         let Sweep { ledger, .. } = &*self.sweep;
-        if ledger.plan.questions().is_empty() {
+        if !ledger.plan.grows() {
             return Vec::new();
         }
-        let accuracy = outcome.best.chosen_by(ledger.plan.stages[ended].settings.select).accuracy();
-        let now = ledger.chronicle.history().demanded(&ledger.plan, Some((ended, accuracy)));
-        let before = std::mem::replace(&mut self.demanded, now);
-        let changed = before.into_iter().zip(&self.demanded).enumerate();
-        let events = changed.filter_map(|(stage, (before, now))| match (before, now) {
-            (Demanded::Open, Demanded::Certain) => Some(Event::Wanted(stage)),
-            (Demanded::Open, Demanded::Spared) => Some(Event::Spared(stage)),
-            _ => None,
+        let mut results = KnownResults::of(&ledger.plan, ledger.chronicle.history());
+        if let Some((stage, accuracy)) = ended {
+            results = results.and(stage, accuracy);
+        }
+        let now = ledger.plan.needed(&results);
+        let before = std::mem::replace(&mut self.needed, now);
+        let changed = before.into_iter().zip(&self.needed).enumerate().filter(|(_, (before, now))| before != *now);
+        let events = changed.filter_map(|(stage, (_, now))| match now.demanded {
+            Demanded::Certain => Some(Event::Wanted(stage)),
+            Demanded::Spared => Some(Event::Spared(stage)),
+            Demanded::Open => None,
         });
         events.collect()
+    }
+
+    /// Whether a stage is where results of others decide what becomes of it.
+    pub(super) fn waits(&self, stage: usize) -> bool {
+        let ledger = &self.sweep.ledger;
+        let known = ledger.chronicle.history().stages.get(&ledger.id(stage));
+        let is_there = |until| known.is_some_and(|known| known.epochs.contains_key(&until));
+        let Needed { demanded, until } = self.needed[stage];
+        demanded != Demanded::Certain || until.is_some_and(is_there)
+    }
+
+    /// A stage came to where results decide whether it goes on: to a rung of a halving.
+    fn pause(&mut self, worker: Worker, stage: usize) {
+        self.sweep.progress.interrupted(worker);
+        self.events.push_back(Event::Paused(stage, worker));
+        let events = self.answers(None);
+        self.events.extend(events);
+        if !self.waits(stage) {
+            self.events.push_back(Event::Wanted(stage));
+        }
+        // The state machine gives the worker something to do when it hears of it.
+        self.events.push_back(Event::Heard(worker));
     }
 
     fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {
         // What came before has to be settled first: the answer to this failure says whether it is tried again.
         self.settle()?;
-        let actions = self.state.on_event(Event::Failed(stage, worker), self.clock.now());
+        let mut actions = Vec::new();
+        // One that diverged would again: it is the worst of all.
+        if is_divergence(&error.message) {
+            for event in self.answers(Some((stage, 0.0))) {
+                actions.extend(self.state.on_event(event, self.clock.now()));
+            }
+        }
+        actions.extend(self.state.on_event(Event::Failed(stage, worker), self.clock.now()));
         let again = actions.contains(&Action::Retry(stage));
         let mut reason = error.message.clone();
         if let Some(cure) = &error.hint {

@@ -3,23 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::read::History;
-use crate::plan::{Demanded, Plan};
+use crate::plan::Plan;
 use tombola_words::arithmetic::Arithmetic;
 
 impl History {
-    /// Whether each stage of a plan is needed, by what is known; `more` is the accuracy of one that has just ended.
-    pub fn demanded(&self, plan: &Plan, more: Option<(usize, f64)>) -> Vec<Demanded> {
-        plan.demanded(&|stage| match more {
-            Some((ended, accuracy)) if ended == stage => Some(accuracy),
-            _ => self.accuracy(plan, stage),
-        })
-    }
-
-    /// The accuracy by which the best epoch of a stage was chosen, once it is trained.
-    pub fn accuracy(&self, plan: &Plan, stage: usize) -> Option<f64> {
-        self.stages.get(&plan.stages[stage].id)?.chosen_accuracy(&plan.stages[stage])
-    }
-
     /// What the trainings of a plan were computed with, and how many with each. Journals of before it was kept do not tell.
     pub fn computed_with(&self, plan: &Plan) -> BTreeMap<Arithmetic, usize> {
         let known = plan.stages.iter().filter_map(|stage| self.stages.get(&stage.id));

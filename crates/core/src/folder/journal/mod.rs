@@ -6,6 +6,7 @@ pub mod frames;
 mod merge;
 mod mixture;
 pub mod read;
+mod results;
 mod seal;
 pub mod write;
 
@@ -13,6 +14,7 @@ pub use chronicle::Chronicle;
 pub(super) use file::{Survey, survey};
 pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
+pub use results::{KnownResults, is_divergence};
 pub use seal::Seal;
 pub use write::Journal;
 pub(in crate::folder) use write::refuse_other_writer;

@@ -22,6 +22,8 @@ pub(super) const FAILS: AutoOr = AutoOr(1, 1_000_000);
 pub(super) const MEGABYTES: AutoOr = AutoOr(1, 1_000_000_000);
 /// Bounds of `prune-rate`; `auto` sorts below every number.
 pub(super) const RATES: AutoShare = AutoShare;
+/// Bounds of `halving`.
+pub(super) const HALVINGS: NoneOr = NoneOr(2, 100);
 /// Bounds of `levels`.
 pub(super) const LEVELS: AutoOr = AutoOr(1, 1000);
 /// Bounds of `iterations`.
@@ -55,6 +57,15 @@ pub(super) struct AutoOr(usize, usize);
 impl AutoOr {
     pub(super) fn contains(&self, value: &Option<usize>) -> bool {
         value.is_none_or(|number| (self.0..=self.1).contains(&number))
+    }
+}
+
+/// 0, or a number within both bounds.
+pub(super) struct NoneOr(usize, usize);
+
+impl NoneOr {
+    pub(super) fn contains(&self, value: &usize) -> bool {
+        *value == 0 || (self.0..=self.1).contains(value)
     }
 }
 

@@ -1,0 +1,73 @@
+//! What a journal knows that decides which other trainings of a plan are needed. It may not know of files.
+
+use super::History;
+use crate::plan::{Needed, Plan, Results};
+
+/// How the message of a training begins that came to no numbers.
+const DIVERGED: &str = "diverged";
+
+/// The results of a plan, as far as a journal has them.
+#[derive(Debug, Clone, Copy)]
+pub struct KnownResults<'a> {
+    plan: &'a Plan,
+    history: &'a History,
+    /// The accuracy of a stage that has just ended, which the journal does not have yet.
+    ended: Option<(usize, f64)>,
+}
+
+impl<'a> KnownResults<'a> {
+    /// Those in a journal.
+    pub fn of(plan: &'a Plan, history: &'a History) -> Self {
+        Self { plan, history, ended: None }
+    }
+
+    /// And the accuracy of one more stage.
+    #[must_use]
+    pub fn and(self, ended: usize, accuracy: f64) -> Self {
+        Self { ended: Some((ended, accuracy)), ..self }
+    }
+
+    fn has_diverged(&self, stage: usize) -> bool {
+        let known = self.history.stages.get(&self.plan.stages[stage].id);
+        known.and_then(|known| known.failure.as_deref()).is_some_and(is_divergence)
+    }
+}
+
+/// Whether a training failed because its loss is no number: it would again.
+pub fn is_divergence(message: &str) -> bool {
+    message.starts_with(DIVERGED)
+}
+
+impl Results for KnownResults<'_> {
+    fn accuracy(&self, stage: usize) -> Option<f64> {
+        if let Some((_, accuracy)) = self.ended.filter(|(ended, _)| *ended == stage) {
+            return Some(accuracy);
+        }
+        if self.has_diverged(stage) {
+            return Some(0.0);
+        }
+        let own = &self.plan.stages[stage];
+        self.history.stages.get(&own.id)?.chosen_accuracy(own)
+    }
+
+    fn after(&self, stage: usize, epoch: usize) -> Option<f64> {
+        let known = self.history.stages.get(&self.plan.stages[stage].id);
+        if let Some(epoch) = known.and_then(|known| known.epochs.get(&epoch)) {
+            return Some(epoch.selecting().accuracy());
+        }
+        let diverges_now = self.ended == Some((stage, 0.0));
+        (diverges_now || self.has_diverged(stage)).then_some(0.0)
+    }
+}
+
+impl History {
+    /// Whether each stage of a plan is needed, and how far.
+    pub fn needed(&self, plan: &Plan) -> Vec<Needed> {
+        plan.needed(&KnownResults::of(plan, self))
+    }
+
+    /// The accuracy on which the best epoch of a stage was chosen, once it is trained.
+    pub fn accuracy(&self, plan: &Plan, stage: usize) -> Option<f64> {
+        KnownResults::of(plan, self).accuracy(stage)
+    }
+}

@@ -1,0 +1,88 @@
+//! `halving`: of trainings that compete, the best go on, and what comes of it is a function of results alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::common::sweep::{self, journal, tables};
+use super::common::{Folder, PROGRAM, skipped};
+
+const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
+
+/// Learning rates, decays and schedules: 27 settings of three seeds.
+fn grid(images: usize) -> String {
+    format!(
+        "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"fashion-mnist\"\ntrain-limit = {images}\nepochs = 9\n\
+         seed = [1, 2, 3]\nprune-iterations = 0\nbatch-size = 32\nsnapshot-seconds = 0\n\
+         learning-rate = [0.003, 0.03, 0.3]\nweight-decay = [0.0, 1e-4, 1e-2]\nschedule = [\"none\", \"cosine\", \"step\"]\nstep-epochs = 6\n"
+    )
+}
+
+/// Mean and half of the 95 % interval of the validation accuracy of each setting whose seeds are all done, the best first.
+fn best(folder: &Folder) -> (f64, f64) {
+    let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for row in folder.table("results/sweep/results.csv").iter().filter(|row| row["state"] == "done") {
+        let setting = ["learning-rate", "weight-decay", "schedule"].map(|key| row[key].as_str()).join(" ");
+        all.entry(setting).or_default().push(row["best_validation_accuracy"].parse().unwrap());
+    }
+    let described = all.values().filter(|values| values.len() == 3).map(|values| {
+        let mean = values.iter().sum::<f64>() / 3.0;
+        let deviation = (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        // Student's t at 97.5 % of two degrees of freedom.
+        (mean, 4.303 * deviation / 3.0_f64.sqrt())
+    });
+    described.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
+}
+
+#[test]
+fn a_grid_of_27_is_halved_to_less_than_half_of_its_epochs_and_ends_with_its_best() {
+    if !Path::new(FASHION_MNIST).exists() {
+        let test = "a_grid_of_27_is_halved_to_less_than_half_of_its_epochs_and_ends_with_its_best";
+        return skipped(test, "there is no Fashion-MNIST (Debian's dataset-fashion-mnist)");
+    }
+    let folder = sweep::folder(&format!("{}halving = 3\n", grid(2_000)));
+    let plan = folder.tombola("plan sweep.toml").expect(0);
+    plan.prints("of the dense ones 81 to epoch 1, 27 to epoch 3, 9 to epoch 9");
+    folder.tombola("run sweep.toml --workers 2").expect(0);
+    let epochs = folder.table("results/sweep/epochs.csv").len();
+    assert_eq!(epochs, 3 * (27 + 9 * 2 + 3 * 6), "of {}", 3 * 27 * 9);
+    let spared = folder.table("results/sweep/results.csv").iter().filter(|row| row["state"] == "spared").count();
+    assert_eq!(spared, 72);
+    let (found, _) = best(&folder);
+    // The whole grid, in the same folder: what was left goes on from where it was.
+    folder.tombola("run sweep.toml --halving 0 --workers 2").expect(0);
+    assert_eq!(folder.table("results/sweep/epochs.csv").len(), 3 * 27 * 9);
+    let (best, noise) = best(&folder);
+    assert!(found >= best - noise, "{found} is not within {noise} of {best}");
+}
+
+#[test]
+fn workers_and_kills_change_no_byte_of_a_halving() {
+    let text = "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"synthetic\"\nepochs = 9\nseed = [1, 2]\nhalving = 3\n\
+                reinit = \"init\"\npr = [0.5, 0.9]\nsnapshot-seconds = 0\nlearning-rate = { log = [1e-3, 1e3], n = 9 }\n";
+    let alone = sweep::folder(text);
+    // The largest learning rates diverge: they are the worst, and a failure.
+    let ran = alone.tombola("run sweep.toml --workers 1");
+    assert_eq!(ran.code, Some(1), "{ran}");
+    let expected = tables(&alone);
+    assert_eq!(
+        alone
+            .table("results/sweep/results.csv")
+            .iter()
+            .filter(|row| row["level"] == "1" && row["state"] == "done")
+            .count(),
+        4
+    );
+    let killed = sweep::folder(text);
+    let whole = journal(&alone);
+    for kill in 1..8 {
+        let mut child = killed.command(PROGRAM).args(["run", "sweep.toml", "--workers", "2"]).spawn().unwrap();
+        while journal(&killed) < whole * kill / 9 && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    killed.tombola("run sweep.toml --workers 2");
+    assert_eq!(tables(&killed), expected);
+}
