@@ -14,7 +14,7 @@ fn grid(images: usize) -> String {
     format!(
         "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"fashion-mnist\"\ntrain-limit = {images}\nepochs = 9\n\
          seed = [1, 2, 3]\nprune-iterations = 0\nbatch-size = 32\nsnapshot-seconds = 0\n\
-         learning-rate = [0.003, 0.03, 0.3]\nweight-decay = [0.0, 1e-4, 1e-2]\nschedule = [\"none\", \"cosine\", \"step\"]\nstep-epochs = 6\n"
+         learning-rate = [0.003, 0.03, 0.1]\nweight-decay = [0.0, 1e-4, 1e-2]\nschedule = [\"none\", \"cosine\", \"step\"]\nstep-epochs = 6\n"
     )
 }
 

@@ -379,3 +379,18 @@ fn what_is_held_for_a_training_that_failed_is_left_out_of_the_run() {
     assert_eq!(state.on_event(Event::Finished(1, 0), now), [Action::Skip(2, 2), Action::Dismiss(0)]);
     assert_eq!(state.open(), 0);
 }
+
+#[test]
+fn a_paused_stage_goes_on_when_it_is_wanted_and_its_worker_waits_for_that() {
+    let mut state = State::new(stages(&[(2.0, None), (1.0, None)]), Rules::default());
+    let now = Duration::ZERO;
+    assert_eq!(state.on_event(Event::Joined(0), now), [Action::Start(0, 0)]);
+    assert_eq!(state.on_event(Event::Paused(0, 0), now), [], "what comes next may be all that is left");
+    assert_eq!(state.on_event(Event::Heard(0), now), [Action::Start(1, 0)]);
+    assert_eq!(state.on_event(Event::Paused(1, 0), now), []);
+    // Both came to the rung: one goes on, the other is left behind.
+    assert_eq!(state.on_event(Event::Wanted(1), now), [Action::Start(1, 0)]);
+    assert_eq!(state.on_event(Event::Spared(0), now), [Action::Spare(0)]);
+    assert_eq!(state.on_event(Event::Finished(1, 0), now), [Action::Dismiss(0)]);
+    assert_eq!(state.open(), 0);
+}
