@@ -248,6 +248,7 @@ fn gather(session: &MpiSession, link: &mut RankLink) -> Result<()> {
             dense_losses: Vec::new(),
             resume: None,
             snapshot_seconds: 1.0,
+            until: None,
         };
         link.send(rank, Order::Start(Box::new(assignment)))?;
     }

@@ -21,7 +21,7 @@ _COLUMNS = {
     """,
     WHOLE: """
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
-        patience cycle-factor prune-iterations round-channels score-images mask-every mask-from
+        patience cycle-factor prune-iterations round-channels score-images mask-every mask-from halving
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n paired_n bits differing window
         epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct

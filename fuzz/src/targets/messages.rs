@@ -79,6 +79,7 @@ fn seeds() -> Vec<Vec<u8>> {
                 drawn: vec![3],
             }),
             snapshot_seconds: 20.0,
+            until: Some(2),
         })),
         Order::Forget(3, Moment::Best),
         Order::Stop,

@@ -2,7 +2,7 @@
 
 use super::forest::Plan;
 use super::halving::Halving;
-use super::search::{Demanded, Results, Search};
+use super::search::{Demanded, Search, TrainingResults};
 
 /// Whether a stage is needed, and how far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Needed {
 #[derive(Debug, Clone, Copy)]
 pub struct NoResults;
 
-impl Results for NoResults {
+impl TrainingResults for NoResults {
     fn accuracy(&self, _: usize) -> Option<f64> {
         None
     }
@@ -44,7 +44,7 @@ impl Plan {
     }
 
     /// Whether each stage is needed, and how far, by what is known.
-    pub fn needed(&self, results: &dyn Results) -> Vec<Needed> {
+    pub fn needed(&self, results: &dyn TrainingResults) -> Vec<Needed> {
         let mut chains = vec![Demanded::Certain; self.chains.len()];
         for question in &self.questions {
             let answer = question.answer(results);

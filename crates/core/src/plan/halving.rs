@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::search::{Demanded, Results};
+use super::search::{Demanded, TrainingResults};
 use crate::sweep::{Decides, FIELDS, SEEDS, Settings};
 
 /// Dense trainings that compete: those of one network on one data set, chosen on the same images.
@@ -95,7 +95,7 @@ impl Halving {
     }
 
     /// How it stands.
-    pub fn standing(&self, results: &dyn Results) -> HalvingState {
+    pub fn standing(&self, results: &dyn TrainingResults) -> HalvingState {
         let mut contenders = vec![(Demanded::Spared, None); self.contenders.len()];
         let mut left: Vec<usize> = (0..self.contenders.len()).collect();
         for rung in 0..self.rungs() {
@@ -163,7 +163,7 @@ mod tests {
         plan: &'a Plan,
     }
 
-    impl Results for Trained<'_> {
+    impl TrainingResults for Trained<'_> {
         fn accuracy(&self, stage: usize) -> Option<f64> {
             let whole = self.epochs.borrow()[stage] == self.plan.stages[stage].epochs().len();
             whole.then(|| (self.worth)(stage))

@@ -31,6 +31,6 @@ pub use loaded::{LoadedFile, LoadedFiles, LoadedPart, loaded_anew};
 pub use near::near_misses;
 pub use networks::{Network, Networks};
 pub use pruning::{LayerChoice, Pruning, Teaching};
-pub use search::{Demanded, Results, Search, SearchState};
+pub use search::{Demanded, Search, SearchState, TrainingResults};
 pub use stage::{Stage, dense_id};
 pub use track::{Bird, Track};

@@ -27,7 +27,7 @@ pub enum Demanded {
 }
 
 /// What is known of trainings, as far as it decides which others are needed.
-pub trait Results {
+pub trait TrainingResults {
     /// The accuracy on which the best epoch of a stage is chosen, from 0 to 1, once the stage is trained. Of one that diverged it is 0.
     fn accuracy(&self, stage: usize) -> Option<f64>;
 
@@ -136,7 +136,7 @@ impl Search {
     }
 
     /// How it stands.
-    pub fn answer(&self, results: &dyn Results) -> SearchState {
+    pub fn answer(&self, results: &dyn TrainingResults) -> SearchState {
         let matches = |rung: usize| self.matches(&self.rungs[rung], results);
         match self.walks {
             true => self.walk(matches),
@@ -186,7 +186,7 @@ impl Search {
     }
 
     /// Whether the tickets of a rung match the dense networks; nothing until all of both are trained.
-    fn matches(&self, rung: &Rung, results: &dyn Results) -> Option<bool> {
+    fn matches(&self, rung: &Rung, results: &dyn TrainingResults) -> Option<bool> {
         let of = |stage: usize| results.accuracy(stage);
         let dense: Vec<f64> = self.dense.iter().map(|stage| of(*stage)).collect::<Option<_>>()?;
         let ends = || rung.tickets.iter().map(|ticket| &ticket.stages);
@@ -239,7 +239,7 @@ mod tests {
     #[derive(Default)]
     struct Known(HashMap<usize, f64>);
 
-    impl Results for Known {
+    impl TrainingResults for Known {
         fn accuracy(&self, stage: usize) -> Option<f64> {
             self.0.get(&stage).copied()
         }

@@ -44,6 +44,7 @@ const LATER: &[&str] = &[
     "target",
     "find",
     "within",
+    "halving",
     "while-training",
     "mask-every",
     "mask-from",

@@ -1,7 +1,7 @@
 //! What a journal knows that decides which other trainings of a plan are needed. It may not know of files.
 
 use super::History;
-use crate::plan::{Needed, Plan, Results};
+use crate::plan::{Needed, Plan, TrainingResults};
 
 /// How the message of a training begins that came to no numbers.
 const DIVERGED: &str = "diverged";
@@ -38,7 +38,7 @@ pub fn is_divergence(message: &str) -> bool {
     message.starts_with(DIVERGED)
 }
 
-impl Results for KnownResults<'_> {
+impl TrainingResults for KnownResults<'_> {
     fn accuracy(&self, stage: usize) -> Option<f64> {
         if let Some((_, accuracy)) = self.ended.filter(|(ended, _)| *ended == stage) {
             return Some(accuracy);
