@@ -56,6 +56,17 @@ fn check_questions(plan: &Plan, spec: &Spec) -> Result<()> {
     }
     for question in plan.questions() {
         let settings = &plan.chains[question.chain].trial.settings;
+        if !question.has_tickets() {
+            return Err(Error::input("`find` asks which ticket matches, and of some ratios there are controls alone")
+                .hint("add the tickets themselves: `control = [\"none\", …]`, or `controls = true`"));
+        }
+        if settings.target.0.is_some() {
+            return Err(Error::input(format!(
+                "`find` looks for the sparsest of several ratios, and `target` is `{}`",
+                settings.target.show()
+            ))
+            .hint("give several `pruning-ratio` instead of a `target`"));
+        }
         if settings.within == Within::Interval && question.seeds() < 2 {
             return Err(Error::input("`within` is `ci`, and of one seed there is no interval")
                 .hint("give several seeds, such as `seed = [1, 2, 3]`, or points: `within = 1.0`"));

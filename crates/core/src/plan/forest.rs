@@ -18,7 +18,7 @@ use crate::sweep::settings::Settings;
 use crate::sweep::{Spec, Trial};
 use tombola_words::StageId;
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{Control, Keep, Load, Moment, Rewind, TrackMasks, Value};
+use tombola_words::value::{Control, Find, Keep, Load, Moment, Rewind, TrackMasks, Value, Within};
 
 /// What a stage takes a snapshot of another for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -91,7 +91,7 @@ impl Plan {
     /// When a trial draws from or goes back to a moment that its trainings do not have.
     pub fn grow(trials: Vec<Trial>, run: &Settings, outside: &Outside) -> Result<Self> {
         let mut plan = Self { loaded: outside.loaded.clone(), ..Self::default() };
-        let mut leaves = std::collections::HashSet::new();
+        let mut leaves: HashMap<_, (Find, Within, usize)> = HashMap::new();
         let twins = Twins::of(&trials, outside);
         for trial in trials {
             let place = |error: Error| error.at(format!("trial {}", trial.number));
@@ -100,9 +100,14 @@ impl Plan {
             let beside = stages.len().checked_sub(2).map(|parent| plan.stages[stages[parent]].id);
             let beside = beside.filter(|_| trial.settings.control == Control::Reinit);
             let beside = beside.map(|parent| outside.pruned_id(parent, trial.settings.rate(), &trial.settings));
-            if !leaves.insert((stages[stages.len() - 1], beside)) {
-                plan.repeated += 1;
-                continue;
+            let Settings { find, within, halving, .. } = trial.settings;
+            match leaves.insert((stages[stages.len() - 1], beside), (find, within, halving)) {
+                None => {}
+                Some(asked) if asked == (find, within, halving) => {
+                    plan.repeated += 1;
+                    continue;
+                }
+                Some(_) => return Err(place(asked_twice())),
             }
             plan.counted_steps.extend(trial.settings.counted_steps.map(|steps| (stages[0], steps)));
             plan.want(&stages, &trial.settings, run);
@@ -335,6 +340,13 @@ impl Plan {
             }
         }
     }
+}
+
+/// What is said where one training is asked two questions.
+fn asked_twice() -> Error {
+    Error::input("`find`, `within` or `halving` differ from those of a trial before it, and nothing else does").hint(
+        "ask one question in a sweep, and another in a second one: with the same `--out` they share their trainings",
+    )
 }
 
 /// Whether masks of this kind are worth drawing after every epoch: random ones do not settle, and those that take gradients

@@ -90,13 +90,25 @@ pub struct SearchState {
 impl Search {
     /// The questions of some chains, each with its settings and stages.
     pub(super) fn all<'c>(chains: impl Iterator<Item = (&'c Settings, &'c [usize])>) -> Vec<Self> {
+        let asking: Vec<(usize, &Settings, &[usize])> = chains
+            .enumerate()
+            .filter(|(_, (settings, _))| settings.find == Find::Sparsest && settings.prune_iterations > 0)
+            .map(|(index, (settings, stages))| (index, settings, stages))
+            .collect();
+        // Levels that all take the same of what is alive are one chain; else each number of prunings is another method.
+        let mut rates: HashMap<String, Option<f64>> = HashMap::new();
+        for (_, settings, _) in &asking {
+            let rate = settings.rate();
+            let known = rates.entry(key(settings)).or_insert(Some(rate));
+            *known = known.filter(|known| *known == rate);
+        }
         let mut questions: Vec<Self> = Vec::new();
-        let mut known: HashMap<String, usize> = HashMap::new();
-        for (index, (settings, stages)) in chains.enumerate() {
-            if settings.find != Find::Sparsest || settings.prune_iterations == 0 {
-                continue;
-            }
-            let place = *known.entry(key(settings)).or_insert_with(|| {
+        let mut known: HashMap<(String, usize), usize> = HashMap::new();
+        for (index, settings, stages) in asking {
+            let key = key(settings);
+            let is_chain = rates.get(&key).is_some_and(Option::is_some);
+            let prunings = if is_chain { 0 } else { settings.prune_iterations };
+            let place = *known.entry((key, prunings)).or_insert_with(|| {
                 let (rungs, dense) = (Vec::new(), Vec::new());
                 questions.push(Self { chain: index, rungs, dense, within: settings.within, walks: false });
                 questions.len() - 1
@@ -123,6 +135,11 @@ impl Search {
             Control::None => rung.tickets.push(SearchedTicket { chain, stages: stages.to_vec() }),
             _ => rung.controls.push(chain),
         }
+    }
+
+    /// Whether each ratio has a ticket, not only its twins.
+    pub fn has_tickets(&self) -> bool {
+        self.rungs.iter().all(|rung| !rung.tickets.is_empty())
     }
 
     /// How many seeds its means are over.
@@ -295,6 +312,18 @@ mod tests {
             // Four ratios of fifteen, each with its twins.
             assert!(trained <= 3 * (1 + 4 * 2), "{trained}");
         }
+    }
+
+    #[test]
+    fn numbers_of_prunings_are_methods_of_their_own_unless_they_are_one_chain() {
+        let two = plan("pr = [0.5, 0.9, 0.99]\npriter = [1, 3]\nseed = [1, 2]");
+        let shape = |plan: &Plan| -> Vec<(usize, usize)> {
+            plan.questions().iter().map(|question| (question.rungs.len(), question.rungs[0].tickets.len())).collect()
+        };
+        assert_eq!(shape(&two), [(3, 2), (3, 2)]);
+        let chain = plan("pr = [0.2, 0.36, 0.488]\npriter = [1, 2, 3]\nzip = [\"pr\", \"priter\"]\nseed = [1, 2]");
+        assert_eq!(shape(&chain), [(3, 2)]);
+        assert!(!plan("pr = [0.5, 0.9]\ncontrol = \"reinit\"").questions()[0].has_tickets());
     }
 
     #[test]

@@ -14,6 +14,28 @@ const RATE: &str = "prune-rate";
 const COUNT: &str = "prune-iterations";
 const LEVELS: &str = "levels";
 
+/// Takes away what stands above and says otherwise how many prunings there are, or what each takes, than what is about to be set.
+pub(super) fn make_room(grid: &mut Grid, next: &[(&str, &[String])]) {
+    let sets = |key: &str| next.iter().any(|(own, values)| *own == key && *values != ["auto"]);
+    let (levels, counts, rates, ratios) = (sets(LEVELS), sets(COUNT), sets(RATE), sets(RATIO));
+    let has = |grid: &Grid, key: &str| grid.axes.iter().any(|axis| axis.field.key == key && axis.values != ["auto"]);
+    match (levels, counts) {
+        (true, false) => grid.axes.retain(|axis| axis.field.key != COUNT),
+        (false, true) => grid.axes.retain(|axis| axis.field.key != LEVELS),
+        _ => {}
+    }
+    // Two of the three stay.
+    if ratios && (rates || has(grid, RATE)) {
+        for key in [LEVELS, COUNT] {
+            if !sets(key) {
+                grid.axes.retain(|axis| axis.field.key != key);
+            }
+        }
+    } else if (levels || counts) && (rates || has(grid, RATE)) && !ratios {
+        grid.axes.retain(|axis| axis.field.key != RATIO);
+    }
+}
+
 /// Replaces `levels`, and ratios beside a `prune-rate`, by `prune-rate` and `prune-iterations`. What has neither stays as it is.
 ///
 /// # Errors
@@ -21,6 +43,17 @@ const LEVELS: &str = "levels";
 pub(super) fn settle(grid: &mut Grid) -> Result<()> {
     let given = |key: &str| grid.axes.iter().find(|axis| axis.field.key == key && axis.values != ["auto"]);
     let (levels, rates, ratios, counts) = (given(LEVELS), given(RATE), given(RATIO), given(COUNT));
+    let target = grid.axes.iter().find(|axis| axis.field.key == "target");
+    if let Some(target) = target.filter(|target| !target.values.iter().any(|value| value == "none"))
+        && let Some(other) = ratios.or(rates).or(levels)
+    {
+        return Err(Error::input(format!(
+            "`target` is {}, and `{}` says otherwise how much goes",
+            target.values.join(", "),
+            other.field.key
+        ))
+        .hint(format!("leave `{}` out", other.field.key)));
+    }
     if let (Some(_), Some(ratios), Some(_)) = (rates, ratios, counts.or(levels)) {
         let other = if counts.is_some() { COUNT } else { LEVELS };
         return Err(Error::input(format!(
@@ -173,6 +206,23 @@ mod tests {
         // Written again, it is still of that folder.
         let again = Spec::read(Some(&former.join("\n")), &[]).unwrap().to_toml();
         assert_eq!(of(&again), rate_of(0.6723, 5));
+    }
+
+    #[test]
+    fn a_block_or_a_flag_says_anew_how_many_prunings_there_are() {
+        let by_rate = [(1, 0.5, 0.5), (2, 0.5, 0.75)];
+        for text in [
+            "levels = 3\nprune-rate = 0.5\n[[grid]]\nprune-iterations = [1, 2]",
+            "prune-iterations = 7\nprune-rate = 0.5\n[[grid]]\nlevels = 2",
+            "prune-rate = 0.5\nlevels = 9\n[[grid]]\npruning-ratio = [0.5, 0.75]",
+            "pruning-ratio = 0.9\n[[grid]]\nprune-rate = 0.5\nlevels = 2",
+            "defaults = \"original\"\nprune-rate = 0.5\nlevels = 2",
+        ] {
+            assert_eq!(trials(text).unwrap(), by_rate, "{text}");
+        }
+        let complete = Spec::read(Some("prune-rate = 0.5\nlevels = 4"), &[]).unwrap().to_toml();
+        let flag = crate::sweep::Flag { field: Field::find("levels").unwrap(), values: vec!["2".to_string()] };
+        assert_eq!(Spec::read(Some(&complete), &[flag]).unwrap().trials().unwrap().len(), 2);
     }
 
     #[test]

@@ -122,19 +122,29 @@ impl Spec {
             network_tables,
         };
         let in_file = table.remove("defaults");
-        let mut base = match (whose, in_file) {
+        let below = match (whose, in_file) {
             (Some(whose), _) => defaults::named(&whose.into()).map_err(|error| error.at("`--defaults`"))?,
             (None, Some(word)) => defaults::named(&word).map_err(|error| place(error, "defaults"))?,
             (None, None) => Grid::default(),
         };
+        let mut base = Grid::default();
         spec.overlay(&mut base, &table, true, &place)?;
         for block in &blocks {
             let mut grid = base.clone();
             spec.overlay(&mut grid, block, false, &place)?;
+            levels::make_room(
+                &mut grid,
+                &flags.iter().map(|flag| (flag.field.key, flag.values.as_slice())).collect::<Vec<_>>(),
+            );
             for flag in flags {
                 spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
             }
             levels::settle(&mut grid)?;
+            for axis in &below.axes {
+                if grid.axes.iter().all(|own| own.field.key != axis.field.key) {
+                    grid.axes.push(axis.clone());
+                }
+            }
             spec.grids.push(grid);
         }
         if file.is_some_and(|text| Self::wrote(text) && !takes_rounded_rates(text)) {
@@ -156,6 +166,15 @@ impl Spec {
         place: &impl Fn(Error, &str) -> Error,
     ) -> Result<()> {
         twice(table.keys()).map_err(|(error, key)| place(error, key))?;
+        let given = |(key, value): (&String, &toml::Value)| {
+            let field = Field::find(key)?;
+            Some((
+                field.key,
+                if value.as_str() == Some("auto") { vec!["auto".to_string()] } else { vec![String::new()] },
+            ))
+        };
+        let given: Vec<(&str, Vec<String>)> = table.iter().filter_map(given).collect();
+        levels::make_room(grid, &given.iter().map(|(key, values)| (*key, values.as_slice())).collect::<Vec<_>>());
         for (key, value) in table {
             match key.as_str() {
                 "zip" => grid.zip.extend(read_zip(value).map_err(|error| place(error, key))?),
@@ -209,6 +228,16 @@ impl Spec {
             };
             for settings in grid.expand().map_err(place)? {
                 self.add_trials(settings, &mut trials).map_err(place)?;
+            }
+        }
+        for level in &self.run.control_levels {
+            let has =
+                |trial: &Trial| trial.settings.control != Control::None && trial.settings.prune_iterations == *level;
+            if !trials.iter().any(has) {
+                return Err(Error::input(format!(
+                    "`control-levels` names {level}, and no trial has {level} prunings and a control"
+                ))
+                .hint("name numbers of prunings that the sweep has, and ask for `control` or `controls`"));
             }
         }
         if trials.is_empty() {

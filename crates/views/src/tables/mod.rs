@@ -104,7 +104,18 @@ pub fn write_all(folder: &Path, plan: &Plan, history: &History) -> Result<()> {
     for (name, table) in files(plan, history) {
         write_atomically(&folder.join(name), |file| table(file, plan, history))?;
     }
+    // An answer that nobody asks for any more would be taken for one of these results.
+    if plan.questions().is_empty() {
+        remove_if_there(&folder.join(ANSWERS))?;
+    }
     Ok(())
+}
+
+fn remove_if_there(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", path, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// As [`write_all`] for a sweep that runs on: what a power failure would take is written again soon, so nobody waits for the disk,

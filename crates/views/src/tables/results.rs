@@ -89,7 +89,7 @@ fn measured<W: Write>(sheet: &mut CsvSheet<W>, plan: &Plan, standings: &[Standin
     let drawn = standing.history.and_then(|history| history.drawn.as_ref());
     let outcome = standing.history.and_then(|history| history.outcome.as_ref());
 
-    sheet.float(stage.pruning.as_ref().map(|pruning| pruning.rate))?;
+    sheet.float(stage.pruning.as_ref().filter(|pruning| pruning.target.is_none()).map(|pruning| pruning.rate))?;
     sheet.float(drawn.map(|drawn| drawn.density()))?;
     sheet.float(drawn.map(|drawn| drawn.total_density()))?;
     sheet.float(drawn.map(|drawn| drawn.effective_density()))?;

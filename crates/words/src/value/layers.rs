@@ -123,7 +123,12 @@ impl Value for LayerRatios {
         };
         let mut pairs: Vec<(LayerPattern, f64)> = items(text).map(pair).collect::<Option<_>>().ok_or_else(expected)?;
         // The longer a pattern is without its stars, the more it says.
-        let says = |pattern: &LayerPattern| pattern.0.len() - pattern.0.matches('*').count();
+        let is_place = |pattern: &LayerPattern| [LayerPattern::FIRST, LayerPattern::LAST].contains(&pattern.text());
+        // A place says less than any name.
+        let says = |pattern: &LayerPattern| match is_place(pattern) {
+            true => 0,
+            false => pattern.0.len() - pattern.0.matches('*').count(),
+        };
         pairs.sort_by(|(one, _), (other, _)| says(other).cmp(&says(one)).then(one.cmp(other)));
         match pairs.windows(2).any(|pair| pair[0].0 == pair[1].0) {
             true => Err("each layer once".to_string()),
@@ -174,6 +179,7 @@ mod tests {
         assert_eq!(LayerSet::parse(&names.show()), Ok(names));
         let ratios = LayerRatios::parse("*=0.1, conv*=0.2, conv1=0.3").unwrap();
         assert_eq!(ratios.show(), "[conv1=0.3, conv*=0.2, *=0.1]");
+        assert_eq!(LayerRatios::parse("first=0.1, fc=0.2").unwrap().show(), "[fc=0.2, first=0.1]");
         assert_eq!(LayerRatios::parse(&ratios.show()), Ok(ratios));
         assert_eq!(LayerRatios::parse("[]"), Ok(LayerRatios::default()));
         for wrong in ["fc", "fc=1", "fc=-0.1", "=0.5", "fc=0.1, fc=0.2", "fc=x"] {
