@@ -119,7 +119,12 @@ fn read_spellings(matches: &ArgMatches, words: &[String], flags: &mut Vec<Flag>)
             let meant = spelling.meaning(text);
             let meant =
                 meant.map_err(|expected| Error::input(format!("`{flag}`: found `{text}`, expected {expected}")))?;
-            field.assign_as(&flag, &mut Settings::default(), &meant)?;
+            field.assign_as(&flag, &mut Settings::default(), &meant).map_err(|error| {
+                match text.ends_with(".toml") {
+                    true => error.hint(format!("put `{flag}` behind the sweep file")),
+                    false => error,
+                }
+            })?;
             values.push(meant);
         }
         flags.push(Flag { field, values });

@@ -84,6 +84,12 @@ pub(super) fn defaults(matches: &ArgMatches) -> Option<&str> {
 /// When a checkpoint's path names another training than the other flags.
 pub(super) fn meant(matches: &ArgMatches, mut flags: Vec<Flag>) -> Result<(Vec<Flag>, Vec<String>)> {
     let mut notes = Vec::new();
+    let has_file = matches.get_one::<std::path::PathBuf>("file").is_some();
+    let drawn = one_value(&flags, "draw");
+    let twice = |flag: &str, draw: &str| {
+        Err(Error::input(format!("`{flag}` and `--draw {draw}` both say when the mask is drawn"))
+            .hint("leave one of them out"))
+    };
     for unused in &UNUSED {
         let given = match unused.takes_value {
             true => matches.get_many::<String>(unused.flag).is_some(),
@@ -95,12 +101,22 @@ pub(super) fn meant(matches: &ArgMatches, mut flags: Vec<Flag>) -> Result<(Vec<F
     }
     let last = |flag: &str| matches.get_many::<usize>(flag).and_then(|mut values| values.next_back()).copied();
     let mut annotated = last("ann-train");
+    if let (Some(epoch), Some(draw)) = (annotated, &drawn) {
+        return twice(&format!("--ann-train {epoch}"), draw);
+    }
     if let Some(word) = one_value(&flags, "load")
         && let Some(checkpoint) = Checkpoint::read(&word)?
     {
         if Path::new(&word).is_file() {
             annotated = None;
         } else {
+            if has_file {
+                return Err(Error::input(format!("`--load {word}` names a training, and so does the sweep file"))
+                    .hint(format!("leave the file out, or say `--load auto --draw {}`", checkpoint.draw())));
+            }
+            if let Some(draw) = &drawn {
+                return twice(&format!("--load {word}"), draw);
+            }
             let draw = annotated.take().map_or(checkpoint.draw(), |epoch| format!("best-until:{epoch}"));
             checkpoint.put(&mut flags, &draw)?;
             notes.push(format!(
@@ -116,7 +132,20 @@ pub(super) fn meant(matches: &ArgMatches, mut flags: Vec<Flag>) -> Result<(Vec<F
         Some(1) if one_value(&flags, "load").is_some() => {
             notes.push("`--start-pr-iter 1` is what `--load` means".to_string());
         }
-        Some(1) => give(&mut flags, "draw", "epoch:0"),
+        Some(1) => {
+            if let Some(draw) = &drawn {
+                return twice("--start-pr-iter 1", draw);
+            }
+            let several =
+                one_value(&flags, "prune-iterations").filter(|count| count.parse().is_ok_and(|count: usize| count > 1));
+            if let Some(count) = several {
+                return Err(Error::input(format!(
+                    "`--start-pr-iter 1` prunes the network before it is trained, which can be done once, and `--priter` is {count}"
+                ))
+                .hint("say `--priter 1`, or leave `--start-pr-iter` out"));
+            }
+            give(&mut flags, "draw", "epoch:0");
+        }
         Some(more) => {
             return Err(Error::input(format!("`--start-pr-iter`: found {more}, expected 0 or 1"))
                 .hint("leave it out: prunings that the results folder has are not done again"));

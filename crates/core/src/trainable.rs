@@ -9,12 +9,13 @@ use crate::mask::Settling;
 use crate::net::channels::{Channels, Unit};
 use crate::net::custom::OwnNetwork;
 use crate::net::{Graph, Layout};
-use crate::plan::{Networks, Plan, Pruning, Stage, estimate};
+use crate::plan::{LayerChoice, Networks, Plan, Pruning, Stage, estimate};
+use crate::prune::goal::Goal;
 use crate::prune::layers::check_names;
 use crate::prune::{channels, prunable, unstructured};
 use crate::sweep::{Settings, Spec, check_fits};
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{EarlyBirdRule, Precision, Streams, Value, Within};
+use tombola_words::value::{EarlyBirdRule, LayerPattern, MaybeTarget, Precision, Streams, Value, Within};
 
 /// Refuses a plan with a training that could only fail.
 ///
@@ -132,9 +133,14 @@ fn alone(plan: &Plan, stage: &Stage, on_processor: bool) -> Result<()> {
 /// All that [`with_network`] looks at, as text.
 fn what_decides(stage: &Stage, prunings: &[&Pruning]) -> String {
     let mut text = format!("{}\n{}\n", estimate::form(&stage.settings), stage.settings.slimming != 0.0);
-    for Pruning { channels, criterion, layers, layer_rates, streams, .. } in prunings {
+    for Pruning { channels, criterion, layers, layer_rates, streams, target, .. } in prunings {
         let (kind, spared) = (layers.kind.show(), layers.spared.show());
-        text.push_str(&format!("{channels} {} {kind} {spared} {} {layer_rates:?}\n", criterion.show(), streams.show()));
+        text.push_str(&format!(
+            "{channels} {} {kind} {spared} {} {layer_rates:?} {}\n",
+            criterion.show(),
+            streams.show(),
+            MaybeTarget(*target).show()
+        ));
     }
     text
 }
@@ -169,26 +175,36 @@ fn with_network(plan: &Plan, index: usize, prunings: &[&Pruning], own: &BTreeMap
         ));
     }
     for pruning in prunings {
-        can_prune(pruning, &network.layout, channels).map_err(place)?;
+        can_prune(pruning, &network.graph, &network.layout, channels).map_err(place)?;
     }
     Ok(())
 }
 
 /// Whether a network has something that a pruning can score and remove.
-fn can_prune(pruning: &Pruning, layout: &Layout, all: impl FnOnce(Streams) -> Channels) -> Result<()> {
+fn can_prune(pruning: &Pruning, graph: &Graph, layout: &Layout, all: impl FnOnce(Streams) -> Channels) -> Result<()> {
     check_fits(pruning.criterion, pruning.channels)?;
-    let names = |others: &[String]| {
-        check_names(layout, others, "spare", pruning.layers.spared.patterns().iter())?;
-        check_names(layout, others, "ratios", pruning.layer_rates.iter().map(|(pattern, _)| pattern))
-    };
+    let (spared, rates) = (pruning.layers.spared.patterns(), pruning.layer_rates.iter().map(|(pattern, _)| pattern));
     if !pruning.channels {
-        names(&[])?;
+        let numbers = |layers: &LayerChoice| prunable(layout, layers).map(|(number, _)| number).collect::<Vec<usize>>();
+        let left = numbers(&pruning.layers);
+        // What is spared anyhow may be named.
+        check_names(layout, &[], "spare", spared.iter(), |_, _| true)?;
+        check_names(layout, &[], "ratios", rates, |_, named| named.iter().any(|number| left.contains(number)))?;
         let any = prunable(layout, &pruning.layers).next();
         return any.map(|_| ()).ok_or_else(unstructured::nothing_prunable);
     }
     let all = all(pruning.streams);
-    names(&all.layers)?;
+    let makes = |unit: &Unit, pattern: &LayerPattern, named: &[usize]| {
+        unit.filters.iter().any(|(number, _)| named.contains(number)) || pattern.names(&all.layers[unit.layer])
+    };
+    check_names(layout, &all.layers, "spare", spared.iter(), |_, _| true)?;
     let spared = channels::spared(layout, &all, pruning);
+    check_names(layout, &all.layers, "ratios", rates, |pattern, named| {
+        all.units.iter().zip(&spared).any(|(unit, spared)| !spared && makes(unit, pattern, named))
+    })?;
+    if let Some(target) = pruning.target {
+        Goal::of(target, graph, layout).check_smaller(&all)?;
+    }
     let may_go = |(layer, unit): (&bool, &Unit)| !layer && channels::is_scored(pruning.criterion, unit);
     match spared.iter().zip(&all.units).any(may_go) {
         true => Ok(()),
@@ -237,6 +253,38 @@ mod tests {
         checked(&format!("{lenet}prunety = \"s\"\ncriterion = \"l1\"")).unwrap();
         checked("network = \"resnetb\"\nprunety = \"s\"\nslimming = 0.1").unwrap();
         checked(&format!("{lenet}prune-layers = \"linear\"")).unwrap();
+    }
+
+    #[test]
+    fn ratios_of_layers_that_are_not_pruned_and_targets_that_are_met_are_refused() {
+        let resnet = "network = \"resnet\"\ndepth = 8\n";
+        for text in [
+            "prune-layers = \"conv\"\nratios = [\"fc=0.5\"]",
+            "ratios = [\"first=0.5\"]\nspare = [\"first\"]",
+            "prunety = \"s\"\nratios = [\"fc=0.5\"]",
+        ] {
+            refused(&format!("{resnet}{text}"), "which is not pruned anyhow", "leave the name out");
+        }
+        refused(
+            &format!("{resnet}prunety = \"s\"\ntarget = \"size:5GB\""),
+            "prunes nothing: the whole network has",
+            "ask for less",
+        );
+        checked(&format!("{resnet}prunety = \"s\"\nspare = [\"first\", \"last\"]\nratios = [\"layer1.0.conv1=0.5\"]"))
+            .unwrap();
+        checked(&format!("{resnet}prune-layers = \"conv\"\nspare = [\"first\", \"last\"]\nratios = [\"layer1=0.5\"]"))
+            .unwrap();
+    }
+
+    #[test]
+    fn questions_without_tickets_or_ratios_are_refused() {
+        let find = "network = \"lenet-5\"\nfind = \"sparsest\"\n";
+        refused(&format!("{find}pr = [0.5, 0.9]\ncontrol = \"reinit\""), "controls alone", "add the tickets");
+        refused(
+            &format!("{find}prunety = \"s\"\ncriterion = \"l1\"\ntarget = \"macs:0.5\""),
+            "`target` is `macs:0.5`",
+            "`pruning-ratio`",
+        );
     }
 
     #[test]

@@ -33,6 +33,32 @@ impl<'a> Goal<'a> {
         Self { target, graph, layout, most }
     }
 
+    /// What the target counts, in words.
+    fn unit(&self) -> &'static str {
+        match self.target {
+            Target::Macs(_) => "multiply-adds",
+            Target::Parameters(_) => "parameters",
+            Target::Size(_) => "bytes",
+        }
+    }
+
+    /// Refuses a target that the whole network meets.
+    ///
+    /// # Errors
+    /// When it does.
+    pub fn check_smaller(&self, channels: &Channels) -> Result<()> {
+        let whole = self.measure(channels, &Bits::ones(channels.len()))?;
+        if whole > self.most {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "`target = \"{}\"` prunes nothing: the whole network has {whole} {}",
+            MaybeTarget(Some(self.target)).show(),
+            self.unit()
+        ))
+        .hint("ask for less than that"))
+    }
+
     /// What the network without its dead channels (`mask`, `[channels.len()]`) has of what the target counts.
     ///
     /// # Errors
@@ -72,11 +98,12 @@ pub(super) fn least_share<'g>(count: usize, met: impl Fn(f64) -> Result<Met<'g>>
     if !all.is_met {
         let Met { measured, goal, .. } = all;
         return Err(Error::input(format!(
-            "`target = \"{}\"` is beyond reach: with one channel in each layer that is pruned, {measured} are left of what it counts, expected at most {}",
+            "`target = \"{}\"` is beyond reach: with one channel in each layer that is pruned, {measured} {} are left, expected at most {}",
             MaybeTarget(Some(goal.target)).show(),
+            goal.unit(),
             goal.most.floor()
         ))
-        .hint("ask for less, prune streams too (`streams = \"group\"`), or spare fewer layers"));
+        .hint("ask for less, spare fewer layers, or prune streams as well if they are whole (`streams = \"group\"`)"));
     }
     let (mut low, mut high) = (0, count);
     while low < high {

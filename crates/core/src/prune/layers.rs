@@ -56,7 +56,8 @@ pub fn layer(parameter: &Parameter) -> &str {
     parameter.name.rsplit_once('.').map_or(&parameter.name, |(layer, _)| layer)
 }
 
-/// Refuses a pattern that names no layer of a network, neither of those with connections nor of `others`.
+/// Refuses a pattern that names no layer of a network, neither of those with connections nor of `others`, or none that is `among` those
+/// that are pruned.
 ///
 /// # Errors
 /// When there is one; the message names the layers that there are.
@@ -65,6 +66,7 @@ pub fn check_names<'p>(
     others: &[String],
     key: &str,
     patterns: impl Iterator<Item = &'p LayerPattern>,
+    among: impl Fn(&LayerPattern, &[usize]) -> bool,
 ) -> Result<()> {
     let connections = || layout.parameters.iter().filter(|parameter| parameter.role.is_connection());
     for pattern in patterns {
@@ -76,6 +78,10 @@ pub fn check_names<'p>(
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("its layers with connections are {}", shortened(&names)),
             }));
+        }
+        if !among(pattern, &named(layout, pattern)) {
+            return Err(Error::input(format!("`{key}` names `{}`, which is not pruned anyhow", pattern.text()))
+                .hint("see `prune-layers`, `spare` and, for channels, `streams`; or leave the name out"));
         }
     }
     Ok(())
@@ -124,7 +130,7 @@ mod tests {
         let layout = Layout::of(&zoo::build(&Choice::named("lenet-5"), Shape::Image(1, 28, 28), 10).unwrap());
         let check = |text: &str| {
             let names = LayerSet::parse(text).unwrap();
-            check_names(&layout, &[], "spare", names.patterns().iter())
+            check_names(&layout, &[], "spare", names.patterns().iter(), |_, _| true)
         };
         check("[conv1, fc*, first, last]").unwrap();
         let error = check("conv9").unwrap_err();

@@ -194,7 +194,14 @@ pub(super) fn unknown(key: &str) -> Error {
             return Error::input("`grid` cannot stand here")
                 .hint("blocks do not lie within each other: write `[[grid]]` on a line of its own");
         }
-        "zip" | "exclude" | "where" | "sample" | "sample-seed" => {
+        "sample-seed" => {
+            return Error::input("`sample-seed` draws a `sample`, and none is asked for").hint("say `sample = 40`");
+        }
+        "defaults" => {
+            return Error::input("`defaults` cannot stand here")
+                .hint("it is of the whole sweep: move `defaults` above the first `[[grid]]`");
+        }
+        "zip" | "exclude" | "where" | "sample" => {
             return Error::input(format!("`{key}` cannot stand here")).hint("name settings");
         }
         _ => {}

@@ -443,9 +443,13 @@ impl Spec {
                 text.push('\n');
             }
             let rest = |field: &&Field| {
-                // Beside a rate, the ratio follows.
-                let follows =
-                    field.key == "pruning-ratio" && grid.axes.iter().any(|axis| axis.field.key == "prune-rate");
+                // Beside a rate or a target, the ratio follows.
+                let says = |axis: &Axis| match axis.field.key {
+                    "prune-rate" => true,
+                    "target" => axis.values.iter().all(|value| value != "none"),
+                    _ => false,
+                };
+                let follows = field.key == "pruning-ratio" && grid.axes.iter().any(says);
                 field.decides != Decides::Run && !follows && grid.axes.iter().all(|axis| axis.field.key != field.key)
             };
             for field in FIELDS.iter().filter(rest) {
@@ -558,6 +562,10 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
 fn read_axis(field: &'static Field, key: &str, value: &toml::Value) -> Result<Axis> {
     let mut values = texts(field, value)?;
     if let Some(spelling) = Spelling::find(key) {
+        if value.as_table().is_some_and(range::is_range) {
+            return Err(Error::input(format!("`{key}`: found a range, expected a value or a list of values"))
+                .hint(format!("give `{}` the range", field.key)));
+        }
         for text in &mut values {
             *text = spelling
                 .meaning(text)

@@ -241,14 +241,18 @@ fn unused_gpus(history: &History) -> Vec<String> {
 fn sharing(plan: &Plan, history: &History) -> Sharing {
     let standings = tables::Standing::of(plan, history);
     let count = |states: &[TrainingState]| standings.iter().filter(|one| states.contains(&one.state)).count();
+    let is_needed = |stage: &usize| standings[*stage].state != TrainingState::Spared;
+    let epochs = |stages: &mut dyn Iterator<Item = usize>| -> usize {
+        stages.filter(is_needed).map(|stage| plan.stages[stage].epochs().len()).sum()
+    };
     Sharing {
         trials: plan.chains.len(),
         trainings: plan.stages.len() - count(&[TrainingState::Spared]),
         done: count(&[TrainingState::Done]),
         failed: count(&[TrainingState::Failed]),
         skipped: count(&[TrainingState::Skipped]),
-        epochs: plan.shared_epochs(),
-        epochs_alone: plan.unshared().0,
+        epochs: epochs(&mut (0..plan.stages.len())),
+        epochs_alone: epochs(&mut plan.chains.iter().flat_map(|chain| chain.stages.iter().copied())),
     }
 }
 

@@ -79,6 +79,15 @@ pub struct Trainings {
     pub failed: usize,
     /// Left out because one before them failed.
     pub skipped: usize,
+    /// Not needed, as results of others say; none of the others.
+    #[serde(skip_serializing_if = "is_none")]
+    pub spared: usize,
+}
+
+/// Whether there is nothing to tell of what came later than the form of this.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 /// The last run on the folder, or on that of a shard.
@@ -161,7 +170,10 @@ impl Trainings {
                 TrainingState::Failed => count.failed += 1,
                 TrainingState::Skipped => count.skipped += 1,
                 // It is no training of the sweep any more.
-                TrainingState::Spared => count.total -= 1,
+                TrainingState::Spared => {
+                    count.total -= 1;
+                    count.spared += 1;
+                }
             }
         }
         count
@@ -220,8 +232,9 @@ fn trials(view: &View) -> Share {
     let mut own = vec![false; view.standings.len()];
     view.stages().for_each(|stage| own[stage] = true);
     for stage in view.facts.plan.chains.iter().filter_map(|chain| chain.stages.last()).filter(|stage| own[**stage]) {
-        share.total += 1;
-        share.done += usize::from(view.standings[*stage].state == TrainingState::Done);
+        let state = view.standings[*stage].state;
+        share.total += usize::from(state != TrainingState::Spared);
+        share.done += usize::from(state == TrainingState::Done);
     }
     share
 }

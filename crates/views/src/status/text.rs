@@ -58,7 +58,10 @@ pub fn text(status: &Status, digits: usize) -> String {
 pub fn line(status: &Status) -> String {
     let Trainings { total, done, failed, skipped, .. } = status.trainings;
     let mut line = format!("{}: {done} of {} done", status.folder, many(total, "training"));
-    for (count, word) in [(failed, "failed"), (skipped, "skipped"), (status.trainings.open(), "left")] {
+    let spared = status.trainings.spared;
+    for (count, word) in
+        [(failed, "failed"), (skipped, "skipped"), (spared, "not needed"), (status.trainings.open(), "left")]
+    {
         if count > 0 {
             line.push_str(&format!(", {count} {word}"));
         }
@@ -115,7 +118,8 @@ fn counts(status: &Status) -> Vec<Vec<String>> {
     let Trainings { training, waiting, failed, skipped, .. } = status.trainings;
     let mut trainings = share(status.trainings.done, status.trainings.total);
     let begun = if status.active { "training" } else { "half way" };
-    for (count, word) in [(training, begun), (waiting, "waiting"), (failed, "failed"), (skipped, "skipped")] {
+    let spared = (status.trainings.spared, "not needed");
+    for (count, word) in [(training, begun), (waiting, "waiting"), (failed, "failed"), (skipped, "skipped"), spared] {
         if count > 0 {
             trainings.push_str(&format!(" · {count} {word}"));
         }

@@ -148,6 +148,8 @@ impl<'a> View<'a> {
                 None => known.epochs.len(),
             },
         };
+        // Of what is not needed no more is asked than there is.
+        let all = if self.standings[stage].state == TrainingState::Spared { trained.min(all) } else { all };
         (trained.min(all), all)
     }
 

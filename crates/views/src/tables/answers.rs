@@ -10,6 +10,7 @@ use super::sheet::CsvSheet;
 use super::standing::{Standing, TrainingState};
 use tombola_core::folder::journal::{History, KnownResults};
 use tombola_core::plan::{Plan, Search, SearchState};
+use tombola_words::record::Drawn;
 use tombola_words::statistics::{Quantiles, Sample};
 use tombola_words::value::{Value, Within};
 
@@ -47,6 +48,8 @@ pub(crate) struct Answered<'a> {
     test: [Vec<f64>; 2],
     /// The share that is left of the weights or channels, over all seeds.
     density: Option<f64>,
+    /// The same of channels where those are pruned.
+    left: Option<f64>,
     /// Trainings that might have answered it, those that are there, and those that are not needed.
     counts: [usize; 3],
 }
@@ -75,14 +78,21 @@ impl<'a> Answered<'a> {
         let test = |dense| {
             ends(dense).filter_map(|stage| Some(known(stage)?.outcome.as_ref()?.best.test.accuracy())).collect()
         };
-        let densities: Vec<f64> =
-            ends(false).filter_map(|stage| Some(known(stage)?.drawn.as_ref()?.density())).collect();
+        let drawn = || ends(false).filter_map(|stage| known(stage)?.drawn.as_ref());
+        let densities: Vec<f64> = drawn().map(|drawn| drawn.density()).collect();
+        // As the table says it: of channels where those are pruned.
+        let share = |drawn: &Drawn| {
+            let channels = drawn.channels.map(|channels| channels.alive as f64 / channels.prunable.max(1) as f64);
+            channels.unwrap_or_else(|| drawn.density())
+        };
+        let left: Vec<f64> = drawn().map(share).collect();
         Self {
             question,
             answer,
             chosen: [chosen(false), chosen(true)],
             test: [test(false), test(true)],
             density: Sample::of(&densities).map(|sample| sample.mean),
+            left: Sample::of(&left).map(|sample| sample.mean),
             counts,
         }
     }
@@ -115,9 +125,10 @@ impl<'a> Answered<'a> {
             _ => format!("{trained} of {all} trainings done, {spared} not needed"),
         };
         let mean = |values: &[f64]| 100.0 * Sample::of(values).map_or(f64::NAN, |sample| sample.mean);
-        match (self.word(), self.density) {
+        let of = if settings.prunes_channels() { " of channels" } else { "" };
+        match (self.word(), self.left) {
             ("found", Some(density)) => format!(
-                "Sparsest match ({bar}, {part}): {:.2} % left, {:.2} % against {:.2} %; on the test set {:.2} % against {:.2} %; {rest}.",
+                "Sparsest match ({bar}, {part}): {:.2} %{of} left, {:.2} % against {:.2} %; on the test set {:.2} % against {:.2} %; {rest}.",
                 100.0 * density,
                 mean(&self.chosen[0]),
                 mean(&self.chosen[1]),
