@@ -151,18 +151,23 @@ fn ratios_that_rounding_keeps_apart_are_told_apart_and_warned_of() {
              zip = [\"pruning-ratio\", \"prune-iterations\"]"
         )
     };
-    folder.write("sweep.toml", sweep("0.6723"));
+    folder.write("sweep.toml", sweep("0.672"));
     let text = plan(&folder, "plan sweep.toml");
-    assert!(text.contains("level 1: 80.000 % left") && text.contains("level 1: 80.001 % left"), "{text}");
+    assert!(text.contains("level 1: 80.00 % left") && text.contains("level 1: 80.02 % left"), "{text}");
     assert_eq!(text.matches("Warning: ").count(), 1, "{text}");
     assert!(
-        text.contains("Warning: `pruning-ratio` 0.6723 in 5 prunings") && text.contains("with 0.67232 they share"),
+        text.contains("Warning: `pruning-ratio` 0.672 in 5 prunings") && text.contains("with 0.67232 they share"),
         "{text}"
     );
-    folder.write("sweep.toml", sweep("0.67232"));
-    let text = plan(&folder, "plan sweep.toml");
-    assert!(text.contains("6 trainings") && text.contains("level 1: 80.0 % left"), "{text}");
-    assert!(!text.contains("Warning"), "{text}");
+    // Four digits mean what they are the rounding of, unless the sweep says otherwise.
+    for ratio in ["0.6723", "0.67232"] {
+        folder.write("sweep.toml", sweep(ratio));
+        let text = plan(&folder, "plan sweep.toml");
+        assert!(text.contains("6 trainings") && text.contains("level 1: 80.0 % left"), "{text}");
+        assert!(!text.contains("Warning"), "{text}");
+    }
+    let text = plan(&folder, "plan sweep.toml --pr 0.2,0.36,0.488,0.5904,0.6723 --round-rates false");
+    assert!(text.contains("level 1: 80.000 % left") && text.contains("level 1: 80.001 % left"), "{text}");
 }
 
 #[test]
