@@ -8,15 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Trial;
-use super::condition::Condition;
 use super::defaults;
 use super::grid::{Axis, Grid, GridSample, unknown};
 use super::levels;
 use super::own_data::{self, OwnData, is_data_path};
-use super::range;
-use super::settings::{Decides, FIELDS, Field, Settings};
-use super::spellings::Spelling;
-use crate::net::custom::{self, OwnForm, OwnNetwork};
+use super::settings::{Decides, Field, Settings};
+use crate::net::custom::OwnNetwork;
 use tombola_words::catalogue;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Control, Value};
@@ -408,71 +405,6 @@ impl Spec {
     pub fn wrote(text: &str) -> bool {
         text.starts_with(COMPLETE)
     }
-
-    /// The complete sweep file: every setting of every block, defaults written out.
-    pub fn to_toml(&self) -> String {
-        let mut text = format!("{COMPLETE}\n");
-        if let Some(name) = &self.name {
-            text.push_str(&format!("name = {}\n", toml::Value::from(name.as_str())));
-        }
-        for field in FIELDS.iter().filter(|field| field.decides == Decides::Run) {
-            let shown = (field.show)(&self.run);
-            text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
-        }
-        for grid in &self.grids {
-            text.push_str("\n[[grid]]\n");
-            if !grid.zip.is_empty() {
-                text.push_str(&format!("zip = {}\n", toml::Value::from(grid.zip.clone())));
-            }
-            let keys = |axes: &[Axis]| axes.iter().map(|axis| assignment(axis, true)).collect::<Vec<_>>().join(", ");
-            if !grid.exclude.is_empty() {
-                let tables: Vec<String> = grid.exclude.iter().map(|axes| format!("{{ {} }}", keys(axes))).collect();
-                text.push_str(&format!("exclude = [{}]\n", tables.join(", ")));
-            }
-            if !grid.conditions.is_empty() {
-                let texts: Vec<String> =
-                    grid.conditions.iter().map(|one| toml::Value::from(one.text()).to_string()).collect();
-                text.push_str(&format!("where = [{}]\n", texts.join(", ")));
-            }
-            if let Some(sample) = grid.sample {
-                text.push_str(&format!("sample = {}\nsample-seed = {}\n", sample.count, sample.seed));
-            }
-            // Axes first and in their order, which decides the order of the trials.
-            for axis in &grid.axes {
-                text.push_str(&assignment(axis, false));
-                text.push('\n');
-            }
-            let rest = |field: &&Field| {
-                // Beside a rate or a target, the ratio follows.
-                let says = |axis: &Axis| match axis.field.key {
-                    "prune-rate" => true,
-                    "target" => axis.values.iter().all(|value| value != "none"),
-                    _ => false,
-                };
-                let follows = field.key == "pruning-ratio" && grid.axes.iter().any(says);
-                field.decides != Decides::Run && !follows && grid.axes.iter().all(|axis| axis.field.key != field.key)
-            };
-            for field in FIELDS.iter().filter(rest) {
-                let shown = (field.show)(&Settings::default());
-                text.push_str(&format!("{} = {}\n", field.key, literal(field, &shown)));
-            }
-        }
-        for data in self.datasets.values() {
-            text.push_str(&data.to_toml());
-        }
-        if let Some(networks) = &self.network_tables {
-            let mut table = toml::Table::new();
-            table.insert("networks".to_string(), networks.clone());
-            text.push_str(&format!("\n{table}"));
-        }
-        for network in self.networks.values() {
-            if let OwnForm::Nodes(nodes) = &network.form {
-                let name = toml::Value::from(network.name.as_str());
-                text.push_str(&format!("\n[networks.{name}]\n{}", nodes.to_toml()));
-            }
-        }
-        text
-    }
 }
 
 /// Whether a complete sweep file is of a program, and a folder, in which ratios of four digits mean the rates that they are the
@@ -492,42 +424,6 @@ fn at_home(path: &Path) -> PathBuf {
         (Ok(rest), Some(home)) if !home.is_empty() => Path::new(&home).join(rest),
         _ => path.to_path_buf(),
     }
-}
-
-/// `key = value` or `key = [values]`, in TOML.
-fn assignment(axis: &Axis, several: bool) -> String {
-    let items: Vec<String> = axis.values.iter().map(|value| literal(axis.field, value)).collect();
-    // Among several, a word that stands for a list is a list of itself: two such words would read as one list.
-    let words: Vec<&str> = axis.values.iter().map(String::as_str).collect();
-    let is_list = axis.field.list && axis.field.apart(&words).is_none();
-    let nested = |item: String| if is_list && !item.starts_with('[') { format!("[{item}]") } else { item };
-    match items.as_slice() {
-        [one] if !several => format!("{} = {one}", axis.field.key),
-        _ => {
-            let items: Vec<String> = items.into_iter().map(nested).collect();
-            format!("{} = [{}]", axis.field.key, items.join(", "))
-        }
-    }
-}
-
-/// A value as a TOML literal: lists as they are, everything else quoted unless it is a number or a truth value.
-fn literal(field: &Field, shown: &str) -> String {
-    let items: Vec<&str> = shown.trim_matches(['[', ']']).split([',', ' ']).filter(|item| !item.is_empty()).collect();
-    let quoted = |text: &str| toml::Value::String(text.to_string()).to_string();
-    let one = |text: &str| if is_plain(text) { text.to_string() } else { quoted(text) };
-    match field.list && (shown.starts_with('[') || items.iter().all(|item| is_plain(item))) {
-        true => format!("[{}]", items.into_iter().map(one).collect::<Vec<_>>().join(", ")),
-        // A word that stands for a list, too.
-        false => one(shown),
-    }
-}
-
-/// Whether a text is a number or a truth value in TOML that reads as the same text: settings also read `1.`, `007` and numbers
-/// that TOML has no room for, and a path may look like a number.
-fn is_plain(text: &str) -> bool {
-    let whole = || text.parse::<i64>().is_ok_and(|number| number.to_string() == text);
-    let broken = || text.parse::<f64>().is_ok_and(|number| number.is_finite() && format!("{number:?}") == text);
-    text == "true" || text == "false" || whole() || broken()
 }
 
 /// Whether it can be the name of a folder, everywhere that files go.
@@ -558,152 +454,18 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
         .map(|index| index + 1)
 }
 
-/// A setting as a file has it: under its own key or under a word whose values mean others.
-fn read_axis(field: &'static Field, key: &str, value: &toml::Value) -> Result<Axis> {
-    let mut values = texts(field, value)?;
-    if let Some(spelling) = Spelling::find(key) {
-        if value.as_table().is_some_and(range::is_range) {
-            return Err(Error::input(format!("`{key}`: found a range, expected a value or a list of values"))
-                .hint(format!("give `{}` the range", field.key)));
-        }
-        for text in &mut values {
-            *text = spelling
-                .meaning(text)
-                .map_err(|expected| Error::input(format!("`{key}`: found `{text}`, expected {expected}")))?;
-        }
-    }
-    Ok(Axis { field, values })
-}
-
-/// The values of a setting as text: a list of them is an axis, unless one value is itself a list.
-fn texts(field: &Field, value: &toml::Value) -> Result<Vec<String>> {
-    if let Some(table) = value.as_table().filter(|table| range::is_range(table)) {
-        return range::values(field, table);
-    }
-    let items = match value {
-        toml::Value::Array(items) if !field.list => items.as_slice(),
-        toml::Value::Array(items) if items.iter().any(toml::Value::is_array) => items.as_slice(),
-        toml::Value::Array(items) if are_apart(field, items) => items.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    items.iter().map(|item| text_of(field, item)).collect()
-}
-
-/// Whether the items of a list are values by themselves.
-fn are_apart(field: &Field, items: &[toml::Value]) -> bool {
-    let words: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-    words.is_some_and(|words| field.apart(&words).is_some())
-}
-
-fn text_of(field: &Field, value: &toml::Value) -> Result<String> {
-    match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
-        toml::Value::Float(number) => Ok(format!("{number:?}")),
-        toml::Value::Boolean(truth) => Ok(truth.to_string()),
-        // `[ratios]`: layers and their numbers.
-        toml::Value::Table(pairs) if field.key == "ratios" => {
-            let pair = |(name, ratio): (&String, &toml::Value)| Ok(format!("{name}={}", text_of(field, ratio)?));
-            Ok(format!("[{}]", pairs.iter().map(pair).collect::<Result<Vec<String>>>()?.join(", ")))
-        }
-        toml::Value::Array(items) if field.list => {
-            if let [toml::Value::String(word)] = items.as_slice() {
-                return Ok(word.clone());
-            }
-            let items: Vec<String> = items.iter().map(|item| text_of(field, item)).collect::<Result<_>>()?;
-            Ok(format!("[{}]", items.join(", ")))
-        }
-        other => Err(Error::input(format!("`{}`: found `{other}`, expected a value or a list of values", field.key))),
-    }
-}
-
-/// Refuses two spellings of one setting, of which either could be meant. Also gives the second one.
-fn twice<'a>(keys: impl Iterator<Item = &'a String>) -> Result<(), (Error, &'a str)> {
-    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
-    for key in keys {
-        let Some(field) = Field::find(key) else { continue };
-        if let Some(other) = seen.insert(field.key, key) {
-            return Err((said_twice(&format!("`{other}`"), &format!("`{key}`"), field), key));
-        }
-    }
-    Ok(())
-}
-
-/// The error for two spellings of one setting.
-pub fn said_twice(one: &str, other: &str, field: &Field) -> Error {
-    Error::input(format!("{one} and {other} are one setting, `{}`, given twice", field.key))
-        .hint("leave one of them out")
-}
-
-fn read_zip(value: &toml::Value) -> Result<Vec<Vec<String>>> {
-    let wrong = || {
-        Error::input(format!("`zip`: found `{value}`, expected lists of keys"))
-            .hint("for example `zip = [[\"pruning-ratio\", \"prune-iterations\"]]`")
-    };
-    let words = |value: &toml::Value| -> Result<Vec<String>> {
-        let items = value.as_array().ok_or_else(wrong)?;
-        items.iter().map(|item| item.as_str().map(str::to_string).ok_or_else(wrong)).collect()
-    };
-    let groups = value.as_array().ok_or_else(wrong)?;
-    match groups.iter().any(toml::Value::is_str) {
-        true => Ok(vec![words(value)?]),
-        false => groups.iter().map(words).collect(),
-    }
-}
-
-fn read_exclude(value: &toml::Value) -> Result<Vec<Vec<Axis>>> {
-    let wrong = || {
-        Error::input(format!("`exclude`: found `{value}`, expected a list of tables"))
-            .hint("for example `exclude = [{ reinit = \"random\", pruning-ratio = 0.5 }]`")
-    };
-    let one = |table: &toml::Value| -> Result<Vec<Axis>> {
-        let table = table.as_table().filter(|table| !table.is_empty()).ok_or_else(wrong)?;
-        twice(table.keys()).map_err(|(error, _)| error.at("`exclude`"))?;
-        let axis = |(key, value): (&String, &toml::Value)| {
-            let field = Field::find(key).ok_or_else(|| unknown(key).at("`exclude`"))?;
-            read_axis(field, key, value)?.shown().map_err(|error| error.at("`exclude`"))
-        };
-        table.iter().map(axis).collect()
-    };
-    value.as_array().ok_or_else(wrong)?.iter().map(one).collect()
-}
-
-fn read_where(value: &toml::Value) -> Result<Vec<Condition>> {
-    let wrong = || {
-        Error::input(format!("`where`: found `{value}`, expected a condition in quotes, or a list of them"))
-            .hint("for example `where = \"epochs > 10 and learning-rate > 0.1\"`")
-    };
-    let items = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
-    items.iter().map(|item| Condition::read(item.as_str().ok_or_else(wrong)?)).collect()
-}
-
-fn read_count(key: &str, value: &toml::Value, least: u64) -> Result<u64> {
-    let count = value.as_integer().and_then(|count| u64::try_from(count).ok()).filter(|count| *count >= least);
-    count.ok_or_else(|| Error::input(format!("`{key}`: found `{value}`, expected a whole number of at least {least}")))
-}
-
-fn read_networks(value: Option<&toml::Value>) -> Result<BTreeMap<String, OwnNetwork>> {
-    let Some(value) = value else { return Ok(BTreeMap::new()) };
-    let tables = value.as_table().ok_or_else(|| {
-        Error::input("`networks` must hold tables").hint("write `[networks.NAME]` and under it `layers = [...]`")
-    })?;
-    let mut networks = BTreeMap::new();
-    for (name, table) in tables {
-        if crate::net::zoo::is_reserved(name) {
-            return Err(Error::input(format!("`[networks.{name}]` has the name of a built-in network"))
-                .hint("give your network another name"));
-        }
-        networks.insert(name.clone(), custom::parse(name, table)?);
-    }
-    Ok(networks)
-}
-
 /// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
 pub fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
     let name: String = stem.chars().map(|letter| if is_name_letter(letter) { letter } else { '-' }).collect();
     if is_name(&name) { name } else { "sweep".to_string() }
 }
+
+mod reading;
+mod writing;
+
+pub use reading::said_twice;
+use reading::{read_axis, read_count, read_exclude, read_networks, read_where, read_zip, twice};
 
 #[cfg(test)]
 mod tests;
