@@ -166,7 +166,7 @@ fn ratios_that_rounding_keeps_apart_are_told_apart_and_warned_of() {
         assert!(text.contains("6 trainings") && text.contains("level 1: 80.0 % left"), "{text}");
         assert!(!text.contains("Warning"), "{text}");
     }
-    let text = plan(&folder, "plan sweep.toml --pr 0.2,0.36,0.488,0.5904,0.6723 --round-rates false");
+    let text = plan(&folder, "plan sweep.toml --pr 0.2,0.36,0.488,0.5904,0.6723 --round-rates=false");
     assert!(text.contains("level 1: 80.000 % left") && text.contains("level 1: 80.001 % left"), "{text}");
 }
 
