@@ -63,7 +63,7 @@ fn the_answer_is_that_of_the_whole_grid_by_at_most_half_of_its_trainings() {
     let folder = sweep::folder(&question(10_000, 5));
     let plan = folder.tombola("plan sweep.toml").expect(0);
     plan.prints("48 trainings with 240 epochs").prints("6 are certain, up to 42 more come as results say");
-    folder.tombola("run sweep.toml --workers 2").expect(0).prints("Sparsest match (within 1 points");
+    folder.tombola("run sweep.toml --workers 2").expect(0).prints("Sparsest match (within 1 point");
     let answer = &folder.table("results/sweep/sparsest.csv")[0];
     assert_eq!(
         (answer["answer"].as_str(), answer["trained"].as_str(), answer["spared"].as_str()),

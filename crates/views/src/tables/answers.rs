@@ -10,6 +10,7 @@ use super::sheet::CsvSheet;
 use super::standing::{Standing, TrainingState};
 use tombola_core::folder::journal::{History, KnownResults};
 use tombola_core::plan::{Plan, Search, SearchState};
+use tombola_core::sweep::{Field, Settings};
 use tombola_words::record::Drawn;
 use tombola_words::statistics::{Quantiles, Sample};
 use tombola_words::value::{Value, Within};
@@ -50,6 +51,8 @@ pub(crate) struct Answered<'a> {
     density: Option<f64>,
     /// The same of channels where those are pruned.
     left: Option<f64>,
+    /// What tells it from the other questions; nothing if there are none.
+    name: String,
     /// Trainings that might have answered it, those that are there, and those that are not needed.
     counts: [usize; 3],
 }
@@ -60,7 +63,26 @@ pub(crate) fn all<'a>(plan: &'a Plan, history: &History) -> Vec<Answered<'a>> {
         return Vec::new();
     }
     let standings = Standing::of(plan, history);
-    plan.questions().iter().map(|question| Answered::of(question, plan, history, &standings)).collect()
+    let mut all: Vec<Answered> =
+        plan.questions().iter().map(|question| Answered::of(question, plan, history, &standings)).collect();
+    name(&mut all, plan);
+    all
+}
+
+/// Names questions by the settings in which they differ.
+fn name(all: &mut [Answered], plan: &Plan) {
+    let columns = rows::columns(plan);
+    let telling = |field: &&Field| !rows::is_seed(field) && !["pruning-ratio", "control"].contains(&field.key);
+    let settings: Vec<&Settings> =
+        all.iter().map(|answered| &plan.chains[answered.question.chain].trial.settings).collect();
+    let mut names = vec![Vec::new(); all.len()];
+    for field in columns.into_iter().filter(telling) {
+        let shown: Vec<String> = settings.iter().map(|settings| (field.show)(settings)).collect();
+        if shown.iter().any(|value| *value != shown[0]) {
+            names.iter_mut().zip(shown).for_each(|(name, value)| name.push(format!("{} {value}", field.key)));
+        }
+    }
+    all.iter_mut().zip(names).for_each(|(answered, name)| answered.name = name.join(", "));
 }
 
 impl<'a> Answered<'a> {
@@ -93,6 +115,7 @@ impl<'a> Answered<'a> {
             test: [test(false), test(true)],
             density: Sample::of(&densities).map(|sample| sample.mean),
             left: Sample::of(&left).map(|sample| sample.mean),
+            name: String::new(),
             counts,
         }
     }
@@ -114,8 +137,12 @@ impl<'a> Answered<'a> {
     /// The answer in a sentence.
     pub(crate) fn words(&self, plan: &Plan) -> String {
         let settings = &plan.chains[self.question.chain].trial.settings;
+        let name = if self.name.is_empty() { String::new() } else { format!("{}: ", self.name) };
         let bar = match settings.within {
-            Within::Points(points) => format!("within {points} points of the dense mean"),
+            Within::Points(points) => {
+                let unit = if points == 1.0 { "point" } else { "points" };
+                format!("within {points} {unit} of the dense mean")
+            }
             Within::Interval => "not below dense by the 95 % interval".to_string(),
         };
         let part = settings.select.show();
@@ -128,15 +155,15 @@ impl<'a> Answered<'a> {
         let of = if settings.prunes_channels() { " of channels" } else { "" };
         match (self.word(), self.left) {
             ("found", Some(density)) => format!(
-                "Sparsest match ({bar}, {part}): {:.2} %{of} left, {:.2} % against {:.2} %; on the test set {:.2} % against {:.2} %; {rest}.",
+                "{name}Sparsest match ({bar}, {part}): {:.2} %{of} left, {:.2} % against {:.2} %; on the test set {:.2} % against {:.2} %; {rest}.",
                 100.0 * density,
                 mean(&self.chosen[0]),
                 mean(&self.chosen[1]),
                 mean(&self.test[0]),
                 mean(&self.test[1])
             ),
-            ("none", _) => format!("Sparsest match ({bar}, {part}): none of the ratios; {rest}."),
-            _ => format!("Sparsest match ({bar}, {part}): not known yet; {rest}."),
+            ("none", _) => format!("{name}Sparsest match ({bar}, {part}): none of the ratios; {rest}."),
+            _ => format!("{name}Sparsest match ({bar}, {part}): not known yet; {rest}."),
         }
     }
 }
