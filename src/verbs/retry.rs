@@ -119,10 +119,8 @@ fn failed_stage(plan: &Plan, all: &[Standing], word: &str) -> Result<usize> {
                 .hint(format!("name that one, and this follows: `--stage {}`", plan.stages[blame].id)),
             None => error("was skipped"),
         }),
-        TrainingState::Spared => {
-            Err(error("is not needed")
-                .hint("results of others answer what the sweep asks; `find = \"none\"` trains all"))
-        }
+        TrainingState::Spared => Err(error("is not needed")
+            .hint("results of others answer what the sweep asks; `--find none --halving 0` trains all")),
         TrainingState::Training | TrainingState::Waiting => {
             Err(error("is not finished").hint("run the same command again to go on with it"))
         }

@@ -86,3 +86,28 @@ fn workers_and_kills_change_no_byte_of_a_halving() {
     killed.tombola("run sweep.toml --workers 2");
     assert_eq!(tables(&killed), expected);
 }
+
+#[test]
+fn seeds_that_are_added_make_trainings_go_on_that_were_left_behind() {
+    let text = |seeds: &str| {
+        format!(
+            "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"synthetic\"\nepochs = 4\nseed = [{seeds}]\nhalving = 2\n\
+             prune-iterations = 0\nlearning-rate = [0.003, 0.01, 0.03, 0.1]\n"
+        )
+    };
+    let grown = sweep::folder(&text("1"));
+    grown.tombola("run sweep.toml --workers 1").expect(0);
+    grown.write("sweep.toml", text("1, 2, 3"));
+    grown.tombola("run sweep.toml --workers 1").expect(0);
+    grown.tombola("run sweep.toml --workers 1").expect(0).says("nothing to train");
+    // The same settings are left as in a folder that had all seeds from the beginning.
+    let fresh = sweep::folder(&text("1, 2, 3"));
+    fresh.tombola("run sweep.toml --workers 1").expect(0);
+    let done = |folder: &Folder| -> Vec<String> {
+        let rows = folder.table("results/sweep/summary.csv");
+        let whole = rows.iter().filter(|row| row["n"] == "3");
+        whole.map(|row| format!("{} {}", row["learning-rate"], row["best_test_accuracy_mean"])).collect()
+    };
+    assert_eq!(done(&fresh).len(), 1);
+    assert_eq!(done(&grown), done(&fresh));
+}

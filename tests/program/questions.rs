@@ -148,5 +148,9 @@ fn questions_that_cannot_be_answered_are_refused() {
     };
     refused("--within ci --pr 0.5,0.9").says("of one seed there is no interval").says("seed = [1, 2, 3]");
     refused("--shard 1/2 --pr 0.5,0.9").says("`find` decides by the results of all seeds");
+    folder
+        .tombola("plan --dataset synthetic --network lenet-5 --lr 0.1,0.2 --halving 2 --shard 1/2")
+        .expect(2)
+        .says("`halving` decides by");
     refused("--within 101 --pr 0.5").says("points of accuracy from 0 to 100, or `ci`");
 }

@@ -48,9 +48,10 @@ pub fn check(plan: &Plan, spec: &Spec) -> Result<()> {
 
 /// Refuses questions that cannot be answered.
 fn check_questions(plan: &Plan, spec: &Spec) -> Result<()> {
-    if let (Some(_), Some(shard)) = (plan.questions().first(), spec.run.shard) {
+    if let (true, Some(shard)) = (plan.grows(), spec.run.shard) {
+        let what = if plan.questions().is_empty() { "halving" } else { "find" };
         return Err(Error::input(format!(
-            "`find` decides by the results of all seeds, and shard {} of {} has a part of them",
+            "`{what}` decides by the results of all seeds, and shard {} of {} has a part of them",
             shard.index, shard.count
         ))
         .hint("run the sweep as one, on as many workers or ranks as there are"));

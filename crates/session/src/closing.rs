@@ -61,6 +61,16 @@ pub(super) fn finish(written: &Written, count: Count) -> Result<u8> {
         return Ok(Kind::Training.exit_code());
     }
     let standings = tables::Standing::of(plan, history);
+    // One that diverged is not tried again where it is not needed: that it failed stays true.
+    let failed = standings.iter().filter(|standing| standing.state == tables::TrainingState::Failed).count();
+    if plan.grows() && failed > 0 {
+        speech::say(format!(
+            "{} failed in earlier runs; see {}",
+            many(failed, "training"),
+            folder.join("results.csv").display()
+        ));
+        return Ok(Kind::Training.exit_code());
+    }
     let birdless = standings.iter().filter(|standing| standing.birdless.is_some()).count();
     if birdless > 0 {
         speech::say(format!(

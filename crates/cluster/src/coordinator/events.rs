@@ -27,7 +27,8 @@ pub enum Event {
     Failed(usize, Worker),
     /// A stage was stopped half way and can be continued by the next run; its worker is idle.
     Stopped(usize, Worker),
-    /// A stage that was held is needed: results of others said so.
+    /// A stage that was held is needed: results of others said so. It starts at the next event of another kind, when all that those
+    /// results say is known.
     Wanted(usize),
     /// A stage that was held is not needed, whatever comes.
     Spared(usize),

@@ -156,12 +156,14 @@ impl State {
                         self.enqueue(stage);
                     }
                 }
+                return actions;
             }
             Event::Spared(stage) => {
                 if self.status[stage] == StageStatus::Held {
                     self.close(stage, StageStatus::Done, &mut actions);
                     actions.push(Action::Spare(stage));
                 }
+                return actions;
             }
             Event::Left(worker) => self.lose(worker, &mut actions),
             Event::Stop => self.stopping = true,

@@ -143,7 +143,7 @@ pub fn sharing(plan: &Plan) -> String {
         n => format!(" ({n} more mean the same as one of them)"),
     };
     let needed = plan.needed(&NoResults);
-    let certain = needed.iter().filter(|one| one.demanded == Demanded::Certain && one.until.is_none()).count();
+    let certain = needed.iter().filter(|one| one.demanded == Demanded::Certain).count();
     let mut open = match plan.stages.len() - certain {
         0 => String::new(),
         open => format!("; {certain} are certain, up to {open} more come as results say"),

@@ -102,8 +102,9 @@ fn reasons(view: &View, stage: usize) -> Vec<String> {
         }
         TrainingState::Spared => {
             vec![
-                "spared: results of others say that it does not answer what the sweep asks (`find`)".to_string(),
-                "`find = \"none\"` trains all".to_string(),
+                "spared: results of others say that it is not needed for what the sweep asks (`find`, `halving`)"
+                    .to_string(),
+                "`--find none --halving 0` trains all".to_string(),
             ]
         }
         TrainingState::Training | TrainingState::Waiting if view.running(stage).is_some() => {

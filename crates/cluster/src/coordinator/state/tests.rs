@@ -389,8 +389,9 @@ fn a_paused_stage_goes_on_when_it_is_wanted_and_its_worker_waits_for_that() {
     assert_eq!(state.on_event(Event::Heard(0), now), [Action::Start(1, 0)]);
     assert_eq!(state.on_event(Event::Paused(1, 0), now), []);
     // Both came to the rung: one goes on, the other is left behind.
-    assert_eq!(state.on_event(Event::Wanted(1), now), [Action::Start(1, 0)]);
-    assert_eq!(state.on_event(Event::Spared(0), now), [Action::Spare(0)]);
+    assert_eq!(state.on_event(Event::Spared(0), now), [Action::Spare(0)], "nothing is left behind before all is told");
+    assert_eq!(state.on_event(Event::Wanted(1), now), []);
+    assert_eq!(state.on_event(Event::Heard(0), now), [Action::Start(1, 0)]);
     assert_eq!(state.on_event(Event::Finished(1, 0), now), [Action::Dismiss(0)]);
     assert_eq!(state.open(), 0);
 }
