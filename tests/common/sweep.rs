@@ -1,6 +1,8 @@
 //! A sweep whose tables must not depend on where it was trained and on what went wrong meanwhile.
 
-use super::Folder;
+use std::time::Duration;
+
+use super::{Folder, PROGRAM};
 
 /// Trainings of [`text`].
 pub(crate) const TRAININGS: usize = 48;
@@ -95,6 +97,20 @@ impl Alone {
 /// Bytes of the journal of the sweep in a folder.
 pub(crate) fn journal(folder: &Folder) -> u64 {
     std::fs::metadata(folder.path("results/sweep/journal")).map_or(0, |found| found.len())
+}
+
+/// Starts the sweep on two workers, lets it come to `length` bytes of its journal and `pause` longer, and kills it. Whether it was
+/// still at work then.
+pub(crate) fn kill_at(folder: &Folder, length: u64, pause: Duration) -> bool {
+    let mut child = folder.command(PROGRAM).args(["run", "sweep.toml", "--workers", "2"]).spawn().unwrap();
+    while journal(folder) < length && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(pause);
+    let was_at_work = child.try_wait().unwrap().is_none();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    was_at_work
 }
 
 /// The tables of the sweep in a folder.

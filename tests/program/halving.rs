@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::common::sweep::{self, journal, tables};
-use super::common::{Folder, PROGRAM, skipped};
+use super::common::sweep::{self, journal, kill_at, tables};
+use super::common::{Folder, skipped};
 
 const FASHION_MNIST: &str = "/usr/share/datasets/fashion-mnist";
 
@@ -76,12 +76,7 @@ fn workers_and_kills_change_no_byte_of_a_halving() {
     let killed = sweep::folder(text);
     let whole = journal(&alone);
     for kill in 1..8 {
-        let mut child = killed.command(PROGRAM).args(["run", "sweep.toml", "--workers", "2"]).spawn().unwrap();
-        while journal(&killed) < whole * kill / 9 && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_at(&killed, whole * kill / 9, Duration::ZERO);
     }
     killed.tombola("run sweep.toml --workers 2");
     assert_eq!(tables(&killed), expected);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::common::ranks::{can_start, mpirun};
-use super::common::sweep::{self, journal, tables};
+use super::common::sweep::{self, journal, kill_at, tables};
 use super::common::{Folder, PROGRAM, skipped, started};
 use rand::RngCore;
 use tombola_words::stream::stream;
@@ -108,14 +108,8 @@ fn ranks_and_twenty_kills_change_no_byte_of_an_answer() {
     let killed = sweep::folder(&question(2_000, 2));
     let mut kills = 0;
     for length in lengths {
-        let mut child = killed.command(PROGRAM).args(["run", "sweep.toml", "--workers", "2"]).spawn().unwrap();
-        while journal(&killed) < length && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(Duration::from_micros(random.next_u64() % 15_000));
-        kills += usize::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let pause = Duration::from_micros(random.next_u64() % 15_000);
+        kills += usize::from(kill_at(&killed, length, pause));
     }
     assert!(kills > KILLS / 2, "only {kills} kills, {situation}");
     killed.tombola("run sweep.toml --workers 2").expect(0);

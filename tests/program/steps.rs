@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use super::common::sweep::{self, expect_same, expect_same_states, journal, tables};
-use super::common::{Folder, PROGRAM};
+use super::common::Folder;
+use super::common::sweep::{self, expect_same, expect_same_states, journal, kill_at, tables};
 use rand::RngCore;
 use tombola_words::stream::stream;
 
@@ -61,12 +61,7 @@ fn tickets_within_an_epoch_are_the_same_bytes_with_any_workers_and_after_any_kil
     let mut lengths: Vec<u64> = (0..6).map(|_| random.next_u64() % (whole * 9 / 10)).collect();
     lengths.sort_unstable();
     for length in lengths {
-        let mut child = killed.command(PROGRAM).args(["run", "sweep.toml", "--workers", "2"]).spawn().unwrap();
-        while journal(&killed) < length && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_at(&killed, length, Duration::ZERO);
     }
     killed.tombola("run sweep.toml --workers 2 --quiet").expect(0);
     expect_same(&killed, &expected, "killed six times");

@@ -124,9 +124,11 @@ impl Sweep {
             stopping: false,
             fault: Fault::of(0),
         };
-        for stage in 0..run.needed.len() {
-            if run.waits(stage) {
-                run.state.hold(stage);
+        if run.sweep.ledger.plan.grows() {
+            for stage in 0..run.needed.len() {
+                if run.waits(stage) {
+                    run.state.hold(stage);
+                }
             }
         }
         run.go()

@@ -326,7 +326,7 @@ impl State {
             actions.extend(evicted.into_iter().map(|copy| self.forget(copy, worker)));
         }
         let idle = self.queue.is_empty() && self.workers.busy() == 0;
-        if idle && !self.stopping {
+        if idle && !self.stopping && self.open > 0 {
             self.skip_held(actions);
         }
         // Workers wait as long as something that runs may make a stage ready.

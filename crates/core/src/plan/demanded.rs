@@ -45,6 +45,9 @@ impl Plan {
 
     /// Whether each stage is needed, and how far, by what is known.
     pub fn needed(&self, results: &dyn TrainingResults) -> Vec<Needed> {
+        if !self.grows() {
+            return vec![Needed { demanded: Demanded::Certain, until: None }; self.stages.len()];
+        }
         let mut chains = vec![Demanded::Certain; self.chains.len()];
         for question in &self.questions {
             let answer = question.answer(results);

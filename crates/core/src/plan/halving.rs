@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::search::{Demanded, TrainingResults};
-use crate::sweep::{Decides, FIELDS, SEEDS, Settings};
+use crate::sweep::{Decides, SEEDS, Settings};
 
 /// Dense trainings that compete: those of one network on one data set, chosen on the same images.
 const COMMON: [&str; 6] = ["network", "dataset", "train-limit", "validation-size", "select", "halving"];
@@ -127,20 +127,12 @@ impl Halving {
 
 /// What contenders have in common.
 fn common(settings: &Settings) -> String {
-    FIELDS
-        .iter()
-        .filter(|field| COMMON.contains(&field.key))
-        .map(|field| format!("{}={}\n", field.key, (field.show)(settings)))
-        .collect()
+    settings.lines(|field| COMMON.contains(&field.key))
 }
 
 /// What tells contenders apart: all that decides the dense training but its seeds.
 fn training(settings: &Settings) -> String {
-    FIELDS
-        .iter()
-        .filter(|field| field.decides == Decides::Training && !SEEDS.contains(&field.key))
-        .map(|field| format!("{}={}\n", field.key, (field.show)(settings)))
-        .collect()
+    settings.lines(|field| field.decides == Decides::Training && !SEEDS.contains(&field.key))
 }
 
 #[cfg(test)]

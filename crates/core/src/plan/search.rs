@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::sweep::{Decides, FIELDS, SEEDS, Settings};
+use crate::sweep::{Decides, Field, SEEDS, Settings};
 use tombola_words::statistics::{Quantiles, Sample};
 use tombola_words::value::{Control, Find, Within};
 
@@ -13,7 +13,7 @@ use tombola_words::value::{Control, Find, Within};
 const FAILS_FOR_GOOD: usize = 2;
 
 /// Settings in which the tickets of one question differ.
-const VARIED: [&str; 4] = ["pruning-ratio", "prune-iterations", "control", "barrier-points"];
+pub const VARIED: [&str; 4] = ["pruning-ratio", "prune-iterations", "control", "barrier-points"];
 
 /// Whether a training is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,22 +90,21 @@ pub struct SearchState {
 impl Search {
     /// The questions of some chains, each with its settings and stages.
     pub(super) fn all<'c>(chains: impl Iterator<Item = (&'c Settings, &'c [usize])>) -> Vec<Self> {
-        let asking: Vec<(usize, &Settings, &[usize])> = chains
+        let asking: Vec<(usize, String, &Settings, &[usize])> = chains
             .enumerate()
             .filter(|(_, (settings, _))| settings.find == Find::Sparsest && settings.prune_iterations > 0)
-            .map(|(index, (settings, stages))| (index, settings, stages))
+            .map(|(index, (settings, stages))| (index, key(settings), settings, stages))
             .collect();
         // Levels that all take the same of what is alive are one chain; else each number of prunings is another method.
         let mut rates: HashMap<String, Option<f64>> = HashMap::new();
-        for (_, settings, _) in &asking {
+        for (_, key, settings, _) in &asking {
             let rate = settings.rate();
-            let known = rates.entry(key(settings)).or_insert(Some(rate));
+            let known = rates.entry(key.clone()).or_insert(Some(rate));
             *known = known.filter(|known| *known == rate);
         }
         let mut questions: Vec<Self> = Vec::new();
         let mut known: HashMap<(String, usize), usize> = HashMap::new();
-        for (index, settings, stages) in asking {
-            let key = key(settings);
+        for (index, key, settings, stages) in asking {
             let is_chain = rates.get(&key).is_some_and(Option::is_some);
             let prunings = if is_chain { 0 } else { settings.prune_iterations };
             let place = *known.entry((key, prunings)).or_insert_with(|| {
@@ -227,10 +226,9 @@ impl Search {
 
 /// What tickets of one question have in common, as text.
 fn key(settings: &Settings) -> String {
-    let same = |field: &&crate::sweep::Field| {
-        field.decides != Decides::Run && !SEEDS.contains(&field.key) && !VARIED.contains(&field.key)
-    };
-    FIELDS.iter().filter(same).map(|field| format!("{}={}\n", field.key, (field.show)(settings))).collect()
+    let same =
+        |field: &Field| field.decides != Decides::Run && !SEEDS.contains(&field.key) && !VARIED.contains(&field.key);
+    settings.lines(same)
 }
 
 /// Whether each ticket of a rung is one of the next rung, pruned further.

@@ -632,6 +632,12 @@ impl Settings {
         }
     }
 
+    /// Some of the settings as they are, one `key=value` a line.
+    pub fn lines(&self, which: impl Fn(&Field) -> bool) -> String {
+        let some = FIELDS.iter().filter(|field| which(field));
+        some.map(|field| format!("{}={}\n", field.key, (field.show)(self))).collect()
+    }
+
     /// The settings of some kind that make a difference, one `key=value` a line: what an identity is made of.
     pub fn identity(&self, decides: Decides) -> String {
         let mut text = String::new();

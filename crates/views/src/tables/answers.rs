@@ -9,6 +9,7 @@ use super::rows;
 use super::sheet::CsvSheet;
 use super::standing::{Standing, TrainingState};
 use tombola_core::folder::journal::{History, KnownResults};
+use tombola_core::plan::search::VARIED;
 use tombola_core::plan::{Plan, Search, SearchState};
 use tombola_core::sweep::{Field, Settings};
 use tombola_words::record::Drawn;
@@ -36,9 +37,6 @@ const MEASURED: [&str; 18] = [
     "trained",
     "spared",
 ];
-
-/// Settings in which the tickets of a question differ: they are no columns.
-const VARIED: [&str; 4] = ["pruning-ratio", "prune-iterations", "control", "barrier-points"];
 
 /// A question and what is known of its answer.
 pub(crate) struct Answered<'a> {

@@ -165,11 +165,7 @@ impl SweepRun<'_> {
             Demanded::Spared => Some(Event::Spared(stage)),
             Demanded::Open => None,
         });
-        // What is wanted first: where nothing runs, what is held otherwise waits in vain.
-        let (mut wanted, spared): (Vec<Event>, Vec<Event>) =
-            events.partition(|event| matches!(event, Event::Wanted(_)));
-        wanted.extend(spared);
-        wanted
+        events.collect()
     }
 
     /// Whether a stage is where results of others decide what becomes of it.
