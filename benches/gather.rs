@@ -246,6 +246,7 @@ fn gather(session: &MpiSession, link: &mut RankLink) -> Result<()> {
             loaded: None,
             mask: None,
             dense_losses: Vec::new(),
+            measured: None,
             resume: None,
             snapshot_seconds: 1.0,
             until: None,

@@ -11,7 +11,7 @@ use super::bench::record::{BenchRecord, now, number};
 use super::bench::step::{self, StepWish};
 use super::bench::tune::{Candidate, TuneTrial};
 use super::bench::whole::Whole;
-use super::bench::{MeasuredFigure, start, tune};
+use super::bench::{MeasuredFigure, start, target, tune};
 use tombola::verbs::print;
 use tombola_core::finding::{self, TuneFinding, TunedWork};
 use tombola_core::machine::{cores, machine};
@@ -91,6 +91,9 @@ pub(super) fn bench(matches: &ArgMatches) -> Result<()> {
     let measured = (|| {
         if wants("step") {
             rows.extend(step::measure(&wish, &mut say)?);
+        }
+        if wants("target") {
+            rows.extend(target::measure(&wish, &mut say)?);
         }
         if wants("start") {
             rows.extend(start::measure(&program()?, &scratch, &mut say)?);

@@ -12,7 +12,8 @@ Examples:
   tombola bench pipeline sweep --python ~/venv/bin/python
   tombola bench step --device cuda --batch-size 128
 
-Parts: `step`, one training step on one thread or GPU; `start`, from the command line to the first trained images; and,
+Parts: `step`, one training step on one thread or GPU; `start`, from the command line to the first trained images; `target`, how
+long tickets take that are pruned to a time (`target = \"time:0.5\"`), as measured again; and,
 beside PyTorch alone, `pipeline`, images a second of the whole machine with reading, augmentation and evaluation; `sweep`, the
 published experiments in small, end to end (half an hour). Each run is written as a dated file, and compared with the last
 one on the same type of machine.";
@@ -38,7 +39,7 @@ pub fn command() -> Command {
             Arg::new("part")
                 .value_name("PART")
                 .num_args(0..)
-                .value_parser(["step", "start", "pipeline", "sweep"])
+                .value_parser(["step", "start", "target", "pipeline", "sweep"])
                 .default_values(["step", "start"])
                 .help("What to measure"),
         )

@@ -53,5 +53,6 @@ mod status;
 mod steps;
 mod taken_over;
 mod tickets;
+mod timed;
 mod tuned;
 mod wheel;

@@ -240,6 +240,7 @@ mod tests {
             loaded: None,
             mask: None,
             dense_losses: Vec::new(),
+            measured: None,
             resume: None,
             snapshot_seconds: 1.0,
             until: None,

@@ -204,7 +204,8 @@ fn can_prune(pruning: &Pruning, graph: &Graph, layout: &Layout, all: impl FnOnce
         all.units.iter().zip(&spared).any(|(unit, spared)| !spared && makes(unit, pattern, named))
     })?;
     if let Some(target) = pruning.target {
-        Goal::of(target, graph, layout).check_smaller(&all)?;
+        let left = channels::left_by_own_rates(layout, &all, pruning);
+        Goal::of(target, graph, layout).check_smaller(&all, &left)?;
     }
     let may_go = |(layer, unit): (&bool, &Unit)| !layer && channels::is_scored(pruning.criterion, unit);
     match spared.iter().zip(&all.units).any(may_go) {
@@ -271,6 +272,12 @@ mod tests {
             "prunes nothing: the whole network has",
             "ask for less",
         );
+        refused(
+            &format!("{resnet}prunety = \"s\"\ntarget = \"macs:0.9\"\nratios = [\"layer1=0.9\"]"),
+            "with the `ratios` of its layers the network has",
+            "smaller `ratios`",
+        );
+        checked(&format!("{resnet}prunety = \"s\"\ntarget = \"macs:0.5\"\nratios = [\"layer1=0.1\"]")).unwrap();
         checked(&format!("{resnet}prunety = \"s\"\nspare = [\"first\", \"last\"]\nratios = [\"layer1.0.conv1=0.5\"]"))
             .unwrap();
         checked(&format!("{resnet}prune-layers = \"conv\"\nspare = [\"first\", \"last\"]\nratios = [\"layer1=0.5\"]"))

@@ -62,7 +62,7 @@ impl Trainer for TorchTrainer {
         listen: &mut dyn FnMut(TrainingEvent) -> Flow,
     ) -> Result<Outcome> {
         device::enter(self.device);
-        let Assignment { stage: index, id, dense_losses, resume, snapshot_seconds, .. } = assignment;
+        let Assignment { stage: index, id, dense_losses, measured, resume, snapshot_seconds, .. } = assignment;
         let missing = || Error::environment("the stage's network or data were not loaded");
         let stage = self.workshop.plan.stages.get(index).filter(|stage| stage.id == id).ok_or_else(missing)?;
         let network = self.workshop.network(index).ok_or_else(missing)?;
@@ -78,6 +78,7 @@ impl Trainer for TorchTrainer {
             device: self.device,
             sources,
             dense_losses,
+            measured,
             resume,
             snapshot_every: seconds(snapshot_seconds),
         };

@@ -10,6 +10,7 @@
 //! | `augment` | how training images are varied |
 //! | `batches` | data on a device, cut into batches and varied |
 //! | `network` | weights as one tensor, the forward pass, kernels |
+//! | `race` | networks in evaluation, timed by turns |
 //! | `memory` | memory that tensors free is kept for the next |
 //! | `training` | one training from its first weights to its last |
 //! | `recipe` | what a recipe asks of its data and its network |
@@ -32,6 +33,7 @@ pub mod exactness;
 pub mod measure;
 pub mod memory;
 pub mod network;
+pub mod race;
 pub mod recipe;
 pub mod rehearsal;
 pub mod script;

@@ -8,6 +8,7 @@ use crate::device;
 use crate::done;
 use crate::network::arena::Arena;
 use crate::network::forward::Forward;
+use crate::race::some_images;
 use crate::training::evaluate::Tally;
 use crate::training::optimizer::{Optimizer, Rate};
 use crate::training::step;
@@ -76,10 +77,7 @@ impl Steps {
             return Err(Error::input("only networks that read images are measured"));
         };
         device::enter(device);
-        // As batches come: [image, row, column, channel] in memory.
-        let size = [batch as i64, height as i64, width as i64, channels as i64];
-        // Made on the processor: on a GPU random numbers are refused while another thread captures.
-        let images = Tensor::randn(size, (Kind::Float, Device::Cpu)).to_device(device).permute([0, 3, 1, 2]);
+        let images = some_images(batch, (channels, height, width), device);
         // libtorch itself lets cuDNN round to tf32 where fp32 is asked for.
         let held = tf32::hold(precision == Precision::Tf32);
         let mut arena = Arena::new(Arc::clone(layout), start, device)?;
@@ -155,12 +153,6 @@ impl Steps {
         done(self.forward.run(&mut self.arena, &self.images, false));
         begun.elapsed().as_secs_f64()
     }
-}
-
-/// The median of some times.
-pub fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use tombola_core::plan::{LoadedFile, Part};
 use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
 use tombola_words::error::Error;
-use tombola_words::record::{Drawn, Outcome};
+use tombola_words::record::{Drawn, MeasuredTime, Outcome};
 use tombola_words::value::Moment;
 
 /// The target.
@@ -71,6 +71,7 @@ fn seeds() -> Vec<Vec<u8>> {
             loaded: None,
             mask: Some(Arc::clone(&mask)),
             dense_losses: vec![0.1, f64::NAN],
+            measured: Some(MeasuredTime { share: 0.1, dense_seconds: f64::NAN, seconds: 1e-3, batch: 128 }),
             resume: Some(Resume {
                 state: Arc::clone(&snapshot),
                 best: None,

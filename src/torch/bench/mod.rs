@@ -5,6 +5,7 @@ pub(super) mod peer;
 pub(super) mod record;
 pub(super) mod start;
 pub(super) mod step;
+pub(super) mod target;
 mod threads;
 pub(super) mod tune;
 pub(super) mod whole;

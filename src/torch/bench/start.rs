@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use super::MeasuredFigure;
-use tombola_train::measure::median;
+use tombola_train::race::median;
 use tombola_words::error::ignored;
 use tombola_words::error::{Error, Result};
 

@@ -10,7 +10,8 @@ use tombola_train::Device;
 use super::MeasuredFigure;
 use super::peer::PeerStepper;
 use tombola_core::net::zoo::{self, Choice};
-use tombola_train::measure::{Steps, median};
+use tombola_train::measure::Steps;
+use tombola_train::race::median;
 use tombola_words::error::Result;
 use tombola_words::value::Precision;
 use tombola_words::value::Value;
@@ -45,7 +46,7 @@ impl StepWish {
     }
 
     /// The network and the precision in words.
-    fn title(&self, network: &str, precision: Precision) -> String {
+    pub(super) fn title(&self, network: &str, precision: Precision) -> String {
         let depth = if zoo::uses_depth(network) { format!("-{}", self.choice(network).depth) } else { String::new() };
         format!("{network}{depth} {}, batch {}", precision.show(), self.batch)
     }

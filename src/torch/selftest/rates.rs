@@ -3,7 +3,8 @@
 use tombola::selftest::told::CheckResult;
 use tombola_core::net::zoo::Choice;
 use tombola_core::plan::estimate::many;
-use tombola_train::measure::{Steps, median};
+use tombola_train::measure::Steps;
+use tombola_train::race::median;
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Precision, Value};
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::timed::TimedTickets;
 use crate::link::{Assignment, SourceSnapshot, Worker};
 use tombola_core::folder::journal::Chronicle;
 use tombola_core::folder::snapshots::Expected;
@@ -46,6 +47,8 @@ pub struct Ledger {
     pub folder: PathBuf,
     /// Seconds between two snapshots of a running training, as asked.
     pub snapshot_seconds: f64,
+    /// Tickets that are pruned to a time.
+    pub(super) timed: TimedTickets,
     /// When the journal last reached the disk.
     synced: Instant,
     /// Kinds of masks of stages that did not reach the disk yet.
@@ -69,6 +72,7 @@ impl Ledger {
         snapshot_seconds: f64,
     ) -> Self {
         Self {
+            timed: TimedTickets::of(&plan),
             plan,
             networks,
             chronicle,
@@ -173,6 +177,7 @@ impl Ledger {
             loaded: loaded.map(|taken| Arc::new(taken.snapshot)),
             mask: mask.map(|taken| Arc::new(taken.mask)),
             dense_losses: self.dense_losses(index)?,
+            measured: self.timed.measured(index, &self.plan, self.chronicle.history()),
             resume: self.resume(index, &layout, wants)?,
             snapshot_seconds: self.snapshot_seconds.max(fair_seconds(&layout, workers)),
             until: None,

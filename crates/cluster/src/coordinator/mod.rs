@@ -13,6 +13,7 @@ pub mod rules;
 pub mod serve;
 pub mod state;
 pub mod tables;
+mod timed;
 mod workers;
 
 pub use demand::{Demand, Need};

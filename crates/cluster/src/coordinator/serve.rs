@@ -124,7 +124,7 @@ impl Sweep {
             stopping: false,
             fault: Fault::of(0),
         };
-        if run.sweep.ledger.plan.grows() {
+        if run.sweep.ledger.plan.grows() || !run.sweep.ledger.timed.is_empty() {
             for stage in 0..run.needed.len() {
                 if run.waits(stage) {
                     run.state.hold(stage);

@@ -16,11 +16,11 @@ use tombola_core::training::{Resume, TrainingEvent};
 use tombola_words::StageId;
 use tombola_words::arithmetic::Arithmetic;
 use tombola_words::error::{Error, Result};
-use tombola_words::record::Outcome;
+use tombola_words::record::{MeasuredTime, Outcome};
 use tombola_words::value::Moment;
 
 /// The version of everything below.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// From the coordinator to a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,6 +151,8 @@ pub struct Assignment {
     pub mask: Option<Arc<Bits>>,
     /// Losses of its dense training on the images that steer, as far as it goes on from them.
     pub dense_losses: Vec<f64>,
+    /// What was measured for a ticket that is drawn alike, where its target is a time.
+    pub measured: Option<MeasuredTime>,
     /// Where it was when it was interrupted.
     pub resume: Option<Resume>,
     /// Seconds between two snapshots of it while it runs.
@@ -231,6 +233,7 @@ mod tests {
                 loaded: None,
                 mask: None,
                 dense_losses: vec![0.1, f64::MIN_POSITIVE],
+                measured: Some(MeasuredTime { share: 0.1, dense_seconds: 2e-3, seconds: 1e-3, batch: 128 }),
                 resume: Some(Resume {
                     state: Arc::clone(&snapshot),
                     best: None,

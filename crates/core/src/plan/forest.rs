@@ -155,6 +155,14 @@ impl Plan {
         parts
     }
 
+    /// What decides the mask of a stage whose target is a time: those that have it in common share what was measured. `None` where
+    /// nothing has to be measured.
+    pub fn timed_draw(&self, index: usize) -> Option<(usize, Moment, u64, usize)> {
+        let stage = &self.stages[index];
+        let pruning = stage.pruning.as_ref().filter(|pruning| pruning.is_timed())?;
+        Some((stage.parent?, pruning.draw, Track::of(pruning).key, pruning.score_images))
+    }
+
     /// The moment of its dense training that the chain of a stage goes on from: the one that its weights go back to, or the draw
     /// of the first level.
     pub fn leaves_dense_at(&self, index: usize) -> Moment {

@@ -97,6 +97,17 @@ pub struct Teaching {
 }
 
 impl Pruning {
+    /// The same, of which it is known that its target takes this share of the channels.
+    #[must_use]
+    pub fn at_share(&self, share: f64) -> Self {
+        Self { target: None, rate: share, ..self.clone() }
+    }
+
+    /// Whether its target is a time, so that how much goes has to be measured.
+    pub fn is_timed(&self) -> bool {
+        matches!(self.target, Some(Target::Time(_)))
+    }
+
     /// What the settings say about a pruning at `rate`.
     pub fn of(settings: &Settings, rate: f64) -> Self {
         Self {

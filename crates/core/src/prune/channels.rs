@@ -13,6 +13,7 @@ use rand_distr::{Distribution, StandardUniform};
 use super::criterion::Key;
 use super::goal::{Goal, least_share};
 use super::layers::{first_for, places};
+use super::scorer::Scorer;
 use crate::mask::Bits;
 use crate::net::Layout;
 use crate::net::channels::{Channels, Unit};
@@ -22,21 +23,23 @@ use tombola_words::stream::stream;
 use tombola_words::value::{Control, Criterion, Scope};
 
 /// What was drawn.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Draw {
     /// The channels that stay, `[channels.len()]`.
     pub mask: Bits,
     /// Channels that were passed over because they were the last of their layer.
     pub forced: usize,
+    /// The share of the channels that went, where a goal decided it.
+    pub share: Option<f64>,
 }
 
 /// Draws the next mask over `channels` from the weights `values` and, for [`Criterion::Taylor`], their `gradients`
 /// (`[layout.len]` both), and from the channels that are alive `before` (`[channels.len()]`).
 ///
-/// With a `goal`, as few channels go as meet it, in the order of their scores.
+/// With a `goal`, as few channels go as meet it, in the order of their scores; the scorer measures those of time.
 ///
 /// # Errors
-/// When a weight is not a number, gradients are missing, no channel has a score, or the goal is beyond reach.
+/// When a weight is not a number, gradients are missing, no channel has a score, or the goal is beyond reach or cannot be measured.
 pub fn draw(
     layout: &Layout,
     channels: &Channels,
@@ -44,7 +47,7 @@ pub fn draw(
     before: &Bits,
     pruning: &Pruning,
     key: Key,
-    goal: Option<&Goal>,
+    goal: Option<(&Goal, &mut dyn Scorer)>,
 ) -> Result<Draw> {
     let weights = channels.weight_mask(before);
     let scoring = Scoring { layout, channels, values, gradients, weights, across: pruning.compares_layers() };
@@ -68,7 +71,7 @@ pub fn draw(
     // What is left where each group loses its own rate, or all that have none this share.
     let taken = |share: Option<f64>| {
         let mut left = alive_by_layer(channels, before);
-        let mut draw = Draw { mask: before.clone(), forced: 0 };
+        let mut draw = Draw { mask: before.clone(), forced: 0, share };
         for (group, rate) in &groups {
             let rate = if group.first().is_some_and(|unit| own_rates[layer(*unit)].is_some()) {
                 *rate
@@ -92,8 +95,9 @@ pub fn draw(
         round_up(&mut draw.mask, channels, &candidates, &mut left, pruning.round_channels);
         (draw, left)
     };
-    let share =
-        goal.map(|goal| least_share(candidates.len(), |share| goal.is_met(channels, &taken(Some(share)).0.mask)));
+    let share = goal.map(|(goal, scorer)| {
+        least_share(candidates.len(), |share| goal.is_met(channels, &taken(Some(share)).0.mask, scorer))
+    });
     let (mut draw, left) = taken(share.transpose()?);
     if pruning.control == Control::RandomMask {
         draw.mask = shuffled(channels, &left, key);
@@ -111,6 +115,20 @@ pub fn spared(layout: &Layout, channels: &Channels, pruning: &Pruning) -> Vec<bo
             || patterns.iter().any(|pattern| pattern.names(name))
     };
     channels.units.iter().map(is_spared).collect()
+}
+
+/// The channels that stay whatever is asked of the others: in layers with a rate of their own as many as it leaves, though maybe
+/// others.
+pub fn left_by_own_rates(layout: &Layout, channels: &Channels, pruning: &Pruning) -> Bits {
+    let (rates, spared) = (own_rates(layout, channels, pruning), spared(layout, channels, pruning));
+    let mut mask = Bits::ones(channels.len());
+    for (layer, rate) in rates.iter().enumerate().filter_map(|(layer, rate)| Some((layer, (*rate)?))) {
+        let units: Vec<usize> =
+            (0..channels.len()).filter(|unit| channels.units[*unit].layer == layer && !spared[*unit]).collect();
+        let gone = ((rate * units.len() as f64).round() as usize).min(units.len().saturating_sub(1));
+        units[..gone].iter().for_each(|unit| mask.set(*unit, false));
+    }
+    mask
 }
 
 /// The rate of its own of each layer of channels that has one.

@@ -1,5 +1,7 @@
-//! How many channels have to go until a network is as small as it is to become. It may not know how channels are scored.
+//! How many channels have to go until a network is as small, or as fast, as it is to become. It may not know how channels are
+//! scored, nor how times are measured.
 
+use super::scorer::{Scorer, TimePrecision};
 use crate::mask::Bits;
 use crate::net::channels::Channels;
 use crate::net::compact::Compact;
@@ -10,6 +12,8 @@ use tombola_words::value::{MaybeTarget, Target, Value};
 
 /// Bytes of a float32.
 const FLOAT: usize = 4;
+/// Times that are no farther from what is asked for are measured closely.
+const NEAR: f64 = 0.15;
 
 /// How small a network is to become.
 #[derive(Debug)]
@@ -29,53 +33,81 @@ impl<'a> Goal<'a> {
             Target::Macs(share) => share * dense.macs as f64,
             Target::Parameters(share) => share * dense.parameters as f64,
             Target::Size(bytes) => bytes,
+            Target::Time(share) => share,
         };
         Self { target, graph, layout, most }
     }
 
-    /// What the target counts, in words.
-    fn unit(&self) -> &'static str {
+    /// So much of what the target counts, in words.
+    fn in_words(&self, amount: f64) -> String {
         match self.target {
-            Target::Macs(_) => "multiply-adds",
-            Target::Parameters(_) => "parameters",
-            Target::Size(_) => "bytes",
+            Target::Macs(_) => format!("{amount} multiply-adds"),
+            Target::Parameters(_) => format!("{amount} parameters"),
+            Target::Size(_) => format!("{amount} bytes"),
+            Target::Time(_) => format!("{amount:.3} of the dense network's time"),
         }
     }
 
-    /// Refuses a target that the whole network meets.
+    /// What it may have at most, in words.
+    fn most_in_words(&self) -> String {
+        match self.target {
+            Target::Time(share) => format!("{share:?}"),
+            _ => self.most.floor().to_string(),
+        }
+    }
+
+    /// Refuses a target that a network meets before any channel goes for it: whole, or without those that `ratios` take
+    /// (`before`, `[channels.len()]`). Times are not known before they are measured.
     ///
     /// # Errors
     /// When it does.
-    pub fn check_smaller(&self, channels: &Channels) -> Result<()> {
-        let whole = self.measure(channels, &Bits::ones(channels.len()))?;
-        if whole > self.most {
-            return Ok(());
-        }
+    pub fn check_smaller(&self, channels: &Channels, before: &Bits) -> Result<()> {
+        let network = Compact::of_channels(self.graph, self.layout, channels, before)?;
+        let Some(found) = self.counted(&network).filter(|found| *found <= self.most) else { return Ok(()) };
+        let (what, cure) = match before.count() == channels.len() {
+            true => ("the whole network has", "ask for less than that"),
+            false => {
+                ("with the `ratios` of its layers the network has", "ask for less than that, or give smaller `ratios`")
+            }
+        };
         Err(Error::input(format!(
-            "`target = \"{}\"` prunes nothing: the whole network has {whole} {}",
+            "`target = \"{}\"` prunes nothing: {what} {}",
             MaybeTarget(Some(self.target)).show(),
-            self.unit()
+            self.in_words(found)
         ))
-        .hint("ask for less than that"))
+        .hint(cure))
     }
 
-    /// What the network without its dead channels (`mask`, `[channels.len()]`) has of what the target counts.
+    /// What a network without its dead channels has of what the target counts, unless that has to be measured.
+    fn counted(&self, small: &Compact) -> Option<f64> {
+        match self.target {
+            Target::Macs(_) => Some(Cost::of(&small.graph).macs as f64),
+            Target::Parameters(_) => Some(Cost::of(&small.graph).parameters as f64),
+            Target::Size(_) => Some((FLOAT * (small.layout.len + small.layout.buffer_len)) as f64),
+            Target::Time(_) => None,
+        }
+    }
+
+    /// Whether the network without its dead channels (`mask`, `[channels.len()]`) is small enough, and what it is. Times are
+    /// measured by `scorer`: closely where they are near to what is asked for.
     ///
     /// # Errors
-    /// When a layer would be left without channels.
-    pub fn measure(&self, channels: &Channels, mask: &Bits) -> Result<f64> {
+    /// When a layer would be left without channels, or a time cannot be measured.
+    pub(super) fn is_met(&self, channels: &Channels, mask: &Bits, scorer: &mut dyn Scorer) -> Result<Met<'_>> {
         let small = Compact::of_channels(self.graph, self.layout, channels, mask)?;
-        let cost = Cost::of(&small.graph);
-        Ok(match self.target {
-            Target::Macs(_) => cost.macs as f64,
-            Target::Parameters(_) => cost.parameters as f64,
-            Target::Size(_) => (FLOAT * (small.layout.len + small.layout.buffer_len)) as f64,
-        })
-    }
-
-    /// Whether that is small enough, and, if not, what it is.
-    pub(super) fn is_met(&self, channels: &Channels, mask: &Bits) -> Result<Met<'_>> {
-        let measured = self.measure(channels, mask)?;
+        let measured = match self.counted(&small) {
+            Some(counted) => counted,
+            None => {
+                let mut share = |wanted| -> Result<f64> {
+                    let (dense, small) = scorer.seconds(&small, wanted)?;
+                    Ok(small / dense)
+                };
+                match share(TimePrecision::Rough)? {
+                    near if (near / self.most - 1.0).abs() <= NEAR => share(TimePrecision::Close)?,
+                    far => far,
+                }
+            }
+        };
         Ok(Met { is_met: measured <= self.most, measured, goal: self })
     }
 }
@@ -88,20 +120,21 @@ pub(super) struct Met<'g> {
     goal: &'g Goal<'g>,
 }
 
-/// The smallest share of `count` channels at which a goal is met. Fewer channels never make a network larger.
+/// The smallest share of `count` channels at which a goal is met. Fewer channels never make a network larger; of times, which fewer
+/// channels may make a little longer, it is a share at which the goal is met beside one at which it is not.
 ///
 /// # Errors
 /// When it is not met with as few channels as there can be.
-pub(super) fn least_share<'g>(count: usize, met: impl Fn(f64) -> Result<Met<'g>>) -> Result<f64> {
+pub(super) fn least_share<'g>(count: usize, mut met: impl FnMut(f64) -> Result<Met<'g>>) -> Result<f64> {
     let share = |gone: usize| gone as f64 / count.max(1) as f64;
     let all = met(1.0)?;
     if !all.is_met {
         let Met { measured, goal, .. } = all;
         return Err(Error::input(format!(
-            "`target = \"{}\"` is beyond reach: with one channel in each layer that is pruned, {measured} {} are left, expected at most {}",
+            "`target = \"{}\"` is beyond reach: with one channel in each layer that is pruned, {} are left, expected at most {}",
             MaybeTarget(Some(goal.target)).show(),
-            goal.unit(),
-            goal.most.floor()
+            goal.in_words(measured),
+            goal.most_in_words()
         ))
         .hint("ask for less, spare fewer layers, or prune streams as well if they are whole (`streams = \"group\"`)"));
     }
@@ -122,11 +155,33 @@ mod tests {
     use crate::net::initial;
     use crate::net::zoo::{self, Choice};
     use crate::plan::Pruning;
+    use crate::prune::Want;
     use crate::prune::channels::draw;
     use crate::prune::criterion::Key;
     use crate::sweep::Settings;
     use tombola_words::Shape;
     use tombola_words::value::{Criterion, NormStart, PruningType, Streams};
+
+    /// Takes the multiply-adds for the time, and now and then a few percent more or less.
+    struct Pretended<'a> {
+        graph: &'a Graph,
+        calls: usize,
+    }
+
+    impl Scorer for Pretended<'_> {
+        fn gradients(&mut self, _: Want, _: &Bits) -> Result<Vec<f32>> {
+            Err(Error::training("no gradients"))
+        }
+
+        fn seconds(&mut self, small: &Compact, wanted: TimePrecision) -> Result<(f64, f64)> {
+            self.calls += 1;
+            let off = match wanted {
+                TimePrecision::Rough => [0.95, 1.0, 1.05][self.calls % 3],
+                TimePrecision::Close => [0.99, 1.0, 1.01][self.calls % 3],
+            };
+            Ok((Cost::of(self.graph).macs as f64, off * Cost::of(&small.graph).macs as f64))
+        }
+    }
 
     /// What is left of what a target counts with the channels that it takes, and with one channel more.
     fn left(network: &str, streams: Streams, target: &str) -> Result<(f64, f64, f64)> {
@@ -145,14 +200,21 @@ mod tests {
         let goal = Goal::of(target.unwrap(), &graph, &layout);
         let all = Bits::ones(channels.len());
         let key = Key { seed: 1, level: 1 };
+        let at =
+            |pruning: &Pruning, goal| draw(&layout, &channels, (&start.parameters, None), &all, pruning, key, goal);
         let pruning = Pruning::of(&settings, 0.0);
-        let drawn = draw(&layout, &channels, (&start.parameters, None), &all, &pruning, key, Some(&goal))?;
+        let mut pretended = Pretended { graph: &graph, calls: 0 };
+        let drawn = at(&pruning, Some((&goal, &mut pretended)))?;
+        // Whoever knows the share draws the same without a target.
+        let known = pruning.at_share(drawn.share.unwrap());
+        assert_eq!(known.target, None);
+        assert_eq!(at(&known, None)?.mask, drawn.mask);
         let gone = channels.len() - drawn.mask.count();
         let rate = (gone - 1) as f64 / channels.len() as f64;
-        let one_more =
-            draw(&layout, &channels, (&start.parameters, None), &all, &Pruning::of(&settings, rate), key, None)?;
+        let one_more = at(&Pruning::of(&settings, rate), None)?;
         assert_eq!(one_more.mask.count(), drawn.mask.count() + 1);
-        Ok((goal.measure(&channels, &drawn.mask)?, goal.measure(&channels, &one_more.mask)?, goal.most))
+        let mut measure = |mask: &Bits| Ok(goal.is_met(&channels, mask, &mut pretended)?.measured);
+        Ok((measure(&drawn.mask)?, measure(&one_more.mask)?, goal.most))
     }
 
     #[test]
@@ -163,6 +225,18 @@ mod tests {
                 assert!(met <= most && one_more > most, "{network} {target}: {met} and {one_more} of {most}");
             }
         }
+    }
+
+    #[test]
+    fn times_are_met_as_closely_as_they_are_measured() {
+        for network in ["resnet", "vgg-11"] {
+            for target in ["time:0.5", "time:0.8", "time:0.2"] {
+                let (met, one_more, most) = left(network, Streams::Group, target).unwrap();
+                assert!(met < 1.02 * most && one_more > 0.98 * most, "{network} {target}: {met} and {one_more}");
+            }
+        }
+        let error = left("resnet", Streams::Whole, "time:0.001").unwrap_err();
+        assert!(error.message.contains("of the dense network's time are left, expected at most 0.001"), "{error}");
     }
 
     #[test]

@@ -14,5 +14,5 @@ pub mod unstructured;
 pub use layers::prunable;
 pub use regrow::{Regrowth, regrow};
 pub use rewind::{Sources, starting_point};
-pub use scorer::{Scorer, Want};
+pub use scorer::{Scorer, TimePrecision, Want};
 pub use ticket::{Pruner, Ticket};

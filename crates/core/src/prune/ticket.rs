@@ -33,6 +33,8 @@ pub struct Ticket {
     pub mask: Bits,
     /// Over channels, where those were pruned, and how many they are.
     pub channels: Option<(Bits, ChannelCount)>,
+    /// The share of the channels that went, where a target decided it.
+    pub share: Option<f64>,
 }
 
 impl Pruner {
@@ -53,14 +55,14 @@ impl Pruner {
     /// Draws the next mask from a snapshot and from the mask that it has already.
     ///
     /// # Errors
-    /// When a weight is not a number, nothing may be pruned, or gradients are needed and `scorer` has none.
+    /// When a weight is not a number, nothing may be pruned, or gradients or times are needed and `scorer` has none.
     pub fn draw(&self, drawn: &Snapshot, pruning: &Pruning, key: Key, scorer: &mut dyn Scorer) -> Result<Ticket> {
         let all = || Bits::ones(self.layout.len);
         let before = drawn.mask.as_deref().cloned().unwrap_or_else(all);
         if !pruning.channels {
             let values = &drawn.parameters;
             let mask = unstructured::draw(&self.graph, &self.layout, values, &before, pruning, key, scorer)?;
-            return Ok(Ticket { mask, channels: None });
+            return Ok(Ticket { mask, channels: None, share: None });
         }
         let channels = self.channels(pruning.streams);
         let gradients = match pruning.criterion {
@@ -70,10 +72,11 @@ impl Pruner {
         let alive = channels.alive(&before);
         let goal = pruning.target.map(|target| Goal::of(target, &self.graph, &self.layout));
         let (values, gradients) = (&drawn.parameters, gradients.as_deref());
-        let draw = channels::draw(&self.layout, channels, (values, gradients), &alive, pruning, key, goal.as_ref())?;
+        let goal = goal.as_ref().map(|goal| (goal, scorer));
+        let draw = channels::draw(&self.layout, channels, (values, gradients), &alive, pruning, key, goal)?;
         let mask = channels.weight_mask(&draw.mask);
         let count = ChannelCount { prunable: channels.len(), alive: draw.mask.count(), forced: draw.forced };
-        Ok(Ticket { mask, channels: Some((draw.mask, count)) })
+        Ok(Ticket { mask, channels: Some((draw.mask, count)), share: draw.share })
     }
 
     /// Draws a mask over weights on from `before`, the rate counted of `whole` (as [`unstructured::draw_of`]).
@@ -94,7 +97,7 @@ impl Pruner {
             dead.into_iter().for_each(|place| mask.set(place, false));
         }
         unstructured::as_twin(&mut mask, &self.layout, pruning, key);
-        Ticket { mask, channels: None }
+        Ticket { mask, channels: None, share: None }
     }
 
     /// What is compared between epochs: one bit for each channel, or for each weight that may be pruned.

@@ -294,8 +294,8 @@ settings! {
         /// all layers that share it)
         "streams" => streams: Streams = Streams::Whole, if |s| s.prunes_channels();
         /// How small the network becomes, instead of a share of its channels: macs:0.5 of its multiply-adds, parameters:0.3 of its parameters,
-        /// or size:2MB of weights and batch-norm statistics in float32; none = as `pruning-ratio` says. Channels go in the order of their
-        /// scores until it is met
+        /// size:2MB of weights and batch-norm statistics in float32, or time:0.5 of the time that it takes for a batch in evaluation, as
+        /// measured before training; none = as `pruning-ratio` says. Channels go in the order of their scores until it is met
         "target" => target: MaybeTarget = MaybeTarget(None), if |s| s.prunes_channels() && s.target.0.is_some();
         /// Keep a multiple of this many channels in each layer, such as 8 or 16, where there are that many
         "round-channels" => round_channels: usize = 1, in 1..=1024, "a whole number from 1 to 1024",

@@ -81,7 +81,7 @@ impl TrainingMasks {
             let pruning = &tracked.track.pruning;
             let ticket = match (&pruning.changing, &state.mask) {
                 // It has the mask itself, which changes while it trains.
-                (Some(_), Some(mask)) => Ticket { mask: (**mask).clone(), channels: None },
+                (Some(_), Some(mask)) => Ticket { mask: (**mask).clone(), channels: None, share: None },
                 _ => task.pruner.draw(state, pruning, key, scorer)?,
             };
             let mask = Arc::new(task.pruner.compared(ticket, pruning));

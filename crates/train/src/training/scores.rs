@@ -1,6 +1,6 @@
-//! Gradients for criteria that need them, on the training data of a task.
+//! Gradients for criteria that need them, on the training data of a task, and times for targets that are times.
 //!
-//! The network runs as in training, batch norms on the statistics of each batch, but nothing of it is moved: every call
+//! For gradients the network runs as in training, batch norms on the statistics of each batch, but nothing of it is moved: every call
 //! works on a copy of its own. Images are the first of the training part, not varied.
 
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use super::task::Task;
 use crate::done;
 use crate::network::arena::{Arena, to_vec};
 use crate::network::forward::Forward;
+use crate::race::Stopwatch;
 use tombola_core::mask::Bits;
 use tombola_core::net::Snapshot;
+use tombola_core::net::compact::Compact;
 use tombola_core::prune::rewind::silence;
-use tombola_core::prune::{Scorer, Want};
+use tombola_core::prune::{Scorer, TimePrecision, Want};
 use tombola_words::error::{Error, Result};
 
 /// Images of one pass; a part of them where fewer are left.
@@ -24,18 +26,25 @@ const SCORE_BATCH: usize = 256;
 /// it keeps the softmax of an untrained network from being all but decided (Wang et al. 2020).
 const FLOW_TEMPERATURE: f64 = 200.0;
 
-/// Gives the gradients of one snapshot.
+/// Gives the gradients of one snapshot, and the times of its network.
 #[derive(Debug)]
 pub(super) struct TorchScorer<'a> {
     task: &'a Task<'a>,
     snapshot: &'a Snapshot,
     images: usize,
+    /// Once a time was asked for.
+    stopwatch: Option<Stopwatch<'a>>,
 }
 
 impl<'a> TorchScorer<'a> {
     /// For `snapshot`, a state of the task's dense network, on up to `images` training images.
     pub(super) fn new(task: &'a Task<'a>, snapshot: &'a Snapshot, images: usize) -> Self {
-        Self { task, snapshot, images: images.min(task.parts.train.len()) }
+        Self { task, snapshot, images: images.min(task.parts.train.len()), stopwatch: None }
+    }
+
+    /// Images of the batch that times are of.
+    pub(super) fn images_timed(&self) -> usize {
+        self.task.stage.settings.batch_size.min(self.task.parts.train.len())
     }
 
     /// Gradient of the mean loss, and its product with the Hessian where `with_hessian` says so.
@@ -104,6 +113,16 @@ impl Scorer for TorchScorer<'_> {
             Want::SynapticFlow => self.of_flow(&forward, arena)?,
         };
         Ok(to_vec(&gradients))
+    }
+
+    /// In evaluation, for a batch of the training's size, in its precision.
+    fn seconds(&mut self, small: &Compact, wanted: TimePrecision) -> Result<(f64, f64)> {
+        let (task, snapshot, count) = (self.task, self.snapshot, self.images_timed());
+        let begin = || {
+            let (images, _) = task.parts.train.range(0..count);
+            Stopwatch::new((task.graph, task.layout), snapshot, task.stage.settings.precision, images)
+        };
+        self.stopwatch.get_or_insert_with(begin).seconds(small, wanted)
     }
 }
 

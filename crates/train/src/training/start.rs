@@ -21,10 +21,11 @@ use tombola_core::plan::Pruning;
 use tombola_core::prune::criterion::Key;
 use tombola_core::prune::prunable;
 use tombola_core::prune::starting_point;
+use tombola_core::prune::{Scorer, TimePrecision};
 use tombola_core::sweep::Settings;
 use tombola_core::training::{Flow, TrainingEvent};
 use tombola_words::error::{Error, Result};
-use tombola_words::record::{ChannelCount, Drawn, PixelStatistics, Scores, Size};
+use tombola_words::record::{ChannelCount, Drawn, MeasuredTime, PixelStatistics, Scores, Size};
 use tombola_words::value::{Budget, Moment};
 
 /// Draws the mask, rewinds, evaluates both, and reports what came out.
@@ -67,7 +68,19 @@ pub(super) fn first_state(
     let key = Key { seed, level: stage.level as u64 };
     let ticket = match &task.sources.mask {
         Some(mask) => task.pruner.given(drawn, mask, pruning, key),
-        None => task.pruner.draw(drawn, &pruning.at_the_start(), key, &mut scorer)?,
+        None => {
+            // What was measured once decides for all that are drawn alike.
+            let known = task.measured.map(|measured| pruning.at_share(measured.share));
+            task.pruner.draw(drawn, &known.unwrap_or_else(|| pruning.at_the_start()), key, &mut scorer)?
+        }
+    };
+    let measured = match (task.measured, ticket.share) {
+        (None, Some(share)) if pruning.is_timed() => {
+            let small = Compact::of(task.graph, task.layout, &ticket.mask, pruning.streams)?;
+            let (dense_seconds, seconds) = scorer.seconds(&small, TimePrecision::Close)?;
+            Some(MeasuredTime { share, dense_seconds, seconds, batch: scorer.images_timed() })
+        }
+        (known, _) => known,
     };
     let channels = ticket.channels.as_ref().map(|(_, count)| *count);
     let mask = Arc::new(ticket.mask);
@@ -85,6 +98,7 @@ pub(super) fn first_state(
         channels,
         sizes: Some(sizes),
         span: (span != stage.epochs()).then_some((span.start, span.end)),
+        measured,
         ..described
     };
     listen(TrainingEvent::Drawn(Box::new(drawn)));

@@ -11,6 +11,7 @@ use tombola_core::plan::Stage;
 use tombola_core::prune::{Pruner, Sources};
 use tombola_core::training::Resume;
 use tombola_words::Shape;
+use tombola_words::record::MeasuredTime;
 
 /// Everything that decides a training, and how to report it.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Task<'a> {
     /// Losses of the dense training on the images that steer, epoch by epoch, as far as the stage goes on from it: up to the
     /// draw for a fine-tuning, up to the rewind for a rewound training.
     pub dense_losses: Vec<f64>,
+    /// What was measured for a ticket that is drawn alike, where its target is a time.
+    pub measured: Option<MeasuredTime>,
     /// Where it was when it was interrupted.
     pub resume: Option<Resume>,
     /// Time between two reports of progress.

@@ -139,6 +139,7 @@ fn masks_after_every_change_are_exactly_those_of_pytorch_and_weights_within_roun
             device: Device::Cpu,
             sources: Sources { drawn, ..Sources::default() },
             dense_losses: Vec::new(),
+            measured: None,
             resume: None,
             snapshot_every: Duration::from_secs(1000),
         };

@@ -14,7 +14,7 @@ use tombola_core::plan::Pruning;
 use tombola_core::prune::Pruner;
 use tombola_core::prune::criterion::Key;
 use tombola_core::prune::rewind::silence;
-use tombola_core::prune::scorer::{Scorer, Want};
+use tombola_core::prune::scorer::{NoGradients, Scorer, TimePrecision, Want};
 use tombola_core::sweep::Settings;
 use tombola_train::network::arena::{Arena, to_vec};
 use tombola_train::network::forward::Forward;
@@ -129,6 +129,10 @@ impl Scorer for SomeGradients {
     fn gradients(&mut self, _: Want, _: &Bits) -> tombola_words::error::Result<Vec<f32>> {
         let mut numbers = stream(self.0, "test gradients", &[]);
         Ok((0..self.1).map(|_| numbers.random_range(-1.0..1.0)).collect())
+    }
+
+    fn seconds(&mut self, small: &Compact, wanted: TimePrecision) -> tombola_words::error::Result<(f64, f64)> {
+        NoGradients.seconds(small, wanted)
     }
 }
 

@@ -20,7 +20,7 @@ use tombola_train::batches::{Parts, Resident};
 use tombola_train::training::{Task, run};
 use tombola_words::Shape;
 use tombola_words::error::{Kind, Result};
-use tombola_words::record::{Drawn, EpochRecord, Outcome};
+use tombola_words::record::{Drawn, EpochRecord, MeasuredTime, Outcome};
 use tombola_words::value::{Augment, Moment, Rewind, Schedule};
 
 /// Images trained on: four whole batches of 64 and a smaller one.
@@ -90,6 +90,7 @@ impl Place {
             device: device(),
             sources: start.sources,
             dense_losses: start.dense_losses,
+            measured: start.measured,
             resume: start.resume,
             snapshot_every: Duration::ZERO,
         };
@@ -132,6 +133,7 @@ impl Place {
 pub(crate) struct Start {
     pub(crate) sources: Sources,
     pub(crate) dense_losses: Vec<f64>,
+    pub(crate) measured: Option<MeasuredTime>,
     pub(crate) resume: Option<Resume>,
     /// What was told before the resume.
     pub(crate) told: Trained,

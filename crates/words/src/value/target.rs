@@ -22,6 +22,8 @@ pub enum Target {
     Parameters(f64),
     /// So many bytes of weights and batch-norm statistics, in float32.
     Size(f64),
+    /// This share of the time that the dense network takes for a batch, as measured where the ticket is drawn.
+    Time(f64),
 }
 
 /// A target, or none: then a share of the channels goes.
@@ -30,8 +32,10 @@ pub struct MaybeTarget(pub Option<Target>);
 
 impl Value for MaybeTarget {
     fn parse(text: &str) -> Result<Self, String> {
-        let expected =
-            || "`none`, or how small the network becomes, as `macs:0.5`, `parameters:0.3` or `size:2MB`".to_string();
+        let expected = || {
+            "`none`, or how small the network becomes, as `macs:0.5`, `parameters:0.3`, `size:2MB` or `time:0.5`"
+                .to_string()
+        };
         if text == "none" {
             return Ok(Self(None));
         }
@@ -40,6 +44,7 @@ impl Value for MaybeTarget {
         Ok(Self(Some(match word {
             "macs" | "multiply-adds" | "flops" => Target::Macs(share()?),
             "parameters" | "params" => Target::Parameters(share()?),
+            "time" => Target::Time(share()?),
             "size" => {
                 let unit = UNITS.iter().find_map(|(unit, bytes)| Some((amount.strip_suffix(unit)?, *bytes)));
                 let (number, unit) = unit.ok_or_else(expected)?;
@@ -55,6 +60,7 @@ impl Value for MaybeTarget {
             None => "none".to_string(),
             Some(Target::Macs(share)) => format!("macs:{share:?}"),
             Some(Target::Parameters(share)) => format!("parameters:{share:?}"),
+            Some(Target::Time(share)) => format!("time:{share:?}"),
             Some(Target::Size(bytes)) => format!("size:{bytes}B"),
         }
     }
@@ -71,6 +77,7 @@ mod tests {
             ("macs:0.5", "macs:0.5"),
             ("flops:0.50", "macs:0.5"),
             ("params:0.3", "parameters:0.3"),
+            ("time:0.50", "time:0.5"),
             ("size:2MB", "size:2000000B"),
             ("size:1.5 KiB", "size:1536B"),
         ] {
@@ -78,7 +85,7 @@ mod tests {
             assert_eq!(target.show(), shown);
             assert_eq!(MaybeTarget::parse(shown), Ok(target));
         }
-        for wrong in ["0.5", "macs:1", "macs:0", "size:2", "size:-1MB", "area:0.5", "time:x"] {
+        for wrong in ["0.5", "macs:1", "macs:0", "size:2", "size:-1MB", "area:0.5", "time:x", "time:20ms"] {
             assert!(MaybeTarget::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -59,6 +59,8 @@ impl SweepRun<'_> {
             TrainingEvent::Drawn(drawn) => {
                 ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
                 progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
+                let alike = self.sweep.ledger.timed.alike(stage).to_vec();
+                self.want(&alike);
             }
             TrainingEvent::Settled(end) => ledger.settled(stage, *end)?,
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
@@ -161,11 +163,30 @@ impl SweepRun<'_> {
         let before = std::mem::replace(&mut self.needed, now);
         let changed = before.into_iter().zip(&self.needed).enumerate().filter(|(_, (before, now))| before != *now);
         let events = changed.filter_map(|(stage, (_, now))| match now.demanded {
+            Demanded::Certain if self.waits_for_time(stage) => None,
             Demanded::Certain => Some(Event::Wanted(stage)),
             Demanded::Spared => Some(Event::Spared(stage)),
             Demanded::Open => None,
         });
-        events.collect()
+        let events: Vec<Event> = events.collect();
+        // Where the first of those drawn alike is spared, the next is the first.
+        let timed = self.sweep.ledger.timed.stages().filter(|stage| !self.waits(*stage));
+        events.into_iter().chain(timed.map(Event::Wanted)).collect()
+    }
+
+    /// Those of some tickets are wanted that nothing holds back any more.
+    fn want(&mut self, tickets: &[usize]) {
+        let wanted = tickets.iter().filter(|stage| !self.waits(**stage)).map(|stage| Event::Wanted(*stage));
+        let wanted: Vec<Event> = wanted.collect();
+        self.events.extend(wanted);
+    }
+
+    /// Whether the time of a ticket is to be measured for another one first.
+    fn waits_for_time(&self, stage: usize) -> bool {
+        let ledger = &self.sweep.ledger;
+        let first = |other: &&usize| self.state.is_todo(**other) && self.needed[**other].demanded != Demanded::Spared;
+        let measures = ledger.timed.alike(stage).iter().find(first).is_none_or(|first| *first == stage);
+        !measures && ledger.timed.measured(stage, &ledger.plan, ledger.chronicle.history()).is_none()
     }
 
     /// Whether a stage is where results of others decide what becomes of it.
@@ -174,7 +195,7 @@ impl SweepRun<'_> {
         let known = ledger.chronicle.history().stages.get(&ledger.id(stage));
         let is_there = |until| known.is_some_and(|known| known.epochs.contains_key(&until));
         let Needed { demanded, until } = self.needed[stage];
-        demanded != Demanded::Certain || until.is_some_and(is_there)
+        demanded != Demanded::Certain || until.is_some_and(is_there) || self.waits_for_time(stage)
     }
 
     /// A stage came to where results decide whether it goes on: to a rung of a halving.
