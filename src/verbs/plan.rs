@@ -147,7 +147,7 @@ pub fn text(asked: &Asked, lines: usize) -> Result<String> {
     if asked.spec.run.device.is_none() && !has_driver() && uses(Precision::Tf32) {
         text.push_str("Warning: `precision = \"tf32\"` is of NVIDIA GPUs, and this machine has none; use fp32 here\n");
     }
-    for advice in plan.advice(0..plan.stages.len()) {
+    for advice in plan.idle(&asked.spec).into_iter().chain(plan.advice(0..plan.stages.len())) {
         text.push_str(&format!("Warning: {}; {}\n", advice.said, advice.cure));
     }
     text.push_str(&format!("Results in {}\n", asked.folder.display()));

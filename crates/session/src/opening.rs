@@ -182,7 +182,8 @@ pub(super) fn open(asked: &Asked, manner: Manner) -> Result<Opening> {
     if devices.contains(&Device::Cpu) {
         trainable::check_processor(&plan, todo.iter().copied())?;
     }
-    let mut advice = plan.advice(todo.iter().copied());
+    let mut advice = plan.idle(&asked.spec);
+    advice.extend(plan.advice(todo.iter().copied()));
     let in_bf16 = |stage: &usize| plan.stages[*stage].settings.precision == Precision::Bf16;
     let on_processor = devices.contains(&Device::Cpu) && todo.iter().any(in_bf16);
     let slow = on_processor.then(slow_bf16).flatten();

@@ -4,8 +4,8 @@
 
 use super::forest::Plan;
 use super::stage::Stage;
-use crate::sweep::Settings;
 use crate::sweep::schedule::fine_tuning_rate;
+use crate::sweep::{IDLE_CURE, Settings, Spec};
 use tombola_words::value::{Rewind, Schedule, Value};
 
 /// A fine-tuning at less than this share of the learning rate moves next to nothing.
@@ -21,6 +21,12 @@ pub struct Advice {
 }
 
 impl Plan {
+    /// What the sweep of this plan gives that no trial looks at.
+    pub fn idle(&self, spec: &Spec) -> Vec<Advice> {
+        let said = spec.idle(self.chains.iter().map(|chain| &chain.trial.settings));
+        said.into_iter().map(|said| Advice { said, cure: IDLE_CURE }).collect()
+    }
+
     /// What should be known before the `stages` are trained, each thing once.
     pub fn advice(&self, stages: impl IntoIterator<Item = usize>) -> Vec<Advice> {
         let mut advice: Vec<Advice> = Vec::new();

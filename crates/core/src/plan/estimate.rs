@@ -152,7 +152,14 @@ pub fn sharing(plan: &Plan) -> String {
         let seeds = halving.contenders().iter().map(|contender| contender.dense.len()).max().unwrap_or(0);
         let steps: Vec<String> =
             halving.steps().iter().map(|(count, epoch)| format!("{} to epoch {epoch}", count * seeds)).collect();
-        open.push_str(&format!("; of the dense ones {}", steps.join(", ")));
+        let of = match (plan.halvings().len(), halving.contenders().first().and_then(|first| first.chains.first())) {
+            (2.., Some(chain)) => {
+                let settings = &plan.chains[*chain].trial.settings;
+                format!(" of {} on {}", settings.network, settings.dataset)
+            }
+            _ => String::new(),
+        };
+        open.push_str(&format!("; of the dense ones{of} {}", steps.join(", ")));
     }
     format!(
         "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own{open}",

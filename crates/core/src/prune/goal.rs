@@ -1,6 +1,7 @@
 //! How many channels have to go until a network is as small, or as fast, as it is to become. It may not know how channels are
 //! scored, nor how times are measured.
 
+use super::channels::Draw;
 use super::scorer::{Scorer, TimePrecision};
 use crate::mask::Bits;
 use crate::net::channels::Channels;
@@ -12,6 +13,10 @@ use tombola_words::value::{MaybeTarget, Target, Value};
 
 /// Bytes of a float32.
 const FLOAT: usize = 4;
+/// How far from the time that is asked for a ticket may be as measured again, in parts of that time; else it is searched for again,
+const CLOSE_ENOUGH: f64 = 0.05;
+/// so often at most.
+const MOST_SEARCHES: usize = 3;
 /// Times that are no farther from what is asked for are measured closely.
 const NEAR: f64 = 0.15;
 
@@ -88,6 +93,35 @@ impl<'a> Goal<'a> {
         }
     }
 
+    /// Of some draws by a time the first that is close enough as measured again, or the closest: while a machine is busy measurements
+    /// may mislead.
+    ///
+    /// # Errors
+    /// As [`Goal::is_met`], and those of `draw`.
+    pub(super) fn closest(
+        &self,
+        channels: &Channels,
+        scorer: &mut dyn Scorer,
+        draw: impl Fn(&mut dyn Scorer) -> Result<Draw>,
+    ) -> Result<Draw> {
+        let mut once = || -> Result<(f64, Draw)> {
+            let draw = draw(scorer)?;
+            let measured = self.is_met(channels, &draw.mask, scorer)?.measured;
+            Ok(((measured / self.most - 1.0).abs(), draw))
+        };
+        let mut best = once()?;
+        for _ in 1..MOST_SEARCHES {
+            if best.0 <= CLOSE_ENOUGH {
+                break;
+            }
+            let other = once()?;
+            if other.0 < best.0 {
+                best = other;
+            }
+        }
+        Ok(best.1)
+    }
+
     /// Whether the network without its dead channels (`mask`, `[channels.len()]`) is small enough, and what it is. Times are
     /// measured by `scorer`: closely where they are near to what is asked for.
     ///
@@ -151,13 +185,15 @@ pub(super) fn least_share<'g>(count: usize, mut met: impl FnMut(f64) -> Result<M
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::net::initial;
     use crate::net::zoo::{self, Choice};
     use crate::plan::Pruning;
-    use crate::prune::Want;
     use crate::prune::channels::draw;
     use crate::prune::criterion::Key;
+    use crate::prune::{Pruner, Want};
     use crate::sweep::Settings;
     use tombola_words::Shape;
     use tombola_words::value::{Criterion, NormStart, PruningType, Streams};
@@ -166,6 +202,8 @@ mod tests {
     struct Pretended<'a> {
         graph: &'a Graph,
         calls: usize,
+        /// Measurements at the beginning that take a ticket for twice as fast as it is.
+        misled: usize,
     }
 
     impl Scorer for Pretended<'_> {
@@ -179,6 +217,7 @@ mod tests {
                 TimePrecision::Rough => [0.95, 1.0, 1.05][self.calls % 3],
                 TimePrecision::Close => [0.99, 1.0, 1.01][self.calls % 3],
             };
+            let off = if self.calls <= self.misled { 0.5 } else { off };
             Ok((Cost::of(self.graph).macs as f64, off * Cost::of(&small.graph).macs as f64))
         }
     }
@@ -203,7 +242,7 @@ mod tests {
         let at =
             |pruning: &Pruning, goal| draw(&layout, &channels, (&start.parameters, None), &all, pruning, key, goal);
         let pruning = Pruning::of(&settings, 0.0);
-        let mut pretended = Pretended { graph: &graph, calls: 0 };
+        let mut pretended = Pretended { graph: &graph, calls: 0, misled: 0 };
         let drawn = at(&pruning, Some((&goal, &mut pretended)))?;
         // Whoever knows the share draws the same without a target.
         let known = pruning.at_share(drawn.share.unwrap());
@@ -237,6 +276,26 @@ mod tests {
         }
         let error = left("resnet", Streams::Whole, "time:0.001").unwrap_err();
         assert!(error.message.contains("of the dense network's time are left, expected at most 0.001"), "{error}");
+    }
+
+    #[test]
+    fn what_was_measured_beside_other_work_is_measured_again() {
+        let graph = zoo::build(&Choice::named("vgg-11"), Shape::Image(3, 32, 32), 10).unwrap();
+        let (graph, layout) = (Arc::new(graph.clone()), Arc::new(Layout::of(&graph)));
+        let start = initial(&layout, NormStart::Uniform, 1, 0);
+        let settings = Settings {
+            pruning_type: PruningType::Structured,
+            criterion: Some(Criterion::L2),
+            target: MaybeTarget(Some(Target::Time(0.5))),
+            ..Settings::default()
+        };
+        let pruning = Pruning::of(&settings, 0.0);
+        let mut pretended = Pretended { graph: &graph, calls: 0, misled: 12 };
+        let key = Key { seed: 1, level: 1 };
+        let ticket = Pruner::new(&graph, &layout).draw(&start, &pruning, key, &mut pretended).unwrap();
+        let small = Compact::of(&graph, &layout, &ticket.mask, pruning.streams).unwrap();
+        let found = Cost::of(&small.graph).macs as f64 / Cost::of(&graph).macs as f64;
+        assert!((found - 0.5).abs() < 0.05, "{found}");
     }
 
     #[test]

@@ -72,8 +72,14 @@ impl Pruner {
         let alive = channels.alive(&before);
         let goal = pruning.target.map(|target| Goal::of(target, &self.graph, &self.layout));
         let (values, gradients) = (&drawn.parameters, gradients.as_deref());
-        let goal = goal.as_ref().map(|goal| (goal, scorer));
-        let draw = channels::draw(&self.layout, channels, (values, gradients), &alive, pruning, key, goal)?;
+        let once = |goal: Option<(&Goal, &mut dyn Scorer)>| {
+            channels::draw(&self.layout, channels, (values, gradients), &alive, pruning, key, goal)
+        };
+        let draw = match &goal {
+            Some(goal) if pruning.is_timed() => goal.closest(channels, scorer, |scorer| once(Some((goal, scorer))))?,
+            Some(goal) => once(Some((goal, scorer)))?,
+            None => once(None)?,
+        };
         let mask = channels.weight_mask(&draw.mask);
         let count = ChannelCount { prunable: channels.len(), alive: draw.mask.count(), forced: draw.forced };
         Ok(Ticket { mask, channels: Some((draw.mask, count)), share: draw.share })

@@ -2,7 +2,8 @@
 //!
 //! Two settings or values are compared, and comparisons joined by `and`, `or`, `not` and parentheses. It may not know of files.
 
-use super::settings::{Field, Settings};
+use super::settings::{FIELDS, Field, Settings};
+use super::spellings::{SPELLINGS, Spelling};
 use tombola_words::error::{Error, Result};
 
 /// Parentheses within each other.
@@ -26,6 +27,8 @@ enum Clause {
 #[derive(Clone)]
 enum Operand {
     Setting(&'static Field),
+    /// A word for a setting that says it otherwise, such as `density`.
+    Spelled(&'static Spelling),
     Value(String),
 }
 
@@ -33,6 +36,7 @@ impl std::fmt::Debug for Operand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Setting(field) => f.write_str(field.key),
+            Self::Spelled(spelling) => f.write_str(spelling.word),
             Self::Value(value) => f.write_str(value),
         }
     }
@@ -106,12 +110,13 @@ fn compare(one: &Operand, comparison: Comparison, other: &Operand, settings: &Se
     // A value beside a setting is read as that setting reads it: `0.10` is `0.1`, `u` is `unstructured`.
     let shown = |own: &Operand, beside: &Operand| match (own, beside) {
         (Operand::Setting(field), _) => (field.show)(settings),
+        (Operand::Spelled(spelling), _) => spelling.said(settings),
         (Operand::Value(text), Operand::Setting(field)) => {
             let mut read = settings.clone();
             let known = (field.set)(&mut read, text).is_ok();
             if known { (field.show)(&read) } else { text.clone() }
         }
-        (Operand::Value(text), Operand::Value(_)) => text.clone(),
+        (Operand::Value(text), Operand::Spelled(_) | Operand::Value(_)) => text.clone(),
     };
     let (left, right) = (shown(one, other), shown(other, one));
     let numbers = left.parse::<f64>().ok().zip(right.parse::<f64>().ok());
@@ -226,16 +231,12 @@ impl TokenReader<'_> {
         self.at += 1;
         match token.strip_prefix(['"', '\'']) {
             Some(quoted) => Ok(Operand::Value(quoted[..quoted.len() - 1].to_string())),
-            // Of a word whose values mean others the setting is another.
-            None => Ok(
-                match super::settings::FIELDS
-                    .iter()
-                    .find(|field| field.key == token || field.aliases.contains(&token.as_str()))
-                {
-                    Some(field) => Operand::Setting(field),
-                    None => Operand::Value(token.clone()),
-                },
-            ),
+            None => {
+                let named = |field: &&Field| field.key == token || field.aliases.contains(&token.as_str());
+                let setting = FIELDS.iter().find(named).map(Operand::Setting);
+                let spelled = || SPELLINGS.iter().find(|spelling| spelling.word == token).map(Operand::Spelled);
+                Ok(setting.or_else(spelled).unwrap_or_else(|| Operand::Value(token.clone())))
+            }
         }
     }
 }
@@ -262,6 +263,10 @@ mod tests {
             ("prunety = u", true),
             ("10 < epochs", true),
             ("init-seed == auto", true),
+            ("density > 0.4 and density <= 0.5", true),
+            ("density == 0.50", true),
+            ("nest == 1", true),
+            ("sr > 0", false),
         ] {
             assert_eq!(holds(text).unwrap(), expected, "{text}");
         }

@@ -3,6 +3,7 @@
 mod condition;
 mod defaults;
 pub mod grid;
+mod idle;
 mod levels;
 pub mod own_data;
 mod points;
@@ -15,6 +16,7 @@ mod spellings;
 
 pub use condition::Condition;
 pub use grid::{Axis, Grid, GridSample};
+pub use idle::IDLE_CURE;
 pub use own_data::OwnData;
 pub use rates::rate_of;
 pub use settings::{Decides, FIELDS, Field, NAME_FILES, SEEDS, Settings, check_fits};

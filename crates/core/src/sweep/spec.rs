@@ -3,13 +3,14 @@
 //! A setting with one value is fixed, one with several is an axis. Flags win over the file. It may not know what the
 //! settings mean.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Trial;
 use super::defaults;
 use super::grid::{Axis, Grid, GridSample, unknown};
+use super::idle::idle;
 use super::levels;
 use super::own_data::{self, OwnData, is_data_path};
 use super::settings::{Decides, Field, Settings};
@@ -48,6 +49,8 @@ pub struct Spec {
     pub base: Option<PathBuf>,
     /// Where files lie that `load` has these words for, if that is known already.
     pub places: BTreeMap<String, PathBuf>,
+    /// Keys of settings that somebody gave, in the file or as flags: not those that a complete sweep writes out.
+    given: BTreeSet<&'static str>,
     /// The file's `[networks]`, kept to be written back.
     network_tables: Option<toml::Value>,
 }
@@ -116,6 +119,7 @@ impl Spec {
             run: Settings::default(),
             base: None,
             places: BTreeMap::new(),
+            given: flags.iter().map(|flag| flag.field.key).collect(),
             network_tables,
         };
         let in_file = table.remove("defaults");
@@ -135,6 +139,9 @@ impl Spec {
             );
             for flag in flags {
                 spec.put(&mut grid, flag.clone(), true).map_err(|error| error.at(format!("`--{}`", flag.field.key)))?;
+            }
+            if !file.is_some_and(Self::wrote) {
+                spec.given.extend(grid.axes.iter().map(|axis| axis.field.key));
             }
             levels::settle(&mut grid)?;
             for axis in &below.axes {
@@ -241,6 +248,11 @@ impl Spec {
             return Err(Error::input("the sweep has no trials").hint("`exclude` and `where` leave none; relax them"));
         }
         Ok(trials)
+    }
+
+    /// What was given that none of its trials, of these settings, looks at: each in words.
+    pub fn idle<'s>(&self, trials: impl Iterator<Item = &'s Settings> + Clone) -> Vec<String> {
+        idle(&self.given, trials)
     }
 
     /// Adds the trial of one point of a grid, and its twins.

@@ -3,7 +3,7 @@
 //! They stand in sweep files and on command lines; what is kept and shown is the setting. It may not know of files or flags.
 
 use super::rates::decimals;
-use super::settings::Field;
+use super::settings::{Field, Settings};
 use tombola_words::value::Value;
 
 /// The pull that the original script has with its switch `--sr`.
@@ -23,6 +23,8 @@ pub struct Spelling {
     pub takes_value: bool,
     /// From its value to that of the setting. The error says what was expected.
     meaning: fn(&str) -> Result<String, String>,
+    /// Its own value, by the settings.
+    said: fn(&Settings) -> String,
 }
 
 /// All of them.
@@ -39,6 +41,7 @@ pub const SPELLINGS: &[Spelling] = &[
             // In as many digits as it was written with, so that 0.0352 is 0.9648.
             Ok(format!("{:.*}", decimals(density), 1.0 - density))
         },
+        said: |settings| format!("{:.*}", decimals(settings.pruning_ratio), 1.0 - settings.pruning_ratio),
     },
     Spelling {
         word: "nest",
@@ -50,6 +53,7 @@ pub const SPELLINGS: &[Spelling] = &[
             "0" | "1" => Ok((text == "1").show()),
             _ => Err("0 or 1".to_string()),
         },
+        said: |settings| u8::from(settings.nesterov).to_string(),
     },
     Spelling {
         word: "sr",
@@ -62,6 +66,7 @@ pub const SPELLINGS: &[Spelling] = &[
             "false" => Ok("0.0".to_string()),
             _ => Ok(text.to_string()),
         },
+        said: |settings| settings.slimming.show(),
     },
     Spelling {
         word: "no-cuda",
@@ -74,6 +79,7 @@ pub const SPELLINGS: &[Spelling] = &[
             "false" => Ok("auto".to_string()),
             _ => Err("`true` or `false`".to_string()),
         },
+        said: |settings| (settings.device.as_deref() == Some("cpu")).show(),
     },
 ];
 
@@ -95,6 +101,11 @@ impl Spelling {
     /// When it has no such value.
     pub fn meaning(&self, text: &str) -> Result<String, String> {
         (self.meaning)(text)
+    }
+
+    /// Its own value, by the settings.
+    pub fn said(&self, settings: &Settings) -> String {
+        (self.said)(settings)
     }
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Answered<'a> {
     name: String,
     /// Trainings that might have answered it, those that are there, and those that are not needed.
     counts: [usize; 3],
+    /// Whether its dense trainings were left behind by others, so that it is not asked any more.
+    is_spared: bool,
 }
 
 /// Every question of a plan.
@@ -89,6 +91,8 @@ impl<'a> Answered<'a> {
         let stages: BTreeSet<usize> = question.chains().flat_map(|chain| plan.chains[chain].stages.clone()).collect();
         let count = |state| stages.iter().filter(|stage| standings[**stage].state == state).count();
         let counts = [stages.len(), count(TrainingState::Done), count(TrainingState::Spared)];
+        let mut dense = question.chains().filter_map(|chain| plan.chains[chain].stages.first());
+        let is_spared = dense.all(|stage| standings[*stage].state == TrainingState::Spared);
         let tickets = answer.found.map_or(&[][..], |rung| &question.rungs[rung].tickets);
         let ends = |dense: bool| {
             tickets.iter().filter_map(move |ticket| if dense { ticket.stages.first() } else { ticket.stages.last() })
@@ -115,6 +119,7 @@ impl<'a> Answered<'a> {
             left: Sample::of(&left).map(|sample| sample.mean),
             name: String::new(),
             counts,
+            is_spared,
         }
     }
 
@@ -123,6 +128,7 @@ impl<'a> Answered<'a> {
         match (self.answer.is_final, self.answer.found) {
             (true, Some(_)) => "found",
             (true, None) => "none",
+            (false, _) if self.is_spared => "spared",
             (false, _) => "open",
         }
     }
@@ -161,6 +167,9 @@ impl<'a> Answered<'a> {
                 mean(&self.test[1])
             ),
             ("none", _) => format!("{name}Sparsest match ({bar}, {part}): none of the ratios; {rest}."),
+            ("spared", _) => format!(
+                "{name}Sparsest match ({bar}, {part}): not asked, since other settings of the dense network did better; {rest}."
+            ),
             _ => format!("{name}Sparsest match ({bar}, {part}): not known yet; {rest}."),
         }
     }

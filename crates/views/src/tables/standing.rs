@@ -66,8 +66,10 @@ impl<'a> Standing<'a> {
                 Some(stage) if stage.outcome.is_some() => (TrainingState::Done, None),
                 // Whoever trains it has all that it starts from, so a failure before it does not stop it.
                 Some(stage) if stage.running.is_some() => (TrainingState::Training, None),
-                Some(stage) if stage.failure.is_some() => (TrainingState::Failed, Some(index)),
+                // One that diverged where trainings compete is the last of its rung, which is a result.
                 _ if needed[index].demanded == Demanded::Spared => (TrainingState::Spared, None),
+                Some(stage) if stage.has_diverged() && needed[index].until.is_some() => (TrainingState::Waiting, None),
+                Some(stage) if stage.failure.is_some() => (TrainingState::Failed, Some(index)),
                 Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => {
                     (TrainingState::Training, inherited)
                 }
@@ -88,6 +90,9 @@ impl<'a> Standing<'a> {
                 stage.epochs().len(),
                 stage.level
             ));
+        }
+        if self.state == TrainingState::Spared {
+            return self.history?.failure.clone();
         }
         let blamed = self.blame.filter(|_| matches!(self.state, TrainingState::Failed | TrainingState::Skipped))?;
         let reason = all[blamed].history?.failure.as_deref()?;

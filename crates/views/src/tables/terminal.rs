@@ -14,7 +14,7 @@ use super::answers;
 use super::birds;
 use super::methods::{Method, Methods, PrintedShare, PruningCourse, Section};
 use super::standing::{Standing, TrainingState};
-use tombola_core::folder::journal::History;
+use tombola_core::folder::journal::{History, StageHistory};
 use tombola_core::plan::Plan;
 use tombola_core::sweep::{Decides, Field, Settings};
 use tombola_words::statistics::Sample;
@@ -249,6 +249,9 @@ impl CellSource<'_> {
                 "failed"
             } else if any(TrainingState::Skipped) {
                 "skipped"
+            } else if stages.iter().any(|&stage| self.standings[stage].history.is_some_and(StageHistory::has_diverged))
+            {
+                "diverged"
             } else {
                 self.style.dash()
             };
@@ -317,6 +320,10 @@ impl CellSource<'_> {
         if failed > 0 {
             let skipped = if skipped > 0 { format!("; skipped because of that: {skipped}") } else { String::new() };
             notes.push(format!("Failed trainings: {failed} of {total}{skipped} (`error` in results.csv)."));
+        }
+        let spared = count(&[TrainingState::Spared]);
+        if spared > 0 {
+            notes.push(format!("Not needed, as results of others say: {spared} of {total} (`spared` in results.csv)."));
         }
         if open > 0 {
             notes.push(format!("Trainings not finished: {open} of {total}."));

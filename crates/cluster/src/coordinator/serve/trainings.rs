@@ -192,8 +192,9 @@ impl SweepRun<'_> {
     /// Whether a stage is where results of others decide what becomes of it.
     pub(super) fn waits(&self, stage: usize) -> bool {
         let ledger = &self.sweep.ledger;
-        let known = ledger.chronicle.history().stages.get(&ledger.id(stage));
-        let is_there = |until| known.is_some_and(|known| known.epochs.contains_key(&until));
+        let (own, known) = (&ledger.plan.stages[stage], ledger.chronicle.history().stages.get(&ledger.id(stage)));
+        let is_there =
+            |until| known.is_some_and(|known| known.has_diverged() || known.whole_epoch(own, until).is_some());
         let Needed { demanded, until } = self.needed[stage];
         demanded != Demanded::Certain || until.is_some_and(is_there) || self.waits_for_time(stage)
     }
@@ -214,19 +215,32 @@ impl SweepRun<'_> {
     fn fail(&mut self, worker: Worker, stage: usize, error: &Error) -> Result<()> {
         // What came before has to be settled first: the answer to this failure says whether it is tried again.
         self.settle()?;
+        let mut reason = error.message.clone();
+        if let Some(cure) = &error.hint {
+            reason.push_str(&format!(" ({cure})"));
+        }
         let mut actions = Vec::new();
-        // One that diverged would again: it is the worst of all.
         if is_divergence(&error.message) {
+            // Where trainings compete that is a result: the last of its rung, whether or not the sweep stops at failures.
+            if self.needed[stage].until.is_some() {
+                let ledger = &mut self.sweep.ledger;
+                ledger.write(Record::Failed {
+                    stage: ledger.id(stage),
+                    reason: reason.clone(),
+                    again: false,
+                    time: now(),
+                })?;
+                self.sweep.progress.note(&format!("last of its rung: {} · {reason}", ledger.plan.label(stage)));
+                self.pause(worker, stage);
+                return Ok(());
+            }
+            // One that diverged would again: it is the worst of all.
             for event in self.answers(Some((stage, 0.0))) {
                 actions.extend(self.state.on_event(event, self.clock.now()));
             }
         }
         actions.extend(self.state.on_event(Event::Failed(stage, worker), self.clock.now()));
         let again = actions.contains(&Action::Retry(stage));
-        let mut reason = error.message.clone();
-        if let Some(cure) = &error.hint {
-            reason.push_str(&format!(" ({cure})"));
-        }
         self.tell_failure(worker, stage, reason, again)?;
         actions.into_iter().try_for_each(|action| self.act(action))
     }

@@ -1,7 +1,8 @@
 //! What a journal knows that decides which other trainings of a plan are needed. It may not know of files.
 
-use super::History;
-use crate::plan::{Needed, Plan, TrainingResults};
+use super::{History, StageHistory};
+use crate::plan::{Needed, Plan, Stage, TrainingResults};
+use tombola_words::record::EpochRecord;
 
 /// How the message of a training begins that came to no numbers.
 const DIVERGED: &str = "diverged";
@@ -28,14 +29,26 @@ impl<'a> KnownResults<'a> {
     }
 
     fn has_diverged(&self, stage: usize) -> bool {
-        let known = self.history.stages.get(&self.plan.stages[stage].id);
-        known.and_then(|known| known.failure.as_deref()).is_some_and(is_divergence)
+        self.history.stages.get(&self.plan.stages[stage].id).is_some_and(|known| known.has_diverged())
     }
 }
 
 /// Whether a training failed because its loss is no number: it would again.
 pub fn is_divergence(message: &str) -> bool {
     message.starts_with(DIVERGED)
+}
+
+impl StageHistory {
+    /// An epoch of which everything is known: after a kill between an epoch and its masks the epoch is trained again, and a decision
+    /// made before would leave the masks out.
+    pub fn whole_epoch(&self, stage: &Stage, epoch: usize) -> Option<&EpochRecord> {
+        self.epochs.get(&epoch).filter(|_| self.has_masks_until(stage, epoch))
+    }
+
+    /// Whether it failed because its loss is no number.
+    pub fn has_diverged(&self) -> bool {
+        self.failure.as_deref().is_some_and(is_divergence)
+    }
 }
 
 impl TrainingResults for KnownResults<'_> {
@@ -51,8 +64,9 @@ impl TrainingResults for KnownResults<'_> {
     }
 
     fn after(&self, stage: usize, epoch: usize) -> Option<f64> {
-        let known = self.history.stages.get(&self.plan.stages[stage].id);
-        if let Some(epoch) = known.and_then(|known| known.epochs.get(&epoch)) {
+        let own = &self.plan.stages[stage];
+        let known = self.history.stages.get(&own.id);
+        if let Some(epoch) = known.and_then(|known| known.whole_epoch(own, epoch)) {
             return Some(epoch.selecting().accuracy());
         }
         let diverges_now = self.ended == Some((stage, 0.0));
