@@ -17,7 +17,7 @@ _COLUMNS = {
         pruning-type criterion scope prune-layers streams draw early-bird-rule reinit budget control select load dead_layers
         hidden ratios spare target while-training load-init load-mask load-names load-head input-mean input-std weight-decay-on class-weights last-batch
         selected_on error track rule early_bird differs value other_value place
-        computed_with class_name find within answer
+        computed_with class_name find within answer halving-over
     """,
     WHOLE: """
         trial other_trial level depth width train-limit validation-size synthetic-classes synthetic-size epochs iterations batch-size
@@ -25,7 +25,7 @@ _COLUMNS = {
         early-bird-window fine-tune-epochs barrier-points alive prunable parameters channels_alive channels channels_forced
         macs_dense macs parameters_alive best_epoch last_epoch test_images epoch other_epoch planned n paired_n bits differing window
         epochs_planned epochs_not_needed epochs_trained epochs_saved other_alive shared attempts class class_images best_correct last_correct
-        trainings trained spared
+        trainings trained spared batch
     """,
     SEED: "seed init-seed order-seed augment-seed",
     FRACTION: """
@@ -37,7 +37,7 @@ _COLUMNS = {
         last_validation_accuracy last_test_accuracy last_test_loss learning_rate train_loss train_accuracy validation_loss
         validation_accuracy test_loss test_accuracy ratio distance chance relative epsilon chance_low chance_high overlap
         overlap_chance overlap_chance_low overlap_chance_high deviations alpha validation_error_barrier error_barrier seconds
-        images_per_second
+        images_per_second density_time batch_seconds batch_seconds_dense
     """,
     TRUTH: "nesterov schedule-after-warmup",
 }

@@ -1,6 +1,6 @@
 //! `halving`: of trainings that compete, the best go on, and what comes of it is a function of results alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn workers_and_kills_change_no_byte_of_a_halving() {
     let alone = sweep::folder(text);
     // The largest learning rates diverge: they are the last of their rung, and no failure.
     let ran = alone.tombola("run sweep.toml --workers 1 --on-fail stop").expect(0);
-    ran.says("last of its rung: ").prints("diverged");
+    ran.says("last of its rung: ").prints("48 of 54 (`spared` in results.csv); of them 9 diverged.");
     alone.tombola("status results/sweep").expect(0).prints("6 of 6 done · 48 not needed");
     alone.tombola("retry results/sweep").expect(2).says("none of 54 trainings failed");
     let left = alone.table("results/sweep/results.csv");
@@ -78,6 +78,40 @@ fn workers_and_kills_change_no_byte_of_a_halving() {
             .count(),
         4
     );
+    let killed = sweep::folder(text);
+    let whole = journal(&alone);
+    for kill in 1..8 {
+        kill_at(&killed, whole * kill / 9, Duration::ZERO);
+    }
+    killed.tombola("run sweep.toml --workers 2").expect(0);
+    expect_same(&killed, &expected, "after seven kills");
+}
+
+#[test]
+fn tickets_of_what_is_left_compete_by_what_is_named_and_kills_change_no_byte() {
+    let text = "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"synthetic\"\nepochs = 9\nseed = [1, 2]\nhalving = 3\n\
+                halving-over = [\"learning-rate\", \"reinit\", \"scope\"]\nreinit = [\"lr\", \"init\", \"random\"]\n\
+                scope = [\"global\", \"layer\", \"erk\"]\ncontrol = [\"none\", \"random-mask\"]\npr = [0.5, 0.9]\nsnapshot-seconds = 0\n\
+                learning-rate = [0.01, 0.03, 0.1]\n";
+    let alone = sweep::folder(text);
+    let plan = alone.tombola("plan sweep.toml").expect(0);
+    let plan = plan.prints("of the dense ones 6 to epoch 3, 2 to epoch 9");
+    plan.prints("of the tickets 18 to epoch 1, 6 to epoch 3, 2 to epoch 9, in each of 2 heats");
+    alone.tombola("run sweep.toml --workers 1").expect(0);
+    let rows = alone.table("results/sweep/results.csv");
+    let done = |control: &'static str| {
+        rows.iter().filter(move |row| row["level"] == "1" && row["control"] == control && row["state"] == "done")
+    };
+    // Of each ratio one scope and rewind of two seeds, and its control beside it.
+    assert_eq!((done("none").count(), done("random-mask").count()), (4, 4));
+    let of =
+        |row: &HashMap<String, String>| [row["pruning-ratio"].clone(), row["scope"].clone(), row["reinit"].clone()];
+    assert_eq!(done("none").map(of).collect::<Vec<_>>(), done("random-mask").map(of).collect::<Vec<_>>());
+    let epochs = alone.table("results/sweep/epochs.csv");
+    let trained = |level: &str| epochs.iter().filter(|row| row["level"] == level).count();
+    assert_eq!(trained("0"), 2 * (3 * 3 + 6));
+    assert_eq!(trained("1"), 2 * 2 * (9 + 3 * 2 + 6) + 4 * 9, "tickets, and their controls");
+    let expected = tables(&alone);
     let killed = sweep::folder(text);
     let whole = journal(&alone);
     for kill in 1..8 {

@@ -1,7 +1,9 @@
 //! Which stages of a plan are needed, and how far, where its trials ask a question or compete. It may not know of files or workers.
 
+use std::collections::HashMap;
+
 use super::forest::Plan;
-use super::halving::Halving;
+use super::halving::{Halving, Lane, Race};
 use super::search::{Demanded, Search, TrainingResults};
 
 /// Whether a stage is needed, and how far.
@@ -55,15 +57,29 @@ impl Plan {
                 rung.chains().for_each(|chain| chains[chain] = demanded);
             }
         }
-        let mut until: Vec<Option<usize>> = vec![None; self.stages.len()];
-        let mut begun: Vec<usize> = Vec::new();
+        // Dense trainings whose tickets compete.
+        let mut whole: Vec<usize> = Vec::new();
+        // Those that are at work on a rung, and how far; nothing if to their end.
+        let mut begun: HashMap<usize, Option<usize>> = HashMap::new();
+        let mut race = |race: &Race| {
+            let state = race.standing(results);
+            for (contender, (demanded, epoch)) in race.contenders().iter().zip(&state.contenders) {
+                contender.chains.iter().for_each(|chain| chains[*chain] = chains[*chain].min(*demanded));
+                let Some(epoch) = epoch else { continue };
+                for (stage, until) in contender.lanes.iter().flat_map(|lane| lane.until(*epoch)) {
+                    let known = begun.entry(stage).or_insert(until);
+                    *known = known.zip(until).map(|(known, until)| known.max(until));
+                }
+            }
+            state
+        };
         for halving in &self.halvings {
-            let state = halving.standing(results);
-            for (contender, (demanded, epoch)) in halving.contenders().iter().zip(state.contenders) {
-                contender.chains.iter().for_each(|chain| chains[*chain] = chains[*chain].min(demanded));
-                if epoch.is_some() {
-                    contender.dense.iter().for_each(|stage| until[*stage] = epoch);
-                    begun.extend(&contender.dense);
+            let dense = race(&halving.dense);
+            for (place, heat) in &halving.tickets {
+                if dense.contenders[*place].0 == Demanded::Certain {
+                    race(heat);
+                    let lanes = &halving.dense.contenders()[*place].lanes;
+                    whole.extend(lanes.iter().flat_map(Lane::stages));
                 }
             }
         }
@@ -71,12 +87,14 @@ impl Plan {
         for (chain, demanded) in self.chains.iter().zip(&chains) {
             chain.stages.iter().for_each(|stage| stages[*stage] = stages[*stage].max(*demanded));
         }
+        whole.into_iter().for_each(|stage| stages[stage] = Demanded::Certain);
         // Who is at work on a rung is certain as far as that.
-        for stage in begun {
+        let mut until: Vec<Option<usize>> = vec![None; self.stages.len()];
+        for (stage, epoch) in begun {
             match stages[stage] {
                 // A trial that does not compete needs it to the end.
-                Demanded::Certain => until[stage] = None,
-                Demanded::Open | Demanded::Spared => stages[stage] = Demanded::Certain,
+                Demanded::Certain => {}
+                Demanded::Open | Demanded::Spared => (stages[stage], until[stage]) = (Demanded::Certain, epoch),
             }
         }
         // Tickets that only their forks ask for stand in no chain.

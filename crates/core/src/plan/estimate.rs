@@ -8,6 +8,7 @@ use super::extent::Extent;
 pub use super::extent::many;
 use super::forest::Plan;
 pub use super::form::{data_form, network};
+use super::halving::Race;
 use super::search::Demanded;
 use super::stage::Stage;
 use crate::net::cost::Cost;
@@ -149,17 +150,29 @@ pub fn sharing(plan: &Plan) -> String {
         open => format!("; {certain} are certain, up to {open} more come as results say"),
     };
     for halving in plan.halvings() {
-        let seeds = halving.contenders().iter().map(|contender| contender.dense.len()).max().unwrap_or(0);
-        let steps: Vec<String> =
-            halving.steps().iter().map(|(count, epoch)| format!("{} to epoch {epoch}", count * seeds)).collect();
-        let of = match (plan.halvings().len(), halving.contenders().first().and_then(|first| first.chains.first())) {
+        let words = |race: &Race| {
+            let seeds = race.seeds();
+            let steps: Vec<String> =
+                race.steps().iter().map(|(count, epoch)| format!("{} to epoch {epoch}", count * seeds)).collect();
+            steps.join(", ")
+        };
+        let first = |race: &Race| race.contenders().first().and_then(|first| first.chains.first()).copied();
+        let of = match (plan.halvings().len(), first(&halving.dense)) {
             (2.., Some(chain)) => {
-                let settings = &plan.chains[*chain].trial.settings;
+                let settings = &plan.chains[chain].trial.settings;
                 format!(" of {} on {}", settings.network, settings.dataset)
             }
             _ => String::new(),
         };
-        open.push_str(&format!("; of the dense ones{of} {}", steps.join(", ")));
+        if halving.dense.contenders().len() > 1 {
+            open.push_str(&format!("; of the dense ones{of} {}", words(&halving.dense)));
+        }
+        // The tickets of each that may be left compete in as many heats.
+        let heats: Vec<&Race> = halving.tickets.iter().filter(|(place, _)| *place == 0).map(|(_, race)| race).collect();
+        if let Some(race) = heats.first().filter(|race| race.contenders().len() > 1) {
+            let heats = if heats.len() > 1 { format!(", in each of {} heats", heats.len()) } else { String::new() };
+            open.push_str(&format!("; of the tickets{of} {}{heats}", words(race)));
+        }
     }
     format!(
         "{}{repeated}: {} with {}, instead of {} with {} if every trial trained its own{open}",

@@ -115,7 +115,7 @@ impl Plan {
         }
         plan.decimals = super::digits::decimals(&plan.stages);
         let chains = || plan.chains.iter().map(|chain| (&chain.trial.settings, chain.stages.as_slice()));
-        (plan.questions, plan.halvings) = (Search::all(chains()), Halving::all(chains()));
+        (plan.questions, plan.halvings) = (Search::all(chains()), Halving::all(chains(), &plan.stages));
         Ok(plan)
     }
 

@@ -28,10 +28,11 @@ pub enum Demanded {
 
 /// What is known of trainings, as far as it decides which others are needed.
 pub trait TrainingResults {
-    /// The accuracy on which the best epoch of a stage is chosen, from 0 to 1, once the stage is trained. Of one that diverged it is 0.
+    /// The accuracy on which the best epoch of a stage is chosen, from 0 to 1, once the stage is trained. Of one that comes to nothing, such
+    /// as one that diverged, it is 0.
     fn accuracy(&self, stage: usize) -> Option<f64>;
 
-    /// The accuracy after so many epochs of a stage. Of one that diverged it is 0.
+    /// The accuracy after so many epochs of a stage; 0 likewise.
     fn after(&self, stage: usize, epoch: usize) -> Option<f64>;
 }
 

@@ -1,7 +1,6 @@
 //! How many channels have to go until a network is as small, or as fast, as it is to become. It may not know how channels are
 //! scored, nor how times are measured.
 
-use super::channels::Draw;
 use super::scorer::{Scorer, TimePrecision};
 use crate::mask::Bits;
 use crate::net::channels::Channels;
@@ -93,20 +92,21 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// Of some draws by a time the first that is close enough as measured again, or the closest: while a machine is busy measurements
+    /// Of some draws by a time, each with its mask over channels, the first that is close enough as measured again, or the closest: while a machine is busy measurements
     /// may mislead.
     ///
     /// # Errors
     /// As [`Goal::is_met`], and those of `draw`.
-    pub(super) fn closest(
+    pub(super) fn closest<D>(
         &self,
         channels: &Channels,
         scorer: &mut dyn Scorer,
-        draw: impl Fn(&mut dyn Scorer) -> Result<Draw>,
-    ) -> Result<Draw> {
-        let mut once = || -> Result<(f64, Draw)> {
+        draw: impl Fn(&mut dyn Scorer) -> Result<D>,
+        mask: impl Fn(&D) -> &Bits,
+    ) -> Result<D> {
+        let mut once = || -> Result<(f64, D)> {
             let draw = draw(scorer)?;
-            let measured = self.is_met(channels, &draw.mask, scorer)?.measured;
+            let measured = self.is_met(channels, mask(&draw), scorer)?.measured;
             Ok(((measured / self.most - 1.0).abs(), draw))
         };
         let mut best = once()?;

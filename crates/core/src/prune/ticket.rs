@@ -76,7 +76,9 @@ impl Pruner {
             channels::draw(&self.layout, channels, (values, gradients), &alive, pruning, key, goal)
         };
         let draw = match &goal {
-            Some(goal) if pruning.is_timed() => goal.closest(channels, scorer, |scorer| once(Some((goal, scorer))))?,
+            Some(goal) if pruning.is_timed() => {
+                goal.closest(channels, scorer, |scorer| once(Some((goal, scorer))), |draw| &draw.mask)?
+            }
             Some(goal) => once(Some((goal, scorer)))?,
             None => once(None)?,
         };

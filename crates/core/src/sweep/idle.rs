@@ -15,9 +15,14 @@ pub(super) fn idle<'s>(
     trials: impl Iterator<Item = &'s Settings> + Clone,
 ) -> Vec<String> {
     let plain = Settings::default();
-    let fields = FIELDS
-        .iter()
-        .filter(|field| given.contains(field.key) && field.decides != Decides::Run && !SEEDS.contains(&field.key));
+    // These shape the trials before any is there.
+    let shapes = ["levels", "round-rates"];
+    let fields = FIELDS.iter().filter(|field| {
+        given.contains(field.key)
+            && !shapes.contains(&field.key)
+            && field.decides != Decides::Run
+            && !SEEDS.contains(&field.key)
+    });
     let said = fields.filter_map(|field| {
         if trials.clone().any(|settings| (field.matters)(settings)) {
             return None;
@@ -59,6 +64,7 @@ mod tests {
         );
         assert_eq!(said("optimizer = [\"adam\", \"sgd\"]\nmomentum = 0.5"), [""; 0]);
         assert_eq!(said("optimizer = \"adam\"\nmomentum = 0.9\naugment = \"none\"\naugment-seed = 3"), [""; 0]);
+        assert_eq!(said("round-rates = false\nprune-rate = 0.2\nlevels = 3"), [""; 0]);
         assert_eq!(said("defaults = \"original\"\nprune-iterations = 0"), [""; 0]);
         assert_eq!(said("while-training = \"rigl\"\nstart-ratio = 0.3\nwithin = 2").len(), 2);
         let values = said("optimizer = \"adam\"\nmomentum = [0.5, 0.7]");

@@ -19,7 +19,7 @@ use tombola_words::value::{
     Augment, Budget, ChannelNumbers, ClassWeights, Control, Criterion, DecayOn, EarlyBirdRule, Find, Head, ImageFilter,
     Keep, LastBatch, LayerPattern, LayerRatios, LayerSet, Load, MaybeTarget, Moment, NamedFile, NormStart, OnFail,
     Optimizer, Point, Precision, PruneLayers, PruningType, PublishedPixels, Rewind, Role, Schedule, ScheduleBy, Scope,
-    Select, Shard, ShortcutOption, Streams, TrackMasks, Value, WhileTraining, Within,
+    Select, SettingKeys, Shard, ShortcutOption, Streams, TrackMasks, Value, WhileTraining, Within,
 };
 
 macro_rules! settings {
@@ -262,8 +262,12 @@ settings! {
         /// mean over seeds, or ci (as far as the 95 % interval of the differences over seeds reaches)
         "within" => within: Within = Within::Points(1.0), if |s| s.find != Find::None && s.prune_iterations > 0;
         /// Successive halving of these trials: of the dense trainings of one network on one data set that differ in other settings, one in so
-        /// many goes on at each rung, by the accuracy that epochs are chosen on; the others and their tickets end there. 0 = all are trained
+        /// many goes on at each rung, by the accuracy that epochs are chosen on; the others and their tickets end there (see `halving-over`). 0 = all
+        /// are trained
         "halving" => halving: usize = 0, in HALVINGS, "0 or a whole number from 2 to 100", if |s| s.halving > 1;
+        /// Settings that compete in a halving, such as `learning-rate, criterion`: first those of the dense training, then, of the tickets of
+        /// what is left, those of pruning; trials that differ in others do not compete. auto = all of the dense training but network and data
+        "halving-over" => halving_over: SettingKeys = SettingKeys::default(), if |s| s.halving > 1 && !s.halving_over.0.is_empty();
         /// Whether a `pruning-ratio` of four digits or more that is a whole percentage of what is alive at each pruning, rounded, means that:
         /// 0.9648 in 15 prunings is 20 % each. false = what is written, to the last digit
         "round-rates" => round_rates: bool = true, if |_| false;

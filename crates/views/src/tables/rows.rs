@@ -45,6 +45,7 @@ const LATER: &[&str] = &[
     "find",
     "within",
     "halving",
+    "halving-over",
     "while-training",
     "mask-every",
     "mask-from",

@@ -36,8 +36,9 @@ const ALWAYS: [&str; 6] = ["network", "dataset", "depth", "epochs", "optimizer",
 /// The table of a sweep, with a line of what its rows share above each part and what the numbers are below. It ends
 /// with a line break.
 pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
-    let methods = Methods::of(plan);
-    let view = CellSource { methods: &methods, standings: Standing::of(plan, history), style };
+    let (mut methods, standings) = (Methods::of(plan), Standing::of(plan, history));
+    leave_out(&mut methods, &standings);
+    let view = CellSource { methods: &methods, standings, style };
     let mut text = String::new();
     for section in &methods.sections {
         let names = view.names(section);
@@ -62,6 +63,20 @@ pub fn render(plan: &Plan, history: &History, style: &Style) -> String {
         }
     }
     text
+}
+
+/// Leaves out the methods of which no ticket is needed, as where trials compete, unless none would stay in their part.
+fn leave_out(methods: &mut Methods, standings: &[Standing]) {
+    let spared = |stage: &usize| standings[*stage].state == TrainingState::Spared;
+    let is_spared = |method: &Method| {
+        let mut stages = method.cells.values().flatten().peekable();
+        stages.peek().is_some() && stages.all(spared)
+    };
+    for section in &mut methods.sections {
+        if !section.methods.iter().all(is_spared) {
+            section.methods.retain(|method| !is_spared(method));
+        }
+    }
 }
 
 /// What is needed to fill cells.
@@ -323,7 +338,16 @@ impl CellSource<'_> {
         }
         let spared = count(&[TrainingState::Spared]);
         if spared > 0 {
-            notes.push(format!("Not needed, as results of others say: {spared} of {total} (`spared` in results.csv)."));
+            let is_left = |standing: &&Standing| {
+                standing.state == TrainingState::Spared && standing.history.is_some_and(StageHistory::has_diverged)
+            };
+            let diverged = match self.standings.iter().filter(is_left).count() {
+                0 => String::new(),
+                diverged => format!("; of them {diverged} diverged"),
+            };
+            notes.push(format!(
+                "Not needed, as results of others say: {spared} of {total} (`spared` in results.csv){diverged}."
+            ));
         }
         if open > 0 {
             notes.push(format!("Trainings not finished: {open} of {total}."));

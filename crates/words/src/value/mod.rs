@@ -25,6 +25,7 @@ pub use layers::{LayerPattern, LayerRatios, LayerSet};
 pub use moment::{Load, Moment, NamedFile, Rewind, TrackMasks};
 pub use point::Point;
 pub use recipe::{ChannelNumbers, ClassWeights, PublishedPixels};
+pub use search::SettingKeys;
 pub use search::Within;
 pub use shard::Shard;
 pub use target::{MaybeTarget, Target};

@@ -2,6 +2,32 @@
 
 use super::Value;
 
+/// Settings by their keys; none where those are meant that are usual.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SettingKeys(pub Vec<String>);
+
+impl Value for SettingKeys {
+    const LIST: bool = true;
+
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.trim() == "auto" {
+            return Ok(Self::default());
+        }
+        let mut keys = Vec::<String>::parse(text)?;
+        keys.iter_mut().for_each(|key| *key = key.replace('_', "-"));
+        keys.sort();
+        keys.dedup();
+        match keys.iter().all(|key| !key.is_empty()) && !keys.is_empty() {
+            true => Ok(Self(keys)),
+            false => Err("`auto` or names of settings, such as `learning-rate, criterion`".to_string()),
+        }
+    }
+
+    fn show(&self) -> String {
+        if self.0.is_empty() { "auto".to_string() } else { self.0.show() }
+    }
+}
+
 /// How far below the dense network a ticket may be and still match it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Within {
@@ -33,6 +59,16 @@ impl Value for Within {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_in_order_each_once() {
+        for (text, shown) in [("auto", "auto"), ("[scope, learning_rate, scope]", "[learning-rate, scope]")] {
+            let keys = SettingKeys::parse(text).unwrap();
+            assert_eq!(keys.show(), shown);
+            assert_eq!(SettingKeys::parse(shown), Ok(keys));
+        }
+        assert!(SettingKeys::parse("").is_err());
+    }
 
     #[test]
     fn points_or_the_interval() {

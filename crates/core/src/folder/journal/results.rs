@@ -28,8 +28,23 @@ impl<'a> KnownResults<'a> {
         Self { ended: Some((ended, accuracy)), ..self }
     }
 
-    fn has_diverged(&self, stage: usize) -> bool {
-        self.history.stages.get(&self.plan.stages[stage].id).is_some_and(|known| known.has_diverged())
+    /// Whether a stage comes to no numbers: it, or one that it descends from, diverged, or its early bird was never drawn.
+    fn comes_to_nothing(&self, stage: usize) -> bool {
+        let known = |stage: usize| self.history.stages.get(&self.plan.stages[stage].id);
+        let mut next = Some(stage);
+        while let Some(stage) = next {
+            if known(stage).is_some_and(|known| known.has_diverged() && known.outcome.is_none()) {
+                return true;
+            }
+            let Stage { parent, pruning, .. } = &self.plan.stages[stage];
+            next = *parent;
+            let (Some(parent), Some(pruning)) = (*parent, pruning) else { continue };
+            let bird = self.plan.stages[parent].birds.iter().find(|bird| bird.moment() == pruning.draw);
+            if bird.is_some_and(|bird| known(parent).is_some_and(|known| known.lacks(bird))) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -56,7 +71,7 @@ impl TrainingResults for KnownResults<'_> {
         if let Some((_, accuracy)) = self.ended.filter(|(ended, _)| *ended == stage) {
             return Some(accuracy);
         }
-        if self.has_diverged(stage) {
+        if self.comes_to_nothing(stage) {
             return Some(0.0);
         }
         let own = &self.plan.stages[stage];
@@ -70,7 +85,7 @@ impl TrainingResults for KnownResults<'_> {
             return Some(epoch.selecting().accuracy());
         }
         let diverges_now = self.ended == Some((stage, 0.0));
-        (diverges_now || self.has_diverged(stage)).then_some(0.0)
+        (diverges_now || self.comes_to_nothing(stage)).then_some(0.0)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Settings that contradict each other, told before anything starts. It may not know of files, flags or torch.
 
-use super::Settings;
+use super::{Decides, Field, SEEDS, Settings};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{Budget, ClassWeights, Criterion, Load, Moment, Rewind, Scope, Select, Value};
 
@@ -97,7 +97,34 @@ impl Settings {
             self.check_pruning()?;
             self.check_mask()?;
         }
+        self.check_competing()?;
         self.check_while_training()
+    }
+
+    /// Refuses settings that cannot compete.
+    fn check_competing(&self) -> Result<()> {
+        for key in &self.halving_over.0 {
+            let wrong = |what: &str, cure: &str| {
+                Err(Error::input(format!("`halving-over` names `{key}`, {what}")).hint(cure.to_string()))
+            };
+            match Field::find(key) {
+                None => return wrong("which is not a setting", "name settings by their keys (see `tombola settings`)"),
+                Some(field) if field.decides == Decides::Run => {
+                    return wrong("which says how the sweep is run", "name settings that are axes");
+                }
+                Some(field) if SEEDS.contains(&field.key) => {
+                    return wrong("and seeds count together", "leave it out: accuracies are means over seeds");
+                }
+                Some(field)
+                    if ["control", "barrier-points", "halving", "halving-over", "find", "within"]
+                        .contains(&field.key) =>
+                {
+                    return wrong("which cannot compete", "leave it out: controls are trained where their tickets are");
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what a mask that is given cannot have.
