@@ -191,6 +191,16 @@ def pruning(draw, settings, norms):
     settings["score-images"] = draw.choice([5, 16, 40, 1024])
     settings["pruning-ratio"] = draw.some([0.3, 0.5, 0.65, 0.8, 0.9, 0.97], 2)
     settings["prune-iterations"] = draw.some([1, 1, 2, 3], 2 if draw.chance(0.4) else 1)
+    if draw.chance(SELDOM):
+        settings["spare"] = draw.choice([["first"], ["last"], ["first", "last"]])
+    if draw.chance(SELDOM):
+        settings["ratios"] = {draw.choice(["first", "last"]): draw.choice([0.1, 0.25, 0.6])}
+    if draw.chance(SELDOM):
+        settings |= {"prune-rate": draw.choice([0.2, 0.4, 0.55]), "levels": draw.randint(2, 3)}
+        del settings["pruning-ratio"], settings["prune-iterations"]
+    elif channels and draw.chance(0.3):
+        settings |= {"target": draw.choice(["macs:0.6", "parameters:0.5", "size:3kB"]), "prune-iterations": 1}
+        del settings["pruning-ratio"]
     moments = ["last", "best", "early-bird", "early-bird", f"epoch:{draw.randint(0, epochs)}"]
     if draw.chance(SELDOM):
         moments += [point(draw, settings)] * 3
@@ -234,8 +244,9 @@ def while_training(draw, settings):
         settings |= {"mask-from": draw.choice([0, 0, 2]), "start-ratio": draw.choice([0.0, 0.0, 0.2])}
     else:
         settings["drop-share"] = draw.choice([0.1, 0.3, 0.5])
-    for key in ("streams", "round-channels"):
+    for key in ("streams", "round-channels", "levels", "prune-rate", "target", "ratios"):
         settings.pop(key, None)
+    settings.setdefault("pruning-ratio", 0.5)
 
 
 def seeds(draw, settings):
@@ -243,6 +254,19 @@ def seeds(draw, settings):
     for name in ("init-seed", "order-seed", "augment-seed"):
         if draw.chance(0.1):
             settings[name] = draw.some([11, 12], 2)
+
+
+def asking(draw, settings):
+    """Trials of which results decide what is trained."""
+    if draw.chance(0.1):
+        settings |= {"find": "sparsest", "within": draw.choice([0.0, 2.0, 20.0])}
+        if "levels" not in settings:
+            settings["pruning-ratio"] = [0.3, 0.5, 0.7, 0.8, 0.9]
+    elif draw.chance(0.1):
+        settings |= {"halving": draw.choice([2, 3]), "learning-rate": [0.003, 0.01, 0.03, 0.1]}
+        settings["halving-over"] = draw.choice(["auto", ["learning-rate", "reinit", "scope"]])
+        if "prune-rate" not in settings:
+            settings["scope"] = ["global", "layer"]
 
 
 def running(draw, epochs):
@@ -294,7 +318,8 @@ def sweep(seed):
         if draw.chance(0.1):
             while_training(draw, settings)
         seeds(draw, settings)
-        if draw.chance(0.2) and isinstance(settings["seed"], list):
+        asking(draw, settings)
+        if "halving" not in settings and draw.chance(0.2) and isinstance(settings["seed"], list):
             # Each seed with a learning rate of its own.
             rate = settings["learning-rate"]
             settings["learning-rate"] = [rate / (1 + place) for place in range(len(settings["seed"]))]

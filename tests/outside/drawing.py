@@ -21,8 +21,37 @@ def rounded(number):
     return math.floor(number + 0.5)
 
 
-def may_prune(node, row):
-    return row["prune-layers"] in ("all", {"conv": "conv", "linear": "linear"}[node.op])
+def words(text):
+    """The items of a list in a table: `[first, last=0.5]`."""
+    return [item for item in (text or "").strip("[]").replace(",", " ").split() if item]
+
+
+def named(network, word):
+    """The layer that a word names: the first or the last, as the random sweeps have them."""
+    return network.layers()[{"first": 0, "last": -1}[word]]
+
+
+def is_spared(network, node, row):
+    return any(named(network, word) is node for word in words(row.get("spare")))
+
+
+def own_rate(network, node, row):
+    """The rate of a layer that has a ratio of its own; nothing for the others. Beside a `prune-rate` it is a rate already."""
+    for item in words(row.get("ratios")):
+        word, _, ratio = item.partition("=")
+        if named(network, word) is node:
+            return float(ratio) if row.get("prune-rate") else rate_of(float(ratio), row["prune-iterations"])
+    return None
+
+
+def rate_of(ratio, prunings):
+    """The share of what is alive that each of some prunings takes, to nine decimals."""
+    return rounded((1.0 - (1.0 - ratio) ** (1.0 / prunings)) * 1e9) / 1e9
+
+
+def may_prune(network, node, row):
+    kind = row["prune-layers"] in ("all", {"conv": "conv", "linear": "linear"}[node.op])
+    return kind and not is_spared(network, node, row)
 
 
 def in_order(array):
@@ -63,7 +92,7 @@ class Drawn:
     def differs_in_bits(self, bits):
         if self.channels is not None:
             return differing(self.alive, bits, self.scores, self.exact)
-        parts = [node.weight for node in self.network.layers() if may_prune(node, self.row)]
+        parts = [node.weight for node in self.network.layers() if may_prune(self.network, node, self.row)]
         own = numpy.concatenate([self.alive[name] for name in parts])
         return differing(own, bits, numpy.concatenate([self.scores[name] for name in parts]), self.exact)
 
@@ -86,6 +115,8 @@ def draw(network, row, weights, before):
     """The mask that `row` says, drawn from `weights` with the mask `before`."""
     if row["criterion"] in ("random", "snip", "grasp", "synflow", "taylor"):
         raise NotComputed(f"by {row['criterion']}")
+    if row.get("target"):
+        raise NotComputed("to a target")
     if weights is None:
         raise NotComputed("drawn from what was not kept")
     if row["pruning-type"] == "structured":
@@ -95,9 +126,12 @@ def draw(network, row, weights, before):
 
 def groups(network, row, before):
     """Layers that compete, how many of their weights are alive, and how many stay."""
-    parts = [node for node in network.layers() if may_prune(node, row)]
+    parts = [node for node in network.layers() if may_prune(network, node, row)]
     output = network.layers()[-1]
-    apart = [node for node in parts if node is output and row["output-rate"] != 1.0]
+    own = {node.weight: own_rate(network, node, row) for node in parts}
+    if row["output-rate"] != 1.0 and own.get(output.weight, 0.0) is None:
+        own[output.weight] = row["rate"] * row["output-rate"]
+    apart = [node for node in parts if own[node.weight] is not None]
     together = [node for node in parts if node not in apart]
     count = lambda nodes: sum(int(before[node.weight].sum()) for node in nodes)
     left = lambda nodes, rate: count(nodes) - rounded(rate * count(nodes))
@@ -108,7 +142,7 @@ def groups(network, row, before):
         found = [([node], own) for node, own in zip(together, kept)]
     else:
         found = [(together, left(together, row["rate"]))] if together else []
-    return found + [([node], left([node], row["rate"] * row["output-rate"])) for node in apart]
+    return found + [([node], left([node], own[node.weight])) for node in apart]
 
 
 def kernel_densities(shapes, alive, kept):
@@ -220,9 +254,18 @@ def draw_channels(network, row, weights, before):
     scores = [None if score is None or not own else numpy.float32(score) for score, own in zip(scores, alive)]
     order = sorted((place for place, score in enumerate(scores) if score is not None), key=lambda at: (scores[at], at))
     left, layer, forced = channels_by_layer(channels, alive), lambda at: channels.units[at]["layer"], 0
-    parts = [order] if row["scope"] == "global" else [[at for at in order if layer(at) == name] for name in left]
-    for part in parts:
-        wanted = rounded(row["rate"] * len(part))
+    order = [at for at in order if not is_made_by(channels, at, lambda node: is_spared(network, node, row))]
+    rates = {}
+    for at in order:
+        for node in network.layers():
+            rate = own_rate(network, node, row)
+            if rate is not None and is_made_by(channels, at, lambda own: own is node):
+                rates.setdefault(layer(at), rate)
+    alone = [name for name in left if name in rates or row["scope"] != "global"]
+    parts = [([at for at in order if layer(at) not in alone], row["rate"])]
+    parts += [([at for at in order if layer(at) == name], rates.get(name, row["rate"])) for name in alone]
+    for part, rate in parts:
+        wanted = rounded(rate * len(part))
         for at in part:
             if wanted == 0:
                 break
@@ -239,6 +282,12 @@ def draw_channels(network, row, weights, before):
     drawn = Drawn(network, row, alive, numpy.array([score or 0.0 for score in scores], float), exact=False)
     drawn.channels, drawn.forced, drawn.per_layer = channels, forced, left
     return drawn
+
+
+def is_made_by(channels, at, which):
+    """Whether a layer of some kind makes a channel."""
+    weights = [node.weight for node in channels.network.layers() if which(node)]
+    return any(name in weights for name, _ in channels.units[at]["filters"])
 
 
 def channel_score(channels, unit, row, weights, lives):

@@ -359,6 +359,7 @@ class Folder:
             for other in self.results
             if other["level"] == row["level"] + 1
             and not changes(other)
+            and not any(other.get(key) for key in ("spare", "ratios", "target"))
             and all(other[key] == line[key] for key in keys)
             and self.parents[other["stage"]] == row["stage"]
         }

@@ -15,7 +15,7 @@ use crate::prune::layers::check_names;
 use crate::prune::{channels, prunable, unstructured};
 use crate::sweep::{Settings, Spec, check_fits};
 use tombola_words::error::{Error, Result};
-use tombola_words::value::{EarlyBirdRule, LayerPattern, MaybeTarget, Precision, Streams, Value, Within};
+use tombola_words::value::{EarlyBirdRule, ImageFilter, LayerPattern, MaybeTarget, Precision, Streams, Value, Within};
 
 /// Refuses a plan with a training that could only fail.
 ///
@@ -102,8 +102,28 @@ fn named(plan: &Plan, stage: usize, error: Error) -> Error {
     }
 }
 
+/// Refuses numbers to normalise by that are not as many as the images have channels, where those are known before any file is read.
+fn check_statistics(settings: &Settings) -> Result<()> {
+    let Ok((shape, ..)) = estimate::data_form(settings) else { return Ok(()) };
+    let channels = shape.channels();
+    for (key, numbers) in ["input-mean", "input-std"].into_iter().zip(<[_; 2]>::from(settings.input_statistics())) {
+        let count = numbers.map_or(1, <[f64]>::len);
+        if ![1, channels].contains(&count) && settings.filter == ImageFilter::None {
+            return Err(Error::input(format!(
+                "`{key}`: found {count} numbers, expected {channels}: one for each channel of the images of `{}`",
+                settings.dataset
+            ))
+            .hint("give one number for all channels, as many as there are, or `auto`, which measures them"));
+        }
+    }
+    Ok(())
+}
+
 /// What follows from a stage and its parent alone.
 fn alone(plan: &Plan, stage: &Stage, on_processor: bool) -> Result<()> {
+    if stage.level == 0 {
+        check_statistics(&stage.settings)?;
+    }
     if on_processor && stage.settings.precision == Precision::Tf32 {
         return Err(no_tf32());
     }
@@ -282,6 +302,16 @@ mod tests {
             .unwrap();
         checked(&format!("{resnet}prune-layers = \"conv\"\nspare = [\"first\", \"last\"]\nratios = [\"layer1=0.5\"]"))
             .unwrap();
+    }
+
+    #[test]
+    fn images_of_another_number_of_channels_than_they_are_normalised_by_are_refused() {
+        refused(
+            "network = \"lenet-5\"\ndataset = \"mnist\"\ndefaults = \"open-lth\"",
+            "`input-mean`: found 3 numbers, expected 1: one for each channel of the images of `mnist`",
+            "`auto`, which measures them",
+        );
+        checked("input-mean = [0.1, 0.2, 0.3]\ninput-std = 0.5").unwrap();
     }
 
     #[test]
