@@ -224,7 +224,7 @@ class Folder:
         layers = network.layers()
         sizes = {node.weight: math.prod(network.shape_of(node)) for node in layers}
         alive = {name: int(own.sum()) for name, own in mask.items()}
-        counted = [node.weight for node in layers if structured or row["level"] == 0 or drawing.may_prune(node, row)]
+        counted = [node.weight for node in layers if structured or row["level"] == 0 or drawing.may_prune(network, node, row)]
         prunable, lives = sum(sizes[name] for name in counted), sum(alive[name] for name in counted)
         parameters = sum(sizes.values()) + network.size_of_others()
         norms, others = {}, network.size_of_others()
@@ -317,7 +317,7 @@ class Folder:
         row = self.rows[stage]
         network = self.network(row)
         if changes(row):
-            parts = [node.weight for node in network.layers() if drawing.may_prune(node, row)]
+            parts = [node.weight for node in network.layers() if drawing.may_prune(network, node, row)]
             for epoch in sorted({at for pair in self.pairs(stage, track) for at in pair}):
                 mask = self.file(stage, f"epoch-{epoch}.mask")
                 if mask is not None:
@@ -487,7 +487,7 @@ class Folder:
                     names = [unit["layer"] for unit in channels.units]
                     masks.append({name: units[[own == name for own in names]] for name in dict.fromkeys(names)})
                 else:
-                    parts = [node for node in network.layers() if drawing.may_prune(node, row)]
+                    parts = [node for node in network.layers() if drawing.may_prune(network, node, row)]
                     masks.append({node.weight: mask[node.weight].ravel() for node in parts})
             mean, variance, shared, bits = 0.0, 0.0, 0, 0
             for name, one in masks[0].items():
