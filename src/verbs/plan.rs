@@ -101,7 +101,7 @@ fn json(asked: &Asked) -> Result<String> {
         epochs_at_least: stage.extent().least,
         epochs_at_most: stage.extent().most,
         seconds: work[index],
-        certain: demanded[index] == Needed { demanded: Demanded::Certain, until: None },
+        certain: demanded[index].is_certain(),
         trials,
     });
     let stages: Vec<ToldStage> = stages.collect();
@@ -178,8 +178,8 @@ fn tree(asked: &Asked, limit: usize) -> Result<String> {
         }
         shown += 1;
         let may = match demanded[index] {
-            Needed { demanded: Demanded::Certain, until: None } => String::new(),
-            Needed { demanded: Demanded::Certain, until: Some(epoch) } => {
+            needed if needed.is_certain() => String::new(),
+            Needed { demanded: Demanded::Certain, until: Some(epoch), .. } => {
                 format!(" (to epoch {epoch}, the rest may come)")
             }
             _ => " (may come)".to_string(),

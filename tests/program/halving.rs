@@ -122,6 +122,37 @@ fn tickets_of_what_is_left_compete_by_what_is_named_and_kills_change_no_byte() {
 }
 
 #[test]
+fn tickets_that_come_to_nothing_are_the_last_and_no_failure() {
+    let lenet = "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"synthetic\"\nhalving = 3\nepochs = 3\n";
+    // Within the first level, and at its end.
+    for (epochs, prunings, trained) in [(3, 2, 6), (1, 3, 3)] {
+        let diverging = sweep::folder(&format!(
+            "{lenet}reinit = \"none\"\nfine-tune-epochs = {epochs}\nprune-iterations = {prunings}\nfine-tune-lr = [1e5, 0.01, 1e4]\n\
+             halving-over = [\"fine-tune-lr\"]\n"
+        ));
+        diverging.tombola("run sweep.toml --workers 1 --on-fail stop").expect(0).says("last of its rung: ");
+        let rows = diverging.table("results/sweep/results.csv");
+        let states = |rate: &str| -> Vec<&str> {
+            let own = rows.iter().filter(|row| row["level"] != "0" && row["fine-tune-lr"] == rate);
+            own.map(|row| row["state"].as_str()).collect()
+        };
+        assert_eq!(states("0.01"), vec!["done"; prunings]);
+        assert_eq!([states("100000.0"), states("10000.0")].concat(), vec!["spared"; 2 * prunings]);
+        let epochs = diverging.table("results/sweep/epochs.csv");
+        assert_eq!(epochs.iter().filter(|row| row["level"] != "0").count(), trained);
+    }
+    let birdless = sweep::folder(&format!(
+        "{lenet}draw = \"early-bird\"\nearly-bird-window = 2\nearly-bird-epsilon = [1e-9, 1.0, 0.9]\n\
+         halving-over = [\"early-bird-epsilon\"]\n"
+    ));
+    birdless.tombola("run sweep.toml --workers 1").expect(0).prints("the masks of 1 training never settled");
+    birdless.tombola("run sweep.toml --workers 1").expect(0).says("nothing to train");
+    let rows = birdless.table("results/sweep/results.csv");
+    let done = rows.iter().filter(|row| row["level"] == "1" && row["state"] == "done");
+    assert_eq!(done.map(|row| row["early-bird-epsilon"].as_str()).collect::<Vec<_>>(), ["1.0"]);
+}
+
+#[test]
 fn seeds_that_are_added_make_trainings_go_on_that_were_left_behind() {
     let text = |seeds: &str| {
         format!(

@@ -71,7 +71,10 @@ pub(super) fn finish(written: &Written, count: Count) -> Result<u8> {
         ));
         return Ok(Kind::Training.exit_code());
     }
-    let birdless = standings.iter().filter(|standing| standing.birdless.is_some()).count();
+    // Where others showed that it is not needed, nothing is missing.
+    let is_missing =
+        |standing: &&tables::Standing| standing.birdless.is_some() && standing.state == tables::TrainingState::Skipped;
+    let birdless = standings.iter().filter(is_missing).count();
     if birdless > 0 {
         speech::say(format!(
             "{} left out: no early bird was drawn for that, since the masks did not settle; see {}",

@@ -13,6 +13,15 @@ pub struct Needed {
     pub demanded: Demanded,
     /// The epoch up to which, where results there decide whether it goes on.
     pub until: Option<usize>,
+    /// Whether it is in a race that is not decided: should it diverge, it is the last there.
+    pub competes: bool,
+}
+
+impl Needed {
+    /// Whether it is trained to its end, whatever comes out of others.
+    pub fn is_certain(&self) -> bool {
+        self.demanded == Demanded::Certain && self.until.is_none()
+    }
 }
 
 /// No results: what is certain from the beginning.
@@ -48,7 +57,7 @@ impl Plan {
     /// Whether each stage is needed, and how far, by what is known.
     pub fn needed(&self, results: &dyn TrainingResults) -> Vec<Needed> {
         if !self.grows() {
-            return vec![Needed { demanded: Demanded::Certain, until: None }; self.stages.len()];
+            return vec![Needed { demanded: Demanded::Certain, until: None, competes: false }; self.stages.len()];
         }
         let mut chains = vec![Demanded::Certain; self.chains.len()];
         for question in &self.questions {
@@ -90,11 +99,11 @@ impl Plan {
         whole.into_iter().for_each(|stage| stages[stage] = Demanded::Certain);
         // Who is at work on a rung is certain as far as that.
         let mut until: Vec<Option<usize>> = vec![None; self.stages.len()];
+        let mut competes = vec![false; self.stages.len()];
         for (stage, epoch) in begun {
-            match stages[stage] {
-                // A trial that does not compete needs it to the end.
-                Demanded::Certain => {}
-                Demanded::Open | Demanded::Spared => (stages[stage], until[stage]) = (Demanded::Certain, epoch),
+            // A trial that does not compete needs it to the end.
+            if stages[stage] != Demanded::Certain {
+                (stages[stage], until[stage], competes[stage]) = (Demanded::Certain, epoch, true);
             }
         }
         // Tickets that only their forks ask for stand in no chain.
@@ -103,6 +112,7 @@ impl Plan {
                 stages[sibling] = stages[sibling].max(stages[index]);
             }
         }
-        stages.into_iter().zip(until).map(|(demanded, until)| Needed { demanded, until }).collect()
+        let both = stages.into_iter().zip(until).zip(competes);
+        both.map(|((demanded, until), competes)| Needed { demanded, until, competes }).collect()
     }
 }

@@ -432,8 +432,8 @@ mod tests {
             "epochs = 9\nlearning-rate = [0.1, 0.2]\ncriterion = [\"random\", \"lamp\", \"synflow\"]\nhalving-over = [\"criterion\"]",
         );
         assert!(tickets.needed(&NoResults).iter().zip(&tickets.stages).all(|(needed, stage)| {
-            let until = if stage.level == 0 { None } else { Some(3) };
-            *needed == Needed { demanded: Demanded::Certain, until }
+            let (until, competes) = if stage.level == 0 { (None, false) } else { (Some(3), true) };
+            *needed == Needed { demanded: Demanded::Certain, until, competes }
         }));
         for (key, said) in [
             ("learning", "not a setting"),

@@ -68,7 +68,7 @@ impl<'a> Standing<'a> {
                 Some(stage) if stage.running.is_some() => (TrainingState::Training, None),
                 // One that diverged where trainings compete is the last of its rung, which is a result.
                 _ if needed[index].demanded == Demanded::Spared => (TrainingState::Spared, None),
-                Some(stage) if stage.has_diverged() && needed[index].until.is_some() => (TrainingState::Waiting, None),
+                Some(stage) if stage.has_diverged() && needed[index].competes => (TrainingState::Waiting, None),
                 Some(stage) if stage.failure.is_some() => (TrainingState::Failed, Some(index)),
                 Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => {
                     (TrainingState::Training, inherited)

@@ -128,7 +128,7 @@ impl SweepRun<'_> {
         // Before its worker is free: what follows from its result may be all that is left to do.
         let mut actions = Vec::new();
         let accuracy = outcome.best.chosen_by(self.sweep.ledger.plan.stages[stage].settings.select).accuracy();
-        for event in self.answers(Some((stage, accuracy))) {
+        for event in self.answers(|results| results.and(stage, accuracy)) {
             actions.extend(self.state.on_event(event, self.clock.now()));
         }
         actions.extend(self.state.on_event(Event::Finished(stage, worker), self.clock.now()));
@@ -148,17 +148,14 @@ impl SweepRun<'_> {
         others.into_iter().try_for_each(|action| self.act(action))
     }
 
-    /// What results decide by now, where the sweep asks a question or its trials compete; `ended` is the accuracy of a stage that
-    /// the journal does not have yet.
-    fn answers(&mut self, ended: Option<(usize, f64)>) -> Vec<Event> {
+    /// What results decide by now, where the sweep asks a question or its trials compete; `more` adds what the journal does not have
+    /// yet.
+    fn answers(&mut self, more: impl for<'a> Fn(KnownResults<'a>) -> KnownResults<'a>) -> Vec<Event> {
         let Sweep { ledger, .. } = &*self.sweep;
         if !ledger.plan.grows() {
             return Vec::new();
         }
-        let mut results = KnownResults::of(&ledger.plan, ledger.chronicle.history());
-        if let Some((stage, accuracy)) = ended {
-            results = results.and(stage, accuracy);
-        }
+        let results = more(KnownResults::of(&ledger.plan, ledger.chronicle.history()));
         let now = ledger.plan.needed(&results);
         let before = std::mem::replace(&mut self.needed, now);
         let changed = before.into_iter().zip(&self.needed).enumerate().filter(|(_, (before, now))| before != *now);
@@ -169,7 +166,7 @@ impl SweepRun<'_> {
             Demanded::Open => None,
         });
         let events: Vec<Event> = events.collect();
-        // Where the first of those drawn alike is spared, the next is the first.
+        // Another may be the first of those drawn alike now.
         let timed = self.sweep.ledger.timed.stages().filter(|stage| !self.waits(*stage));
         events.into_iter().chain(timed.map(Event::Wanted)).collect()
     }
@@ -184,8 +181,10 @@ impl SweepRun<'_> {
     /// Whether the time of a ticket is to be measured for another one first.
     fn waits_for_time(&self, stage: usize) -> bool {
         let ledger = &self.sweep.ledger;
-        let first = |other: &&usize| self.state.is_todo(**other) && self.needed[**other].demanded != Demanded::Spared;
-        let measures = ledger.timed.alike(stage).iter().find(first).is_none_or(|first| *first == stage);
+        let alike = ledger.timed.alike(stage);
+        let runs = |other: &&usize| self.presence.running.values().any(|(running, _)| running == *other);
+        let first = |other: &&usize| self.state.is_todo(**other) && self.needed[**other].demanded == Demanded::Certain;
+        let measures = alike.iter().find(runs).or_else(|| alike.iter().find(first)).is_none_or(|first| *first == stage);
         !measures && ledger.timed.measured(stage, &ledger.plan, ledger.chronicle.history()).is_none()
     }
 
@@ -193,17 +192,17 @@ impl SweepRun<'_> {
     pub(super) fn waits(&self, stage: usize) -> bool {
         let ledger = &self.sweep.ledger;
         let (own, known) = (&ledger.plan.stages[stage], ledger.chronicle.history().stages.get(&ledger.id(stage)));
-        let is_there =
-            |until| known.is_some_and(|known| known.has_diverged() || known.whole_epoch(own, until).is_some());
-        let Needed { demanded, until } = self.needed[stage];
-        demanded != Demanded::Certain || until.is_some_and(is_there) || self.waits_for_time(stage)
+        let is_there = |until| known.is_some_and(|known| known.whole_epoch(own, until).is_some());
+        let Needed { demanded, until, competes } = self.needed[stage];
+        let is_last = competes && known.is_some_and(|known| known.has_diverged());
+        demanded != Demanded::Certain || until.is_some_and(is_there) || is_last || self.waits_for_time(stage)
     }
 
     /// A stage came to where results decide whether it goes on: to a rung of a halving.
     fn pause(&mut self, worker: Worker, stage: usize) {
         self.sweep.progress.interrupted(worker);
         self.events.push_back(Event::Paused(stage, worker));
-        let events = self.answers(None);
+        let events = self.answers(|results| results);
         self.events.extend(events);
         if !self.waits(stage) {
             self.events.push_back(Event::Wanted(stage));
@@ -222,7 +221,7 @@ impl SweepRun<'_> {
         let mut actions = Vec::new();
         if is_divergence(&error.message) {
             // Where trainings compete that is a result: the last of its rung, whether or not the sweep stops at failures.
-            if self.needed[stage].until.is_some() {
+            if self.needed[stage].competes {
                 let ledger = &mut self.sweep.ledger;
                 ledger.write(Record::Failed {
                     stage: ledger.id(stage),
@@ -235,7 +234,7 @@ impl SweepRun<'_> {
                 return Ok(());
             }
             // One that diverged would again: it is the worst of all.
-            for event in self.answers(Some((stage, 0.0))) {
+            for event in self.answers(|results| results.and_diverged(stage)) {
                 actions.extend(self.state.on_event(event, self.clock.now()));
             }
         }

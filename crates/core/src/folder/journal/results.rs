@@ -12,8 +12,8 @@ const DIVERGED: &str = "diverged";
 pub struct KnownResults<'a> {
     plan: &'a Plan,
     history: &'a History,
-    /// The accuracy of a stage that has just ended, which the journal does not have yet.
-    ended: Option<(usize, f64)>,
+    /// The accuracy of a stage that has just ended, which the journal does not have yet; nothing of one that diverged.
+    ended: Option<(usize, Option<f64>)>,
 }
 
 impl<'a> KnownResults<'a> {
@@ -25,7 +25,13 @@ impl<'a> KnownResults<'a> {
     /// And the accuracy of one more stage.
     #[must_use]
     pub fn and(self, ended: usize, accuracy: f64) -> Self {
-        Self { ended: Some((ended, accuracy)), ..self }
+        Self { ended: Some((ended, Some(accuracy))), ..self }
+    }
+
+    /// And one more stage diverged.
+    #[must_use]
+    pub fn and_diverged(self, stage: usize) -> Self {
+        Self { ended: Some((stage, None)), ..self }
     }
 
     /// Whether a stage comes to no numbers: it, or one that it descends from, diverged, or its early bird was never drawn.
@@ -33,14 +39,17 @@ impl<'a> KnownResults<'a> {
         let known = |stage: usize| self.history.stages.get(&self.plan.stages[stage].id);
         let mut next = Some(stage);
         while let Some(stage) = next {
-            if known(stage).is_some_and(|known| known.has_diverged() && known.outcome.is_none()) {
+            let has_diverged = |known: &StageHistory| known.has_diverged() && known.outcome.is_none();
+            if self.ended == Some((stage, None)) || known(stage).is_some_and(|known| has_diverged(known)) {
                 return true;
             }
             let Stage { parent, pruning, .. } = &self.plan.stages[stage];
             next = *parent;
             let (Some(parent), Some(pruning)) = (*parent, pruning) else { continue };
             let bird = self.plan.stages[parent].birds.iter().find(|bird| bird.moment() == pruning.draw);
-            if bird.is_some_and(|bird| known(parent).is_some_and(|known| known.lacks(bird))) {
+            let has_ended = self.ended.is_some_and(|(ended, _)| ended == parent);
+            let lacks = |known: &StageHistory, bird| known.lacks(bird) || has_ended && known.bird(bird).is_none();
+            if bird.is_some_and(|bird| known(parent).is_some_and(|known| lacks(known, bird))) {
                 return true;
             }
         }
@@ -69,7 +78,7 @@ impl StageHistory {
 impl TrainingResults for KnownResults<'_> {
     fn accuracy(&self, stage: usize) -> Option<f64> {
         if let Some((_, accuracy)) = self.ended.filter(|(ended, _)| *ended == stage) {
-            return Some(accuracy);
+            return Some(accuracy.unwrap_or(0.0));
         }
         if self.comes_to_nothing(stage) {
             return Some(0.0);
@@ -84,8 +93,7 @@ impl TrainingResults for KnownResults<'_> {
         if let Some(epoch) = known.and_then(|known| known.whole_epoch(own, epoch)) {
             return Some(epoch.selecting().accuracy());
         }
-        let diverges_now = self.ended == Some((stage, 0.0));
-        (diverges_now || self.comes_to_nothing(stage)).then_some(0.0)
+        self.comes_to_nothing(stage).then_some(0.0)
     }
 }
 
