@@ -264,6 +264,10 @@ class Folder:
         for row in self.done():
             epochs, where = by_stage[row["stage"]], f"epochs.csv, {row['stage']}"
             numbers = [epoch["epoch"] for epoch in epochs]
+            if not numbers:
+                # Drawn at the end of the dense training, of which nothing remains.
+                self.expect("tickets of which nothing remained to train", where, row["budget"], "remaining")
+                continue
             self.expect("epochs", where, numbers, list(range(numbers[0], numbers[0] + len(numbers))))
             part = row["selected_on"]
             settled = self.settled(row, epochs)

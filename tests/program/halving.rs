@@ -150,6 +150,30 @@ fn tickets_that_come_to_nothing_are_the_last_and_no_failure() {
     let rows = birdless.table("results/sweep/results.csv");
     let done = rows.iter().filter(|row| row["level"] == "1" && row["state"] == "done");
     assert_eq!(done.map(|row| row["early-bird-epsilon"].as_str()).collect::<Vec<_>>(), ["1.0"]);
+    // A size that no ticket has is never met.
+    let unmet = sweep::folder(
+        "name = \"sweep\"\nnetwork = \"resnet\"\ndepth = 8\nwidth = 4\ndataset = \"synthetic\"\nsynthetic-shape = [3, 8, 8]\nhalving = 2\n\
+         epochs = 2\npruning-type = \"structured\"\ncriterion = \"l1\"\ntarget = [\"size:1kB\", \"macs:0.5\"]\nhalving-over = [\"target\"]\n",
+    );
+    unmet.tombola("run sweep.toml --workers 1").expect(0).says("is beyond reach");
+    let rows = unmet.table("results/sweep/results.csv");
+    let states: Vec<&str> = rows.iter().filter(|row| row["level"] == "1").map(|row| row["state"].as_str()).collect();
+    assert_eq!(states, ["spared", "done"]);
+}
+
+#[test]
+fn trainings_that_compete_go_on_behind_their_early_birds() {
+    let text = "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"synthetic\"\nepochs = 8\nlearning-rate = [0.003, 0.01, 0.03, 0.1]\n\
+                draw = \"early-bird\"\nearly-bird-window = 2\nearly-bird-epsilon = 1.0\nhalving = 2\n";
+    let folder = sweep::folder(text);
+    folder.tombola("run sweep.toml --workers 1").expect(0);
+    folder.tombola("status results/sweep").expect(0).prints("2 of 2 done · 6 not needed");
+    let epochs = folder.table("results/sweep/epochs.csv");
+    assert_eq!(epochs.iter().filter(|row| row["level"] == "0").count(), 2 * 2 + 4 + 8);
+    folder
+        .tombola("plan --network lenet-5 --dataset mnist --lr 0.1,0.2 --halving 3")
+        .expect(0)
+        .prints("leaves nothing behind");
 }
 
 #[test]

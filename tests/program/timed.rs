@@ -45,7 +45,15 @@ fn twins_and_rewinds_lose_the_channels_that_were_measured_once_and_again_after_k
     let later = SWEEP.replace("[\"lr\", \"init\"]", "[\"lr\", \"init\", \"random\"]");
     killed.write("sweep.toml", later);
     killed.tombola("run sweep.toml --workers 1").expect(0);
+    assert_eq!(left(&killed), (channels.clone(), share.clone()));
+    // Also where what was measured is in the sweep no more; masks that are watched have ratios of their own.
+    let other = SWEEP.replace("[\"lr\", \"init\"]", "\"epoch:1\"") + "track-masks = [0.3, 0.6]\n";
+    killed.write("sweep.toml", other);
+    killed.tombola("run sweep.toml --workers 1").expect(0);
     assert_eq!(left(&killed), (channels, share));
+    let watched: BTreeSet<String> =
+        killed.table("results/sweep/hamming.csv").iter().map(|row| row["ratio"].clone()).collect();
+    assert_eq!(watched.into_iter().collect::<Vec<_>>(), ["0.3", "0.6"]);
 }
 
 #[test]
@@ -56,5 +64,5 @@ fn times_beyond_reach_are_told_when_they_are_measured_and_twins_are_left_out() {
         .says("of the dense network's time are left, expected at most 0.0001");
     let rows = folder.table("results/sweep/results.csv");
     let of_state = |state: &str| rows.iter().filter(|row| row["level"] == "1" && row["state"] == state).count();
-    assert_eq!((of_state("failed"), of_state("done")), (1, 0));
+    assert_eq!((of_state("failed"), of_state("skipped"), of_state("done")), (1, 5, 0));
 }

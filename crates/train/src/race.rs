@@ -88,7 +88,8 @@ impl Runner {
     }
 }
 
-/// Measures what is left of a dense network against that network.
+/// Measures what is left of a dense network against that network. Whoever measures holds the switch of TensorFloat-32
+/// (`training/tf32.rs`).
 #[derive(Debug)]
 pub struct Stopwatch<'a> {
     graph: &'a Arc<Graph>,

@@ -131,6 +131,9 @@ pub struct MeasuredTime {
     pub seconds: f64,
     /// Images of the batch.
     pub batch: usize,
+    /// What all tickets have in common that it is of. Whoever measures does not know; the coordinator fills it in.
+    #[serde(default)]
+    pub draw: u64,
 }
 
 /// A mask and what it does before it is trained with.

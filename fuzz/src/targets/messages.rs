@@ -71,7 +71,7 @@ fn seeds() -> Vec<Vec<u8>> {
             loaded: None,
             mask: Some(Arc::clone(&mask)),
             dense_losses: vec![0.1, f64::NAN],
-            measured: Some(MeasuredTime { share: 0.1, dense_seconds: f64::NAN, seconds: 1e-3, batch: 128 }),
+            measured: Some(MeasuredTime { share: 0.1, dense_seconds: f64::NAN, seconds: 1e-3, batch: 128, draw: 7 }),
             resume: Some(Resume {
                 state: Arc::clone(&snapshot),
                 best: None,

@@ -14,6 +14,7 @@ use tombola_core::prune::criterion::Key;
 use tombola_core::prune::{Pruner, Scorer, TimePrecision};
 use tombola_core::sweep::Settings;
 use tombola_train::race::{Stopwatch, some_images};
+use tombola_train::training::tf32;
 use tombola_words::Shape;
 use tombola_words::error::Result;
 use tombola_words::value::{Criterion, MaybeTarget, NormStart, Precision, PruningType, Streams, Target, Value};
@@ -54,6 +55,8 @@ fn again(wish: &StepWish, network: &str, precision: Precision, asked: f64) -> Re
         ..Settings::default()
     };
     let pruning = Pruning::of(&settings, settings.pruning_ratio);
+    // libtorch itself lets cuDNN round to tf32 where fp32 is asked for; trainings hold the switch as well.
+    let _held = tf32::hold(precision == Precision::Tf32);
     let images = || some_images(wish.batch, (3, 32, 32), wish.device);
     let stopwatch = || Stopwatch::new((&graph, &layout), &weights, precision, images());
     let key = Key { seed: 1, level: 1 };

@@ -48,10 +48,14 @@ impl TimedTickets {
         self.group_of.get(&stage).map_or(&[], |group| &self.groups[*group])
     }
 
-    /// What was measured for any that is drawn as `stage` is.
+    /// What was measured for any that is drawn as `stage` is: in this sweep, or in the folder before the sweep was another.
     pub(super) fn measured(&self, stage: usize, plan: &Plan, history: &History) -> Option<MeasuredTime> {
+        let draw = plan.timed_draw(stage)?;
         let known = |other: &usize| history.stages.get(&plan.stages[*other].id)?.drawn.as_ref()?.measured;
-        self.alike(stage).iter().find_map(known)
+        self.alike(stage).iter().find_map(known).or_else(|| {
+            let all = history.stages.values().filter_map(|known| known.drawn.as_ref()?.measured);
+            all.into_iter().find(|measured| measured.draw == draw)
+        })
     }
 }
 

@@ -233,7 +233,7 @@ mod tests {
                 loaded: None,
                 mask: None,
                 dense_losses: vec![0.1, f64::MIN_POSITIVE],
-                measured: Some(MeasuredTime { share: 0.1, dense_seconds: 2e-3, seconds: 1e-3, batch: 128 }),
+                measured: Some(MeasuredTime { share: 0.1, dense_seconds: 2e-3, seconds: 1e-3, batch: 128, draw: 7 }),
                 resume: Some(Resume {
                     state: Arc::clone(&snapshot),
                     best: None,

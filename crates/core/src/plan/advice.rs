@@ -3,6 +3,7 @@
 //! It may not know of files, workers or torch.
 
 use super::forest::Plan;
+use super::halving::{Halving, Race};
 use super::stage::Stage;
 use crate::sweep::schedule::fine_tuning_rate;
 use crate::sweep::{IDLE_CURE, Settings, Spec};
@@ -36,6 +37,13 @@ impl Plan {
                     advice.push(found);
                 }
             }
+        }
+        if !self.halvings().is_empty() && !self.halvings().iter().flat_map(Halving::races).any(Race::decides) {
+            advice.push(Advice {
+                said: "`halving` leaves nothing behind: fewer trainings compete than its number, or they have too few epochs"
+                    .to_string(),
+                cure: "give more values to a setting that competes (`halving-over`), or more epochs",
+            });
         }
         advice
     }

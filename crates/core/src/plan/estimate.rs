@@ -8,7 +8,6 @@ use super::extent::Extent;
 pub use super::extent::many;
 use super::forest::Plan;
 pub use super::form::{data_form, network};
-use super::halving::Race;
 use super::search::Demanded;
 use super::stage::Stage;
 use crate::net::cost::Cost;
@@ -149,29 +148,38 @@ pub fn sharing(plan: &Plan) -> String {
         0 => String::new(),
         open => format!("; {certain} are certain, up to {open} more come as results say"),
     };
+    let mut clauses: Vec<(String, usize)> = Vec::new();
     for halving in plan.halvings() {
-        let words = |race: &Race| {
-            let seeds = race.seeds();
-            let steps: Vec<String> =
-                race.steps().iter().map(|(count, epoch)| format!("{} to epoch {epoch}", count * seeds)).collect();
-            steps.join(", ")
-        };
-        let first = |race: &Race| race.contenders().first().and_then(|first| first.chains.first()).copied();
-        let of = match (plan.halvings().len(), first(&halving.dense)) {
-            (2.., Some(chain)) => {
-                let settings = &plan.chains[chain].trial.settings;
-                format!(" of {} on {}", settings.network, settings.dataset)
+        let of =
+            match (plan.halvings().len(), halving.dense.contenders().first().and_then(|first| first.chains.first())) {
+                (2.., Some(chain)) => {
+                    let settings = &plan.chains[*chain].trial.settings;
+                    format!(" of {} on {}", settings.network, settings.dataset)
+                }
+                _ => String::new(),
+            };
+        // Where dense trainings are left behind, the tickets of one of them compete; else those of each.
+        let first = |place: usize| !halving.dense.decides() || place == 0;
+        let heats = halving.tickets.iter().filter(|(place, _)| first(*place)).map(|(_, race)| ("tickets", race));
+        for (what, race) in
+            std::iter::once(("dense ones", &halving.dense)).chain(heats).filter(|(_, race)| race.decides())
+        {
+            let steps: Vec<String> = race
+                .steps()
+                .iter()
+                .map(|(count, epoch)| format!("{} to epoch {epoch}", count * race.seeds()))
+                .collect();
+            let clause = format!("; of the {what}{of} {}", steps.join(", "));
+            match clauses.iter_mut().find(|(known, _)| *known == clause) {
+                Some((_, count)) => *count += 1,
+                None => clauses.push((clause, 1)),
             }
-            _ => String::new(),
-        };
-        if halving.dense.contenders().len() > 1 {
-            open.push_str(&format!("; of the dense ones{of} {}", words(&halving.dense)));
         }
-        // The tickets of each that may be left compete in as many heats.
-        let heats: Vec<&Race> = halving.tickets.iter().filter(|(place, _)| *place == 0).map(|(_, race)| race).collect();
-        if let Some(race) = heats.first().filter(|race| race.contenders().len() > 1) {
-            let heats = if heats.len() > 1 { format!(", in each of {} heats", heats.len()) } else { String::new() };
-            open.push_str(&format!("; of the tickets{of} {}{heats}", words(race)));
+    }
+    for (clause, count) in clauses {
+        open.push_str(&clause);
+        if count > 1 {
+            open.push_str(&format!(", in each of {count} heats"));
         }
     }
     format!(

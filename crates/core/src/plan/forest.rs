@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::halving::Halving;
+use super::halving::{Halving, Lane};
 use super::loaded::LoadedFiles;
 use super::outside::{Outside, OwnText};
 use super::pruning::Pruning;
@@ -116,6 +116,12 @@ impl Plan {
         plan.decimals = super::digits::decimals(&plan.stages);
         let chains = || plan.chains.iter().map(|chain| (&chain.trial.settings, chain.stages.as_slice()));
         (plan.questions, plan.halvings) = (Search::all(chains()), Halving::all(chains(), &plan.stages));
+        // Accuracies at rungs decide, so nothing that competes ends when its early birds are drawn.
+        for race in plan.halvings.iter().flat_map(Halving::races).filter(|race| race.decides()) {
+            for stage in race.contenders().iter().flat_map(|contender| &contender.lanes).flat_map(Lane::stages) {
+                plan.stages[stage].to_the_end = true;
+            }
+        }
         Ok(plan)
     }
 
@@ -157,10 +163,12 @@ impl Plan {
 
     /// What decides the mask of a stage whose target is a time: those that have it in common share what was measured. `None` where
     /// nothing has to be measured.
-    pub fn timed_draw(&self, index: usize) -> Option<(usize, Moment, u64, usize)> {
+    pub fn timed_draw(&self, index: usize) -> Option<u64> {
         let stage = &self.stages[index];
         let pruning = stage.pruning.as_ref().filter(|pruning| pruning.is_timed())?;
-        Some((stage.parent?, pruning.draw, Track::of(pruning).key, pruning.score_images))
+        let parent = self.stages[stage.parent?].id;
+        let (draw, track) = (pruning.draw.show(), Track::of(pruning).key);
+        Some(super::track::hash(&format!("timed draw 1\n{parent}\n{draw}\n{track:016x}\n{}\n", pruning.score_images)))
     }
 
     /// The moment of its dense training that the chain of a stage goes on from: the one that its weights go back to, or the draw
@@ -364,7 +372,6 @@ fn track_also(pruning: &Pruning) -> bool {
     let Pruning { control, criterion, .. } = pruning;
     *control == Control::None
         && pruning.mask.is_none()
-        && pruning.target.is_none()
         && pruning.changing.is_none()
         && !criterion.needs_images()
         && !matches!(criterion, Criterion::Random | Criterion::SynFlow)

@@ -101,7 +101,19 @@ impl Halving {
     }
 }
 
+impl Halving {
+    /// All of its races.
+    pub fn races(&self) -> impl Iterator<Item = &Race> {
+        std::iter::once(&self.dense).chain(self.tickets.iter().map(|(_, race)| race))
+    }
+}
+
 impl Race {
+    /// Whether anything is left behind.
+    pub fn decides(&self) -> bool {
+        self.rungs() > 0
+    }
+
     fn of(factor: usize) -> Self {
         Self { factor, contenders: Vec::new() }
     }

@@ -205,9 +205,11 @@ impl Stage {
     pub fn track(&mut self, run: &Settings, pruning: &Pruning) {
         match &run.track_masks {
             TrackMasks::None => {}
+            // A size is met once, when it is asked for.
+            TrackMasks::Auto if pruning.target.is_some() => {}
             TrackMasks::Auto => self.add(Track::of(pruning)),
             TrackMasks::Ratios(ratios) => {
-                ratios.iter().for_each(|rate| self.add(Track::of(&Pruning { rate: *rate, ..pruning.clone() })));
+                ratios.iter().for_each(|ratio| self.add(Track::of(&pruning.at_share(*ratio))));
             }
         }
     }

@@ -67,7 +67,7 @@ impl Bird {
 }
 
 /// Never 0, which stands for "no kind in particular".
-fn hash(text: &str) -> u64 {
+pub(super) fn hash(text: &str) -> u64 {
     let hash = blake3::hash(text.as_bytes());
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&hash.as_bytes()[..8]);

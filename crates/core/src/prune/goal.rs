@@ -10,6 +10,9 @@ use crate::net::{Graph, Layout};
 use tombola_words::error::{Error, Result};
 use tombola_words::value::{MaybeTarget, Target, Value};
 
+/// What is said of a target that no ticket meets.
+pub const BEYOND_REACH: &str = "is beyond reach: ";
+
 /// Bytes of a float32.
 const FLOAT: usize = 4;
 /// How far from the time that is asked for a ticket may be as measured again, in parts of that time; else it is searched for again,
@@ -161,11 +164,17 @@ pub(super) struct Met<'g> {
 /// When it is not met with as few channels as there can be.
 pub(super) fn least_share<'g>(count: usize, mut met: impl FnMut(f64) -> Result<Met<'g>>) -> Result<f64> {
     let share = |gone: usize| gone as f64 / count.max(1) as f64;
-    let all = met(1.0)?;
+    let mut all = met(1.0)?;
+    for _ in 1..MOST_SEARCHES {
+        // Where a machine is busy a time may be taken for longer than it is.
+        if !all.is_met {
+            all = met(1.0)?;
+        }
+    }
     if !all.is_met {
         let Met { measured, goal, .. } = all;
         return Err(Error::input(format!(
-            "`target = \"{}\"` is beyond reach: with one channel in each layer that is pruned, {} are left, expected at most {}",
+            "`target = \"{}\"` {BEYOND_REACH}with one channel in each layer that is pruned, {} are left, expected at most {}",
             MaybeTarget(Some(goal.target)).show(),
             goal.in_words(measured),
             goal.most_in_words()

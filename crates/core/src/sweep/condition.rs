@@ -116,7 +116,16 @@ fn compare(one: &Operand, comparison: Comparison, other: &Operand, settings: &Se
             let known = (field.set)(&mut read, text).is_ok();
             if known { (field.show)(&read) } else { text.clone() }
         }
-        (Operand::Value(text), Operand::Spelled(_) | Operand::Value(_)) => text.clone(),
+        // `sr == true` is of the pull that the bare word means.
+        (Operand::Value(text), Operand::Spelled(spelling)) => {
+            let mut read = settings.clone();
+            let meant = spelling.meaning(text).ok().zip(spelling.field());
+            match meant.filter(|(value, field)| (field.set)(&mut read, value).is_ok()) {
+                Some(_) => spelling.said(&read),
+                None => text.clone(),
+            }
+        }
+        (Operand::Value(text), Operand::Value(_)) => text.clone(),
     };
     let (left, right) = (shown(one, other), shown(other, one));
     let numbers = left.parse::<f64>().ok().zip(right.parse::<f64>().ok());
@@ -267,6 +276,8 @@ mod tests {
             ("density == 0.50", true),
             ("nest == 1", true),
             ("sr > 0", false),
+            ("sr == true", false),
+            ("not sr == true and density != 0.4", true),
         ] {
             assert_eq!(holds(text).unwrap(), expected, "{text}");
         }

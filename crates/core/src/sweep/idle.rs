@@ -15,8 +15,8 @@ pub(super) fn idle<'s>(
     trials: impl Iterator<Item = &'s Settings> + Clone,
 ) -> Vec<String> {
     let plain = Settings::default();
-    // These shape the trials before any is there.
-    let shapes = ["levels", "round-rates"];
+    // These shape the trials before any is there, or masks that are only watched.
+    let shapes = ["levels", "round-rates", "ratios"];
     let fields = FIELDS.iter().filter(|field| {
         given.contains(field.key)
             && !shapes.contains(&field.key)

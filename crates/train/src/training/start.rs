@@ -78,7 +78,7 @@ pub(super) fn first_state(
         (None, Some(share)) if pruning.is_timed() => {
             let small = Compact::of(task.graph, task.layout, &ticket.mask, pruning.streams)?;
             let (dense_seconds, seconds) = scorer.seconds(&small, TimePrecision::Close)?;
-            Some(MeasuredTime { share, dense_seconds, seconds, batch: scorer.images_timed() })
+            Some(MeasuredTime { share, dense_seconds, seconds, batch: scorer.images_timed(), draw: 0 })
         }
         (known, _) => known,
     };

@@ -11,7 +11,7 @@ use tombola_core::plan::Stage;
 use tombola_core::plan::estimate::{human, many};
 use tombola_core::sweep::{Decides, FIELDS, Settings};
 use tombola_words::record::EpochRecord;
-use tombola_words::value::{Moment, Rewind, Value};
+use tombola_words::value::{MaybeTarget, Moment, Rewind, Value};
 
 /// Trials beyond this are counted.
 const MOST_TRIALS: usize = 8;
@@ -313,8 +313,12 @@ fn pruning(stage: &Stage) -> Vec<(&'static str, String)> {
         true => [("streams", pruning.streams.show()), ("round-channels", pruning.round_channels.to_string())],
         false => [("prune-layers", pruning.layers.kind.show()), ("output-rate", pruning.output_rate.show())],
     };
+    let much = match pruning.target {
+        Some(_) => ("target", MaybeTarget(pruning.target).show()),
+        None => ("rate", pruning.rate.show()),
+    };
     let mut all = vec![
-        ("rate", pruning.rate.show()),
+        much,
         ("criterion", pruning.criterion.show()),
         ("scope", pruning.scope.show()),
         first,

@@ -2,6 +2,7 @@
 //!
 //! It may not know of tables or files.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use tombola_core::folder::journal::{History, StageHistory};
@@ -55,6 +56,7 @@ impl<'a> Standing<'a> {
     pub fn of(plan: &Plan, history: &'a History) -> Vec<Self> {
         let needed = history.needed(plan);
         let mut all: Vec<Self> = Vec::with_capacity(plan.stages.len());
+        let unmeasured = unmeasured(plan, history);
         for (index, stage) in plan.stages.iter().enumerate() {
             let known = history.stages.get(&stage.id).map(|known| &**known);
             // Parents stand before their children.
@@ -66,14 +68,15 @@ impl<'a> Standing<'a> {
                 Some(stage) if stage.outcome.is_some() => (TrainingState::Done, None),
                 // Whoever trains it has all that it starts from, so a failure before it does not stop it.
                 Some(stage) if stage.running.is_some() => (TrainingState::Training, None),
-                // One that diverged where trainings compete is the last of its rung, which is a result.
+                // One that came to nothing where trainings compete is the last of its rung, which is a result.
                 _ if needed[index].demanded == Demanded::Spared => (TrainingState::Spared, None),
-                Some(stage) if stage.has_diverged() && needed[index].competes => (TrainingState::Waiting, None),
+                Some(stage) if stage.came_to_nothing() && needed[index].competes => (TrainingState::Waiting, None),
                 Some(stage) if stage.failure.is_some() => (TrainingState::Failed, Some(index)),
                 Some(stage) if stage.drawn.is_some() || !stage.epochs.is_empty() => {
                     (TrainingState::Training, inherited)
                 }
                 _ if inherited.is_some() || birdless.is_some() => (TrainingState::Skipped, inherited),
+                _ if unmeasured.contains_key(&index) => (TrainingState::Skipped, unmeasured.get(&index).copied()),
                 _ => (TrainingState::Waiting, None),
             };
             all.push(Self { state, history: known, blame, birdless });
@@ -101,6 +104,26 @@ impl<'a> Standing<'a> {
             _ => Some(format!("skipped: level {} failed: {reason}", plan.stages[blamed].level)),
         }
     }
+}
+
+/// Of each ticket that waits for a time, the one that failed when it was to be measured.
+fn unmeasured(plan: &Plan, history: &History) -> HashMap<usize, usize> {
+    let mut draws: HashMap<u64, Vec<usize>> = HashMap::new();
+    for index in 0..plan.stages.len() {
+        if let Some(draw) = plan.timed_draw(index) {
+            draws.entry(draw).or_default().push(index);
+        }
+    }
+    let known = |stage: &usize| history.stages.get(&plan.stages[*stage].id);
+    let mut found = HashMap::new();
+    for alike in draws.into_values() {
+        let is_measured = alike.iter().filter_map(known).any(|known| known.drawn.is_some());
+        let failed = alike.iter().find(|stage| known(stage).is_some_and(|known| known.failure.is_some()));
+        if let (false, Some(failed)) = (is_measured, failed) {
+            found.extend(alike.iter().filter(|stage| *stage != failed).map(|stage| (*stage, *failed)));
+        }
+    }
+    found
 }
 
 /// The parent of a stage, if it ended without the early bird that the stage is drawn from.

@@ -7,7 +7,7 @@ use super::{Sweep, SweepRun};
 use crate::coordinator::events::{Action, Event};
 use crate::coordinator::ledger::now;
 use crate::link::{Order, Worker};
-use tombola_core::folder::journal::{KnownResults, is_divergence};
+use tombola_core::folder::journal::{KnownResults, comes_to_nothing};
 use tombola_core::plan::{Demanded, Needed};
 use tombola_core::training::TrainingEvent;
 use tombola_words::error::{Error, Kind, Result};
@@ -56,7 +56,10 @@ impl SweepRun<'_> {
         let Sweep { ledger, progress, epoch_work, .. } = self.sweep;
         let id = ledger.id(stage);
         match report {
-            TrainingEvent::Drawn(drawn) => {
+            TrainingEvent::Drawn(mut drawn) => {
+                if let (Some(measured), Some(draw)) = (&mut drawn.measured, ledger.plan.timed_draw(stage)) {
+                    measured.draw = draw;
+                }
                 ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
                 progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
                 let alike = self.sweep.ledger.timed.alike(stage).to_vec();
@@ -194,7 +197,7 @@ impl SweepRun<'_> {
         let (own, known) = (&ledger.plan.stages[stage], ledger.chronicle.history().stages.get(&ledger.id(stage)));
         let is_there = |until| known.is_some_and(|known| known.whole_epoch(own, until).is_some());
         let Needed { demanded, until, competes } = self.needed[stage];
-        let is_last = competes && known.is_some_and(|known| known.has_diverged());
+        let is_last = competes && known.is_some_and(|known| known.came_to_nothing());
         demanded != Demanded::Certain || until.is_some_and(is_there) || is_last || self.waits_for_time(stage)
     }
 
@@ -219,7 +222,7 @@ impl SweepRun<'_> {
             reason.push_str(&format!(" ({cure})"));
         }
         let mut actions = Vec::new();
-        if is_divergence(&error.message) {
+        if comes_to_nothing(&error.message) {
             // Where trainings compete that is a result: the last of its rung, whether or not the sweep stops at failures.
             if self.needed[stage].competes {
                 let ledger = &mut self.sweep.ledger;
@@ -233,8 +236,8 @@ impl SweepRun<'_> {
                 self.pause(worker, stage);
                 return Ok(());
             }
-            // One that diverged would again: it is the worst of all.
-            for event in self.answers(|results| results.and_diverged(stage)) {
+            // It would again: it is the worst of all.
+            for event in self.answers(|results| results.and_nothing(stage)) {
                 actions.extend(self.state.on_event(event, self.clock.now()));
             }
         }

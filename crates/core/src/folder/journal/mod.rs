@@ -14,7 +14,7 @@ pub use chronicle::Chronicle;
 pub(super) use file::{Survey, survey};
 pub use mixture::counted;
 pub use read::{History, Recent, Running, Shift, StageHistory, WorkerHistory};
-pub use results::{KnownResults, is_divergence};
+pub use results::{KnownResults, comes_to_nothing};
 pub use seal::Seal;
 pub use write::Journal;
 pub(in crate::folder) use write::refuse_other_writer;

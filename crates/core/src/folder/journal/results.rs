@@ -2,6 +2,7 @@
 
 use super::{History, StageHistory};
 use crate::plan::{Needed, Plan, Stage, TrainingResults};
+use crate::prune::goal::BEYOND_REACH;
 use tombola_words::record::EpochRecord;
 
 /// How the message of a training begins that came to no numbers.
@@ -28,9 +29,9 @@ impl<'a> KnownResults<'a> {
         Self { ended: Some((ended, Some(accuracy))), ..self }
     }
 
-    /// And one more stage diverged.
+    /// And one more stage came to nothing.
     #[must_use]
-    pub fn and_diverged(self, stage: usize) -> Self {
+    pub fn and_nothing(self, stage: usize) -> Self {
         Self { ended: Some((stage, None)), ..self }
     }
 
@@ -39,8 +40,8 @@ impl<'a> KnownResults<'a> {
         let known = |stage: usize| self.history.stages.get(&self.plan.stages[stage].id);
         let mut next = Some(stage);
         while let Some(stage) = next {
-            let has_diverged = |known: &StageHistory| known.has_diverged() && known.outcome.is_none();
-            if self.ended == Some((stage, None)) || known(stage).is_some_and(|known| has_diverged(known)) {
+            let failed = |known: &StageHistory| known.came_to_nothing() && known.outcome.is_none();
+            if self.ended == Some((stage, None)) || known(stage).is_some_and(|known| failed(known)) {
                 return true;
             }
             let Stage { parent, pruning, .. } = &self.plan.stages[stage];
@@ -57,8 +58,12 @@ impl<'a> KnownResults<'a> {
     }
 }
 
-/// Whether a training failed because its loss is no number: it would again.
-pub fn is_divergence(message: &str) -> bool {
+/// Whether a training failed as it always would, because its loss is no number or its target is beyond reach: that is a result.
+pub fn comes_to_nothing(message: &str) -> bool {
+    is_divergence(message) || message.starts_with("`target = ") && message.contains(BEYOND_REACH)
+}
+
+fn is_divergence(message: &str) -> bool {
     message.starts_with(DIVERGED)
 }
 
@@ -67,6 +72,11 @@ impl StageHistory {
     /// made before would leave the masks out.
     pub fn whole_epoch(&self, stage: &Stage, epoch: usize) -> Option<&EpochRecord> {
         self.epochs.get(&epoch).filter(|_| self.has_masks_until(stage, epoch))
+    }
+
+    /// Whether it failed as it always would.
+    pub fn came_to_nothing(&self) -> bool {
+        self.failure.as_deref().is_some_and(comes_to_nothing)
     }
 
     /// Whether it failed because its loss is no number.
