@@ -17,7 +17,13 @@ impl Value for SettingKeys {
         keys.iter_mut().for_each(|key| *key = key.replace('_', "-"));
         keys.sort();
         keys.dedup();
-        match keys.iter().all(|key| !key.is_empty()) && !keys.is_empty() {
+        let letter = |letter: char| letter.is_ascii_lowercase();
+        let is_key = |key: &String| {
+            key.starts_with(letter)
+                && key != "auto"
+                && key.chars().all(|next| letter(next) || next.is_ascii_digit() || next == '-')
+        };
+        match keys.iter().all(is_key) && !keys.is_empty() {
             true => Ok(Self(keys)),
             false => Err("`auto` or names of settings, such as `learning-rate, criterion`".to_string()),
         }
@@ -67,7 +73,9 @@ mod tests {
             assert_eq!(keys.show(), shown);
             assert_eq!(SettingKeys::parse(shown), Ok(keys));
         }
-        assert!(SettingKeys::parse("").is_err());
+        for wrong in ["", "[auto, scope]", "4", "{a=3", "scope]x", "gro0.1"] {
+            assert!(SettingKeys::parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]
