@@ -1,5 +1,8 @@
 //! `tombola plan` needs neither data nor torch: it is what a login node or a laptop can do.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use super::common::Folder;
 
 const SWEEP: &str = r#"
@@ -31,6 +34,25 @@ fn a_sweep_is_shown_as_the_trainings_that_its_trials_share() {
     let folder = Folder::new();
     folder.write("small.toml", SWEEP);
     insta::assert_snapshot!("shared", plan(&folder, "plan small.toml --seed 1"));
+}
+
+#[test]
+fn what_papers_ask_for_is_ten_lines_and_trains_each_level_once() {
+    let sweeps = Path::new(env!("CARGO_MANIFEST_DIR")).join("sweeps");
+    for (name, seeds, trainings) in
+        [("lottery-ticket-lenet", 5, 43), ("open-lth-levels", 1, 19), ("lottery-ticket-pytorch", 1, 36)]
+    {
+        let folder = Folder::new();
+        let text = std::fs::read_to_string(sweeps.join(format!("{name}.toml"))).unwrap();
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        assert!(lines.count() <= 10, "{name}");
+        folder.write("sweep.toml", &text);
+        let plan: serde_json::Value =
+            serde_json::from_str(&folder.tombola("plan sweep.toml --json").expect(0).out).unwrap();
+        let stages = plan["stages"].as_array().unwrap();
+        let ids: BTreeSet<&str> = stages.iter().map(|stage| stage["id"].as_str().unwrap()).collect();
+        assert_eq!((stages.len(), ids.len()), (seeds * trainings, seeds * trainings), "{name}");
+    }
 }
 
 #[test]
