@@ -8,10 +8,10 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::{flags, network_file, original, own_data};
 use tombola_core::folder::{complete, is_as_written, loaded_of};
 use tombola_core::plan::{Asked, LoadedFiles, Plan, grow, loaded_anew};
-use tombola_core::sweep::spec::takes_rounded_rates;
+use tombola_core::sweep::spec::{line_of_error, takes_rounded_rates};
 use tombola_core::sweep::{Flag, NAME_FILES, Spec};
 use tombola_core::trainable;
-use tombola_words::error::{Error, Result};
+use tombola_words::error::{Error, Kind, Result};
 use tombola_words::regular;
 use tombola_words::speech;
 
@@ -54,15 +54,33 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     let (flags, notes) = original::meant(matches, flags::read(matches, &words)?)?;
     notes.into_iter().for_each(|note| speech::say(format!("note: {note}")));
     let defaults = original::defaults(matches);
-    let mut spec = match file {
-        Some(path) => {
-            let text = regular::read_short(path, MOST_SWEEP).map_err(|error| missing(path, &error))?;
-            let mut spec =
-                read_file(path, &text, &flags, defaults).map_err(|error| error.at(format!("`{}`", path.display())))?;
+    let text = match file {
+        Some(path) => Some(regular::read_short(path, MOST_SWEEP).map_err(|error| missing(path, &error))?),
+        None => None,
+    };
+    // The place of what only shows when settings meet, where no flag is one of them.
+    let place = |error: Error| match (file, &text) {
+        (Some(path), Some(text)) if error.kind == Kind::Input && !Spec::wrote(text) && flags.is_empty() => {
+            match line_of_error(text, &error.message) {
+                Some(line) => error.at(format!("line {line}")).at(format!("`{}`", path.display())),
+                None => error,
+            }
+        }
+        _ => error,
+    };
+    let mut spec = match (file, &text) {
+        (Some(path), Some(text)) => {
+            let read = read_file(path, text, &flags, defaults);
+            let mut spec = read.map_err(|error| {
+                let line = line_of_error(text, &error.message).filter(|_| !error.message.starts_with("line "));
+                let error =
+                    line.filter(|_| flags.is_empty()).map_or(error.clone(), |line| error.at(format!("line {line}")));
+                error.at(format!("`{}`", path.display()))
+            })?;
             spec.name.get_or_insert_with(|| tombola_core::sweep::spec::name_of(path));
             spec
         }
-        None => Spec::read_over(defaults, None, &flags)?,
+        _ => Spec::read_over(defaults, None, &flags)?,
     };
     // As a flag, a path is relative to the shell's folder.
     for flag in flags.iter().filter(|flag| NAME_FILES.contains(&flag.field.key)) {
@@ -88,8 +106,8 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     {
         spec.keep_rates_as_written();
     }
-    let plan = plan(&spec, &loaded_of(&folder)?)?;
-    trainable::check(&plan, &spec)?;
+    let plan = plan(&spec, &loaded_of(&folder)?).map_err(place)?;
+    trainable::check(&plan, &spec).map_err(place)?;
     Ok(Asked { spec, plan: Arc::new(plan), folder })
 }
 

@@ -56,6 +56,20 @@ fn what_papers_ask_for_is_ten_lines_and_trains_each_level_once() {
 }
 
 #[test]
+fn settings_that_contradict_each_other_are_told_with_their_line() {
+    for (text, said) in [
+        ("network = \"resnet\"\ntarget = \"macs:0.5\"\n", "`sweep.toml`: line 2: `target` is `macs:0.5`, but"),
+        ("network = \"resnet\"\n\nspare = [\"nope\"]\n", "`sweep.toml`: line 3: network `resnet`: `spare`"),
+        ("prune-rate = 0.2\nlevels = 3\nprune-iterations = 4\n", "`sweep.toml`: line 2: `levels` and"),
+        ("halving = 2\nhalving-over = [\"nope\"]\n", "`sweep.toml`: line 2: `halving-over` names `nope`"),
+    ] {
+        let folder = Folder::new();
+        folder.write("sweep.toml", text);
+        folder.tombola("plan sweep.toml").expect(2).says(said).says("hint: ");
+    }
+}
+
+#[test]
 fn planning_needs_no_data_and_writes_nothing() {
     let folder = Folder::new();
     folder.write("small.toml", SWEEP);

@@ -466,6 +466,19 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
         .map(|index| index + 1)
 }
 
+/// The line of a sweep file's text that an error is of, which was found only when settings were put together: that of the first setting
+/// that the message names, unless it stands there more than once.
+pub fn line_of_error(text: &str, message: &str) -> Option<usize> {
+    let named =
+        message.split('`').skip(1).step_by(2).find_map(|word| Field::find(word).filter(|field| field.key == word))?;
+    let lines: Vec<usize> =
+        std::iter::once(&named.key).chain(named.aliases).filter_map(|key| line_of(text, key)).collect();
+    let [line] = lines.as_slice() else { return None };
+    let rest: Vec<&str> = text.lines().skip(*line).collect();
+    let again = std::iter::once(&named.key).chain(named.aliases).any(|key| line_of(&rest.join("\n"), key).is_some());
+    (!again).then_some(*line)
+}
+
 /// The name of the sweep that a file holds, if the file itself gives none: its file name without the ending.
 pub fn name_of(path: &Path) -> String {
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_string()).unwrap_or_default();
