@@ -61,8 +61,8 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     // The place of what only shows when settings meet, where no flag is one of them.
     let place = |error: Error| match (file, &text) {
         (Some(path), Some(text)) if error.kind == Kind::Input && !Spec::wrote(text) && flags.is_empty() => {
-            match line_of_error(text, &error.message) {
-                Some(line) => error.at(format!("line {line}")).at(format!("`{}`", path.display())),
+            match line_words(text, &error) {
+                Some(line) => error.at(line).at(format!("`{}`", path.display())),
                 None => error,
             }
         }
@@ -72,9 +72,10 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
         (Some(path), Some(text)) => {
             let read = read_file(path, text, &flags, defaults);
             let mut spec = read.map_err(|error| {
-                let line = line_of_error(text, &error.message).filter(|_| !error.message.starts_with("line "));
-                let error =
-                    line.filter(|_| flags.is_empty()).map_or(error.clone(), |line| error.at(format!("line {line}")));
+                let error = match line_words(text, &error).filter(|_| flags.is_empty()) {
+                    Some(line) => error.at(line),
+                    None => error,
+                };
                 error.at(format!("`{}`", path.display()))
             })?;
             spec.name.get_or_insert_with(|| tombola_core::sweep::spec::name_of(path));
@@ -109,6 +110,12 @@ fn read_with(matches: &ArgMatches, plan: impl Fn(&Spec, &LoadedFiles) -> Result<
     let plan = plan(&spec, &loaded_of(&folder)?).map_err(place)?;
     trainable::check(&plan, &spec).map_err(place)?;
     Ok(Asked { spec, plan: Arc::new(plan), folder })
+}
+
+/// The line of a sweep file's text that an error is of, in words, where the message does not begin with it.
+fn line_words(text: &str, error: &Error) -> Option<String> {
+    let line = line_of_error(text, &error.message).filter(|_| !error.message.starts_with("line "));
+    line.map(|line| format!("line {line}"))
 }
 
 /// The folder that the program runs in.

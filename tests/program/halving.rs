@@ -58,6 +58,17 @@ fn a_grid_of_27_is_halved_to_less_than_half_of_its_epochs_and_ends_with_its_best
     }
 }
 
+/// The same sweep comes to the tables of one that was left alone, by two workers and after seven kills.
+#[track_caller]
+fn survives_kills(text: &str, alone: &Folder) {
+    let (killed, whole) = (sweep::folder(text), journal(alone));
+    for kill in 1..8 {
+        kill_at(&killed, whole * kill / 9, Duration::ZERO);
+    }
+    killed.tombola("run sweep.toml --workers 2").expect(0);
+    expect_same(&killed, &tables(alone), "after seven kills");
+}
+
 #[test]
 fn workers_and_kills_change_no_byte_of_a_halving() {
     let text = "name = \"sweep\"\nnetwork = \"lenet-300-100\"\ndataset = \"synthetic\"\nepochs = 9\nseed = [1, 2]\nhalving = 3\n\
@@ -71,7 +82,6 @@ fn workers_and_kills_change_no_byte_of_a_halving() {
     let left = alone.table("results/sweep/results.csv");
     let told = left.iter().filter(|row| row["state"] == "spared" && row["error"].starts_with("diverged: "));
     assert_eq!(told.count(), 2 * 9);
-    let expected = tables(&alone);
     assert_eq!(
         alone
             .table("results/sweep/results.csv")
@@ -80,13 +90,7 @@ fn workers_and_kills_change_no_byte_of_a_halving() {
             .count(),
         4
     );
-    let killed = sweep::folder(text);
-    let whole = journal(&alone);
-    for kill in 1..8 {
-        kill_at(&killed, whole * kill / 9, Duration::ZERO);
-    }
-    killed.tombola("run sweep.toml --workers 2").expect(0);
-    expect_same(&killed, &expected, "after seven kills");
+    survives_kills(text, &alone);
 }
 
 #[test]
@@ -113,14 +117,7 @@ fn tickets_of_what_is_left_compete_by_what_is_named_and_kills_change_no_byte() {
     let trained = |level: &str| epochs.iter().filter(|row| row["level"] == level).count();
     assert_eq!(trained("0"), 2 * (3 * 3 + 6));
     assert_eq!(trained("1"), 2 * 2 * (9 + 3 * 2 + 6) + 4 * 9, "tickets, and their controls");
-    let expected = tables(&alone);
-    let killed = sweep::folder(text);
-    let whole = journal(&alone);
-    for kill in 1..8 {
-        kill_at(&killed, whole * kill / 9, Duration::ZERO);
-    }
-    killed.tombola("run sweep.toml --workers 2").expect(0);
-    expect_same(&killed, &expected, "after seven kills");
+    survives_kills(text, &alone);
 }
 
 #[test]

@@ -20,18 +20,10 @@ pub(super) struct TimedTickets {
 
 impl TimedTickets {
     pub(super) fn of(plan: &Plan) -> Self {
-        let mut timed = Self::default();
-        let mut known = HashMap::new();
-        for index in 0..plan.stages.len() {
-            let Some(draw) = plan.timed_draw(index) else { continue };
-            let group = *known.entry(draw).or_insert_with(|| {
-                timed.groups.push(Vec::new());
-                timed.groups.len() - 1
-            });
-            timed.groups[group].push(index);
-            timed.group_of.insert(index, group);
-        }
-        timed
+        let groups = plan.timed_tickets();
+        let members =
+            groups.iter().enumerate().flat_map(|(group, stages)| stages.iter().map(move |stage| (*stage, group)));
+        Self { group_of: members.collect(), groups }
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -171,6 +171,20 @@ impl Plan {
         Some(super::track::hash(&format!("timed draw 1\n{parent}\n{draw}\n{track:016x}\n{}\n", pruning.score_images)))
     }
 
+    /// Tickets that share what is measured, those drawn alike together, in the order of the plan.
+    pub fn timed_tickets(&self) -> Vec<Vec<usize>> {
+        let (mut groups, mut known) = (Vec::<Vec<usize>>::new(), HashMap::new());
+        for index in 0..self.stages.len() {
+            let Some(draw) = self.timed_draw(index) else { continue };
+            let group = *known.entry(draw).or_insert_with(|| {
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            groups[group].push(index);
+        }
+        groups
+    }
+
     /// The moment of its dense training that the chain of a stage goes on from: the one that its weights go back to, or the draw
     /// of the first level.
     pub fn leaves_dense_at(&self, index: usize) -> Moment {

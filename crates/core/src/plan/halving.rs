@@ -73,10 +73,7 @@ impl Halving {
             let place = dense.contender(known.entry((group, training(settings))));
             let contender = &mut dense.contenders[place];
             contender.chains.push(index);
-            let lane = Lane::of(stages, &chain[..1]);
-            if !contender.lanes.contains(&lane) {
-                contender.lanes.push(lane);
-            }
+            contender.run(Lane::of(stages, &chain[..1]), stages);
             if !has_heats(settings) {
                 continue;
             }
@@ -198,7 +195,7 @@ impl Contender {
         self.lanes.iter().map(Lane::epochs).max().unwrap_or(0)
     }
 
-    /// Takes in a lane; of levels of one chain the longest counts.
+    /// Takes in a lane, one a dense training; of levels of one chain the longest counts.
     fn run(&mut self, lane: Lane, stages: &[Stage]) {
         let dense = |lane: &Lane| lane.0.first().map(|(stage, _)| stages[*stage].root);
         match self.lanes.iter_mut().find(|known| dense(known) == dense(&lane)) {
@@ -206,12 +203,6 @@ impl Contender {
             Some(_) => {}
             None => self.lanes.push(lane),
         }
-    }
-}
-
-impl PartialEq for Lane {
-    fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
     }
 }
 

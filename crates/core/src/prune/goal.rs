@@ -95,8 +95,8 @@ impl<'a> Goal<'a> {
         }
     }
 
-    /// Of some draws by a time, each with its mask over channels, the first that is close enough as measured again, or the closest: while a machine is busy measurements
-    /// may mislead.
+    /// Of some draws by a time, each with its mask over channels, the first that is close enough as measured again, or the closest:
+    /// while a machine is busy measurements may mislead.
     ///
     /// # Errors
     /// As [`Goal::is_met`], and those of `draw`.

@@ -108,15 +108,9 @@ impl<'a> Standing<'a> {
 
 /// Of each ticket that waits for a time, the one that failed when it was to be measured.
 fn unmeasured(plan: &Plan, history: &History) -> HashMap<usize, usize> {
-    let mut draws: HashMap<u64, Vec<usize>> = HashMap::new();
-    for index in 0..plan.stages.len() {
-        if let Some(draw) = plan.timed_draw(index) {
-            draws.entry(draw).or_default().push(index);
-        }
-    }
     let known = |stage: &usize| history.stages.get(&plan.stages[*stage].id);
     let mut found = HashMap::new();
-    for alike in draws.into_values() {
+    for alike in plan.timed_tickets() {
         let is_measured = alike.iter().filter_map(known).any(|known| known.drawn.is_some());
         let failed = alike.iter().find(|stage| known(stage).is_some_and(|known| known.failure.is_some()));
         if let (false, Some(failed)) = (is_measured, failed) {

@@ -62,8 +62,8 @@ impl SweepRun<'_> {
                 }
                 ledger.write(Record::Drawn { stage: id, drawn: *drawn })?;
                 progress.lasts(worker, ledger.course(stage, epoch_work[stage]));
-                let alike = self.sweep.ledger.timed.alike(stage).to_vec();
-                self.want(&alike);
+                let released = self.released(self.sweep.ledger.timed.alike(stage).iter().copied());
+                self.events.extend(released);
             }
             TrainingEvent::Settled(end) => ledger.settled(stage, *end)?,
             TrainingEvent::Images { seen, of } => progress.images(worker, seen, of),
@@ -170,15 +170,12 @@ impl SweepRun<'_> {
         });
         let events: Vec<Event> = events.collect();
         // Another may be the first of those drawn alike now.
-        let timed = self.sweep.ledger.timed.stages().filter(|stage| !self.waits(*stage));
-        events.into_iter().chain(timed.map(Event::Wanted)).collect()
+        events.into_iter().chain(self.released(self.sweep.ledger.timed.stages())).collect()
     }
 
     /// Those of some tickets are wanted that nothing holds back any more.
-    fn want(&mut self, tickets: &[usize]) {
-        let wanted = tickets.iter().filter(|stage| !self.waits(**stage)).map(|stage| Event::Wanted(*stage));
-        let wanted: Vec<Event> = wanted.collect();
-        self.events.extend(wanted);
+    fn released(&self, tickets: impl Iterator<Item = usize>) -> Vec<Event> {
+        tickets.filter(|stage| !self.waits(*stage)).map(Event::Wanted).collect()
     }
 
     /// Whether the time of a ticket is to be measured for another one first.
